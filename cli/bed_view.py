@@ -1,0 +1,95 @@
+"""The newest word of each bed, from all peers' answers to ``beds``, poll after poll.
+
+Touches nothing: answers come in. Must not know: sockets, screens. Keeps: of what is seen and what is stored, the newer
+by the reading's own timestamp stands (seen, when equal); an older answer never replaces a newer one, so the picture
+does not fall back when the peer that had it in memory dies; a reading is never made to look younger than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from hfzmq.clinical.report import Report, check_row
+
+BEDS_MAX = 10_000
+TREND_POINTS = 20
+
+Trend = tuple[tuple[int, float], ...]  # (timestamp, probability), oldest first
+
+
+class Bed(NamedTuple):
+    """The newest reading of one bed. ``heard_at_ms``: this machine's monotonic clock when it came to be (seen: when a
+    peer received it; reported: when it was measured, by the peer's and the bed's wall clocks)."""
+
+    report: Report
+    seen: bool
+    heard_at_ms: int
+    trend: Trend
+
+    @property
+    def patient_id(self) -> str:
+        """Whose bed it is."""
+        return self.report.patient_id
+
+
+Beds = Mapping[str, Bed]
+
+
+def merge_beds(known: Beds, answers: Iterable[Mapping[str, Any] | None], now_ms: int) -> dict[str, Bed]:
+    """``known`` brought up to date by peers' answers that came at ``now_ms`` (monotonic). Rows that are no valid report
+    are left out. At most BEDS_MAX beds: the ones heard longest ago go."""
+    merged = dict(known)
+    for answer in answers:
+        if answer is None or answer.get("status") != "OK":
+            continue
+        for bed in _beds_of(answer, now_ms):
+            merged[bed.patient_id] = _newer(merged.get(bed.patient_id), bed)
+    if len(merged) > BEDS_MAX:
+        newest = sorted(merged.values(), key=lambda bed: bed.heard_at_ms, reverse=True)
+        merged = {bed.patient_id: bed for bed in newest[:BEDS_MAX]}
+    return merged
+
+
+def _beds_of(answer: Mapping[str, Any], now_ms: int) -> Iterable[Bed]:
+    trends = answer.get("trends")
+    wall_ms = answer.get("now_ms")
+    for age_ms, row in _pairs(answer.get("seen")):
+        if _is_int(age_ms) and check_row(row) is None:
+            yield _bed(row, True, now_ms - max(0, age_ms), trends)
+    for _, row in _pairs(answer.get("reported")):
+        if _is_int(wall_ms) and check_row(row) is None:
+            yield _bed(row, False, now_ms - max(0, wall_ms - row[1]), trends)
+
+
+def _bed(row: list[Any], seen: bool, heard_at_ms: int, trends: object) -> Bed:
+    report = Report(*row)
+    points = trends.get(report.patient_id) if isinstance(trends, Mapping) else None
+    stored = tuple((at, float(p)) for at, p in _pairs(points) if _is_int(at) and isinstance(p, (int, float)))
+    return Bed(report, seen, heard_at_ms, _join(stored, ((report.timestamp, report.probability),)))
+
+
+def _newer(old: Bed | None, new: Bed) -> Bed:
+    if old is None:
+        return new
+    trend = _join(old.trend, new.trend)
+    if old.report.timestamp == new.report.timestamp and old.seen == new.seen:
+        return old._replace(trend=trend, heard_at_ms=min(old.heard_at_ms, new.heard_at_ms))
+    # For one timestamp, what is seen stands before what is stored: its age is known without comparing clocks.
+    best = max(old, new, key=lambda bed: (bed.report.timestamp, bed.seen))
+    return best._replace(trend=trend)
+
+
+def _join(one: Trend, other: Trend) -> Trend:
+    return tuple(sorted(dict((*one, *other)).items()))[-TREND_POINTS:]
+
+
+def _pairs(value: object) -> Iterable[tuple[Any, Any]]:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            if isinstance(item, (list, tuple)) and len(item) == 2:
+                yield item[0], item[1]
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,137 @@
+"""The board's status value, and the thread that keeps it new by asking all peers.
+
+Touches sockets (through client.ask) and the monotonic and wall clocks, in a thread of its own. Must not know how a
+board is drawn. Keeps: ``latest`` is always a whole, frozen value; whatever fails in here leaves the last one standing,
+and its ``polled_at_ms`` lets the renderer say NOT LIVE by itself; the thread never ends because of an answer.
+
+    start --poll--> status of all peers --> beds of all peers --> a new BoardStatus --interval--> poll ...
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from hfzmq.cli.bed_view import Bed, merge_beds
+from hfzmq.cli.mesh_view import MeshView, mesh_view
+from hfzmq.config import Config, Thresholds
+
+POLL_TIMEOUT_MS = 500  # a dead peer must not hold up the others' news for long
+EVENTS_MAX = 50
+
+Answers = Mapping[int, Mapping[str, Any] | None]
+Ask = Callable[[str], Answers]
+
+
+class Happening(NamedTuple):
+    """A change of role or leader that a peer told of: its wall clock (Unix ms), its id, its words."""
+
+    at_ms: int
+    peer_id: int
+    text: str
+
+
+class BoardStatus(NamedTuple):
+    """All that a board shows. Times are this machine's monotonic clock in ms unless they say wall.
+
+    ``polled_at_ms``: the last poll in which at least one peer answered about the mesh and the beds; None: not yet.
+    ``answered_at_ms``: (peer id, when it last answered). ``wall_minus_mono_ms`` turns one clock into the other.
+    """
+
+    mesh: MeshView
+    thresholds: Thresholds
+    beds: tuple[Bed, ...]
+    events: tuple[Happening, ...]
+    started_at_ms: int
+    polled_at_ms: int | None
+    answered_at_ms: tuple[tuple[int, int], ...]
+    wall_minus_mono_ms: int
+    failure: str = ""
+
+
+def now_ms() -> int:
+    """The monotonic clock in milliseconds."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def empty_status(config: Config, at_ms: int) -> BoardStatus:
+    """What is known before the first answer: the peers' ids and nothing else."""
+    wall = time.time_ns() // 1_000_000 - at_ms
+    return BoardStatus(mesh_view(config, {}), config.thresholds, (), (), at_ms, None, (), wall)
+
+
+def updated(before: BoardStatus, config: Config, status: Answers, beds: Answers, at_ms: int) -> BoardStatus:
+    """``before`` brought up to date by one poll's answers that came at ``at_ms``."""
+    mesh = mesh_view(config, status)
+    answered = dict(before.answered_at_ms) | {peer.id: at_ms for peer in mesh.peers if peer.reachable}
+    good = mesh.reached > 0 and any(answer is not None and answer.get("status") == "OK" for answer in beds.values())
+    known = merge_beds({bed.patient_id: bed for bed in before.beds}, beds.values(), at_ms)
+    return before._replace(
+        mesh=mesh,
+        beds=tuple(known.values()),
+        events=_events(before.events, status),
+        polled_at_ms=at_ms if good else before.polled_at_ms,
+        answered_at_ms=tuple(sorted(answered.items())),
+        wall_minus_mono_ms=time.time_ns() // 1_000_000 - now_ms(),
+        failure="",
+    )
+
+
+class BoardFeed:
+    """Polls all peers until ``close``; ``latest`` is the newest status, made afresh by each poll."""
+
+    def __init__(self, config: Config, interval_s: float = 0.5, ask: Ask | None = None) -> None:
+        self._config = config
+        self._interval_s = interval_s
+        self._ask = ask or _ask_all(config)
+        self._stop = threading.Event()
+        self._polled = threading.Event()
+        self.latest = empty_status(config, now_ms())
+        self._thread = threading.Thread(target=self._run, name="board-feed", daemon=True)
+
+    def start(self) -> BoardFeed:
+        """Begin to poll."""
+        self._thread.start()
+        return self
+
+    def first_poll(self, timeout_s: float) -> bool:
+        """Wait until one poll is done, whatever came of it; False when it took longer than ``timeout_s``."""
+        return self._polled.wait(timeout_s)
+
+    def close(self) -> None:
+        """Stop polling; the thread ends after the poll it is in."""
+        self._stop.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.poll()
+            except Exception as error:  # the board goes NOT LIVE and says why; the next poll may do better
+                self.latest = self.latest._replace(failure=f"{type(error).__name__}: {error}")
+            self._polled.set()
+            self._stop.wait(self._interval_s)
+
+    def poll(self) -> None:
+        """Ask all peers once and publish what they say."""
+        status = self._ask("status")
+        beds = self._ask("beds")
+        self.latest = updated(self.latest, self._config, status, beds, now_ms())
+
+
+def _ask_all(config: Config) -> Ask:
+    from hfzmq.client.ask import ask_all
+
+    return lambda op: ask_all(config, op, timeout_ms=POLL_TIMEOUT_MS)
+
+
+def _events(before: Iterable[Happening], answers: Answers) -> tuple[Happening, ...]:
+    found = set(before)
+    for peer_id, answer in answers.items():
+        peer = (answer or {}).get("peer")
+        told = peer.get("events") if isinstance(peer, Mapping) else None
+        for event in told if isinstance(told, (list, tuple)) else ():
+            if isinstance(event, (list, tuple)) and len(event) == 2 and isinstance(event[0], int):
+                found.add(Happening(event[0], peer_id, str(event[1])))
+    return tuple(sorted(found))[-EVENTS_MAX:]

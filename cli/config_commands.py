@@ -1,0 +1,94 @@
+"""``hfzmq config``: write a peers.yaml, check one, show what is in force.
+
+Touches one file and stdout. Keeps: what ``config init`` writes has been read back and checked before it is shown.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+
+from hfzmq.cli.format import json_text
+from hfzmq.cli.options import config_option, load_config, output_option
+from hfzmq.config import PEERS_MAX, Config, PeerAddress, parse, render
+from hfzmq.errors import ConfigError
+
+PORTS_APART = 10  # between peers on one host: room for what a later version listens on
+DEFAULT_PEERS = 3
+DEFAULT_BASE_PORT = 7100
+
+
+@click.group()
+def config() -> None:
+    """Write, check and show a peers.yaml."""
+
+
+@config.command()
+@click.option("--peers", type=click.IntRange(1, PEERS_MAX), metavar="N", help="How many.  [default: 3]")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="H", help="For all peers; or once for each.  [default: 127.0.0.1]"
+)
+@click.option("--base-port", type=click.IntRange(1, 65_535), default=DEFAULT_BASE_PORT, show_default=True, metavar="P")
+@click.option("--name", default="ward", show_default=True, metavar="NAME", help="What people call the mesh.")
+def init(peers: int | None, hosts: tuple[str, ...], base_port: int, name: str) -> None:
+    """Write a peers.yaml with a new mesh id to stdout.
+
+    \b
+    hfzmq config init > peers.yaml
+    hfzmq config init --host 10.0.0.1 --host 10.0.0.2 --host 10.0.0.3 > peers.yaml
+    """
+    count = peers or max(len(hosts), 1 if len(hosts) > 1 else DEFAULT_PEERS)
+    if len(hosts) not in (0, 1, count):
+        raise click.UsageError(f"{len(hosts)} hosts for {count} peers: give one host, or one for each peer")
+    made = lay_out(name, hosts * count if len(hosts) == 1 else hosts or ("127.0.0.1",) * count, base_port)
+    try:
+        text = render(made)
+        parse(text, "")
+    except ConfigError as error:
+        raise click.UsageError(f"{error.field}: {error.bound}") from None
+    click.echo(text, nl=False)
+
+
+def lay_out(name: str, hosts: tuple[str, ...], base_port: int) -> Config:
+    """A new mesh: one peer for each of ``hosts``; peers of one host get ports ``PORTS_APART`` apart."""
+    addresses = []
+    for i, host in enumerate(hosts):
+        port = base_port + PORTS_APART * hosts[:i].count(host)
+        addresses.append(PeerAddress(i + 1, host, port, port + 1, port + 2))
+    return Config(name, secrets.token_bytes(16), tuple(addresses))
+
+
+@config.command()
+@config_option
+def check(config_path: str) -> None:
+    """Check a peers.yaml; say file, line, key and cause of what is wrong (exit 6)."""
+    found = load_config(config_path)
+    count = len(found.peers)
+    ids = ", ".join(map(str, found.peer_ids))
+    spare = (count - 1) // 2
+    click.echo(
+        f"{config_path}: ok: mesh {found.mesh_name}, {count} {'peer' if count == 1 else 'peers'} ({ids}), "
+        f"quorum {count // 2 + 1}, works on while {spare} {'is' if spare == 1 else 'are'} away"
+    )
+    if count % 2 == 0:
+        click.echo(f"note: {count} peers bear no more failures than {count - 1}", err=True)
+
+
+@config.command()
+@config_option
+@output_option("yaml", "json")
+def show(config_path: str, output: str) -> None:
+    """Show what is in force, defaults included."""
+    found = load_config(config_path)
+    if output == "yaml":
+        click.echo(render(found), nl=False)
+        return
+    value = {
+        "mesh": {"name": found.mesh_name, "id": found.mesh_id.hex()},
+        "peers": [peer._asdict() for peer in found.peers],
+        "timing": found.timing._asdict(),
+        "tiers": found.thresholds._asdict(),
+        "limits": found.limits._asdict(),
+    }
+    click.echo(json_text(value))

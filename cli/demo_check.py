@@ -1,0 +1,108 @@
+"""The demo's verdict, from the peers' own files: is every acknowledged report in each of them, exactly once?
+
+Touches the peers' database files, reading only. Must not know: processes, screens. Keeps: nothing is taken on trust
+from a daemon; a file that cannot be read counts as having lost everything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hfzmq.cli.demo_acks import Key
+from hfzmq.errors import HfzmqError
+
+PAGE_ROWS = 1000
+
+Rows = list[tuple[Any, ...]]
+
+
+class PeerCheck(NamedTuple):
+    """One peer's file: how many rows, how many acknowledged reports are not in it, how many rows are there again."""
+
+    peer_id: int
+    rows: int
+    lost: int
+    doubled: int
+    problem: str = ""
+
+
+class Verdict(NamedTuple):
+    """All files together. ``equal``: the same rows in the same order in each."""
+
+    acknowledged: int
+    peers: tuple[PeerCheck, ...]
+    equal: bool
+
+    @property
+    def lost(self) -> int:
+        """Acknowledged reports that some peer has not."""
+        return sum(peer.lost for peer in self.peers)
+
+    @property
+    def doubled(self) -> int:
+        """Rows that some peer has once too often."""
+        return sum(peer.doubled for peer in self.peers)
+
+    @property
+    def well(self) -> bool:
+        """Something was acknowledged, and nothing is lost, doubled or different."""
+        return self.acknowledged > 0 and not self.lost and not self.doubled and self.equal
+
+
+def check_files(files: Mapping[int, Path], acknowledged: Iterable[Key]) -> Verdict:
+    """Read each peer's file and compare."""
+    contents: dict[int, Rows] = {}
+    problems: dict[int, str] = {}
+    keys: dict[int, Counter[Key]] = {}
+    for peer_id, path in files.items():
+        try:
+            fields, contents[peer_id] = _read(path)
+        except HfzmqError as error:
+            problems[peer_id], contents[peer_id], keys[peer_id] = str(error), [], Counter()
+            continue
+        patient, timestamp = fields.index("patient_id"), fields.index("timestamp")
+        keys[peer_id] = Counter((row[patient], row[timestamp]) for row in contents[peer_id])
+    wanted = list(acknowledged)
+    checks = [
+        PeerCheck(
+            peer_id,
+            len(rows),
+            sum(1 for key in wanted if not keys[peer_id][key]),
+            sum(count - 1 for count in keys[peer_id].values()),
+            problems.get(peer_id, ""),
+        )
+        for peer_id, rows in contents.items()
+    ]
+    first = next(iter(contents.values()), [])
+    equal = not problems and all(rows == first for rows in contents.values())
+    return Verdict(len(wanted), tuple(checks), equal)
+
+
+def _read(path: Path) -> tuple[tuple[str, ...], Rows]:
+    from hfzmq.storage import Reader
+
+    reader = Reader(path)
+    try:
+        rows: Rows = []
+        while page := reader.reports(after_id=rows[-1][0] if rows else 0, limit=PAGE_ROWS):
+            rows += page
+        return reader.fields, rows
+    finally:
+        reader.close()
+
+
+def summary(verdict: Verdict) -> list[str]:
+    """The verdict in lines."""
+    lines = [f"summary: {verdict.acknowledged} reports acknowledged, lost {verdict.lost}, doubled {verdict.doubled}"]
+    for peer in verdict.peers:
+        if peer.problem:
+            lines.append(f"  peer {peer.peer_id}: cannot be read: {peer.problem}")
+        elif peer.lost or peer.doubled:
+            lines.append(f"  peer {peer.peer_id}: {peer.rows} rows, {peer.lost} lost, {peer.doubled} doubled")
+        else:
+            lines.append(f"  peer {peer.peer_id}: {peer.rows} rows, every acknowledged report exactly once")
+    lines.append(f"  equal rows on all peers: {'yes' if verdict.equal else 'NO'}")
+    return lines

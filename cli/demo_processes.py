@@ -1,0 +1,146 @@
+"""The demo's processes: daemons and patients on this machine, and the promise that none of them stays behind.
+
+Touches processes, ports of 127.0.0.1, one directory. Must not know: the story, screens. Keeps: every child dies with
+this process, however it ends (Linux: the kernel sees to it; elsewhere: atexit); what a child says goes to a log file;
+ctrl-c reaches this process only, so that it can end the children in order.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import IO
+
+from hfzmq.config import Config, PeerAddress
+from hfzmq.errors import HfzmqError
+
+PR_SET_PDEATHSIG = 1
+PORT_LOW = 10_000
+TERMINATED_WITHIN_S = 6.0
+TRIES = 200
+
+
+class Processes:
+    """Children by name. ``directory`` takes their logs. Start them from the main thread: on Linux a child dies with the
+    *thread* that made it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._before_exec = _die_with_parent()
+        atexit.register(self.kill_all)
+
+    def start(self, name: str, *arguments: str, piped: bool = False) -> subprocess.Popen[bytes]:
+        """Run ``hfzmq`` with ``arguments``; its log is ``name.log``, its stdout too unless it is ``piped``."""
+        with (self.directory / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "hfzmq", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if piped else log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=self._before_exec,
+            )
+        self._running[name] = process
+        return process
+
+    def alive(self, name: str) -> bool:
+        """Whether it runs."""
+        process = self._running.get(name)
+        return process is not None and process.poll() is None
+
+    def kill(self, name: str) -> None:
+        """End it at once, as a power cut would (SIGKILL), and collect it."""
+        process = self._running[name]
+        process.kill()
+        process.wait()
+
+    def terminate(self, *names: str, within_s: float = TERMINATED_WITHIN_S) -> list[str]:
+        """Ask all of ``names`` to end (SIGTERM), kill what does not; the names that had to be killed."""
+        for name in names:
+            if self.alive(name):
+                self._running[name].terminate()
+        until = time.monotonic() + within_s
+        late = []
+        for name in names:
+            try:
+                self._running[name].wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self.kill(name)
+                late.append(name)
+        return late
+
+    def kill_all(self) -> None:
+        """No child is left after this."""
+        for process in self._running.values():
+            if process.poll() is None:
+                process.kill()
+        for process in self._running.values():
+            process.wait()
+            stdout: IO[bytes] | None = process.stdout
+            if stdout is not None:
+                stdout.close()
+
+    def last_words(self, name: str, lines: int = 3) -> str:
+        """The end of its log."""
+        try:
+            return "\n".join((self.directory / f"{name}.log").read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+def free_addresses(count: int, rng: Random | None = None) -> tuple[PeerAddress, ...]:
+    """Addresses of ``count`` peers on 127.0.0.1 with ports that are free now, below those that the kernel gives to
+    outgoing connections: a killed peer must find its port free when it comes back."""
+    rng = rng or Random()
+    high = _ephemeral_low()
+    for _ in range(TRIES):
+        base = rng.randrange(PORT_LOW, high - 3 * count)
+        ports = [base + n for n in range(3 * count)]
+        if all(map(_is_free, ports)):
+            return tuple(PeerAddress(n + 1, "127.0.0.1", *ports[3 * n : 3 * n + 3]) for n in range(count))
+    raise HfzmqError("no free ports on 127.0.0.1", hint=f"between {PORT_LOW} and {high}")
+
+
+def serve_arguments(config: Config, peer_id: int, directory: Path) -> tuple[str, ...]:
+    """What starts one daemon."""
+    return ("serve", "--id", str(peer_id), "--config", config.path, "--data-dir", str(directory / f"peer-{peer_id}"))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _ephemeral_low() -> int:
+    try:
+        return max(PORT_LOW + 1000, int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0]))
+    except (OSError, ValueError, IndexError):
+        return 32_768
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up here: after a fork only what is already loaded may be used
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the kernel knew of the wish
+            os._exit(1)
+
+    return before_exec

@@ -1,0 +1,56 @@
+"""The loop that keeps a board on the terminal: draw, wait for a key, draw again.
+
+Touches the terminal and the clock. Must not know who polls or what a board shows. Keeps: it draws by itself several
+times a second whatever the feeder does, so a hung feeder is seen as NOT LIVE; the terminal is given back however it
+ends.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+
+from hfzmq.cli.board_feed import now_ms
+from hfzmq.cli.keys import Keys
+
+FRAME_S = 0.2
+
+Draw = Callable[[int, int, int], RenderableType]  # width, height, now_ms
+OnKey = Callable[[str], bool]  # '' when no key; False ends the screen
+
+
+def on_terminal() -> bool:
+    """Whether a person sits at both ends."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def run_screen(draw: Draw, on_key: OnKey) -> None:
+    """Show ``draw`` full screen until ``on_key`` says False, or SIGTERM or SIGHUP comes."""
+    console = Console()
+    with stop_signals() as stopped, Keys() as keys:
+        first = draw(console.width, console.height, now_ms())
+        with Live(first, console=console, screen=True, auto_refresh=False, redirect_stderr=False) as live:
+            while not stopped() and on_key(keys.wait(FRAME_S)):
+                live.update(draw(console.width, console.height, now_ms()), refresh=True)
+
+
+@contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and SIGHUP are asked for instead of ending the process, so that whoever runs can clean up."""
+    got: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        got.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield lambda: bool(got)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

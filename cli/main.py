@@ -1,0 +1,155 @@
+"""The door of ``hfzmq``: finds the command, and turns whatever goes wrong into two lines and an exit code.
+
+Touches the command line, stderr and the exit code. Must not know what a command does: each is imported only when it is
+run, so that ``hfzmq --help`` answers in about 150 ms. Keeps: this is the only place that prints an error; nobody sees a
+traceback without ``--debug``; stdout carries data only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+
+from hfzmq import __version__
+from hfzmq.errors import HfzmqError
+
+INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell says of a program ended by SIGINT, by SIGPIPE
+
+
+class Lazy(NamedTuple):
+    """Where a command lives, and its line in ``hfzmq --help``."""
+
+    module: str
+    attribute: str
+    help: str
+    hidden: bool = False
+
+
+COMMANDS = {
+    "demo": Lazy("hfzmq.cli.demo", "demo", "Peers, patients and a leader that dies, on this machine."),
+    "config": Lazy("hfzmq.cli.config_commands", "config", "Write, check and show a peers.yaml."),
+    "serve": Lazy("hfzmq.cli.serve", "serve", "Run one daemon in the foreground."),
+    "client": Lazy("hfzmq.cli.client_command", "client", "Judge patients at the bedside and report to the mesh."),
+    "status": Lazy("hfzmq.cli.status", "status", "Who leads, who is behind, who is away."),
+    "reports": Lazy("hfzmq.cli.reports", "reports", "Read the stored reports, from a peer or from a file."),
+    "dashboard": Lazy("hfzmq.cli.dashboard", "dashboard", "The live board of the mesh and the beds."),
+    "model": Lazy("hfzmq.cli.model_commands", "model", "Train, evaluate and ask the risk model."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command only when it is run; its help comes from COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order a newcomer needs them."""
+        return [name for name, lazy in COMMANDS.items() if not lazy.hidden]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return the command called ``name``."""
+        lazy = COMMANDS.get(name)
+        if lazy is None:
+            return None
+        command = getattr(importlib.import_module(lazy.module), lazy.attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
+
+
+class Session:
+    """What the options before the command said."""
+
+    debug = False
+
+
+def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.ensure_object(Session).debug = value
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"hfzmq {__version__}\nresearch software, not a medical device")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
+@click.option("--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show tracebacks of errors.")
+@click.pass_context
+def root(ctx: click.Context) -> None:
+    """Bedside heart-failure risk, kept by a brokerless mesh that loses no acknowledged report.
+
+    Start with: hfzmq demo. Research software, not a medical device.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line (without the program's name) and return its exit code; never raises."""
+    session = Session()
+    try:
+        with root.make_context("hfzmq", list(sys.argv[1:] if args is None else args), obj=session) as ctx:
+            result = root.invoke(ctx)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # from click 8.2 on: a group without a command; no error line
+            click.echo(error.format_message(), err=True)
+            return error.exit_code
+        return _say(session, error, error.format_message(), _usage_hint(error), error.exit_code)
+    except HfzmqError as error:
+        return _say(session, error, str(error), error.hint, error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _pipe_closed()
+    except Exception as error:
+        cause = f"internal error: {type(error).__name__}: {error}"
+        return _say(session, error, cause, "run it again as: hfzmq --debug ..., and report the traceback", 1)
+
+
+def _say(session: Session, error: BaseException, message: str, hint: str, code: int) -> int:
+    try:
+        if session.debug:
+            traceback.print_exception(error, file=sys.stderr)
+        click.echo(f"error: {message}", err=True)
+        if hint:
+            click.echo(f"hint: {hint}", err=True)
+    except BrokenPipeError:
+        return _pipe_closed()
+    return code
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    ctx = getattr(error, "ctx", None)
+    return f"{ctx.command_path} --help" if isinstance(ctx, click.Context) else ""
+
+
+def _pipe_closed() -> int:
+    # Whoever read our output has enough. Python flushes stdout once more at exit: give it somewhere to go.
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no real stdout under us
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    return PIPE_CLOSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

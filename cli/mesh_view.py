@@ -1,0 +1,171 @@
+"""What the peers' own answers to ``status`` say together: who leads, who is behind, who is away, who differs.
+
+Touches nothing: answers come in. Must not know: sockets, screens. Keeps: the leader is the peer that says it serves, in
+the highest term; a peer without an answer is a row that says so; a value that a peer did not give is None, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hfzmq.config import Config, PeerAddress
+
+ROLES = ("follower", "precandidate", "candidate", "leader")
+
+
+class PeerView(NamedTuple):
+    """One peer by its own word, or the fact that it gave none (``reachable`` False and ``problem`` says why).
+
+    ``trails_leader_by``: entries of the leader's log that this peer's log has not; None without a leader.
+    """
+
+    id: int
+    role: str | None
+    term: int | None
+    last_index: int | None
+    commit_index: int | None
+    applied_index: int | None
+    trails_leader_by: int | None
+    reachable: bool
+    state_hash: str | None
+    version: str | None
+    serves: bool
+    quorum: bool
+    knows_leader: int | None
+    reports: int | None
+    fsync_ms: float | None
+    uptime_ms: int | None
+    boot: int | None
+    now_ms: int | None
+    problem: str
+    address: str
+
+
+class Mismatch(NamedTuple):
+    """Peers that applied the same entries and hold different states: an alarm, and never normal."""
+
+    applied_index: int
+    hashes: tuple[tuple[int, str], ...]  # (peer id, state hash)
+
+    def __str__(self) -> str:
+        told = ", ".join(f"peer {peer_id} has {state[:12]}" for peer_id, state in self.hashes)
+        return f"state differs at applied index {self.applied_index}: {told}"
+
+
+class MeshView(NamedTuple):
+    """The mesh as its peers tell it at one moment. ``leader`` and ``term`` are None when nobody answered or leads;
+    ``asked_one``: only one peer was asked, and leader and quorum are what that one believes."""
+
+    mesh: str
+    leader: int | None
+    term: int | None
+    quorum: bool
+    peers: tuple[PeerView, ...]
+    mismatches: tuple[Mismatch, ...]
+    asked_one: bool = False
+
+    @property
+    def reached(self) -> int:
+        """How many peers answered."""
+        return sum(peer.reachable for peer in self.peers)
+
+    @property
+    def serves(self) -> bool:
+        """Whether there is a leader with a quorum."""
+        return self.leader is not None and self.quorum
+
+    def peer(self, peer_id: int) -> PeerView:
+        """The row of one peer; KeyError when it is not in the mesh."""
+        for peer in self.peers:
+            if peer.id == peer_id:
+                return peer
+        raise KeyError(peer_id)
+
+
+def mesh_view(config: Config, answers: Mapping[int, Mapping[str, Any] | None], only: int | None = None) -> MeshView:
+    """What ``answers`` (by peer id; None or no key: no answer) say together. With ``only``, that peer's view alone."""
+    asked = [peer for peer in config.peers if only in (None, peer.id)]
+    peers = [_peer_view(address, answers.get(address.id)) for address in asked]
+    terms = [peer.term for peer in peers if peer.term is not None]
+    serving = [peer for peer in peers if peer.serves and peer.term is not None]
+    leader, quorum = None, False
+    if serving:
+        chief = max(serving, key=lambda peer: peer.term or 0)
+        leader, quorum = chief.id, chief.quorum
+        if chief.last_index is not None:
+            peers = [_with_lag(peer, chief.last_index) for peer in peers]
+    elif only is not None and peers[0].role == "follower":
+        leader, quorum = peers[0].knows_leader, peers[0].quorum
+    term = chief.term if serving else max(terms, default=None)
+    return MeshView(config.mesh_name, leader, term, quorum, tuple(peers), _mismatches(peers), only is not None)
+
+
+def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
+    if peer.last_index is None:
+        return peer
+    return peer._replace(trails_leader_by=max(0, leader_last - peer.last_index))  # it may have answered later
+
+
+def _mismatches(peers: list[PeerView]) -> tuple[Mismatch, ...]:
+    by_index: dict[int, list[tuple[int, str]]] = {}
+    for peer in peers:
+        if peer.applied_index is not None and peer.state_hash:
+            by_index.setdefault(peer.applied_index, []).append((peer.id, peer.state_hash))
+    return tuple(
+        Mismatch(index, tuple(hashes))
+        for index, hashes in sorted(by_index.items())
+        if len({state for _, state in hashes}) > 1
+    )
+
+
+def _peer_view(address: PeerAddress, answer: Mapping[str, Any] | None) -> PeerView:
+    told = (answer or {}).get("peer")
+    problem = _problem(address, answer, told)
+    said: Mapping[str, Any] = told if isinstance(told, Mapping) and not problem else {}
+    role = said.get("role")
+    fsync = said.get("fsync_ms")
+    return PeerView(
+        id=address.id,
+        role=role if role in ROLES else None,
+        term=_int(said, "term"),
+        last_index=_int(said, "last_index"),
+        commit_index=_int(said, "commit_index"),
+        applied_index=_int(said, "applied_index"),
+        trails_leader_by=None,
+        reachable=not problem,
+        state_hash=_text(said, "state_hash"),
+        version=_text(said, "version"),
+        serves=said.get("serves") is True,
+        quorum=said.get("quorum") is True,
+        knows_leader=_int(said, "leader") or None,  # 0: none known
+        reports=_int(said, "reports"),
+        fsync_ms=float(fsync) if isinstance(fsync, (int, float)) and not isinstance(fsync, bool) else None,
+        uptime_ms=_int(said, "uptime_ms"),
+        boot=_int(said, "boot"),
+        now_ms=_int(said, "now_ms"),
+        problem=problem,
+        address=f"{address.host}:{address.client_port}",
+    )
+
+
+def _problem(address: PeerAddress, answer: Mapping[str, Any] | None, told: object) -> str:
+    if answer is None:
+        return "no answer"
+    if answer.get("status") == "REFUSED":
+        return f"refuses: {answer.get('field')}: {answer.get('bound')}"
+    if answer.get("status") != "OK" or not isinstance(told, Mapping):
+        return f"answers {answer.get('status')}"
+    if told.get("id") != address.id:
+        return f"answers as peer {told.get('id')}"
+    return ""
+
+
+def _int(said: Mapping[str, Any], key: str) -> int | None:
+    value = said.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _text(said: Mapping[str, Any], key: str) -> str | None:
+    value = said.get(key)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,60 @@
+"""The options that several commands share, each defined once.
+
+Touches the command line and, to load it, peers.yaml. Must not know what a command does with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from hfzmq.config import Config, load
+
+DEFAULT_CONFIG = "peers.yaml"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def config_option(function: F) -> F:
+    """``--config FILE``, given to the command as ``config_path``."""
+    return click.option(
+        "--config",
+        "config_path",
+        metavar="FILE",
+        default=DEFAULT_CONFIG,
+        show_default=True,
+        envvar="HFZMQ_CONFIG",
+        show_envvar=True,
+        help="The peers of the mesh.",
+    )(function)
+
+
+def peer_option(function: F) -> F:
+    """``--peer N``: ask only this peer."""
+    return click.option("--peer", type=click.IntRange(min=1), metavar="N", help="Ask only this peer.")(function)
+
+
+def output_option(*formats: str) -> Callable[[F], F]:
+    """``-o FORMAT``, given to the command as ``output``; the first of ``formats`` is the default."""
+
+    def add(function: F) -> F:
+        return click.option(
+            "-o",
+            "--output",
+            type=click.Choice(formats, case_sensitive=False),
+            default=formats[0],
+            show_default=True,
+            help="How to print it.",
+        )(function)
+
+    return add
+
+
+def load_config(path: str, peer: int | None = None) -> Config:
+    """The mesh that ``path`` describes; ConfigError also when it has no peer ``peer``."""
+    config = load(path)
+    if peer is not None:
+        config.peer(peer)
+    return config

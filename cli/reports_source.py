@@ -1,0 +1,151 @@
+"""Where ``hfzmq reports`` reads: a peer of the mesh, the leader after a quorum round, or a file without a daemon.
+
+Touches sockets (through client.ask) or one database file, reading only. Must not know how rows are shown. Keeps: pages
+are read by id, and ids are equal on every peer, so another peer can go on where one fell away; what may be stale says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from hfzmq.config import Config
+from hfzmq.errors import HfzmqError, InvalidInput, NoDaemonReached, NoLeader
+
+PAGE_ROWS = 1000  # what one request may ask for
+ASK_TIMEOUT_MS = 1000
+LEADER_TIMEOUT_MS = 5000
+
+
+class Page(NamedTuple):
+    """Some rows in the order of ``fields``, whether there are more in that direction, and how fresh they are.
+
+    ``stale_ms``: since the answering peer last heard its leader (0: it leads; None: it hears none, or it is a file).
+    """
+
+    fields: tuple[str, ...]
+    rows: list[list[Any]]
+    more: bool
+    peer: int | None = None
+    stale_ms: int | None = None
+    applied_index: int | None = None
+
+
+class Filter(NamedTuple):
+    """Which rows: of one patient, of one tier."""
+
+    patient: str | None = None
+    tier: str | None = None
+
+
+class Source(Protocol):
+    """Something that gives pages: rising above ``after_id``, or falling below ``before_id`` (0: from the newest)."""
+
+    def page(self, after_id: int, before_id: int | None, limit: int, wanted: Filter) -> Page:
+        """One page of at most ``limit`` rows, 1 to PAGE_ROWS."""
+
+
+class FileSource:
+    """A peer's database file. NotFound, InvalidInput or DataDirError when it cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        from hfzmq.storage import Reader
+
+        self._reader = Reader(path)
+
+    def page(self, after_id: int, before_id: int | None, limit: int, wanted: Filter) -> Page:
+        """See Source."""
+        rows = self._reader.reports(after_id, before_id, limit + 1, wanted.patient, wanted.tier)
+        return Page(tuple(self._reader.fields), [list(row) for row in rows[:limit]], len(rows) > limit)
+
+
+class MeshSource:
+    """The peers of ``config``: the one called ``only``; the leader when ``consistent``; else the one that knows most."""
+
+    def __init__(self, config: Config, only: int | None = None, consistent: bool = False) -> None:
+        self._config = config
+        self._only = only
+        self._consistent = consistent
+        self._peers: list[int] = []
+
+    def page(self, after_id: int, before_id: int | None, limit: int, wanted: Filter) -> Page:
+        """See Source. NoDaemonReached, NoLeader, TimedOut, InvalidInput as the mesh has it."""
+        fields: dict[str, object] = {"limit": limit}
+        if before_id is None:
+            fields["after_id"] = after_id
+        else:
+            fields["before_id"] = before_id
+        fields.update({key: value for key, value in wanted._asdict().items() if value is not None})
+        if self._consistent:
+            from hfzmq.client.ask import ask_leader
+
+            return _page(ask_leader(self._config, "reports", fields | {"consistent": True}, LEADER_TIMEOUT_MS))
+        return self._from_any(fields)
+
+    def _from_any(self, fields: dict[str, object]) -> Page:
+        from hfzmq.client.ask import ask_all
+
+        self._peers = self._peers or self._by_knowledge()
+        last: dict[str, Any] | None = None
+        while self._peers:
+            answer = ask_all(self._config, "reports", fields, ASK_TIMEOUT_MS, only=self._peers[0])[self._peers[0]]
+            if answer is not None and answer.get("status") == "OK":
+                return _page(answer)
+            if answer is not None and answer.get("status") == "REFUSED":
+                raise InvalidInput(str(answer.get("field")), str(answer.get("bound")), hint=str(answer.get("hint", "")))
+            last = answer or last
+            del self._peers[0]
+        if last is None:
+            raise NoDaemonReached("no daemon answered", hint="or read a file: hfzmq reports --db FILE")
+        raise NoLeader(f"no peer gives its reports now: {last.get('status')}", hint="ask again in a moment")
+
+    def _by_knowledge(self) -> list[int]:
+        from hfzmq.cli.mesh_view import mesh_view
+        from hfzmq.client.ask import ask_all
+
+        view = mesh_view(self._config, ask_all(self._config, "status", only=self._only), self._only)
+        answering = [peer for peer in view.peers if peer.reachable]
+        best_first = sorted(answering, key=lambda peer: (-(peer.applied_index or 0), not peer.serves, peer.id))
+        return [peer.id for peer in best_first]
+
+
+def read_all(source: Source, after_id: int, wanted: Filter) -> Iterator[Page]:
+    """All rows above ``after_id``, rising, page after page."""
+    while True:
+        page = source.page(after_id, None, PAGE_ROWS, wanted)
+        yield page
+        if not page.more or not page.rows:
+            return
+        after_id = _last_id(page)
+
+
+def read_last(source: Source, count: int, wanted: Filter) -> Page:
+    """The newest ``count`` rows, rising."""
+    rows: list[list[Any]] = []
+    before_id = 0
+    while True:
+        page = source.page(0, before_id, min(PAGE_ROWS, count - len(rows)), wanted)
+        rows += page.rows
+        if len(rows) >= count or not page.more or not page.rows:
+            return page._replace(rows=rows[::-1])
+        before_id = _last_id(page)
+
+
+def _last_id(page: Page) -> int:
+    return int(page.rows[-1][page.fields.index("id")])
+
+
+def _page(answer: dict[str, Any]) -> Page:
+    fields, rows = answer.get("fields"), answer.get("rows")
+    shaped = isinstance(fields, list) and "id" in fields and isinstance(rows, list)
+    if not shaped or not all(isinstance(row, list) and len(row) == len(fields) for row in rows):
+        raise HfzmqError("a daemon answered in a way this version does not know", hint="hfzmq status shows versions")
+    return Page(
+        tuple(map(str, fields)),
+        rows,
+        answer.get("more") is True,
+        answer.get("peer"),
+        answer.get("stale_ms"),
+        answer.get("applied_index"),
+    )

@@ -1,0 +1,1 @@
+"""Screens: each is a pure function from a frozen status value to something rich can draw."""

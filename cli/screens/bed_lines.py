@@ -1,0 +1,207 @@
+"""The board's lines about the beds: the most urgent first, every number whole, every age said.
+
+Touches nothing. Must not know: the mesh. Keeps: a probability and the five vitals of a shown bed are complete at any
+width; a reading older than STALE_AFTER_MS is dimmed and says STALE, and a silent GREEN bed does not look calm; a bed
+that does not fit is counted by its tier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+
+from hfzmq.cli.bed_view import Bed
+from hfzmq.cli.format import number, printable
+from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
+from hfzmq.cli.screens.words import (
+    STALE_AFTER_MS,
+    TIER_BADGES,
+    direction,
+    duration,
+    probability,
+    sparkline,
+)
+from hfzmq.clinical.report import VITALS
+from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
+from hfzmq.config import Thresholds
+
+ORDER = (RED, UNKNOWN, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
+SHORT = {"age": "age", "serum_sodium": "Na", "serum_creatinine": "creat", "ejection_fraction": "EF", "day": "day"}
+LONG = {
+    "age": "age",
+    "serum_sodium": "sodium",
+    "serum_creatinine": "creatinine",
+    "ejection_fraction": "EF",
+    "day": "day",
+}
+UNITS = {vital.name: "" if vital.name == "day" else vital.unit for vital in VITALS}  # a day is its own unit
+
+
+def shown_tier(bed: Bed, now_ms: int) -> str:
+    """The tier to show: UNKNOWN (NO DATA) for a bed that was GREEN and has fallen silent."""
+    if bed.report.tier == GREEN and is_stale(bed, now_ms):
+        return UNKNOWN
+    return bed.report.tier if bed.report.tier in TIER_BADGES else UNKNOWN
+
+
+def is_stale(bed: Bed, now_ms: int) -> bool:
+    """Whether nothing was heard for longer than STALE_AFTER_MS."""
+    return now_ms - bed.heard_at_ms > STALE_AFTER_MS
+
+
+def urgent_first(beds: Iterable[Bed], now_ms: int) -> list[Bed]:
+    """Sorted by shown tier, then falling probability, then name."""
+
+    def urgency(bed: Bed) -> tuple[int, float, str]:
+        return ORDER.index(shown_tier(bed, now_ms)), -bed.report.probability, bed.patient_id
+
+    return sorted(beds, key=urgency)
+
+
+def bed_counts(beds: Sequence[Bed], now_ms: int) -> str:
+    """``2 RED, 1 AMBER``; ``all GREEN`` when there is but one tier."""
+    tiers = [shown_tier(bed, now_ms) for bed in beds]
+    parts = [f"{tiers.count(tier)} {TIER_BADGES[tier].word}" for tier in ORDER if tier in tiers]
+    return f"all {parts[0].split(' ', 1)[1]}" if len(parts) == 1 and len(beds) > 1 else ", ".join(parts)
+
+
+def bed_badges(beds: Iterable[Bed], now_ms: int) -> list[Text]:
+    """How many beds there are of each tier, the most urgent first."""
+    tiers = [shown_tier(bed, now_ms) for bed in beds]
+    badges = [(tiers.count(tier), TIER_BADGES[tier]) for tier in ORDER if tier in tiers]
+    return [text(f" {badge.sign} {count} {badge.word} ", badge.style) for count, badge in badges]
+
+
+def bed_lines(
+    beds: Sequence[Bed], thresholds: Thresholds, width: int, height: int, now_ms: int, live: bool
+) -> tuple[list[Text], int]:
+    """Lines of ``width`` cells about ``beds``, which come the most urgent first, and how many beds are shown.
+
+    At most ``height`` lines, unless the sentence that counts the beds takes more by itself.
+    """
+    if not beds:
+        return [text("no bed has been heard of yet", "dim")], 0
+    visible = beds[:height]
+    table = _table(visible, thresholds, width, now_ms, live)
+    if table is None:
+        head, blocks = [], [_stacked(bed, thresholds, width, now_ms, live) for bed in visible]
+    else:
+        head, blocks = table[0], [[row] for row in table[1]]
+    for shown in range(len(blocks), 0, -1):
+        found = [*head, *(line for block in blocks[:shown] for line in block)]
+        if len(found) >= height + (shown == len(beds)):
+            continue  # no room, before counting the rest
+        found += _rest(beds[shown:], "more", width, now_ms)
+        if len(found) <= height:
+            return found, shown
+    return _rest(beds, "", width, now_ms), 0
+
+
+def _rest(rest: Sequence[Bed], more: str, width: int, now_ms: int) -> list[Text]:
+    if not rest:
+        return []
+    style = "bold white on red" if any(shown_tier(bed, now_ms) == RED for bed in rest) else "bold"
+    words = f"{'+' if more else ''}{len(rest)} {more} {'bed' if len(rest) == 1 else 'beds'}, {bed_counts(rest, now_ms)}"
+    return prose(words, width, style)
+
+
+class Look(NamedTuple):
+    """One way to lay beds out as a table, from roomy to tight."""
+
+    names: dict[str, str]  # of the vitals
+    points: int  # of the sparkline
+    words: bool  # rising, falling, steady; not only the arrow
+    two_heads: bool  # units on a second line
+    gap: int
+
+
+LOOKS = (
+    Look(LONG, 20, True, False, 3),
+    Look(LONG, 8, True, False, 2),
+    Look(SHORT, 8, True, False, 2),
+    Look(SHORT, 8, True, True, 2),
+    Look(SHORT, 8, False, True, 1),
+    Look(SHORT, 0, True, True, 1),
+    Look(SHORT, 0, False, True, 1),
+)
+
+
+def _heads(look: Look) -> list[Column]:
+    between = "\n" if look.two_heads else " "
+    vitals = [Column(between.join(filter(None, (look.names[name], unit))), right=True) for name, unit in UNITS.items()]
+    trend = Column("trend" if look.points or look.words else "")
+    return [Column("tier"), Column("bed"), Column("risk", right=True), trend, *vitals, Column("heard")]
+
+
+def _table(
+    beds: Sequence[Bed], thresholds: Thresholds, width: int, now_ms: int, live: bool
+) -> tuple[list[Text], list[Text]] | None:
+    for look in LOOKS:
+        rows = []
+        for bed in beds:
+            calm = _calm(bed, now_ms, live)
+            cells = [
+                _tier(bed, now_ms, live),
+                text(printable(bed.patient_id), calm or "bold"),
+                text(probability(bed.report.probability, thresholds), calm or "bold"),
+                _trend(bed, look.points, look.words, calm),
+            ]
+            cells += [text(value, calm) for value in vital_texts(bed).values()]
+            rows.append([*cells, _heard(bed, now_ms, look.gap > 1)])
+        found = columns(_heads(look), rows, width, look.gap)
+        if found is not None:
+            return found
+    return None
+
+
+def _stacked(bed: Bed, thresholds: Thresholds, width: int, now_ms: int, live: bool) -> list[Text]:
+    calm = _calm(bed, now_ms, live)
+    head = [
+        _tier(bed, now_ms, live),
+        text(probability(bed.report.probability, thresholds), calm or "bold"),
+        _trend(bed, 0, True, calm),
+        text(printable(bed.patient_id), calm or "bold"),
+        _heard(bed, now_ms, True),
+    ]
+    vitals = [text(f"{SHORT[name]} {value} {UNITS[name]}".rstrip(), calm) for name, value in vital_texts(bed).items()]
+    body = [text("  ") + line for line in flow(vitals, width - 2)]
+    return flow(head, width, indent=2) + body
+
+
+def vital_texts(bed: Bed) -> dict[str, str]:
+    """The five vitals in full, by name, in the order of VITALS."""
+    return {vital.name: number(getattr(bed.report, vital.name)) for vital in VITALS}
+
+
+def _calm(bed: Bed, now_ms: int, live: bool) -> str:
+    return "dim" if is_stale(bed, now_ms) or not live else ""
+
+
+def _tier(bed: Bed, now_ms: int, live: bool) -> Text:
+    badge = TIER_BADGES[shown_tier(bed, now_ms)]
+    if not _calm(bed, now_ms, live):
+        return text(str(badge), badge.style)
+    return text(str(badge), "bold red" if bed.report.tier == RED else "dim")  # a RED that fell silent is no calmer
+
+
+def _trend(bed: Bed, points: int, words: bool, calm: str) -> Text:
+    probabilities = tuple(p for _, p in bed.trend)
+    way = direction(probabilities)
+    found = text("", calm)
+    if points:
+        found.append(sparkline(probabilities[-points:]).rjust(points, " ") + " ")
+    found.append(f"{way.sign} {way.word}" if words else way.sign, way.style)
+    return found
+
+
+def _heard(bed: Bed, now_ms: int, was: bool) -> Text:
+    said = f"{duration(now_ms - bed.heard_at_ms)} ago"
+    found = text("")
+    if is_stale(bed, now_ms):
+        found.append("STALE ", "bold")
+        if was and bed.report.tier == GREEN:
+            said = f"{said}, was GREEN"
+    found.append(said if bed.seen else f"reported {said}", "dim" if is_stale(bed, now_ms) else "")
+    return found

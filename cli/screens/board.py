@@ -1,0 +1,91 @@
+"""The board: the mesh, the beds, what happened last. A pure function from a BoardStatus to something rich can draw.
+
+Touches nothing: the status, the size and the time come in. Must not know: sockets, terminals, who polls. Keeps: no
+number is ever cut (columns are left out and lines stack instead); NOT LIVE stands in the header as soon as the status
+is older than NOT_LIVE_AFTER_MS, whoever hangs; what does not fit is counted, the most urgent beds come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from hfzmq.cli.board_feed import BoardStatus
+from hfzmq.cli.format import printable
+from hfzmq.cli.screens.bed_lines import bed_badges, bed_lines, urgent_first
+from hfzmq.cli.screens.canvas import box, flow, inside, prose, text
+from hfzmq.cli.screens.mesh_lines import mesh_lines, mesh_sentence
+
+NOT_LIVE_AFTER_MS = 3_000
+BEDS_SHOWN_MIN = 3  # the rest of the board makes way for so many
+EVENT_LINES = 3
+DISCLAIMER = "research software, not a medical device"
+
+
+def board(
+    status: BoardStatus, width: int, height: int, now_ms: int, keys: str = "q quit", story: Sequence[str] = ()
+) -> RenderableType:
+    """The board at ``now_ms`` (monotonic), in exactly ``width`` columns and at most ``height`` lines.
+
+    ``keys``: what can be pressed. ``story``: lines of whoever runs the board, the newest last.
+    """
+    return Group(*lines(status, width, height, now_ms, keys, story))
+
+
+def lines(
+    status: BoardStatus, width: int, height: int, now_ms: int, keys: str = "q quit", story: Sequence[str] = ()
+) -> list[Text]:
+    """The board's lines; see ``board``."""
+    live = is_live(status, now_ms)
+    header = _header(status, width, now_ms)
+    footer = flow([text(keys, "bold"), text(DISCLAIMER, "dim")], width)
+    mesh = box(f"mesh {status.mesh.mesh}", mesh_lines(status, inside(width), now_ms), width)
+    told = [line for sentence in story for line in prose(sentence, width, "bold")]
+    beds = urgent_first(status.beds, now_ms)
+    # From all of it to the beds alone, until the most urgent beds have room.
+    brief = mesh_sentence(status, width)
+    for above, below in ((mesh, _events(status, width) + told), (mesh, told), (brief, told), (brief, []), ([], [])):
+        room = height - len(header) - len(above) - len(below) - len(footer) - len(box("beds", [], width))
+        content, shown = bed_lines(beds, status.thresholds, inside(width), max(1, room), now_ms, live)
+        if room >= len(content) and shown >= min(len(beds), BEDS_SHOWN_MIN):
+            break
+    framed = box("beds", content, width, "cyan" if live else "bold red")
+    return _within([*header, *above, *framed, *below, *footer], height)
+
+
+def is_live(status: BoardStatus, now_ms: int) -> bool:
+    """Whether a good poll came within NOT_LIVE_AFTER_MS."""
+    return status.polled_at_ms is not None and now_ms - status.polled_at_ms <= NOT_LIVE_AFTER_MS
+
+
+def _header(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
+    since = now_ms - (status.started_at_ms if status.polled_at_ms is None else status.polled_at_ms)
+    if is_live(status, now_ms):
+        state = [text(" LIVE ", "bold black on green")]
+    elif since <= NOT_LIVE_AFTER_MS and not status.failure:
+        state = [text(" CONNECTING ", "bold black on yellow")]
+    else:
+        never = status.polled_at_ms is None
+        why = f"no answer {'yet' if never else 'for'}" + ("" if never else f" {since // 1000} s")
+        state = [text(" NOT LIVE ", "bold white on red blink"), text(why, "bold red")]
+        if status.failure:
+            state.append(text(printable(status.failure), "red"))
+    clock = datetime.fromtimestamp((now_ms + status.wall_minus_mono_ms) / 1000).strftime("%H:%M:%S")
+    counts = bed_badges(status.beds, now_ms)
+    return flow([text("hfzmq", "bold"), *state, *counts, text(clock, "dim")], width)
+
+
+def _events(status: BoardStatus, width: int) -> list[Text]:
+    found: list[Text] = []
+    for event in status.events[-EVENT_LINES:]:
+        at = datetime.fromtimestamp(event.at_ms / 1000).strftime("%H:%M:%S")
+        found += prose(f"{at} peer {event.peer_id}: {printable(event.text)}", width, "dim")
+    return found
+
+
+def _within(found: list[Text], height: int) -> list[Text]:
+    # Only reached on a screen too low for the header, one bed and the footer: whole lines go, never parts of one.
+    return found if len(found) <= height else [*found[: max(1, height - 1)], found[-1]][:height]

@@ -1,0 +1,89 @@
+"""The board's lines about the mesh: who leads, and each peer by its own word.
+
+Touches nothing. Must not know: beds. Keeps: an unreachable peer is a row that says so and since when; peers whose
+states differ are shown loudly; a value that is not known is left empty.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from hfzmq.cli.board_feed import BoardStatus
+from hfzmq.cli.format import number
+from hfzmq.cli.mesh_view import PeerView
+from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
+from hfzmq.cli.screens.words import ROLE_BADGES, UNREACHABLE, Badge, duration
+
+HEADS = (
+    Column("peer", right=True),
+    Column("role"),
+    Column("term", right=True),
+    Column("last", right=True, spare=2),
+    Column("applied", right=True),
+    Column("behind leader", right=True),
+    Column("fsync ms", right=True, spare=3),
+    Column("reports", right=True, spare=4),
+    Column("answered", spare=1),
+    Column("state", spare=5),
+)
+
+
+def mesh_lines(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
+    """The sentence about the mesh, a row for each peer, and the alarm when states differ."""
+    odd = {peer_id for mismatch in status.mesh.mismatches for peer_id, _ in mismatch.hashes}
+    answered = dict(status.answered_at_ms)
+    rows = []
+    for peer in status.mesh.peers:
+        at = answered.get(peer.id)
+        rows.append(_cells(peer, "never" if at is None else f"{duration(now_ms - at)} ago", peer.id in odd))
+    found = mesh_sentence(status, width)
+    for mismatch in status.mesh.mismatches:
+        found += prose(f"!!! ALARM: {mismatch}", width, "bold white on red")
+    table = columns(HEADS, rows, width)
+    if table is not None:
+        return [*found, *table[0], *table[1]]
+    for cells in rows:
+        named = [cells[0], cells[1]]
+        for head, cell in zip(HEADS[2:], cells[2:], strict=True):
+            if cell.plain:
+                named.append(text(f"{head.head} {cell.plain}", cell.style if isinstance(cell.style, str) else ""))
+        found += flow(named, width, indent=2)
+    return found
+
+
+def mesh_sentence(status: BoardStatus, width: int) -> list[Text]:
+    """Who leads, in which term, whether a quorum stands, how many answer."""
+    mesh = status.mesh
+    leads = "no leader" if mesh.leader is None else f"peer {mesh.leader} leads"
+    term = "" if mesh.term is None else f" in term {mesh.term}"
+    quorum = "quorum yes" if mesh.serves else "quorum NO"
+    told = f"{leads}{term}, {quorum}, {mesh.reached} of {len(mesh.peers)} peers answer"
+    return prose(told, width, "bold" if mesh.serves else "bold white on red")
+
+
+def _cells(peer: PeerView, answered: str, odd: bool) -> list[Text]:
+    badge = _badge(peer)
+    words = str(badge) if peer.reachable or peer.problem in ("", "no answer") else f"{badge}: {peer.problem}"
+    state = "DIFFERS " + (peer.state_hash or "")[:8] if odd else (peer.state_hash or "")[:8]
+    return [
+        text(str(peer.id), "bold"),
+        text(words, badge.style),
+        text(_shown(peer.term)),
+        text(_shown(peer.last_index)),
+        text(_shown(peer.applied_index)),
+        text(_shown(peer.trails_leader_by), "yellow" if peer.trails_leader_by else ""),
+        text("" if peer.fsync_ms is None else f"{peer.fsync_ms:.1f}"),
+        text(_shown(peer.reports)),
+        text(answered, "" if peer.reachable else "bold red"),
+        text(state, "bold white on red" if odd else "dim"),
+    ]
+
+
+def _badge(peer: PeerView) -> Badge:
+    if not peer.reachable or peer.role is None:
+        return UNREACHABLE
+    return ROLE_BADGES[peer.role]
+
+
+def _shown(value: int | None) -> str:
+    return "" if value is None else number(value)

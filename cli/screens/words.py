@@ -1,0 +1,80 @@
+"""The words, signs and colours that every screen shares: tiers, roles, ages, probabilities.
+
+Touches nothing. Keeps: colour is never the only signal (each tier has a sign and a word); a probability is shown with
+as many digits as it takes to stay in its tier, so that nobody reads 0.60 beside AMBER.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN, tier_of
+from hfzmq.config import Thresholds
+
+STALE_AFTER_MS = 30_000
+SPARKS = "▁▂▃▄▅▆▇█"
+STEADY_WITHIN = 0.03  # of probability: less than what one lab value's rounding moves
+
+
+class Badge(NamedTuple):
+    """How a tier or a role looks: its sign, its word, its style for rich."""
+
+    sign: str
+    word: str
+    style: str
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.word}"
+
+
+TIER_BADGES = {
+    RED: Badge("■", "RED", "bold white on red"),
+    AMBER: Badge("▲", "AMBER", "bold black on yellow"),
+    GREEN: Badge("●", "GREEN", "bold green"),
+    UNKNOWN: Badge("✕", "NO DATA", "bold black on white"),
+}
+ROLE_BADGES = {
+    "leader": Badge("★", "leader", "bold green"),
+    "follower": Badge("○", "follower", ""),
+    "candidate": Badge("◇", "candidate", "yellow"),
+    "precandidate": Badge("◇", "precandidate", "yellow"),
+}
+UNREACHABLE = Badge("✕", "unreachable", "bold red")
+
+
+def probability(value: float, thresholds: Thresholds) -> str:
+    """``0.62``; more digits only where two would round it into another tier: 0.5996 is AMBER and not ``0.60``."""
+    if not math.isfinite(value):
+        return "no value"
+    for digits in range(2, 8):
+        shown = f"{value:.{digits}f}"
+        if tier_of(float(shown), thresholds) == tier_of(value, thresholds):
+            return shown
+    return repr(value)
+
+
+def duration(age_ms: int) -> str:
+    """An age in the largest unit that still says something: ``95 s``, ``5 min``, ``3 h``, ``4 d``; rounded down."""
+    seconds = max(0, age_ms) // 1000
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 120 * 60:
+        return f"{seconds // 60} min"
+    return f"{seconds // 3600} h" if seconds < 48 * 3600 else f"{seconds // 86400} d"
+
+
+def sparkline(probabilities: tuple[float, ...]) -> str:
+    """One block a point, on the fixed scale 0 to 1."""
+    return "".join(SPARKS[min(len(SPARKS) - 1, max(0, int(p * len(SPARKS))))] for p in probabilities)
+
+
+def direction(probabilities: tuple[float, ...]) -> Badge:
+    """Rising, falling or steady: the last point against the mean of up to four before it; '' for a single point."""
+    if len(probabilities) < 2:
+        return Badge("·", "new", "")
+    before = probabilities[-5:-1]
+    change = probabilities[-1] - sum(before) / len(before)
+    if abs(change) < STEADY_WITHIN:
+        return Badge("→", "steady", "")
+    return Badge("↑", "rising", "bold") if change > 0 else Badge("↓", "falling", "")

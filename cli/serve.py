@@ -1,0 +1,36 @@
+"""``hfzmq serve``: the one arrow from the command line to the daemon.
+
+Touches the command line; the daemon does the rest. Must not know how a daemon works.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hfzmq.cli.options import config_option, load_config
+
+
+@click.command()
+@click.option("--id", "peer_id", type=click.IntRange(min=1), required=True, metavar="N", help="Which peer this one is.")
+@config_option
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Where its database lives; made when missing.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error"), case_sensitive=False),
+    default="info",
+    show_default=True,
+)
+def serve(peer_id: int, config_path: str, data_dir: Path, log_level: str) -> int:
+    """Run one daemon in the foreground, until SIGTERM."""
+    config = load_config(config_path, peer_id)
+    from hfzmq.daemon.node import serve as run_daemon  # heavy, and only here
+
+    return run_daemon(config, peer_id, data_dir, log_level)

@@ -1,0 +1,124 @@
+"""``hfzmq status``: every peer by its own word, who leads, and an exit code that scripts can use.
+
+Touches sockets (through client.ask), stdout, stderr. Keeps: the rows are printed whatever the exit code; JSON has the
+keys that others script against, and freely more.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hfzmq.cli.format import csv_line, json_text, table
+from hfzmq.cli.mesh_view import MeshView, mesh_view
+from hfzmq.cli.options import config_option, load_config, output_option, peer_option
+from hfzmq.errors import MeshUnavailable, NoDaemonReached, NoLeader
+
+PEER_KEYS = (
+    "id",
+    "role",
+    "term",
+    "last_index",
+    "commit_index",
+    "applied_index",
+    "trails_leader_by",
+    "reachable",
+    "state_hash",
+    "version",
+    "reports",
+    "fsync_ms",
+    "uptime_ms",
+    "boot",
+    "address",
+    "problem",
+)
+TABLE_KEYS = (
+    ("peer", "id"),
+    ("role", "role"),
+    ("term", "term"),
+    ("last", "last_index"),
+    ("commit", "commit_index"),
+    ("applied", "applied_index"),
+    ("behind leader", "trails_leader_by"),
+    ("reports", "reports"),
+    ("fsync ms", "fsync_ms"),
+    ("state hash", "state_hash"),
+    ("version", "version"),
+    ("address", "address"),
+)
+
+
+@click.command()
+@config_option
+@peer_option
+@output_option("table", "json", "csv")
+def status(config_path: str, peer: int | None, output: str) -> None:
+    """Who leads, who is behind, who is away.
+
+    Exit 0 when a leader has a quorum, 4 when daemons answer but none leads, 3 when none answers.
+    """
+    config = load_config(config_path, peer)
+    from hfzmq.client.ask import ask_all
+
+    view = mesh_view(config, ask_all(config, "status", only=peer), peer)
+    if output == "json":
+        click.echo(json_text(as_json(view)))
+    elif output == "csv":
+        click.echo(csv_line(PEER_KEYS))
+        for row in view.peers:
+            click.echo(csv_line(getattr(row, key) for key in PEER_KEYS))
+    else:
+        click.echo(as_table(view))
+    for mismatch in view.mismatches:
+        click.echo(f"ALARM: {mismatch}", err=True)
+    failure = verdict(view)
+    if failure:
+        raise failure
+
+
+def as_json(view: MeshView) -> dict[str, Any]:
+    """The documented JSON value."""
+    return {
+        "mesh": view.mesh,
+        "leader": view.leader,
+        "term": view.term,
+        "quorum": view.quorum,
+        "peers": [{key: getattr(row, key) for key in PEER_KEYS} for row in view.peers],
+        "mismatches": [{"applied_index": m.applied_index, "state_hashes": dict(m.hashes)} for m in view.mismatches],
+    }
+
+
+def as_table(view: MeshView) -> str:
+    """One line about the mesh, then one row a peer; a peer without an answer says so in its role."""
+    rows: list[list[object]] = []
+    for row in view.peers:
+        values = [getattr(row, key) for _, key in TABLE_KEYS]
+        if not row.reachable:
+            values[1] = f"unreachable: {row.problem}"
+        rows.append(values)
+    lines = [headline(view), "", table([name for name, _ in TABLE_KEYS], rows)]
+    lines += [f"!!! ALARM: {mismatch}" for mismatch in view.mismatches]
+    return "\n".join(lines)
+
+
+def headline(view: MeshView) -> str:
+    """The mesh in one line: name, leader, term, quorum, how many answer."""
+    total = len(view.peers)
+    leads = "no leader" if view.leader is None else f"peer {view.leader} leads"
+    term = "" if view.term is None else f" in term {view.term}"
+    believed = ", as the one peer asked says" if view.asked_one else f", {view.reached} of {total} peers answer"
+    return f"mesh {view.mesh}: {leads}{term}, quorum {'yes' if view.quorum else 'no'}{believed}"
+
+
+def verdict(view: MeshView) -> MeshUnavailable | None:
+    """None when a leader has a quorum; otherwise the error that says what is missing."""
+    if view.serves:
+        return None
+    asked = ", ".join(row.address for row in view.peers)
+    if not view.reached:
+        return NoDaemonReached(f"no daemon answered at {asked}", hint="start one: hfzmq serve --id N --data-dir DIR")
+    return NoLeader(
+        f"{view.reached} of {len(view.peers)} peers answer, and none leads a quorum",
+        hint="an election takes a second or two; a majority of the peers must be up and hear each other",
+    )

@@ -1,0 +1,144 @@
+"""The clients' desk: requests come in as bytes, become events or queries, and answers go out as bytes.
+
+Touches no socket itself (it is handed the way out). Must not know: who leads, what is stored.
+
+    submit  -> Proposal for the core            -> ACK, NOT_LEADER, ... when the core replies
+    reports -> the query thread, after a quorum round where ``consistent`` is asked
+    beds    -> the query thread, with the ward's live picture
+    seen    -> the ward's picture;  status -> at once
+
+Keeps: every request gets exactly one answer or none (never two); a wrong one is refused with its field and bound,
+counted, and harms nobody else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hfzmq.config import Config
+from hfzmq.core import contract
+from hfzmq.core.contract import Proposal, ReadIndex, Reply
+from hfzmq.core.types import Origin
+from hfzmq.daemon.queries import Queries
+from hfzmq.daemon.ward import Ward
+from hfzmq.errors import WireError
+from hfzmq.wire import requests
+from hfzmq.wire.body import encode_body
+
+READS_RETRY_MS = 100  # when the query thread has too much to do
+
+Rejected = list[tuple[int, str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRoute:
+    """The way back for a submit: the client's routing frames, and the rows that were left out."""
+
+    frames: tuple[bytes, ...]
+    rejected: Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRoute:
+    """The way back for a consistent read, and the read."""
+
+    frames: tuple[bytes, ...]
+    request: requests.Reports
+
+
+class Desk:
+    """``answer(frames)`` sends to a client; ``status()`` is what this peer says about itself."""
+
+    def __init__(
+        self,
+        config: Config,
+        answer: Callable[[list[bytes]], None],
+        status: Callable[[], dict[str, Any]],
+        queries: Queries,
+        ward: Ward,
+        counters: Counter[str],
+    ) -> None:
+        self._config = config
+        self._answer = answer
+        self._status = status
+        self._queries = queries
+        self._ward = ward
+        self._counters = counters
+
+    def take(self, frames: list[bytes], leads: bool) -> Proposal | ReadIndex | None:
+        """A request from the ROUTER: [routing id, '', message]. What the core must decide is returned.
+
+        ``leads``: whether rows are worth checking here; whoever does not lead only redirects."""
+        if len(frames) != 3 or frames[1]:
+            self._counters["client_frames_malformed"] += 1
+            return None
+        route = (frames[0], frames[1])
+        try:
+            request = requests.decode_request(frames[2], self._config.mesh_id, self._config.limits)
+        except WireError as error:
+            self._counters["client_request_refused"] += 1
+            self.reply(route, "REFUSED", field=error.field, bound=error.bound, hint=error.hint)
+            return None
+        if isinstance(request, requests.Submit):
+            return self._submission(route, request, leads)
+        if isinstance(request, requests.Status):
+            self.reply(route, "OK", peer=self._status())
+        elif isinstance(request, requests.Seen):
+            self._ward.take(request.rows)
+            self.reply(route, "OK")
+        elif isinstance(request, requests.Beds):
+            if not self._queries.ask_beds(route, self._ward.rows(request.since_ms)):
+                self.reply(route, "BUSY", retry_ms=READS_RETRY_MS)
+        elif request.consistent:
+            return ReadIndex(ReadRoute(route, request))
+        else:
+            self._read(route, request)
+        return None
+
+    def _submission(self, route: tuple[bytes, ...], request: requests.Submit, leads: bool) -> Proposal:
+        origin = Origin(request.client, request.epoch, request.seq, request.digest)
+        if not leads:
+            return Proposal(SubmitRoute(route, []), origin, b"")  # the core only says where to go
+        rows, rejected = requests.accept_rows(request.rows, self._config.limits.batch_rows_max)
+        self._counters["rows_rejected"] += len(rejected)
+        return Proposal(SubmitRoute(route, rejected), origin, encode_body(wall_clock_ms(), rows))
+
+    def answered(self, reply: Reply) -> None:
+        """The core has decided."""
+        route = reply.route
+        if reply.status == contract.ACK:
+            self.reply(route.frames, "ACK", seq=reply.seq, term=reply.term, index=reply.index, rejected=route.rejected)
+        elif reply.status == contract.READ:
+            self._read(route.frames, route.request)
+        elif reply.status == contract.NOT_LEADER:
+            where = self._config.peer(reply.leader) if reply.leader else None
+            self.reply(
+                route.frames, "NOT_LEADER", leader=where.id if where else None,
+                host=where.host if where else None, port=where.client_port if where else None,
+            )  # fmt: skip
+        elif reply.status == contract.BUSY:
+            self.reply(route.frames, "BUSY", retry_ms=reply.retry_ms)
+        elif reply.status == contract.CONFLICT:
+            self.reply(route.frames, "CONFLICT", seq=reply.seq, index=reply.index)
+        elif reply.status == contract.GAP:
+            self.reply(route.frames, "GAP", seq=reply.seq, expected=reply.expected)
+        else:
+            self.reply(route.frames, "NO_QUORUM")
+        self._counters[f"replies_{reply.status.lower()}"] += 1
+
+    def reply(self, route: tuple[bytes, ...], status: str, **fields: object) -> None:
+        """Answer one request."""
+        self._answer([*route, requests.encode_reply(status, **fields)])
+
+    def _read(self, route: tuple[bytes, ...], request: requests.Reports) -> None:
+        if not self._queries.ask_reports(route, request):
+            self.reply(route, "BUSY", retry_ms=READS_RETRY_MS)
+
+
+def wall_clock_ms() -> int:
+    """Unix milliseconds UTC; for people, never for timeouts."""
+    return time.time_ns() // 1_000_000

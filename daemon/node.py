@@ -1,0 +1,333 @@
+"""The loop: bytes to events, events through the core, effects to the disk and the network. One thread.
+
+    poll --> peers, heartbeats, clients (bounded, in this order) --> core.step --> sends go out at once,
+                                                                       |           writes are gathered
+             Persisted, Applied --> core.step <-- one transaction <----'           until the turn's end
+
+Touches sockets, the clock, the disk, signals. Must not know: how the core decides. Keeps: one transaction and one sync
+for everything that a turn gathered; a disk error stops the process in the same breath (exit 1), for a peer whose disk
+has failed must not promise anything more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import zmq
+
+import hfzmq
+from hfzmq import config as configuration
+from hfzmq.config import Config
+from hfzmq.core.contract import (
+    LEADER,
+    Applied,
+    Apply,
+    Became,
+    Event,
+    Heard,
+    Persist,
+    Persisted,
+    Proposal,
+    Propose,
+    Publish,
+    Received,
+    Reply,
+    Resign,
+    Send,
+    Tick,
+)
+from hfzmq.core.messages import Heartbeat
+from hfzmq.core.replica import Replica
+from hfzmq.core.sessions import Sessions
+from hfzmq.daemon.desk import Desk, wall_clock_ms
+from hfzmq.daemon.gate import Gate
+from hfzmq.daemon.queries import Queries
+from hfzmq.daemon.signals import Signals
+from hfzmq.daemon.sockets import Sockets
+from hfzmq.daemon.ward import Ward
+from hfzmq.errors import ConfigError
+from hfzmq.storage import Store
+from hfzmq.wire import peers
+
+PEER_MESSAGES_A_TURN = 256
+CLIENT_REQUESTS_A_TURN = 256
+EVENTS_KEPT = 20
+DRAIN_MS_MAX = 4000
+IDLE_CHECKPOINT_MS = 1000
+DEAD_AFTER_LEASES = 3
+
+log = logging.getLogger("hfzmq.node")
+
+
+def monotonic_ms() -> float:
+    """The daemon's only clock for timers."""
+    return time.monotonic() * 1000
+
+
+class Node:
+    """One running daemon."""
+
+    def __init__(self, config: Config, peer_id: int, data_dir: Path) -> None:
+        self.config = config
+        self.me = peer_id
+        self.counters: Counter[str] = Counter()
+        config.peer(peer_id)
+        self.store = Store.open(data_dir, peer_id, config)
+        try:
+            self.sockets = Sockets(config, peer_id, self.counters)
+        except BaseException:
+            self.store.close()
+            raise
+        recovered = self.store.recovered
+        now = monotonic_ms()
+        self.replica = Replica(
+            peer_id,
+            recovered.membership,
+            config.timing,
+            config.limits,
+            Random(),
+            recovered.hard_state,
+            recovered.log,
+            Sessions(recovered.sessions),
+            recovered.applied,
+            recovered.state_hash,
+            now,
+        )
+        self.gate = Gate(config.mesh_id, peer_id, self.replica.voters, self.counters)
+        self.ward = Ward(monotonic_ms)
+        self.queries = Queries(self.store.path, self.sockets.answers_sender(), self._about)
+        self.desk = Desk(config, self.sockets.answer, self.status, self.queries, self.ward, self.counters)
+        self._to_write: list[Persist | Apply] = []
+        self._events: deque[tuple[int, str]] = deque(maxlen=EVENTS_KEPT)
+        self._connected = set(config.peer_ids) - {peer_id}
+        self._started_ms = now
+        self._fsync_ms = 0.0
+        self._idle_at_ms = now
+        self._drain_until_ms = 0.0
+
+    # ------------------------------------------------------------ loop
+
+    def run(self, signals: Signals) -> None:
+        """Serve until SIGTERM or SIGINT; DiskFailed when the disk does."""
+        poller = zmq.Poller()
+        for socket in (self.sockets.peers, self.sockets.beats_in, self.sockets.clients, self.sockets.answers):
+            poller.register(socket, zmq.POLLIN)
+        poller.register(signals.fd, zmq.POLLIN)
+        self._step(Tick())
+        self._commit()
+        while not self._drained():
+            wait_ms = self.replica.wake_at_ms(monotonic_ms()) - monotonic_ms()
+            ready = dict(poller.poll(max(0, int(wait_ms + 0.999))))
+            if self.sockets.peers in ready:
+                self._read_peers()
+            if self.sockets.beats_in in ready:
+                self._read_heartbeats()
+            if self.sockets.answers in ready:
+                self._forward_answers()
+            if self.sockets.clients in ready:
+                self._read_clients()
+            if signals.fd in ready:
+                self._obey(signals)
+            self._step(Tick())
+            self._commit()
+            self._housekeeping(idle=not ready)
+
+    def close(self) -> None:
+        """Let the last answers leave; close the disk."""
+        self.queries.close()
+        self.sockets.flush_and_close(linger_ms=200)
+        self.store.close()
+
+    def _read_peers(self) -> None:
+        socket = self.sockets.peers
+        for _ in range(PEER_MESSAGES_A_TURN):
+            try:
+                frames = socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            admitted = self.gate.admit(frames[-1]) if len(frames) == 2 else None
+            if admitted and not isinstance(admitted[1], Heartbeat):
+                self._step(Received(admitted[0], admitted[1]))
+
+    def _read_heartbeats(self) -> None:
+        socket = self.sockets.beats_in
+        for _ in range(PEER_MESSAGES_A_TURN):
+            try:
+                frame = socket.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            admitted = self.gate.admit(frame)
+            if admitted and isinstance(admitted[1], Heartbeat):
+                self._step(Heard(admitted[0], admitted[1]))
+
+    def _read_clients(self) -> None:
+        socket = self.sockets.clients
+        proposals: list[Proposal] = []
+        for _ in range(CLIENT_REQUESTS_A_TURN):
+            try:
+                frames = socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            event = self.desk.take(frames, self.replica.leading is not None)
+            if isinstance(event, Proposal):
+                proposals.append(event)
+            elif event is not None:
+                self._step(event)
+        if proposals:
+            self._step(Propose(tuple(proposals)))
+
+    def _forward_answers(self) -> None:
+        for _ in range(CLIENT_REQUESTS_A_TURN):
+            try:
+                self.sockets.answer(self.sockets.answers.recv_multipart(zmq.DONTWAIT))
+            except zmq.Again:
+                return
+
+    # ------------------------------------------------------------ effects
+
+    def _step(self, event: Event) -> None:
+        for effect in self.replica.step(monotonic_ms(), event):
+            if isinstance(effect, Send):
+                self.sockets.send(effect.to, peers.encode(self._sender(effect.to), effect.message))
+            elif isinstance(effect, (Persist, Apply)):
+                self._to_write.append(effect)
+            elif isinstance(effect, Reply):
+                self.desk.answered(effect)
+            elif isinstance(effect, Publish):
+                self.sockets.publish(peers.encode(self._sender(0), effect.heartbeat))
+            elif isinstance(effect, Became):
+                self._announce(effect)
+
+    def _commit(self) -> None:
+        """Write what has gathered, and what follows from its being written."""
+        while self._to_write:
+            effects, self._to_write = self._to_write, []
+            began = monotonic_ms()
+            applied = self.store.write(effects)
+            self._fsync_ms = monotonic_ms() - began
+            tokens = [effect.token for effect in effects if isinstance(effect, Persist)]
+            if tokens:
+                self._step(Persisted(tokens[-1]))
+            if applied:
+                self._step(Applied(*applied))
+
+    def _sender(self, to: int) -> peers.Sender:
+        identity = self.store.identity
+        return peers.Sender(identity.mesh_id, self.me, identity.incarnation, identity.boot_no, to)
+
+    def _announce(self, change: Became) -> None:
+        leader = f", leader {change.leader}" if change.leader else ", no leader"
+        text = f"peer {self.me} is {change.role} in term {change.term}{leader} ({change.why})"
+        log.info(text)
+        self._events.append((wall_clock_ms(), text))
+
+    # ------------------------------------------------------------ housekeeping
+
+    def _housekeeping(self, idle: bool) -> None:
+        now = monotonic_ms()
+        for peer in self._connected:
+            last = self.replica.liveness.last_of(peer)
+            if last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
+                self.sockets.renew(peer)
+                self.replica.liveness.forget(peer)  # so that this happens once a death
+        if idle and now >= self._idle_at_ms:
+            self._idle_at_ms = now + IDLE_CHECKPOINT_MS
+            self.store.idle_checkpoint()
+
+    def _obey(self, signals: Signals) -> None:
+        for name in signals.read():
+            if name == "HUP":
+                self._reread()
+            elif not self._drain_until_ms:
+                log.info("stopping on SIG%s", name)
+                self._drain_until_ms = monotonic_ms() + DRAIN_MS_MAX
+                self._step(Resign())
+
+    def _drained(self) -> bool:
+        """Whether it may stop: asked to, and no longer leading (or it took too long to give the lead away)."""
+        if not self._drain_until_ms:
+            return False
+        alone = len(self.replica.voters) == 1 or self.replica.hand_over.transfer is None
+        return self.replica.role != LEADER or alone or monotonic_ms() > self._drain_until_ms
+
+    def _reread(self) -> None:
+        """SIGHUP: a changed file is checked and what differs is said; as yet nothing of it can change in flight."""
+        try:
+            fresh = configuration.load(self.config.path)
+        except ConfigError as error:
+            log.error("configuration not reread: %s", error)
+            return
+        changed = [name for name in Config._fields if getattr(fresh, name) != getattr(self.config, name)]
+        log.info(
+            "configuration reread: %s", ", ".join(changed) + " takes effect at restart" if changed else "no change"
+        )
+
+    # ------------------------------------------------------------ status
+
+    def _about(self) -> dict[str, Any]:
+        now = monotonic_ms()
+        stale: int | None = None
+        if self.replica.role == LEADER:
+            stale = 0
+        elif self.replica.election.hears_leader(now) and self.replica.leader:
+            stale = max(0, int(now - (self.replica.election.lease_until_ms - self.config.timing.lease_ms)))
+        return {"peer": self.me, "stale_ms": stale}
+
+    def status(self) -> dict[str, Any]:
+        """What docs/protocol.md promises under ``status``."""
+        now, replica = monotonic_ms(), self.replica
+        hears = []
+        for peer in self.config.peer_ids:
+            last = replica.liveness.last_of(peer)
+            if last:
+                at, beat = last
+                hears.append(
+                    [peer, int(now - at), beat.role, beat.term, beat.last, beat.applied, beat.state_hash.hex()]
+                )
+        return {
+            "id": self.me,
+            "mesh": self.config.mesh_name,
+            "role": replica.role,
+            "term": replica.term,
+            "leader": replica.known_leader(now),
+            "serves": replica.serves,
+            "quorum": replica.liveness.hears_majority(now, replica.voters),
+            "last_index": replica.log.last.index,
+            "commit_index": replica.commit,
+            "applied_index": replica.applied,
+            "durable_index": replica.log.durable,
+            "state_hash": replica.state_hash.hex(),
+            "reports": self.store.reports_stored,
+            "version": hfzmq.__version__,
+            "boot": self.store.identity.boot_no,
+            "uptime_ms": int(now - self._started_ms),
+            "fsync_ms": round(self._fsync_ms, 3),
+            "now_ms": wall_clock_ms(),
+            "db_bytes": self.store.path.stat().st_size,
+            "hears": hears,
+            "counters": dict(self.counters),
+            "events": [list(event) for event in self._events],
+        }
+
+
+def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info") -> int:
+    """Run one daemon in the foreground; 0 after SIGTERM. HfzmqError where it cannot run or must stop."""
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    with Signals() as signals:
+        node = Node(config, peer_id, data_dir)
+        here = config.peer(peer_id)
+        log.info(
+            "ready: peer %d of mesh %s, clients on %s:%d, %d entries in %s",
+            peer_id, config.mesh_name, here.host, here.client_port, node.replica.log.last.index, node.store.path,
+        )  # fmt: skip
+        try:
+            node.run(signals)
+        finally:
+            node.close()
+    log.info("stopped")
+    return 0

@@ -1,0 +1,117 @@
+"""Reads, apart: one thread with a read-only connection answers what would hold up the loop.
+
+Touches a read-only SQLite connection and one inproc socket, both of its own thread. Must not know: who leads. Keeps:
+short reads; a bounded number of jobs waits (a full queue is BUSY for the client); a read that fails is an answer that
+says so, never a thread that is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from hfzmq.clinical.report import Report
+from hfzmq.errors import HfzmqError
+from hfzmq.storage import Reader
+from hfzmq.wire import requests
+
+JOBS_MAX = 64
+TREND_POINTS = 20
+
+log = logging.getLogger("hfzmq.queries")
+
+Job = tuple[tuple[bytes, ...], Callable[[Reader], bytes]]
+
+
+class Queries:
+    """``about()`` tells, in the loop's thread, what an answer says of this peer: ``peer`` and ``stale_ms``."""
+
+    def __init__(self, path: Path, answers: zmq.Socket[bytes], about: Callable[[], dict[str, Any]]) -> None:
+        self._path = path
+        self._answers = answers
+        self._about = about
+        self._jobs: queue.Queue[Job | None] = queue.Queue(JOBS_MAX)
+        self._thread = threading.Thread(target=self._work, name="queries", daemon=True)
+        self._thread.start()
+
+    def ask_reports(self, route: tuple[bytes, ...], request: requests.Reports) -> bool:
+        """False when too many wait already."""
+        about = self._about()
+        return self._put(route, lambda reader: _reports(reader, request, about))
+
+    def ask_beds(self, route: tuple[bytes, ...], seen: list[tuple[int, Report]]) -> bool:
+        """False when too many wait already."""
+        about = self._about()
+        return self._put(route, lambda reader: _beds(reader, seen, about))
+
+    def close(self) -> None:
+        """Let the thread finish what it has begun."""
+        self._jobs.put(None)
+        self._thread.join(2)
+
+    def _put(self, route: tuple[bytes, ...], work: Callable[[Reader], bytes]) -> bool:
+        try:
+            self._jobs.put_nowait((route, work))
+        except queue.Full:
+            return False
+        return True
+
+    def _work(self) -> None:
+        reader: Reader | None = None
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                break
+            route, work = job
+            try:
+                reader = reader or Reader(self._path)
+                answer = work(reader)
+            except HfzmqError as error:
+                log.warning("a read failed: %s", error)
+                answer = requests.encode_reply("REFUSED", field="read", bound=str(error), hint=error.hint)
+            self._answers.send_multipart([*route, answer])
+        if reader:
+            reader.close()
+        self._answers.close(0)
+
+
+def _reports(reader: Reader, request: requests.Reports, about: dict[str, Any]) -> bytes:
+    applied = reader.applied()  # first: what is read after it can only be newer than it says
+    rows = reader.reports(
+        after_id=request.after_id,
+        before_id=request.before_id,
+        limit=request.limit + 1,
+        patient=request.patient,
+        tier=request.tier,
+    )
+    return requests.encode_reply(
+        "OK",
+        fields=list(reader.fields),
+        rows=[list(row) for row in rows[: request.limit]],
+        more=len(rows) > request.limit,
+        applied_index=applied,
+        **about,
+    )
+
+
+def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any]) -> bytes:
+    applied = reader.applied()
+    reported = reader.last_of_each_patient(1000)
+    patients = [row[0] for _, row in reported]
+    trends = reader.trends(patients, TREND_POINTS)
+    return requests.encode_reply(
+        "OK",
+        seen=[[age, list(row)] for age, row in seen],
+        reported=[[number, list(row)] for number, row in reported],
+        trends={patient: [list(point) for point in points] for patient, points in trends.items()},
+        applied_index=applied,
+        now_ms=time.time_ns() // 1_000_000,
+        peer=about["peer"],
+    )

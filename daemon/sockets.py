@@ -1,0 +1,157 @@
+"""The daemon's sockets: three to bind, one DEALER and one subscription for each other peer.
+
+    peers  --DEALER--> ROUTER   messages, one way: an answer goes back through one's own DEALER
+    peers  --PUB-----> SUB      heartbeats, which may be lost
+    clients --REQ----> ROUTER   requests and answers
+
+Touches ZeroMQ. Must not know: what the bytes mean. Keeps the rules that ZeroMQ's traps ask for (docs/decisions.md):
+bounded queues, never a blocking send, a DEALER that holds nothing for a dead peer's next life, limits on the size of
+messages. One thread owns all of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import zmq
+
+from hfzmq.config import Config, PeerAddress
+from hfzmq.errors import HfzmqError, PortInUse
+
+SEND_QUEUE_MESSAGES = 64
+HEARTBEAT_QUEUE_MESSAGES = 10
+CLIENT_QUEUE_MESSAGES = 1000
+
+
+class Sockets:
+    """All sockets of one daemon. Sends never block; what cannot be sent is dropped and counted."""
+
+    def __init__(self, config: Config, me: int, counters: Counter[str]) -> None:
+        self._config = config
+        self._me = me
+        self._counters = counters
+        self._context = zmq.Context()
+        self._dealers: dict[int, zmq.Socket[bytes]] = {}
+        here = config.peer(me)
+        try:
+            self.peers = self._bind(zmq.ROUTER, here.host, here.peer_port, config.limits.peer_message_bytes_max)
+            self.beats_out = self._bind(zmq.PUB, here.host, here.beat_port, 0)
+            self.clients = self._bind(zmq.ROUTER, here.host, here.client_port, config.limits.client_message_bytes_max)
+        except HfzmqError:
+            self.close()
+            raise
+        self.beats_in = self._context.socket(zmq.SUB)
+        self._common(self.beats_in)
+        self.beats_in.setsockopt(zmq.RCVHWM, HEARTBEAT_QUEUE_MESSAGES * len(config.peers))
+        self.beats_in.setsockopt(zmq.MAXMSGSIZE, 4096)
+        self.beats_in.setsockopt(zmq.SUBSCRIBE, b"")
+        self.answers = self._context.socket(zmq.PAIR)  # the query thread's answers come in here
+        self.answers.bind("inproc://answers")
+        for peer in config.peers:
+            if peer.id != me:
+                self.beats_in.connect(f"tcp://{_bracketed(peer.host)}:{peer.beat_port}")
+                self._dealers[peer.id] = self._dealer(peer)
+
+    def answers_sender(self) -> zmq.Socket[bytes]:
+        """The other end of ``answers``, for the query thread to own."""
+        sender: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
+        sender.setsockopt(zmq.LINGER, 0)
+        sender.connect("inproc://answers")
+        return sender
+
+    # ------------------------------------------------------------ sending
+
+    def send(self, peer: int, frame: bytes) -> None:
+        """To one peer, or nowhere."""
+        if len(frame) > self._config.limits.peer_message_bytes_max:
+            self._counters["peer_message_too_large"] += 1
+            return
+        try:
+            self._dealers[peer].send(frame, zmq.DONTWAIT)
+        except zmq.Again:
+            self._counters["peer_message_not_sent"] += 1
+
+    def publish(self, frame: bytes) -> None:
+        """To every peer that listens."""
+        try:
+            self.beats_out.send(frame, zmq.DONTWAIT)
+        except zmq.Again:
+            self._counters["heartbeat_not_sent"] += 1
+
+    def answer(self, frames: list[bytes]) -> None:
+        """To the client whose routing id is the first frame."""
+        try:
+            self.clients.send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:
+            self._counters["client_answer_dropped"] += 1
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self._counters["client_gone"] += 1
+
+    def renew(self, peer: int) -> None:
+        """A peer was judged dead: its DEALER goes with everything that waits in it."""
+        self._dealers.pop(peer).close(0)
+        self._dealers[peer] = self._dealer(self._config.peer(peer))
+
+    # ------------------------------------------------------------ construction
+
+    def close(self) -> None:
+        """Close everything; what was not sent is dropped."""
+        self._context.destroy(linger=0)
+
+    def flush_and_close(self, linger_ms: int) -> None:
+        """Close everything, giving the last answers so long to leave."""
+        self.clients.close(linger_ms)
+        self.beats_out.close(linger_ms)
+        for dealer in self._dealers.values():
+            dealer.close(linger_ms)
+        for socket in (self.peers, self.beats_in, self.answers):
+            socket.close(0)
+        self._context.term()
+
+    def _bind(self, kind: int, host: str, port: int, size_max: int) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        self._common(socket)
+        if kind == zmq.ROUTER:
+            socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+            socket.setsockopt(zmq.SNDHWM, CLIENT_QUEUE_MESSAGES)
+            socket.setsockopt(zmq.RCVHWM, CLIENT_QUEUE_MESSAGES)
+            socket.setsockopt(zmq.MAXMSGSIZE, size_max)
+        else:
+            socket.setsockopt(zmq.SNDHWM, HEARTBEAT_QUEUE_MESSAGES)
+        try:
+            socket.bind(f"tcp://{_bracketed(host)}:{port}")
+        except zmq.ZMQError as error:
+            socket.close(0)
+            if error.errno == zmq.EADDRINUSE:
+                raise PortInUse(
+                    f"{host}:{port} is in use by another process",
+                    hint=f"who: ss -ltnp 'sport = :{port}'; is this peer running already?",
+                ) from None
+            raise HfzmqError(f"cannot listen on {host}:{port}: {error.strerror}",
+                             hint="host must be an address of this machine") from None  # fmt: skip
+        return socket
+
+    def _dealer(self, peer: PeerAddress) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(zmq.DEALER)
+        self._common(socket)
+        socket.setsockopt(zmq.IMMEDIATE, 1)
+        socket.setsockopt(zmq.SNDHWM, SEND_QUEUE_MESSAGES)
+        socket.connect(f"tcp://{_bracketed(peer.host)}:{peer.peer_port}")
+        return socket
+
+    def _common(self, socket: zmq.Socket[bytes]) -> None:
+        lease_ms = self._config.timing.lease_ms
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+        socket.setsockopt(zmq.CONNECT_TIMEOUT, 2000)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, max(lease_ms, 1000))  # hygiene for half-open TCP; the mesh has its own
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * max(lease_ms, 1000))
+        socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket.setsockopt(zmq.IPV6, 1)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,159 @@
+"""What has happened to a client's reports so far: counts, times, the link, the events told, what went wrong.
+
+Touches the clock, calls ``on_event``. Must not know: sockets, the disk. Keeps: ``queued`` of a row is told before its
+``ack``; everything is changed under ``changed``, which whoever waits for progress waits on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from hfzmq.client.pirate import CONNECTED, SEARCHING, Link, Reply
+from hfzmq.client.queue import Batch, DeadLetter
+from hfzmq.clinical.report import Report
+from hfzmq.wire.requests import decode_rows
+
+Event = dict[str, Any]
+
+
+class ClientState(NamedTuple):
+    """A snapshot. ``link``: 'connected', 'searching' or 'no quorum'; ``peer``, ``leader``: ids, None for unknown.
+
+    ``pending``: rows on disk that are not acknowledged; ``acked``, ``rejected``: since this client was made;
+    ``last_ack_ms``: how long the last acknowledged row took from submit (one from an earlier life: from this client's
+    start); ``last_ack_at_ms``: when that was, Unix milliseconds.
+    """
+
+    link: str
+    peer: int | None
+    leader: int | None
+    pending: int
+    acked: int
+    rejected: int
+    last_ack_ms: int | None
+    last_ack_at_ms: int | None
+
+
+class Ledger:
+    """See the module. Events are told while ``changed`` is held, by the submitting or the sending thread."""
+
+    def __init__(self, on_event: Callable[[Event], None] | None) -> None:
+        self.changed = threading.Condition()
+        self.failure: BaseException | None = None
+        self.link = Link()
+        self._on_event = on_event
+        self._acked = self._rejected = 0
+        self._last_ack: tuple[int | None, int | None] = (None, None)
+        self._started = time.monotonic()
+        self._queued_at: deque[tuple[int, float]] = deque()  # (id of a put's last row, when), rising
+        self._earlier_id: int | None = None  # the last row of an earlier life; known with the first put of this one
+
+    def state(self, pending: int) -> ClientState:
+        """The snapshot, with ``pending`` rows on disk."""
+        with self.changed:
+            return ClientState(*self.link[:3], pending, self._acked, self._rejected, *self._last_ack)
+
+    def queued(self, last_id: int, reports: Sequence[Report], pending: int) -> None:
+        """``reports`` are on disk, the last one with id ``last_id``."""
+        with self.changed:
+            if self._earlier_id is None:
+                self._earlier_id = last_id - len(reports)
+            self._queued_at.append((last_id, time.monotonic()))
+            for report in reports:
+                self._tell(
+                    event="queued",
+                    patient=report.patient_id,
+                    timestamp=report.timestamp,
+                    tier=report.tier,
+                    pending=pending,
+                )
+            self.changed.notify_all()
+
+    def acknowledged(self, batch: Batch, reply: Reply, rejected: set[int], dead: Sequence[DeadLetter]) -> None:
+        """The mesh has stored ``batch``, save the rows whose numbers are in ``rejected``."""
+        now = time.monotonic()
+        first_id = batch.last_id - batch.row_count + 1  # rows come and go in order: ids have no holes
+        with self.changed:
+            for number, row in enumerate(decode_rows(batch.rows)):
+                elapsed_ms = round((now - self._queued_when(first_id + number)) * 1000)
+                if number in rejected:
+                    continue
+                self._acked += 1
+                self._last_ack = (elapsed_ms, time.time_ns() // 1_000_000)
+                self._tell(
+                    event="ack",
+                    patient=row[0],
+                    seq=batch.seq,
+                    term=reply["term"],
+                    index=reply["index"],
+                    elapsed_ms=elapsed_ms,
+                )
+            for letter in dead:
+                self.rejected(letter, batch.seq)
+            self.changed.notify_all()
+
+    def rejected(self, letter: DeadLetter, seq: int) -> None:
+        """The mesh has refused a row for good; it lies in the dead letters."""
+        with self.changed:
+            self._rejected += 1
+            self._refusal(
+                letter.field, letter.bound, letter.hint, patient=letter.row[0] if letter.row else None, seq=seq
+            )
+            self.changed.notify_all()
+
+    def disowned(self, batch: Batch, status: str, pending: int, directory: object) -> None:
+        """The mesh has another history of this queue's session; ``pending`` rows go out under a new epoch."""
+        hint = (
+            f"{status}: the queue in {directory} is an old or a second copy; the {pending} reports in it are sent "
+            "under a new epoch, and some of them may be stored twice"
+        )
+        self._refusal("seq", "the next one of this session", hint, patient=None, seq=batch.seq)
+
+    def stranger(self, peer: int, reply: Reply) -> None:
+        """A peer of peers.yaml is none of this mesh."""
+        self._refusal(reply["field"], reply["bound"], reply["hint"], patient=None, peer=peer)
+
+    def linked(self, link: Link) -> None:
+        """The link to the mesh has changed."""
+        with self.changed:
+            before, self.link = self.link, link
+            if link.state == CONNECTED:
+                self._tell(event="connected", peer=link.peer, leader=link.leader)
+            elif before.state == CONNECTED:
+                self._tell(event="disconnected", link=link.state)
+            self.changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        """The sender cannot go on, or ``on_event`` raised: the next call of the client raises ``error``."""
+        with self.changed:
+            if self.failure is None:
+                self.failure = error
+                self.link = Link(SEARCHING)
+            self.changed.notify_all()
+
+    def raise_failure(self) -> None:
+        """Raise what ``fail`` was given, if anything."""
+        if self.failure is not None:
+            raise self.failure
+
+    def _queued_when(self, row_id: int) -> float:
+        while self._queued_at and self._queued_at[0][0] < row_id:
+            self._queued_at.popleft()
+        mine = self._earlier_id is not None and row_id > self._earlier_id
+        return self._queued_at[0][1] if mine and self._queued_at else self._started
+
+    def _refusal(self, field: str, bound: str, hint: str, **more: object) -> None:
+        self._tell(event="rejected", by="mesh", field=field, bound=bound, hint=hint, **more)
+
+    def _tell(self, **event: object) -> None:
+        if self._on_event is None:
+            return
+        with self.changed:
+            try:
+                self._on_event(event)
+            except BaseException as error:  # the caller's own code: its fault must not stop the sender
+                self.fail(error)

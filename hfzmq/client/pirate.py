@@ -1,0 +1,263 @@
+"""Lazy Pirate: one request, sent again and again, the same bytes, from peer to peer, until somebody answers for good.
+
+Touches sockets (through Line) and the monotonic clock. Must not know: the queue on disk, what a request holds. Rules 17
+to 20 of the protocol. Keeps: one request in flight; a line that was silent for a second is closed, never reused; no
+peer is asked twice in one round, so peers that point at each other cost two questions and then a rest.
+
+    a round: the leader if one is known, then hints, then the others in the order of their ids
+       final answer (ACK, OK, CONFLICT, GAP, REFUSED) -> returned
+       BUSY -> rest as told, the same peer again          NOT_LEADER with a hint -> that peer next, if not yet asked
+       NO_QUORUM, NOT_LEADER, gone, nonsense -> next peer at once      silence for 1 s -> next peer, this one rests 1 s
+    nobody left to ask -> rest (see Backoff), next round
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import Any, NamedTuple
+
+import zmq
+
+from hfzmq.client.backoff import Backoff
+from hfzmq.client.line import Line, wait
+from hfzmq.config import PeerAddress
+from hfzmq.errors import WireError
+from hfzmq.wire.requests import decode_reply
+
+TIMEOUT_MS = 1000
+SILENT_REST_S = 1.0  # a peer that let a request time out is not asked for so long while others answer
+BUSY_MAX_MS = 5000
+
+CONNECTED, SEARCHING, NO_QUORUM = "connected", "searching", "no quorum"  # how a link stands
+
+FINAL = frozenset(("ACK", "OK", "CONFLICT", "GAP", "REFUSED"))
+
+# Refusals that speak of the peer and not of the request: it belongs to another mesh, or to another time.
+NOT_OURS = frozenset(("v", "mesh"))
+
+Reply = dict[str, Any]
+
+
+class Link(NamedTuple):
+    """How it stands with the mesh: CONNECTED, SEARCHING or NO_QUORUM; the peer that last answered; the leader."""
+
+    state: str = SEARCHING
+    peer: int | None = None
+    leader: int | None = None
+
+
+class Pirate:
+    """Asks the mesh. One thread at a time; ``close`` it in the thread that asks.
+
+    ``rng`` drives the jitter. ``stop`` ends a running ``ask`` within 50 ms. ``on_link`` is called, in the asking
+    thread, whenever the link changes.
+    """
+
+    def __init__(
+        self,
+        peers: Iterable[PeerAddress],
+        *,
+        rng: Random,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        timeout_ms: int = TIMEOUT_MS,
+        stop: threading.Event | None = None,
+        on_link: Callable[[Link], None] = lambda link: None,
+    ) -> None:
+        self._addresses = {peer.id: (peer.host, peer.client_port) for peer in peers}
+        self._owns_context = context is None
+        self._context = context or zmq.Context()
+        self._timeout_s = timeout_ms / 1000
+        self._stop = stop or threading.Event()
+        self._on_link = on_link
+        self._backoff = Backoff(rng)
+        self._lines: dict[int, Line] = {}
+        self._silent_until: dict[int, float] = {}
+        self._target = min(self._addresses)  # the lowest id leads when all is well
+        self.link = Link()
+        self.last_status: str | None = None  # what a peer of this mesh said last
+        self.refusals: dict[int, Reply] = {}  # peers that are not of this mesh, and what they said
+
+    @property
+    def target(self) -> tuple[int, str, int]:
+        """(id, host, port) of the peer that will be asked first."""
+        return (self._target, *self._addresses[self._target])
+
+    def rotate(self) -> None:
+        """Ask another peer first next time."""
+        self._target = self._after(self._target, self._silent())
+
+    def ask(
+        self, frame: bytes, *, deadline: float | None = None, accept: Callable[[Reply], bool] = lambda reply: True
+    ) -> Reply | None:
+        """The final answer to ``frame``; None when ``deadline`` (monotonic, seconds) passed or ``stop`` was set.
+
+        Without a deadline it never gives up. A final answer for which ``accept`` is False counts as none at all.
+        """
+        asked: set[int] = set()
+        answered: dict[int, str] = {}
+        named: int | None = None  # whom a hint of this round called the leader
+        while not self._over(deadline):
+            target = self._target
+            reply = self._try(target, frame, deadline)
+            if reply is not None and reply["status"] in FINAL:
+                if self._is_ours(target, reply) and accept(reply):
+                    self._backoff.reset()
+                    self.last_status = reply["status"]
+                    self._learn(target, reply)
+                    return reply
+                self._give_up_on(target)
+                reply = None
+            if reply is not None and reply["status"] == "BUSY":
+                self.last_status = "BUSY"
+                self._rest(min(max(reply["retry_ms"], 1), BUSY_MAX_MS), deadline)
+                continue
+            asked.add(target)
+            if reply is not None:
+                answered[target] = self.last_status = reply["status"]
+            hint = self._hint(reply) if reply is not None else None
+            named = hint or named
+            following = self._following(target, asked, hint, bool(answered))
+            if following is None:
+                cut_off = "NO_QUORUM" in answered.values()
+                self._set_link(Link(NO_QUORUM if cut_off else SEARCHING, next(iter(answered), None), None))
+                self._rest(self._backoff.next_ms(answered=bool(answered)), deadline)
+                asked.clear()
+                answered.clear()
+                following = named if named and not self._is_silent(named) else self._after(target, self._silent())
+                named = None
+            self._target = following
+        return None
+
+    def _is_ours(self, target: int, reply: Reply) -> bool:
+        """Whether a peer's final answer is one of this mesh; if not, what it said is kept in ``refusals``."""
+        if reply["status"] == "REFUSED" and reply["field"] in NOT_OURS:
+            self.refusals[target] = reply
+            return False
+        self.refusals.pop(target, None)
+        return True
+
+    def close(self) -> None:
+        """Drop every line. May be called twice."""
+        for line in self._lines.values():
+            line.close()
+        self._lines.clear()
+        if self._owns_context:
+            self._context.term()
+
+    # -------------------------------------------------------------------------------------------------------- one peer
+
+    def _try(self, target: int, frame: bytes, deadline: float | None) -> Reply | None:
+        """One question to one peer: what it said, or None when it is gone, silent or talks nonsense."""
+        line = self._line(target)
+        until = time.monotonic() + self._timeout_s
+        if deadline is not None:
+            until = min(until, deadline)
+        line.send(frame)
+        while True:
+            answer = line.reply()
+            if answer is not None:
+                break
+            if line.lost:
+                self._drop(target)
+                return None
+            if self._over(deadline):
+                self._drop(target)
+                return None
+            if time.monotonic() >= until:
+                self._give_up_on(target)
+                return None
+            wait([line], until, self._stop.is_set)
+        try:
+            reply = decode_reply(answer)
+        except WireError:
+            self._give_up_on(target)
+            return None
+        self._silent_until.pop(target, None)
+        return reply
+
+    def _line(self, target: int) -> Line:
+        line = self._lines.get(target)
+        if line is not None and line.reply() is None and line.lost:  # it ended while nobody was looking
+            self._drop(target)
+            line = None
+        if line is None:
+            line = self._lines[target] = Line(self._context, *self._addresses[target])
+        return line
+
+    def _drop(self, target: int) -> None:
+        line = self._lines.pop(target, None)
+        if line is not None:
+            line.close()
+
+    def _give_up_on(self, target: int) -> None:
+        self._drop(target)
+        self._silent_until[target] = time.monotonic() + SILENT_REST_S
+
+    # -------------------------------------------------------------------------------------------------------- whom next
+
+    def _following(self, target: int, asked: set[int], hint: int | None, answered: bool) -> int | None:
+        """Whom to ask after ``target`` in this round; None when the round is over."""
+        if hint is not None and hint not in asked and not self._is_silent(hint):
+            return hint
+        without = asked | self._silent() if answered else asked
+        following = self._after(target, without)
+        return None if following in without else following
+
+    def _after(self, target: int, without: set[int]) -> int:
+        """The next id in the ring that is not in ``without``; the very next when all are."""
+        ring = sorted(self._addresses)
+        place = ring.index(target) + 1
+        ring = ring[place:] + ring[:place]
+        return next((peer for peer in ring if peer not in without), ring[0])
+
+    def _silent(self) -> set[int]:
+        return {peer for peer in self._addresses if self._is_silent(peer)}
+
+    def _is_silent(self, peer: int) -> bool:
+        return self._silent_until.get(peer, 0.0) > time.monotonic()
+
+    def _hint(self, reply: Reply) -> int | None:
+        """The leader that a NOT_LEADER names: by our own file's address, or else by the hint's."""
+        if reply["status"] != "NOT_LEADER":
+            return None
+        leader, host, port = reply["leader"], reply["host"], reply["port"]
+        if leader in self._addresses:
+            return int(leader)
+        if leader and leader > 0 and host and port is not None and 0 < port < 65_536 and len(self._addresses) < 64:
+            self._addresses[leader] = (host, port)
+            return int(leader)
+        return None
+
+    def _learn(self, target: int, reply: Reply) -> None:
+        """Take from a final answer who leads, and ask that one first from now on."""
+        state, leader = CONNECTED, self.link.leader
+        if reply["status"] == "ACK":
+            leader = target
+        said = reply.get("peer")
+        if isinstance(said, dict):  # an answer to 'status'
+            heard = said.get("leader")
+            leader = heard if isinstance(heard, int) and heard > 0 else None
+            cut_off = said.get("quorum") is not True
+            state = NO_QUORUM if cut_off else CONNECTED if leader is not None else SEARCHING
+            if leader in self._addresses and not self._is_silent(leader):
+                self._target = leader
+        self._set_link(Link(state, target, leader))
+
+    def _set_link(self, link: Link) -> None:
+        if link != self.link:
+            self.link = link
+            self._on_link(link)
+
+    # -------------------------------------------------------------------------------------------------------- time
+
+    def _over(self, deadline: float | None) -> bool:
+        return self._stop.is_set() or (deadline is not None and time.monotonic() >= deadline)
+
+    def _rest(self, rest_ms: float, deadline: float | None) -> None:
+        rest_s = rest_ms / 1000
+        if deadline is not None:
+            rest_s = min(rest_s, max(deadline - time.monotonic(), 0.0))
+        self._stop.wait(rest_s)

@@ -1,0 +1,171 @@
+"""The thread that empties the queue into the mesh.
+
+Touches sockets (Pirate, Hints, which only this thread uses) and the queue. Must not know: who submits.
+
+    queue --next batch--> ask until answered: ACK -> off the disk      REFUSED -> split, or dead letter
+                                              CONFLICT, GAP -> ask on for three leases, then believe it
+    empty -------------> once a second: how is the peer (the link on the screen); hints of what was seen
+
+Why doubt: CONFLICT and GAP come without a quorum round, so a leader that was deposed and has not noticed can say them
+about what its successor has stored. Three leases later it has noticed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from random import Random
+
+import zmq
+
+from hfzmq.client.hints import Hints
+from hfzmq.client.ledger import Ledger
+from hfzmq.client.pirate import CONNECTED, Pirate, Reply
+from hfzmq.client.queue import Batch, Queue
+from hfzmq.clinical.report import Report
+from hfzmq.config import Config
+from hfzmq.wire.requests import encode_request
+
+log = logging.getLogger("hfzmq.client")
+
+FRAME_BYTES = 1024  # of a request, at most, besides its rows
+PING_S = 1.0  # an idle client asks so often how its peer is ...
+SEARCH_S = 0.25  # ... and so often while it has none
+HINTS_S = 0.2  # hints are told so often at most
+BELIEVED_AFTER_LEASES = 3
+DOUBT_REST_S = 0.25
+
+
+class Sender:
+    """See the module. Starts at once; ``close`` waits for its end."""
+
+    def __init__(self, config: Config, queue: Queue, ledger: Ledger, rng: Random) -> None:
+        self._config = config
+        self._queue = queue
+        self._ledger = ledger
+        self._stop = threading.Event()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._pirate = Pirate(config.peers, rng=rng, context=self._context, stop=self._stop, on_link=ledger.linked)
+        self._hints = Hints(self._context, config.mesh_id, config.limits.client_message_bytes_max)
+        self._hints_due = 0.0
+        self._doubt: tuple[bytes, int, float] | None = None  # (epoch, seq, since when)
+        self._told_strangers: set[int] = set()
+        self._thread = threading.Thread(target=self._run, name="hfzmq-client", daemon=True)
+        self._thread.start()
+
+    def seen(self, reports: Iterable[Report]) -> None:
+        """Tell the last reading of each bed when there is time."""
+        self._hints.seen(reports)
+
+    def close(self) -> None:
+        """Stop within 50 ms, whatever is under way. May be called twice."""
+        self._stop.set()
+        with self._ledger.changed:
+            self._ledger.changed.notify_all()
+        self._thread.join()
+
+    def _run(self) -> None:
+        limits = self._config.limits
+        try:
+            while not self._stop.is_set():
+                self._flush_hints()
+                batch = self._queue.next_batch(limits.batch_rows_max, limits.client_message_bytes_max - FRAME_BYTES)
+                if batch is None:
+                    self._idle()
+                else:
+                    self._deliver(batch)
+        except BaseException as error:  # a thread has nobody to raise to: the client's next call raises it
+            self._ledger.fail(error)
+        finally:
+            self._hints.close()
+            self._pirate.close()
+            self._context.term()
+
+    # ---------------------------------------------------------------------------------------------------- a batch
+
+    def _deliver(self, batch: Batch) -> None:
+        frame = encode_request(
+            self._config.mesh_id,
+            "submit",
+            client=self._queue.client_id,
+            epoch=batch.epoch,
+            seq=batch.seq,
+            rows=batch.rows,
+            digest=batch.digest,
+        )
+        reply = self._pirate.ask(frame, accept=lambda reply: _answers(reply, batch))
+        self._tell_strangers()
+        if reply is None:
+            return
+        if reply["status"] in ("CONFLICT", "GAP"):
+            self._doubted(batch, reply["status"])
+            return
+        self._doubt = None
+        with self._ledger.changed:  # so that who waits for an empty queue has been told of every row before
+            if reply["status"] == "ACK":
+                rejected = [(number, field, bound, hint) for number, field, bound, hint in reply["rejected"]]
+                dead = self._queue.acknowledged(batch.seq, rejected)
+                self._ledger.acknowledged(batch, reply, {number for number, *_ in rejected}, dead)
+            else:
+                letter = self._queue.refused(batch.seq, reply["field"], reply["bound"], reply["hint"])
+                if letter is not None:
+                    self._ledger.rejected(letter, batch.seq)
+
+    def _doubted(self, batch: Batch, status: str) -> None:
+        now = time.monotonic()
+        if self._doubt is None or self._doubt[:2] != (batch.epoch, batch.seq):
+            self._doubt = (batch.epoch, batch.seq, now)
+        if now - self._doubt[2] < BELIEVED_AFTER_LEASES * self._config.timing.lease_ms / 1000:
+            self._pirate.rotate()
+            self._stop.wait(DOUBT_REST_S)
+            return
+        self._doubt = None
+        if self._queue.disowned(batch.seq):
+            pending = self._queue.pending()
+            log.warning("%s at seq %d: %d reports go out under a new epoch", status, batch.seq, pending)
+            self._ledger.disowned(batch, status, pending, self._queue.directory)
+
+    # ---------------------------------------------------------------------------------------------------- meanwhile
+
+    def _idle(self) -> None:
+        """Nothing to send: see how the mesh is, then wait for work."""
+        request = encode_request(self._config.mesh_id, "status")
+        self._pirate.ask(request, deadline=time.monotonic() + PING_S)
+        self._tell_strangers()
+        until = time.monotonic() + (PING_S if self._pirate.link.state == CONNECTED else SEARCH_S)
+        while not self._stop.is_set() and time.monotonic() < until:
+            self._flush_hints()
+            with self._ledger.changed:
+                if self._queue.pending():
+                    return
+                self._ledger.changed.wait(HINTS_S)
+
+    def _flush_hints(self) -> None:
+        now = time.monotonic()
+        if now >= self._hints_due:
+            self._hints_due = now + HINTS_S
+            _, host, port = self._pirate.target
+            self._hints.flush(host, port)
+
+    def _tell_strangers(self) -> None:
+        """A peer that is none of this mesh is told once: somebody must look at the files."""
+        for peer in self._pirate.refusals.keys() - self._told_strangers:
+            self._told_strangers.add(peer)
+            self._ledger.stranger(peer, self._pirate.refusals[peer])
+
+
+def _answers(reply: Reply, batch: Batch) -> bool:
+    """Whether a final reply can be the answer to this batch: its seq, and rejected rows that are in it."""
+    if reply["status"] == "REFUSED":
+        return True
+    if reply["status"] not in ("ACK", "CONFLICT", "GAP") or reply["seq"] != batch.seq:
+        return False
+    rejected = reply.get("rejected", [])
+    for item in rejected:
+        if not isinstance(item, list) or len(item) != 4 or not all(isinstance(text, str) for text in item[1:]):
+            return False
+        if type(item[0]) is not int or not 0 <= item[0] < batch.row_count:
+            return False
+    return len({item[0] for item in rejected}) == len(rejected)

@@ -1,0 +1,1 @@
+"""Medicine, pure: reports and their valid ranges, risk tiers. Knows no mesh, no socket, no disk."""

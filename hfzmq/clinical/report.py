@@ -1,0 +1,124 @@
+"""A risk report: its fields, their units and the ranges outside which it is refused.
+
+Touches nothing. Keeps: one order of fields for the wire, the queue on disk, the log and the screens; one table of bounds
+for the client that sends and the daemon that accepts. Refusals name the field, the bound and the next step.
+
+Bounds: what a bedside device or a typist can produce for a living adult; wider than the training range, which the model
+checks by itself and flags.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from hfzmq.clinical.tiers import TIERS
+
+PATIENT_ID_CHARS_MAX = 64
+MODEL_ID_CHARS_MAX = 64
+FLAGS_CHARS_MAX = 200
+TIMESTAMP_MS_MIN = 946_684_800_000  # 2000-01-01
+TIMESTAMP_MS_MAX = 4_102_444_800_000  # 2100-01-01
+DAY_MAX = 36_500
+
+
+class Vital(NamedTuple):
+    """One of the five inputs: its name, unit, inclusive bounds, and what to ask when the value is outside."""
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    hint: str
+
+
+VITALS = (
+    Vital("age", "years", 18, 120, "age in years; this model is for adults"),
+    Vital("serum_sodium", "mEq/L", 100, 180, "serum sodium in mEq/L (the same number as mmol/L)"),
+    Vital("serum_creatinine", "mg/dL", 0.1, 20, "umol/L? divide by 88.4"),
+    Vital("ejection_fraction", "%", 5, 90, "a fraction? multiply by 100"),
+    Vital("day", "days", 0, DAY_MAX, "days since the start of follow-up, a whole number"),
+)
+
+
+class Report(NamedTuple):
+    """One judged reading, in the order of fields that every part of hfzmq uses.
+
+    ``timestamp`` is Unix milliseconds UTC; the vitals are in the units of VITALS; ``probability`` sets the tier,
+    ``probability_study`` is the raw-day figure shown in details; ``model_id`` names the weights; ``flags`` is a
+    comma-separated list ('' when there is none).
+    """
+
+    patient_id: str
+    timestamp: int
+    age: float
+    serum_sodium: float
+    serum_creatinine: float
+    ejection_fraction: float
+    day: int
+    probability: float
+    tier: str
+    probability_study: float
+    model_id: str
+    flags: str
+
+
+class Refusal(NamedTuple):
+    """Why a value is not accepted: the field, the bound it broke and what to do."""
+
+    field: str
+    bound: str
+    hint: str
+
+
+def check_patient_id(value: object) -> Refusal | None:
+    """None when ``value`` can name a patient: 1 to 64 printable characters without spaces at the ends."""
+    if (
+        isinstance(value, str)
+        and 0 < len(value) <= PATIENT_ID_CHARS_MAX
+        and value.isprintable()
+        and value.strip() == value
+    ):
+        return None
+    return Refusal("patient_id", f"1 to {PATIENT_ID_CHARS_MAX} printable characters", "a bed or patient identifier")
+
+
+def check_vital(vital: Vital, value: object) -> Refusal | None:
+    """None when ``value`` is a finite number (a whole one for ``day``) inside the vital's bounds."""
+    bound = f"{vital.low:g} to {vital.high:g} {vital.unit}"
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or (vital.name == "day" and not isinstance(value, int)):
+        kind = "a whole number" if vital.name == "day" else "a number"
+        return Refusal(vital.name, f"{kind}, {bound}", vital.hint)
+    assert isinstance(value, (int, float))
+    if not vital.low <= value <= vital.high:  # NaN fails this too
+        return Refusal(vital.name, bound, vital.hint)
+    return None
+
+
+def check_row(row: object) -> Refusal | None:
+    """None when ``row`` (a list or tuple) is a report in the order of ``Report``; otherwise the first refusal."""
+    if not isinstance(row, (list, tuple)) or len(row) != len(Report._fields):
+        return Refusal("row", f"an array of {len(Report._fields)} fields", "order: " + ", ".join(Report._fields))
+    refusal = check_patient_id(row[0])
+    if refusal:
+        return refusal
+    if not _is_int(row[1]) or not TIMESTAMP_MS_MIN <= row[1] <= TIMESTAMP_MS_MAX:
+        return Refusal("timestamp", "Unix milliseconds UTC, 2000 to 2100", "seconds? multiply by 1000")
+    for vital, value in zip(VITALS, row[2:7], strict=True):
+        refusal = check_vital(vital, value)
+        if refusal:
+            return refusal
+    for name, value in (("probability", row[7]), ("probability_study", row[9])):
+        if not isinstance(value, float) or not math.isfinite(value) or not 0.0 <= value <= 1.0:
+            return Refusal(name, "a float, 0 to 1", "what the model returned, not a percentage")
+    if row[8] not in TIERS:
+        return Refusal("tier", "one of " + ", ".join(TIERS), "upper case")
+    for name, value, most in (("model_id", row[10], MODEL_ID_CHARS_MAX), ("flags", row[11], FLAGS_CHARS_MAX)):
+        if not isinstance(value, str) or len(value) > most:
+            return Refusal(name, f"text of at most {most} characters", "'' when there is none")
+    return None
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

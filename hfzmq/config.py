@@ -1,0 +1,222 @@
+"""peers.yaml becomes a frozen Config: who the peers are, every limit by name and unit, their relations checked.
+
+Touches one file, when asked. Must not know: sockets, the core, medicine. Keeps: a Config that exists is valid; a wrong
+file is refused with file, line, key and cause. ``docs/operations`` of the keys: ``hfzmq config init`` writes them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from hfzmq.errors import ConfigError
+from hfzmq.yaml_reader import YamlReader, child, line_of
+
+PEERS_MAX = 15
+PEER_ID_MAX = 9_999
+FILE_BYTES_MAX = 1 << 20
+
+
+class Thresholds(NamedTuple):
+    """Probabilities from which a tier starts; 0 < amber_from < red_from < 1."""
+
+    amber_from: float = 0.30
+    red_from: float = 0.60
+
+
+class Timing(NamedTuple):
+    """Times in milliseconds. No rule of safety uses them; they decide only how soon the mesh reacts."""
+
+    lease_ms: int = 1000  # T: a follower that heard no leader for so long campaigns
+    heartbeat_ms: int = 100  # every peer publishes one so often
+    handover_settle_ms: int = 10_000  # a lower id must have been well for so long before it is given the lead
+
+
+class Limits(NamedTuple):
+    """A limit on everything; the unit is the name's last word."""
+
+    client_message_bytes_max: int = 1 << 20
+    peer_message_bytes_max: int = 4 << 20
+    uncommitted_bytes_max: int = 8 << 20  # beyond it the leader answers BUSY
+    inflight_appends_max: int = 64  # per follower
+    inflight_bytes_max: int = 8 << 20  # per follower
+    append_bytes_max: int = 1 << 20  # entries of one append
+    batch_rows_max: int = 1000  # rows of one request
+
+
+class PeerAddress(NamedTuple):
+    """A peer of the mesh: ``id`` is also its priority (the lowest leads); three TCP ports on ``host``."""
+
+    id: int
+    host: str
+    client_port: int  # ROUTER for clients
+    peer_port: int  # ROUTER for the other peers
+    beat_port: int  # PUB of heartbeats
+
+
+class Config(NamedTuple):
+    """What is in force. ``mesh_id`` (16 bytes) keeps two meshes apart; ``path`` is where it was read."""
+
+    mesh_name: str
+    mesh_id: bytes
+    peers: tuple[PeerAddress, ...]
+    timing: Timing = Timing()
+    limits: Limits = Limits()
+    thresholds: Thresholds = Thresholds()
+    path: str = ""
+
+    def peer(self, peer_id: int) -> PeerAddress:
+        """The address of ``peer_id``; ConfigError when the mesh has no such peer."""
+        for peer in self.peers:
+            if peer.id == peer_id:
+                return peer
+        known = ", ".join(str(p.id) for p in self.peers)
+        raise ConfigError(self.path, None, "peers", f"no peer with id {peer_id}", hint=f"ids in this file: {known}")
+
+    @property
+    def peer_ids(self) -> tuple[int, ...]:
+        """All ids, rising."""
+        return tuple(peer.id for peer in self.peers)
+
+    def bootstrap_hash(self) -> bytes:
+        """16 bytes that peers must agree on to found one mesh: the mesh id and the peers' ids, not their addresses."""
+        text = self.mesh_id.hex() + ":" + ",".join(map(str, self.peer_ids))
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def load(path: str | Path) -> Config:
+    """Read and check a peers.yaml; ConfigError names file, line, key and cause."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        hint = "write one: hfzmq config init > peers.yaml" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError(str(path), None, "", error.strerror or "cannot be read", hint=hint) from None
+    if len(data) > FILE_BYTES_MAX:
+        raise ConfigError(str(path), None, "", f"longer than {FILE_BYTES_MAX} bytes", hint="is it the right file?")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(str(path), line, "", "not UTF-8 text", hint="save it as UTF-8") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, path: str = "peers.yaml") -> Config:
+    """Check the text of a peers.yaml; ConfigError names ``path``, line, key and cause."""
+    reader = YamlReader(path)
+    top = reader.mapping(reader.root(text), "", required=("mesh", "peers"), optional=("timing", "limits", "tiers"))
+    mesh = reader.mapping(top["mesh"], "mesh", required=("name", "id"))
+    name = reader.text(mesh["name"], "mesh.name", 1, 64)
+    mesh_id = reader.hex16(mesh["id"], "mesh.id")
+    peers = _peers(reader, top["peers"])
+    timing = Timing(**reader.integers(top.get("timing"), "timing", _TIMING_BOUNDS))
+    limits = Limits(**reader.integers(top.get("limits"), "limits", _LIMIT_BOUNDS))
+    thresholds = _thresholds(reader, top.get("tiers"))
+    _check_relations(reader, top, timing, limits)
+    return Config(name, mesh_id, peers, timing, limits, thresholds, path)
+
+
+def render(config: Config) -> str:
+    """The peers.yaml that ``parse`` reads back as ``config``, with a comment for each key."""
+    t, m, h = config.timing, config.limits, config.thresholds
+    lines = [
+        "# hfzmq: the peers of one mesh. Every machine gets the same file. Check it: hfzmq config check",
+        "mesh:",
+        f"  name: {_quoted(config.mesh_name)}",
+        f"  id: {config.mesh_id.hex()}    # made once; two meshes never share one",
+        "peers:    # the lowest id that is well leads",
+        *(
+            f"  - {{id: {p.id}, host: {p.host}, client_port: {p.client_port}, peer_port: {p.peer_port}, "
+            f"beat_port: {p.beat_port}}}"
+            for p in config.peers
+        ),
+        "timing:",
+        f"  lease_ms: {t.lease_ms}    # without a leader for so long, a peer campaigns",
+        f"  heartbeat_ms: {t.heartbeat_ms}    # at most a fifth of lease_ms",
+        f"  handover_settle_ms: {t.handover_settle_ms}    # a lower id that was well for so long is given the lead",
+        "tiers:    # probabilities: GREEN below amber_from, AMBER below red_from, RED from there",
+        f"  amber_from: {h.amber_from!r}",
+        f"  red_from: {h.red_from!r}",
+        "limits:",
+        *(f"  {key}: {value}" for key, value in m._asdict().items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+# ------------------------------------------------------------ the parts of a file
+
+_TIMING_BOUNDS = {
+    "lease_ms": (150, 60_000),
+    "heartbeat_ms": (10, 10_000),
+    "handover_settle_ms": (0, 3_600_000),
+}
+_LIMIT_BOUNDS = {
+    "client_message_bytes_max": (4096, 64 << 20),
+    "peer_message_bytes_max": (65_536, 256 << 20),
+    "uncommitted_bytes_max": (65_536, 1 << 30),
+    "inflight_appends_max": (1, 4096),
+    "inflight_bytes_max": (65_536, 1 << 30),
+    "append_bytes_max": (4096, 64 << 20),
+    "batch_rows_max": (1, 10_000),
+}
+
+
+def _quoted(text: str) -> str:
+    # JSON's strings are YAML's double-quoted ones; plain where nothing could be mistaken for YAML's own signs.
+    return text if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) else json.dumps(text, ensure_ascii=False)
+
+
+def _peers(reader: YamlReader, node: yaml.Node) -> tuple[PeerAddress, ...]:
+    peers: list[PeerAddress] = []
+    lines: dict[int, int] = {}
+    owners: dict[tuple[str, int], str] = {}
+    for number, item in enumerate(reader.sequence(node, "peers", 1, PEERS_MAX)):
+        key = f"peers[{number}]"
+        fields = reader.mapping(item, key, required=PeerAddress._fields)
+        peer_id = reader.integer(fields["id"], f"{key}.id", 1, PEER_ID_MAX)
+        if peer_id in lines:
+            reader.fail(fields["id"], f"{key}.id", f"id {peer_id} is already taken in line {lines[peer_id]}")
+        lines[peer_id] = line_of(fields["id"])
+        host = reader.host(fields["host"], f"{key}.host")
+        machine = {"localhost": "127.0.0.1"}.get(host.lower(), host.lower())
+        ports = {name: reader.integer(fields[name], f"{key}.{name}", 1, 65_535) for name in PeerAddress._fields[2:]}
+        for name, port in ports.items():
+            owner = owners.setdefault((machine, port), f"{key}.{name}")
+            if owner != f"{key}.{name}":
+                reader.fail(fields[name], f"{key}.{name}", f"{host}:{port} is already taken by {owner}")
+        peers.append(PeerAddress(peer_id, host, **ports))
+    return tuple(sorted(peers))
+
+
+def _thresholds(reader: YamlReader, node: yaml.Node | None) -> Thresholds:
+    if node is None:
+        return Thresholds()
+    fields = reader.mapping(node, "tiers", optional=Thresholds._fields)
+    thresholds = Thresholds(**{name: reader.fraction(value, f"tiers.{name}") for name, value in fields.items()})
+    amber_from, red_from = thresholds
+    if not amber_from < red_from:
+        name, other = ("amber_from", red_from) if "amber_from" in fields else ("red_from", amber_from)
+        side = "below red_from" if name == "amber_from" else "above amber_from"
+        reader.fail(child(node, name), f"tiers.{name}", f"must be {side} ({other:g})")
+    return thresholds
+
+
+def _check_relations(reader: YamlReader, top: dict[str, yaml.Node], timing: Timing, limits: Limits) -> None:
+    if timing.heartbeat_ms * 5 > timing.lease_ms:
+        reader.fail(
+            child(top.get("timing"), "heartbeat_ms", "lease_ms"),
+            "timing.heartbeat_ms",
+            f"at most a fifth of lease_ms ({timing.lease_ms // 5})",
+            hint="a lease must survive a few lost heartbeats",
+        )
+    # An entry holds one client message and some framing; an append holds at least one entry.
+    for name in ("client_message_bytes_max", "append_bytes_max"):
+        if getattr(limits, name) * 2 > limits.peer_message_bytes_max:
+            node = child(top.get("limits"), "peer_message_bytes_max", name)
+            reader.fail(node, "limits.peer_message_bytes_max", f"at least twice {name}")

@@ -1,0 +1,160 @@
+"""Who leads: bully order made safe by terms, durable votes and pre-votes.
+
+Touches nothing. Must not know: the log (it is handed places), replication, sessions.
+
+    follower --campaign due--> precandidate --majority would--> candidate --majority does--> leader
+       ^            (nothing changes, no timer is reset)   (term + 1, own vote durable)        |
+       +------- a leader is heard, a later term is seen, the round is over, no quorum ---------+
+
+Keeps: one vote a term, durable before it is answered (the replica holds answers back until then); only ``become_*``
+writes the role; the term never falls. Bully order is a timer: the more lower ids are alive, the later a peer campaigns.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from hfzmq.core.contract import CANDIDATE, FOLLOWER, LEADER, PRECANDIDATE
+from hfzmq.core.messages import VoteReply, VoteRequest
+from hfzmq.core.quorum import has_majority
+from hfzmq.core.types import HardState, Place
+
+STAGGER = 0.2  # of a lease, for each lower id that is alive
+JITTER = 0.05  # of a lease, at most
+ROUND = 0.5  # of a lease: how long a campaign waits for votes
+
+
+class Election:
+    """Role, term, vote and the timers of one peer. Times in milliseconds of a monotonic clock."""
+
+    def __init__(
+        self, me: int, voters: tuple[int, ...], lease_ms: int, rng: Random, hard_state: HardState, now_ms: float
+    ) -> None:
+        self._me = me
+        self._voters = voters
+        self._lease_ms = lease_ms
+        self._rng = rng
+        self.role = FOLLOWER
+        self.term = hard_state.term
+        self.vote = hard_state.vote
+        self.leader = 0
+        self.lease_until_ms = now_ms + lease_ms
+        self._round_until_ms = 0.0
+        self._jitter_ms = 0.0
+        self._grants: set[int] = set()
+        self.hand_over = False
+        self._draw_jitter()
+
+    # ------------------------------------------------------------ only these change role
+
+    def become_follower(self, now_ms: float, term: int, leader: int) -> None:
+        """Follow ``leader`` (0: nobody yet) in ``term``, which is never an earlier one."""
+        assert term >= self.term, "a term never falls"
+        if term > self.term:
+            self.term, self.vote = term, 0
+        if self.role == LEADER:
+            self.lease_until_ms = now_ms  # nobody leads any more, and that is known here first
+        self.role = FOLLOWER
+        self.leader = leader
+        self.hand_over = False
+        self._draw_jitter()
+
+    def become_precandidate(self, now_ms: float) -> None:
+        """Ask who would vote, changing nothing."""
+        assert self.role != LEADER, "a leader does not campaign"
+        self.role = PRECANDIDATE
+        self.leader = 0
+        self._open_round(now_ms)
+        self._grants.add(self._me)
+
+    def become_candidate(self, now_ms: float, hand_over: bool) -> None:
+        """Campaign in the next term with one's own vote, which counts once it is durable."""
+        assert self.role != LEADER, "a leader does not campaign"
+        self.role = CANDIDATE
+        self.term += 1
+        self.vote = self._me
+        self.leader = 0
+        self.hand_over = hand_over
+        self._open_round(now_ms)
+
+    def become_leader(self) -> None:
+        """Lead the term that a majority has voted for."""
+        assert self.role == CANDIDATE, "only a candidate wins"
+        self.role = LEADER
+        self.leader = self._me
+
+    # ------------------------------------------------------------ timers
+
+    def renew_lease(self, now_ms: float, leader: int) -> None:
+        """The leader of this term, or a later one, is alive."""
+        self.lease_until_ms = now_ms + self._lease_ms
+        self.leader = leader
+        if self.role != FOLLOWER:
+            assert self.role != LEADER, "a leader hears no other in its term"
+            self.become_follower(now_ms, self.term, leader)
+
+    def hears_leader(self, now_ms: float) -> bool:
+        """Whether this peer leads or its lease on a leader still runs."""
+        return self.role == LEADER or now_ms < self.lease_until_ms
+
+    def campaign_at_ms(self, lower_alive: int) -> float:
+        """When to campaign (again) if nothing is heard until then."""
+        stagger = STAGGER * self._lease_ms * lower_alive + self._jitter_ms
+        start = self.lease_until_ms if self.role == FOLLOWER else self._round_until_ms
+        return start + stagger
+
+    # ------------------------------------------------------------ votes
+
+    def request(self, last: Place) -> VoteRequest:
+        """What a precandidate or candidate asks of the others."""
+        pre = self.role == PRECANDIDATE
+        return VoteRequest(self.term + 1 if pre else self.term, last, pre, self.hand_over and not pre)
+
+    def consider(self, now_ms: float, candidate: int, request: VoteRequest, last: Place) -> VoteReply | None:
+        """Answer a request; None is silence: a live leader is heard and the request is not its hand-over.
+
+        The caller has already followed a later term of a real request (``heeds`` says when it may). A granted real vote
+        is to be made durable before the reply leaves.
+        """
+        up_to_date = (request.last.term, request.last.index) >= (last.term, last.index)
+        if request.pre:
+            granted = request.term > self.term and up_to_date and not self.hears_leader(now_ms)
+            return VoteReply(request.term if granted else self.term, True, granted)
+        if request.term < self.term:
+            return VoteReply(self.term, False, False)
+        if not self.heeds(now_ms, request):
+            return None
+        granted = request.term == self.term and up_to_date and self.vote in (0, candidate)
+        if granted and self.vote == 0:  # a repeated request must not move the timer again
+            self.vote = candidate
+            self.become_follower(now_ms, self.term, 0)
+            self.lease_until_ms = now_ms + self._lease_ms  # a real vote, unlike a pre-vote, waits for its candidate
+        return VoteReply(self.term, False, granted)
+
+    def heeds(self, now_ms: float, request: VoteRequest) -> bool:
+        """Whether a real request may move this peer to its term: no live leader is heard, or it hands over."""
+        return request.hand_over or not self.hears_leader(now_ms) or (self.vote != 0 and request.term == self.term)
+
+    def count(self, voter: int, reply: VoteReply) -> bool:
+        """Take a granted vote in; True when this one makes the majority of a round that is still open."""
+        wanted = (PRECANDIDATE, self.term + 1) if reply.pre else (CANDIDATE, self.term)
+        if (self.role, reply.term) != wanted or not reply.granted or voter not in self._voters:
+            return False
+        before = len(self._grants)
+        self._grants.add(voter)
+        return not has_majority(before, len(self._voters)) and has_majority(len(self._grants), len(self._voters))
+
+    @property
+    def grants(self) -> int:
+        """Votes of the round so far."""
+        return len(self._grants)
+
+    # ------------------------------------------------------------ internal
+
+    def _open_round(self, now_ms: float) -> None:
+        self._grants = set()
+        self._round_until_ms = now_ms + ROUND * self._lease_ms
+        self._draw_jitter()
+
+    def _draw_jitter(self) -> None:
+        self._jitter_ms = self._rng.uniform(0, JITTER * self._lease_ms)

@@ -1,0 +1,126 @@
+"""Clients that wait for the leader: requests queued, requests appended, consistent reads.
+
+Touches nothing. Must not know: peers, votes. Exists only in effect while this peer leads.
+
+    queued --may propose--> appended at an index --applied--> ACK
+    read --quorum round shown, index applied--> READ
+    anything --the lead is lost--> NOT_LEADER: 'unknown, ask again'
+
+Keeps: what waits is bounded (beyond it BUSY); a request that comes again waits at the place of the first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from hfzmq.config import Limits
+from hfzmq.core.contract import ACK, BUSY, CONFLICT, GAP, NOT_LEADER, READ, Proposal, Reply, Route
+from hfzmq.core.sessions import AGAIN, NEW, Sessions
+from hfzmq.core.sessions import CONFLICT as OTHER_DIGEST
+from hfzmq.core.types import Entry, Origin
+
+BUSY_RETRY_MS = 50
+
+
+class Read(NamedTuple):
+    """A consistent read: answerable when a majority has answered ``round`` and ``index`` is applied."""
+
+    round: int
+    at: int
+    route: Route
+
+
+class Pending:
+    """Who waits for what."""
+
+    def __init__(self, sessions: Sessions, limits: Limits) -> None:
+        self._sessions = sessions
+        self._limits = limits
+        self._uncommitted_bytes = 0
+        self._queued: deque[Proposal] = deque()
+        self._queued_bytes = 0
+        self._waiting: dict[int, list[tuple[Route, Origin]]] = {}
+        self._reads: list[Read] = []
+
+    def begin(self, tail: Sequence[Entry], commit: int) -> None:
+        """This peer leads: ``tail`` is what its log holds beyond what is applied."""
+        self._sessions.rebuild(tail)
+        self._uncommitted_bytes = sum(entry.cost_bytes for entry in tail if entry.index > commit)
+
+    def queue(self, proposal: Proposal) -> Reply | None:
+        """Keep it until proposals are allowed."""
+        if self._queued_bytes + self._uncommitted_bytes > self._limits.uncommitted_bytes_max:
+            return Reply(proposal.route, BUSY, seq=proposal.origin.seq, retry_ms=BUSY_RETRY_MS)
+        self._queued.append(proposal)
+        self._queued_bytes += len(proposal.body)
+        return None
+
+    def next_queued(self) -> Proposal | None:
+        """The oldest that was queued."""
+        if not self._queued:
+            return None
+        proposal = self._queued.popleft()
+        self._queued_bytes -= len(proposal.body)
+        return proposal
+
+    def propose(self, proposal: Proposal, applied: int, append: Callable[[Proposal], Entry]) -> Reply | None:
+        """Judge a request: answer it, let it wait where it stands, or ``append`` it and let it wait there."""
+        origin, route = proposal.origin, proposal.route
+        verdict, session = self._sessions.judge(origin)
+        if verdict == NEW:
+            if self._uncommitted_bytes > self._limits.uncommitted_bytes_max:
+                return Reply(route, BUSY, seq=origin.seq, retry_ms=BUSY_RETRY_MS)
+            entry = append(proposal)
+            self._sessions.expect(entry)
+            self._uncommitted_bytes += entry.cost_bytes
+            self._waiting.setdefault(entry.index, []).append((route, origin))
+            return None
+        if verdict == AGAIN:
+            if session.index <= applied:
+                return Reply(route, ACK, seq=origin.seq, term=session.term, index=session.index)
+            self._waiting.setdefault(session.index, []).append((route, origin))
+            return None
+        if verdict == OTHER_DIGEST:
+            return Reply(route, CONFLICT, seq=origin.seq, term=session.term, index=session.index)
+        return Reply(route, GAP, seq=origin.seq, expected=session.seq + 1)
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        """These no longer count as uncommitted."""
+        self._uncommitted_bytes -= sum(entry.cost_bytes for entry in entries if entry.origin)
+
+    def applied(self, first: int, last: int) -> list[Reply]:
+        """Answer who waited at these indexes: by what is stored now, which is what counts."""
+        replies = []
+        if self._waiting:
+            for index in range(first, last + 1):
+                for route, origin in self._waiting.pop(index, ()):
+                    stored = self._sessions.last_stored(origin.session)
+                    kept = (stored.seq, stored.digest) == (origin.seq, origin.digest)
+                    status = ACK if kept else CONFLICT
+                    replies.append(Reply(route, status, seq=origin.seq, term=stored.term, index=stored.index))
+        return replies
+
+    def read(self, read: Read) -> None:
+        """A consistent read begins."""
+        self._reads.append(read)
+
+    def answer_reads(self, shown: int, applied: int, term: int) -> list[Reply]:
+        """Those reads whose round a majority has answered and whose index is applied."""
+        if not self._reads:
+            return []
+        ready = [read for read in self._reads if read.round <= shown and read.at <= applied]
+        self._reads = [read for read in self._reads if not (read.round <= shown and read.at <= applied)]
+        return [Reply(read.route, READ, term=term, index=applied) for read in ready]
+
+    def turn_away(self, term: int, leader: int) -> list[Reply]:
+        """The lead is lost. What was asked for may still commit; whoever asks again finds it."""
+        away = [(route, origin.seq) for waiters in self._waiting.values() for route, origin in waiters]
+        away += [(proposal.route, proposal.origin.seq) for proposal in self._queued]
+        away += [(read.route, 0) for read in self._reads]
+        self._waiting.clear()
+        self._queued.clear()
+        self._queued_bytes = 0
+        self._reads.clear()
+        return [Reply(route, NOT_LEADER, seq=seq, term=term, leader=leader) for route, seq in away]

@@ -1,0 +1,205 @@
+"""How the leader's log becomes everybody's: pipelined appends, cumulative acks, and the follower's side of both.
+
+Touches nothing. Must not know: elections, clients, sessions.
+
+    probing --accepted--> streaming: next runs ahead of match, at most ``inflight_*`` beyond it
+       ^---- refused (a lost, late or conflicting append) ----'
+
+Keeps: ``match`` is what a follower said is durable, and never falls; commit is the highest index that a majority has
+durable and whose entry is of the leader's own term; nothing at or below the follower's commit is dropped.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import NamedTuple
+
+from hfzmq.config import Limits, Timing
+from hfzmq.core.log import Log
+from hfzmq.core.messages import AppendReply, AppendRequest
+from hfzmq.core.quorum import reached
+from hfzmq.core.types import Entry
+
+
+class Accepted(NamedTuple):
+    """The logs agree up to ``match`` once ``truncate_from`` on is dropped and ``added`` is added."""
+
+    match: int
+    truncate_from: int | None
+    added: tuple[Entry, ...]
+
+
+class Refused(NamedTuple):
+    """The follower's log does not agree at ``prev``; it may at ``hint``, the highest candidate."""
+
+    hint: int
+
+
+def receive(log: Log, commit: int, request: AppendRequest) -> Accepted | Refused:
+    """Decide what an append does to a follower's log; changes nothing."""
+    prev = request.prev
+    if not log.holds(prev):
+        return Refused(_agreement_hint(log, commit, prev.index))
+    match = prev.index + len(request.entries)
+    for number, entry in enumerate(request.entries):
+        if entry.index > log.last.index:
+            return Accepted(match, None, request.entries[number:])
+        mine = log.entry_at(entry.index)
+        if mine.term != entry.term:
+            assert entry.index > commit, "a committed entry would be dropped"
+            return Accepted(match, entry.index, request.entries[number:])
+        if mine.chain != entry.chain:
+            return Refused(commit)  # same term, other content: a damaged log somewhere; never take it in
+    return Accepted(match, None, ())
+
+
+def _agreement_hint(log: Log, commit: int, prev_index: int) -> int:
+    """Skip a whole conflicting term at once; what is committed agrees."""
+    if prev_index > log.last.index:
+        return log.last.index
+    index = max(prev_index, log.base.index)
+    term = log.place_at(index).term
+    while index > commit and index > log.base.index and log.place_at(index).term == term:
+        index -= 1
+    return index
+
+
+class Progress:
+    """What the leader knows of one follower."""
+
+    __slots__ = ("acked_ms", "acked_round", "inflight", "inflight_bytes", "match", "next", "probing", "sent_ms")
+
+    def __init__(self, next_index: int, now_ms: float) -> None:
+        self.match = 0
+        self.next = next_index
+        self.probing = True
+        self.inflight: deque[tuple[int, int]] = deque()  # (last index, bytes) of each append under way
+        self.inflight_bytes = 0
+        self.sent_ms = float("-inf")
+        self.acked_ms = now_ms  # when the newest append that it answered was sent
+        self.acked_round = 0
+
+
+class Leading:
+    """The leader's side, from winning an election to losing the lead."""
+
+    def __init__(
+        self, me: int, voters: tuple[int, ...], log: Log, limits: Limits, timing: Timing, now_ms: float
+    ) -> None:
+        self._voters = voters
+        self._log = log
+        self._limits = limits
+        self._heartbeat_ms = timing.heartbeat_ms
+        self._lease_ms = timing.lease_ms
+        self.round = 0
+        self._round_sent_ms: dict[int, float] = {0: now_ms}
+        self.progress = {peer: Progress(log.last.index + 1, now_ms) for peer in voters if peer != me}
+
+    # ------------------------------------------------------------ sending
+
+    def appends(self, now_ms: float, term: int, commit: int, force: bool = False) -> list[tuple[int, AppendRequest]]:
+        """What to send now: new entries as far as the pipeline allows, a probe or a keep-alive where one is due.
+
+        ``force`` sends to everyone, for a quorum round."""
+        number = self.round + 1
+        out: list[tuple[int, AppendRequest]] = []
+        for peer, progress in self.progress.items():
+            before = len(out)
+            while self._may_stream(progress):
+                out.append((peer, self._stream(progress, term, commit, number)))
+            if len(out) == before and (force or now_ms - progress.sent_ms >= self._heartbeat_ms):
+                out.append((peer, AppendRequest(term, self._log.place_at(progress.next - 1), (), commit, number)))
+            if len(out) > before:
+                progress.sent_ms = now_ms
+        if out:
+            self.round = number
+            self._round_sent_ms[number] = now_ms
+            self._forget_rounds(now_ms)
+        return out
+
+    def next_send_ms(self) -> float:
+        """When the next keep-alive is due."""
+        return min((p.sent_ms + self._heartbeat_ms for p in self.progress.values()), default=float("inf"))
+
+    def _may_stream(self, progress: Progress) -> bool:
+        return (
+            not progress.probing
+            and progress.next <= self._log.last.index
+            and len(progress.inflight) < self._limits.inflight_appends_max
+            and progress.inflight_bytes < self._limits.inflight_bytes_max
+        )
+
+    def _stream(self, progress: Progress, term: int, commit: int, number: int) -> AppendRequest:
+        prev = self._log.place_at(progress.next - 1)
+        entries = self._log.after(prev.index, self._limits.append_bytes_max)
+        size = sum(entry.cost_bytes for entry in entries)
+        progress.next = entries[-1].index + 1
+        progress.inflight.append((entries[-1].index, size))
+        progress.inflight_bytes += size
+        return AppendRequest(term, prev, entries, commit, number)
+
+    def _forget_rounds(self, now_ms: float) -> None:
+        """An answer to something sent longer than a lease ago proves nothing that is of use."""
+        for number, sent_ms in list(itertools.islice(self._round_sent_ms.items(), 8)):
+            if now_ms - sent_ms <= self._lease_ms:
+                break
+            del self._round_sent_ms[number]
+
+    # ------------------------------------------------------------ receiving
+
+    def on_reply(self, peer: int, reply: AppendReply) -> None:
+        """An answer in the leader's own term."""
+        progress = self.progress.get(peer)
+        if progress is None or reply.match > self._log.last.index:
+            return
+        if reply.round > progress.acked_round and reply.round in self._round_sent_ms:
+            progress.acked_round = reply.round
+            progress.acked_ms = self._round_sent_ms[reply.round]
+        if reply.accepted:
+            progress.match = max(progress.match, reply.match)
+            while progress.inflight and progress.inflight[0][0] <= progress.match:
+                progress.inflight_bytes -= progress.inflight.popleft()[1]
+            progress.next = max(progress.next, progress.match + 1)
+            progress.probing = False
+        else:
+            # Whatever was under way is sent again: a doubled append is harmless, a missing one is not.
+            progress.next = max(progress.match + 1, min(reply.match + 1, progress.next - 1 or 1))
+            progress.probing = True
+            progress.inflight.clear()
+            progress.inflight_bytes = 0
+            progress.sent_ms = float("-inf")
+
+    # ------------------------------------------------------------ counting
+
+    def committed(self, term: int) -> int:
+        """The highest index that a majority has durable, if its entry is of ``term``; 0 otherwise."""
+        matches = [progress.match for progress in self.progress.values()]
+        index = reached([self._log.durable, *matches], len(self._voters))
+        if index <= self._log.base.index or self._log.place_at(index).term != term:
+            return 0  # an earlier term's entry commits only below one of ours
+        return index
+
+    def quorum_ms(self, now_ms: float) -> float:
+        """The latest moment such that a majority has answered something sent no earlier: until then it surely led."""
+        times = sorted([now_ms, *(progress.acked_ms for progress in self.progress.values())], reverse=True)
+        return times[len(self._voters) // 2]
+
+    def quorum_round(self) -> int:
+        """The highest round that a majority has answered."""
+        return reached([self.round, *(p.acked_round for p in self.progress.values())], len(self._voters))
+
+    def caught_up(self, peer: int) -> bool:
+        """Whether a follower streams and holds all that the leader does."""
+        progress = self.progress.get(peer)
+        return progress is not None and not progress.probing and progress.match == self._log.last.index
+
+    def close_behind(self, peer: int) -> bool:
+        """Whether a follower streams and does not fill its pipeline: it would be caught up soon if proposals stopped."""
+        progress = self.progress.get(peer)
+        return (
+            progress is not None
+            and not progress.probing
+            and len(progress.inflight) < self._limits.inflight_appends_max
+            and progress.inflight_bytes < self._limits.inflight_bytes_max
+        )

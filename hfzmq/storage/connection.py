@@ -1,0 +1,102 @@
+"""The one writing connection: opened with the settings that durability rests on, each read back; errors in words.
+
+Touches the disk. Must not know: the tables. Keeps: a connection that ``open_writer`` returns is in WAL mode, syncs each
+commit, and checkpoints only when told.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import apsw
+
+from hfzmq.errors import DataDirError
+from hfzmq.storage.directory import may
+
+BUSY_MS = 20  # nobody else writes; only a checkpoint may wait so long for readers
+
+# name, what is set, what must be read back
+PRAGMAS: tuple[tuple[str, str, object], ...] = (
+    ("synchronous", "FULL", 2),  # first: it also guards the change to WAL. NORMAL loses commits with the power
+    ("journal_mode", "WAL", "wal"),
+    ("wal_autocheckpoint", "0", 0),  # by hand: checkpoint.py
+    ("foreign_keys", "OFF", 0),
+    ("busy_timeout", str(BUSY_MS), BUSY_MS),
+)
+
+# An empty directory under an old id is no cure: that peer would have forgotten its votes and what it acknowledged.
+DAMAGED_HINT = (
+    "leave this peer stopped (the others go on without it) and keep its files; do not start it anew with its id"
+)
+
+
+def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open or make the file; apsw.Error when SQLite cannot, DataDirError when a setting does not hold."""
+    refuse_orphaned_wal(path)
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = apsw.Connection(str(path.absolute()), flags=flags, vfs=vfs)
+    try:
+        for name, value, expected in PRAGMAS:
+            connection.execute(f"PRAGMA {name} = {value}").fetchall()
+            found = connection.execute(f"PRAGMA {name}").get
+            if found != expected:
+                raise DataDirError(
+                    f"{path}: SQLite will not keep {name} = {value}, it says {found}",
+                    hint="the data directory must be on a local disk that supports SQLite's WAL mode",
+                )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def refuse_orphaned_wal(path: Path) -> None:
+    """SQLite deletes a WAL whose database is gone or empty; what it holds may have been acknowledged."""
+    wal = path.with_name(path.name + "-wal")
+    if _size(wal) and not _size(path):
+        raise DataDirError(
+            f"{path}: missing or empty, but its {wal.name} is there: damaged",
+            hint="bring the .db file back; " + DAMAGED_HINT,
+        )
+
+
+def refusal(error: Exception, path: Path) -> DataDirError:
+    """What stands behind an error of SQLite or the system while the file at ``path`` was opened, and what to do."""
+    code = getattr(error, "errno", None)
+    if isinstance(error, apsw.FullError) or code in (errno.ENOSPC, errno.EDQUOT):
+        return DataDirError(f"{path}: no space left on the disk", hint="free some space, then start again")
+    if isinstance(error, apsw.ReadOnlyError) or code == errno.EROFS:
+        return DataDirError(f"{path}: read-only", hint="the daemon needs a data directory that it may write to")
+    if code in (errno.EACCES, errno.EPERM) or isinstance(error, apsw.PermissionsError):
+        return _no_rights(path)
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return DataDirError(f"{path.parent}: not a directory", hint="give a directory: --data-dir DIR")
+    if isinstance(error, IsADirectoryError) or path.is_dir():
+        return DataDirError(f"{path}: a directory stands where the file belongs", hint="move it aside")
+    if isinstance(error, apsw.CantOpenError) and path.exists() and not may(path, os.R_OK | os.W_OK):
+        return _no_rights(path)
+    if isinstance(error, apsw.NotADBError):
+        return DataDirError(
+            f"{path}: not a database", hint="a file of another program? give another --data-dir; else: " + DAMAGED_HINT
+        )
+    if isinstance(error, apsw.CorruptError):
+        return DataDirError(f"{path}: damaged: {error}", hint=DAMAGED_HINT)
+    if isinstance(error, apsw.BusyError):
+        return DataDirError(f"{path}: another program is writing to it", hint="close it, then start again")
+    return DataDirError(f"{path}: {error}", hint="look at the disk and at the system's log")
+
+
+def _no_rights(path: Path) -> DataDirError:
+    return DataDirError(
+        f"{path}: permission denied",
+        hint="the user that runs the daemon needs read and write rights to the directory and its files",
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

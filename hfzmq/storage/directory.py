@@ -1,0 +1,84 @@
+"""A peer's data directory: made, synced, and held by one process.
+
+Touches the disk. Must not know: SQLite, what the files hold. Keeps: of two processes that want one peer's files at most
+one has them; the lock goes with the process, however it ends, and the lock file itself stays (removing it would let two
+processes hold two locks of one name).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from hfzmq.errors import DataDirError
+
+DIRECTORY_MODE = 0o700  # patients' data: the daemon's user only, unless the operator made the directory
+FILE_MODE = 0o600
+
+
+def database_path(data_dir: Path, peer_id: int) -> Path:
+    """Where a peer's file lies."""
+    return data_dir / f"hfzmq_{peer_id}.db"
+
+
+def may(path: Path, mode: int) -> bool:
+    """Whether this process has the rights ``mode`` (of os.access) to a file; the file is not opened, for closing it
+    again would let go of the locks that SQLite holds on it in this process."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def prepare(data_dir: Path) -> None:
+    """Make the directory and its parents where they are missing, durably. OSError when that cannot be."""
+    made = []
+    at = data_dir
+    while not at.is_dir():  # a file in the way is told by mkdir
+        made.append(at)
+        if at == at.parent:
+            break
+        at = at.parent
+    for directory in reversed(made):
+        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        sync(directory.parent)
+
+
+def sync(directory: Path) -> None:
+    """fsync a directory: without it a new file's name may be lost with the power."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Lock:
+    """An flock on ``path``; DataDirError when another process holds it."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+        try:
+            self._take(path)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _take(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            pid = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            raise DataDirError(
+                f"{path.parent}: another process holds it (pid {pid})",
+                hint=f"is this peer already running? stop it, or give another --data-dir; lock file: {path.name}",
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let others have it. Twice is harmless."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

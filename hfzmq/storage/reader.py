@@ -1,0 +1,205 @@
+"""Reading a peer's file: beside the daemon that writes it, or offline from a copy.
+
+Touches the disk, reading only. Must not know: who asks, how rows are shown. Keeps: each answer is one short read
+transaction, so that a reader never holds the checkpoint up; what cannot be read whole and current is refused,
+never shown in part: a copy without its WAL's rows would be a stale picture that looks live.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import apsw
+
+from hfzmq.clinical.report import Report
+from hfzmq.errors import DataDirError, InvalidInput, NotFound
+from hfzmq.storage.directory import may
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
+
+BUSY_MS = 1000  # while another process recovers the WAL
+
+# Patients one by one through the index: as quick with a million reports as with a thousand.
+_LAST_OF_EACH = """
+    WITH RECURSIVE patient(patient_id) AS (
+        SELECT min(patient_id) FROM risk_reports
+        UNION ALL
+        SELECT (SELECT min(patient_id) FROM risk_reports WHERE patient_id > patient.patient_id)
+        FROM patient WHERE patient.patient_id IS NOT NULL
+    )
+    SELECT id, {fields} FROM risk_reports WHERE id IN (
+        SELECT (SELECT max(id) FROM risk_reports AS mine WHERE mine.patient_id = patient.patient_id) FROM patient
+    )
+    ORDER BY id DESC LIMIT ?
+""".format(fields=", ".join(Report._fields))
+
+_TREND = "SELECT timestamp, probability FROM risk_reports WHERE patient_id = ? ORDER BY id DESC LIMIT ?"
+
+
+class Reader:
+    """A read-only view of ``path``; for one thread at a time.
+
+    ``fields``: the columns of ``risk_reports``, in order. NotFound: no such file. InvalidInput('db', ...): not a file
+    of hfzmq, or of a newer one. DataDirError: it is one and cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        _check_path(self.path)
+        self._connection = self._open()
+        self.fields: tuple[str, ...] = tuple(
+            row[0] for row in self._rows("SELECT name FROM pragma_table_info('risk_reports') ORDER BY cid")
+        )
+
+    def reports(
+        self,
+        after_id: int | None = 0,
+        before_id: int | None = None,
+        limit: int = 100,
+        patient: str | None = None,
+        tier: str | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """Rows in the order of ``fields``: with an id above ``after_id``, rising; or, when ``before_id`` is given, with
+        one below it, falling (0: from the newest). At most ``limit``, at least 1; of one patient, of one tier."""
+        if limit < 1:
+            raise InvalidInput("limit", "at least 1", got=limit)
+        query, values = reports_query(self.fields, after_id, before_id, limit, patient, tier)
+        return self._rows(query, values)
+
+    def last_of_each_patient(self, limit: int = 1000) -> list[tuple[int, Report]]:
+        """(id, report) of each patient's last stored report, newest first."""
+        return [(row[0], Report._make(row[1:])) for row in self._rows(_LAST_OF_EACH, (limit,))]
+
+    def trends(self, patients: Iterable[str], points: int = 20) -> dict[str, list[tuple[int, float]]]:
+        """For each patient asked for its last ``points`` stored (timestamp in ms, probability), oldest first."""
+        found: dict[str, list[tuple[int, float]]] = {}
+        for patient in patients:
+            rising = reversed(self._rows(_TREND, (patient, points)))
+            found[patient] = sorted(((row[0], row[1]) for row in rising), key=itemgetter(0))
+        return found
+
+    def applied(self) -> int:
+        """The index of the last log entry in the tables."""
+        return int(self._rows("SELECT idx FROM applied")[0][0])
+
+    def count(self) -> int:
+        """How many reports are stored."""
+        return int(self._rows("SELECT coalesce(max(id), 0) FROM risk_reports")[0][0])  # ids have no holes
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read inside is of one moment: the rows belong to the applied index. Keep it short."""
+        self._rows("BEGIN")
+        try:
+            yield
+        finally:
+            self._rows("COMMIT")
+
+    def close(self) -> None:
+        """Let the file go. Twice is harmless."""
+        self._connection.close()
+
+    # ---------------------------------------------------------------------------------------------------------- opening
+
+    def _open(self) -> apsw.Connection:
+        name = str(self.path.absolute())
+        try:
+            return self._checked(apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY))
+        except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
+            # A database in WAL mode wants two files beside it. Where they cannot be made and no WAL waits, nobody
+            # writes here, and the file alone is everything.
+            if not may(self.path, os.R_OK):
+                raise DataDirError(
+                    f"{self.path}: permission denied", hint="read rights to the file are needed"
+                ) from None
+            if _has_wal(self.path):
+                raise DataDirError(
+                    f"{self.path}: its WAL cannot be read here: {error}",
+                    hint="copy the .db and the .db-wal file together to a directory that you may write to",
+                ) from None
+        except apsw.Error as error:
+            raise self._unreadable(error) from None
+        try:
+            flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+            return self._checked(apsw.Connection(f"file:{quote(name)}?immutable=1", flags=flags))
+        except apsw.Error as error:
+            raise self._unreadable(error) from None
+
+    def _checked(self, connection: apsw.Connection) -> apsw.Connection:
+        try:
+            connection.set_busy_timeout(BUSY_MS)
+            if connection.execute("PRAGMA application_id").get != APPLICATION_ID:
+                raise InvalidInput("db", "a database of hfzmq", got=str(self.path), hint=_HINT)
+            version = connection.execute("SELECT schema_version FROM meta").get
+            if version != SCHEMA_VERSION:
+                hint = "install the hfzmq that wrote it"
+                raise InvalidInput("db", f"schema version {SCHEMA_VERSION}", got=version, hint=hint)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except (OverflowError, UnicodeEncodeError) as error:
+            raise InvalidInput("reports", "numbers below 2**63 and plain text", got=str(error)) from None
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> InvalidInput | DataDirError:
+        if isinstance(error, apsw.NotADBError):
+            return InvalidInput("db", "a database of hfzmq", got=str(self.path), hint=_HINT)
+        return DataDirError(f"{self.path}: cannot be read: {error}", hint="damaged, or not copied whole?")
+
+
+_HINT = "the file of a peer: DIR/hfzmq_<id>.db"
+
+
+def reports_query(
+    fields: tuple[str, ...],
+    after_id: int | None,
+    before_id: int | None,
+    limit: int,
+    patient: str | None,
+    tier: str | None,
+) -> tuple[str, tuple[Any, ...]]:
+    """(SQL, its values) for ``Reader.reports``."""
+    where: list[str] = []
+    values: list[Any] = []
+    if before_id is None:
+        where.append("id > ?")
+        values.append(after_id or 0)
+    elif before_id > 0:
+        where.append("id < ?")
+        values.append(before_id)
+    for column, value in (("patient_id", patient), ("tier", tier)):
+        if value is not None:
+            where.append(f"{column} = ?")
+            values.append(value)
+    order = "ASC" if before_id is None else "DESC"
+    conditions = f" WHERE {' AND '.join(where)}" if where else ""
+    query = f"SELECT {', '.join(fields)} FROM risk_reports{conditions} ORDER BY id {order} LIMIT ?"
+    return query, (*values, limit)
+
+
+def _check_path(path: Path) -> None:
+    try:
+        if path.is_dir():
+            raise InvalidInput("db", "a file, not a directory", got=str(path), hint=_HINT)
+        if not path.exists():
+            raise NotFound(f"{path}: no such file", hint=_HINT)
+    except PermissionError:
+        raise DataDirError(f"{path}: permission denied", hint="rights to the directory are needed") from None
+
+
+def _has_wal(path: Path) -> bool:
+    wal = path.with_name(path.name + "-wal")
+    try:
+        return wal.stat().st_size > 0
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,122 @@
+"""What a peer remembers, read back at its start and checked row by row.
+
+Touches the disk, reading only. Must not know: what the entries mean. Keeps: what is returned is exactly what was
+written, checksum and chain of each entry verified; one wrong row refuses the whole file, for a peer that forgot or
+misremembers must not vote or count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import apsw
+
+from hfzmq.core.log import Log
+from hfzmq.core.sessions import Session, SessionKey
+from hfzmq.core.types import Entry, HardState, Membership, Place, chained
+from hfzmq.errors import DataDirError
+from hfzmq.storage import tables
+from hfzmq.storage.connection import DAMAGED_HINT
+from hfzmq.storage.tables import AppliedState, Damaged, Row
+
+
+class Recovered(NamedTuple):
+    """What the core is built from. ``applied`` is an index; ``state_hash`` is the tables' hash there, 16 bytes."""
+
+    hard_state: HardState
+    log: Log
+    sessions: dict[SessionKey, Session]
+    applied: int
+    state_hash: bytes
+    membership: Membership
+
+
+class Cursor(NamedTuple):
+    """What only the store needs to go on writing: the probe counter and how far the tables are."""
+
+    probe: int
+    applied: AppliedState
+
+
+def recover(connection: apsw.Connection, path: Path) -> tuple[Recovered, Cursor]:
+    """Read everything; DataDirError names the damaged table or log entry."""
+    reading = _Reading(connection, path)
+    hard_state, probe = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
+    base = reading.one(tables.SELECT_LOG_BASE, tables.log_base_of, "log_base")
+    membership = reading.one(tables.SELECT_MEMBERSHIP, tables.membership_of, "membership")
+    applied = reading.one(tables.SELECT_APPLIED, tables.applied_of, "applied")
+    log = Log(reading.entries(base), base)
+    reading.check_applied(applied.place, log)
+    sessions = reading.sessions(applied.place.index)
+    recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
+    return recovered, Cursor(probe, applied)
+
+
+Value = TypeVar("Value")
+
+# What SQLite or a row says when bytes under it have changed; an error of the device itself is another matter.
+_ROTTEN = (Damaged, apsw.CorruptError, UnicodeDecodeError)
+
+
+class _Reading:
+    """Reads one file, and says where it is damaged."""
+
+    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def one(self, select: str, value_of: Callable[[Row | None], Value], table: str) -> Value:
+        """The only row of a table."""
+        try:
+            return value_of(self._connection.execute(select).fetchone())
+        except _ROTTEN as cause:
+            raise self._damaged(f"table {table}", cause) from None
+
+    def entries(self, base: Place) -> list[Entry]:
+        """The log after ``base``, each entry following from the one before."""
+        found: list[Entry] = []
+        before = base
+        rows = self._connection.execute(tables.SELECT_LOG, (base.index,))
+        while True:
+            index = before.index + 1
+            try:
+                row = rows.fetchone()
+                if row is None:
+                    return found
+                entry = tables.entry_of(row)
+            except _ROTTEN as cause:
+                raise self._damaged(f"log entry {index}", cause) from None
+            if entry.index != index:
+                raise self._damaged(f"log entry {index}", f"missing, after {before.index} comes {entry.index}")
+            if chained(before, entry.term, entry.kind, entry.origin, entry.body).chain != entry.chain:
+                raise self._damaged(f"log entry {index}", "does not follow from the entry before")
+            found.append(entry)
+            before = Place(entry.index, entry.term, entry.chain)
+
+    def check_applied(self, place: Place, log: Log) -> None:
+        """What was applied must stand in the log."""
+        if not log.base.index <= place.index <= log.last.index:
+            raise self._damaged(f"log entry {place.index}", f"applied, but the log ends with {log.last.index}")
+        if log.place_at(place.index) != place:
+            raise self._damaged(f"log entry {place.index}", "another one was applied")
+
+    def sessions(self, applied: int) -> dict[SessionKey, Session]:
+        """Every session; none of them may be ahead of what is applied."""
+        found: dict[SessionKey, Session] = {}
+        rows = self._connection.execute(tables.SELECT_SESSIONS)
+        while True:
+            try:
+                row = rows.fetchone()
+                if row is None:
+                    return found
+                key, session = tables.session_of(row)
+                if session.index > applied:
+                    raise Damaged(f"knows entry {session.index}, only {applied} are applied")
+            except _ROTTEN as cause:
+                raise self._damaged(f"table sessions, row {len(found) + 1}", cause) from None
+            found[key] = session
+
+    def _damaged(self, place: str, cause: object) -> DataDirError:
+        return DataDirError(f"{self._path}: damaged: {place}: {cause}", hint=DAMAGED_HINT)

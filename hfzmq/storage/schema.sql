@@ -1,0 +1,101 @@
+-- The tables of one peer's file, schema version 1. Times are Unix milliseconds UTC.
+-- One transaction holds what belongs together: hard state, log, and the applied index with all that applying wrote.
+-- crc: zlib.crc32 over the row's other columns (tables.py says how); checked each time the file is opened.
+
+-- Who this file belongs to. One row.
+CREATE TABLE meta (
+    id             INTEGER PRIMARY KEY CHECK (id = 1),
+    schema_version INTEGER NOT NULL,  -- of this file; a newer one is refused
+    mesh_id        BLOB    NOT NULL,  -- 16 bytes, from peers.yaml
+    peer_id        INTEGER NOT NULL,  -- also the priority: the lowest leads
+    incarnation    BLOB    NOT NULL,  -- 16 random bytes, made with this file
+    boot_no        INTEGER NOT NULL,  -- + 1 each start
+    bootstrap_hash BLOB    NOT NULL,  -- 16 bytes: mesh id and first peers; all peers agree on it
+    created_at     INTEGER NOT NULL,  -- ms, this machine's clock
+    crc            INTEGER NOT NULL
+) STRICT;
+
+-- What this peer must remember to keep its word. One row.
+CREATE TABLE hard_state (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    term  INTEGER NOT NULL,  -- the current one
+    vote  INTEGER NOT NULL,  -- peer id voted for in it, 0: nobody
+    probe INTEGER NOT NULL,  -- + 1 each write without entries, so that the disk really is written and synced
+    crc   INTEGER NOT NULL
+) STRICT;
+
+-- The replicated log after log_base.
+CREATE TABLE log (
+    idx    INTEGER PRIMARY KEY,  -- from 1, no holes
+    term   INTEGER NOT NULL,     -- in which it was proposed
+    kind   INTEGER NOT NULL,     -- 0 no-op, 1 batch of reports, 2 change of members
+    client TEXT,                 -- who asked; NULL with the next three: nobody did
+    epoch  BLOB,                 -- 16 bytes, of the client's queue file
+    seq    INTEGER,              -- the client's request number, from 1
+    digest BLOB,                 -- 16 bytes, BLAKE2b of what the client sent
+    chain  BLOB    NOT NULL,     -- 16 bytes, BLAKE2b of the chain before and this row (core.types.chained)
+    crc    INTEGER NOT NULL,
+    body   BLOB    NOT NULL      -- for a batch: wire/body.py
+) STRICT;
+
+-- Where compaction has cut the log: the last entry that is gone. One row; index 0 with a chain of zeros: none is.
+CREATE TABLE log_base (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    idx   INTEGER NOT NULL,
+    term  INTEGER NOT NULL,
+    chain BLOB    NOT NULL,  -- 16 bytes
+    crc   INTEGER NOT NULL
+) STRICT;
+
+-- Who counts for a quorum, from which log index on. Index 0: the peers of peers.yaml at the bootstrap.
+CREATE TABLE membership (
+    idx    INTEGER PRIMARY KEY,
+    voters TEXT    NOT NULL,  -- JSON array of peer ids, rising
+    crc    INTEGER NOT NULL
+) STRICT;
+
+-- How far the log has been brought to the tables below. One row.
+CREATE TABLE applied (
+    id         INTEGER PRIMARY KEY CHECK (id = 1),
+    idx        INTEGER NOT NULL,  -- of the last applied entry
+    term       INTEGER NOT NULL,  -- its term
+    chain      BLOB    NOT NULL,  -- its chain, 16 bytes
+    state_hash BLOB    NOT NULL,  -- 16 bytes, equal on all peers with equal idx
+    next_id    INTEGER NOT NULL,  -- of the next risk report
+    crc        INTEGER NOT NULL
+) STRICT;
+
+-- The last request that each client's session has stored.
+CREATE TABLE sessions (
+    client TEXT    NOT NULL,
+    epoch  BLOB    NOT NULL,  -- 16 bytes
+    seq    INTEGER NOT NULL,  -- from 1
+    digest BLOB    NOT NULL,  -- 16 bytes
+    term   INTEGER NOT NULL,  -- of the entry that stored it
+    idx    INTEGER NOT NULL,  -- its log index
+    crc    INTEGER NOT NULL,
+    PRIMARY KEY (client, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- Every report that the mesh acknowledged, in the order of the log. The first eleven columns are a public contract.
+CREATE TABLE risk_reports (
+    id                INTEGER PRIMARY KEY,  -- from 1, no holes, equal on all peers
+    patient_id        TEXT    NOT NULL,
+    timestamp         INTEGER NOT NULL,  -- ms, the client's clock, when the vitals were taken
+    age               REAL,              -- years
+    serum_sodium      REAL,              -- mEq/L
+    serum_creatinine  REAL,              -- mg/dL
+    ejection_fraction REAL,              -- %
+    day               INTEGER,           -- days since the start of follow-up
+    probability       REAL    NOT NULL,  -- 0 to 1, guarded: it sets the tier
+    tier              TEXT    NOT NULL,  -- GREEN, AMBER, RED, UNKNOWN
+    alert_sent        INTEGER NOT NULL,  -- 1: an alarm was raised for it
+    probability_study REAL    NOT NULL,  -- 0 to 1, the model with the raw day
+    model_id          TEXT    NOT NULL,  -- which weights judged
+    flags             TEXT    NOT NULL,  -- comma-separated, '' for none
+    created_at        INTEGER NOT NULL,  -- ms, the leader's clock, when it took the batch in
+    log_index         INTEGER NOT NULL   -- of the entry that brought it
+) STRICT;
+
+-- 'The last N of one patient': an index ends with the rowid, which is id, so this one is (patient_id, id).
+CREATE INDEX risk_reports_by_patient ON risk_reports (patient_id);

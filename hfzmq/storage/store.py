@@ -1,0 +1,202 @@
+"""The one writer of a peer's file: effects of the core in, one transaction and one sync, or never a word again.
+
+Touches the disk. Must not know: sockets, roles, why something is written. Keeps: effects are written in their order,
+all of them or none; what ``write`` has returned for is on synced storage; after the first error nothing is ever written
+again, for what an fsync has failed for once may be gone though the next one says all is well.
+
+    open --> [writing] --any error--> [failed]: DiskFailed, always
+                 `------close------> [closed]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+
+from hfzmq.config import Config
+from hfzmq.core.contract import Apply, Persist
+from hfzmq.errors import DiskFailed
+from hfzmq.storage import directory, identity, tables
+from hfzmq.storage.apply import apply
+from hfzmq.storage.checkpoint import Checkpointer
+from hfzmq.storage.connection import open_writer, refusal
+from hfzmq.storage.directory import Lock
+from hfzmq.storage.identity import Identity
+from hfzmq.storage.recovery import Cursor, Recovered, recover
+
+
+class Store:
+    """A peer's file, open for writing. Made by ``open``; for one thread.
+
+    ``path``: the file. ``identity``: who this process is. ``recovered``: what the file held at the start."""
+
+    def __init__(
+        self,
+        path: Path,
+        lock: Lock,
+        connection: apsw.Connection,
+        who: Identity,
+        recovered: Recovered,
+        cursor: Cursor,
+    ) -> None:
+        self.path = path
+        self.identity = who
+        self.recovered = recovered
+        self._lock = lock
+        self._connection = connection
+        self._checkpointer = Checkpointer(connection)
+        self._hard_state = recovered.hard_state
+        self._probe = cursor.probe
+        self._last_index = recovered.log.last.index
+        self._applied = cursor.applied
+        self._failure: BaseException | None = None
+
+    @classmethod
+    def open(cls, data_dir: Path, peer_id: int, config: Config, *, vfs: str | None = None) -> Store:
+        """Create or open ``hfzmq_<peer_id>.db`` and count one start, synced. ``vfs`` names another SQLite VFS.
+
+        DataDirError, with what to do: no rights, no directory, no space, in use, damaged, of another peer, mesh or
+        program, of a newer hfzmq, founded with other peers."""
+        data_dir = Path(data_dir)
+        path = directory.database_path(data_dir, peer_id)
+        try:
+            directory.prepare(data_dir)
+            lock = Lock(path.with_suffix(".lock"))
+            try:
+                return cls._open_locked(path, lock, peer_id, config, vfs)
+            except BaseException:
+                lock.release()
+                raise
+        except (apsw.Error, OSError, UnicodeDecodeError) as error:
+            raise refusal(error, path) from error
+
+    @classmethod
+    def _open_locked(cls, path: Path, lock: Lock, peer_id: int, config: Config, vfs: str | None) -> Store:
+        connection = open_writer(path, vfs)
+        try:
+            meta = identity.establish(connection, path, peer_id, config)
+            recovered, cursor = recover(connection, path)
+            who = identity.boot(connection, meta)
+            directory.sync(path.parent)
+            return cls(path, lock, connection, who, recovered, cursor)
+        except BaseException:
+            _abandon(connection)
+            raise
+
+    @property
+    def reports_stored(self) -> int:
+        """How many risk reports the tables hold."""
+        return self._applied.next_id - 1
+
+    @property
+    def wal_pages(self) -> int:
+        """Pages of 4 KiB in the WAL after the last commit."""
+        return self._checkpointer.wal_pages
+
+    def write(self, effects: Sequence[Persist | Apply]) -> tuple[int, bytes] | None:
+        """Carry ``effects`` out in their order, in one transaction with one sync.
+
+        Returns (applied index, state hash) when an Apply was among them. DiskFailed: nothing is promised, and this
+        store never writes again."""
+        self._refuse_after_failure()
+        if not effects:
+            return None
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for effect in effects:
+                if isinstance(effect, Persist):
+                    self._persist(effect)
+                else:
+                    self._apply(effect)
+            self._connection.execute("COMMIT")
+            self._checkpointer.after_commit()
+        except Exception as error:
+            raise self._failed(error) from error
+        except BaseException as interrupt:
+            self._give_up(interrupt)
+            raise
+        if any(isinstance(effect, Apply) for effect in effects):
+            return self._applied.place.index, self._applied.state_hash
+        return None
+
+    def idle_checkpoint(self) -> None:
+        """Bring pages of the WAL back into the database, if it is worth it; for moments when nobody waits. DiskFailed
+        as with ``write``."""
+        self._refuse_after_failure()
+        try:
+            self._checkpointer.when_idle()
+        except Exception as error:
+            raise self._failed(error) from error
+        except BaseException as interrupt:
+            self._give_up(interrupt)
+            raise
+
+    def close(self) -> None:
+        """Let the file and its lock go. Twice is harmless."""
+        try:
+            if self._failure is None:
+                self._failure = DiskFailed("closed")
+                self._connection.close()
+        except apsw.Error as error:  # what was promised is in the WAL
+            raise DiskFailed(f"{self.path}: cannot close: {error}", hint=_HINT) from error
+        finally:
+            self._lock.release()
+
+    # --------------------------------------------------------------------------------------------- inside a transaction
+
+    def _persist(self, effect: Persist) -> None:
+        if effect.hard_state is not None or not effect.entries:
+            # SQLite writes no page that stays as it is: without the counter an empty Persist would sync nothing.
+            self._hard_state = effect.hard_state or self._hard_state
+            self._probe += 1
+            self._connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(self._hard_state, self._probe))
+        if effect.truncate_from is not None:
+            self._truncate(effect.truncate_from)
+        if effect.entries:
+            for entry in effect.entries:
+                if entry.index != self._last_index + 1:
+                    raise ValueError(f"entry {entry.index} cannot stand after {self._last_index}")
+                self._last_index = entry.index
+            self._connection.executemany(tables.INSERT_LOG, [tables.log_row(entry) for entry in effect.entries])
+
+    def _truncate(self, index: int) -> None:
+        if index <= self._applied.place.index:
+            raise ValueError(f"entries from {index} on cannot be dropped: {self._applied.place.index} are applied")
+        self._connection.execute(tables.TRUNCATE_LOG, (index,))
+        self._last_index = min(self._last_index, index - 1)
+
+    def _apply(self, effect: Apply) -> None:
+        if effect.entries and effect.entries[-1].index > self._last_index:
+            raise ValueError(
+                f"entry {effect.entries[-1].index} cannot be applied: the log ends with {self._last_index}"
+            )
+        self._applied = apply(self._connection, self._applied, effect)
+
+    # ---------------------------------------------------------------------------------------------------------- failing
+
+    def _refuse_after_failure(self) -> None:
+        if self._failure is not None:
+            raise DiskFailed(
+                f"{self.path}: nothing is written any more: {self._failure}", hint=_HINT
+            ) from self._failure
+
+    def _give_up(self, why: BaseException) -> None:
+        self._failure = why
+        _abandon(self._connection)
+
+    def _failed(self, error: Exception) -> DiskFailed:
+        self._give_up(error)
+        return DiskFailed(f"{self.path}: cannot write: {str(error) or type(error).__name__}", hint=_HINT)
+
+
+_HINT = "look at the disk and the system's log, then restart this peer: a failed sync is never tried again"
+
+
+def _abandon(connection: apsw.Connection) -> None:
+    """Close without another write: no checkpoint, whose syncs would be the second try that is forbidden."""
+    with suppress(apsw.Error):  # whoever called is raising the error that matters
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close(True)

@@ -1,0 +1,201 @@
+"""Rows <-> values: the statements on the tables of schema.sql and the checksum that each row carries.
+
+Touches nothing: rows in, rows out. Must not know: transactions, when a row is written. Keeps: what ``*_row`` makes,
+``*_of`` takes back; a row whose checksum or shape is wrong raises Damaged and never becomes a value.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from typing import Any, NamedTuple
+
+from hfzmq.core.sessions import Session, SessionKey
+from hfzmq.core.types import KINDS, Entry, HardState, Membership, Origin, Place
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x68667A71  # 'hfzq' in the file's header: a database of hfzmq
+
+HASH_BYTES = 16
+STATE_START = bytes(HASH_BYTES)
+
+Row = tuple[Any, ...]
+
+
+class Damaged(Exception):
+    """A stored row is not what was written; caught in ``recovery``, which names the place."""
+
+
+class AppliedState(NamedTuple):
+    """How far the tables are: the last applied entry's place, the state's hash there, the next report's id."""
+
+    place: Place
+    state_hash: bytes
+    next_id: int
+
+
+class Meta(NamedTuple):
+    """The row of ``meta`` without its schema version."""
+
+    mesh_id: bytes
+    peer_id: int
+    incarnation: bytes
+    boot_no: int
+    bootstrap_hash: bytes
+    created_at: int
+
+
+INSERT_META = f"INSERT INTO meta VALUES (1, {SCHEMA_VERSION}, ?, ?, ?, ?, ?, ?, ?)"
+SELECT_META = "SELECT mesh_id, peer_id, incarnation, boot_no, bootstrap_hash, created_at, crc FROM meta"
+UPDATE_BOOT = "UPDATE meta SET boot_no = ?, crc = ?"
+
+INSERT_HARD_STATE = "INSERT INTO hard_state VALUES (1, ?, ?, ?, ?)"
+UPDATE_HARD_STATE = "UPDATE hard_state SET term = ?, vote = ?, probe = ?, crc = ?"
+SELECT_HARD_STATE = "SELECT term, vote, probe, crc FROM hard_state"
+
+INSERT_LOG = "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+TRUNCATE_LOG = "DELETE FROM log WHERE idx >= ?"
+SELECT_LOG = "SELECT idx, term, kind, client, epoch, seq, digest, chain, crc, body FROM log WHERE idx > ? ORDER BY idx"
+
+INSERT_LOG_BASE = "INSERT INTO log_base VALUES (1, ?, ?, ?, ?)"
+SELECT_LOG_BASE = "SELECT idx, term, chain, crc FROM log_base"
+
+INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (?, ?, ?)"
+SELECT_MEMBERSHIP = "SELECT idx, voters, crc FROM membership ORDER BY idx DESC LIMIT 1"
+
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?)"
+UPDATE_APPLIED = "UPDATE applied SET idx = ?, term = ?, chain = ?, state_hash = ?, next_id = ?, crc = ?"
+SELECT_APPLIED = "SELECT idx, term, chain, state_hash, next_id, crc FROM applied"
+
+UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
+SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
+
+INSERT_REPORT = "INSERT INTO risk_reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+# ------------------------------------------------------------------------------------------------------------ checksums
+
+
+def _crc(*values: object) -> int:
+    """crc32 over each value's type, length and bytes, so that no two different rows share their text."""
+    parts = []
+    for value in values:
+        data = value if isinstance(value, bytes) else str(value).encode()
+        parts.append(b"%s%d:%s" % (type(value).__name__[:1].encode(), len(data), data))
+    return zlib.crc32(b"".join(parts))
+
+
+def _sealed(*values: object) -> Row:
+    return (*values, _crc(*values))
+
+
+def _opened(row: Row | None, *types: type) -> Row:
+    """The row without its checksum; Damaged when it is missing, mistyped or altered."""
+    if row is None:
+        raise Damaged("the row is missing")
+    values = row[:-1]
+    if tuple(map(type, values)) != types or _crc(*values) != row[-1]:
+        raise Damaged("wrong checksum")
+    return values
+
+
+# ----------------------------------------------------------------------------------------------------------------- rows
+
+
+def meta_row(meta: Meta) -> Row:
+    """For INSERT_META; its last column, with the boot number, for UPDATE_BOOT."""
+    return _sealed(*meta)
+
+
+def meta_of(row: Row | None) -> Meta:
+    """From SELECT_META."""
+    return Meta(*_opened(row, bytes, int, bytes, int, bytes, int))
+
+
+def hard_state_row(state: HardState, probe: int) -> Row:
+    """For INSERT_HARD_STATE and UPDATE_HARD_STATE."""
+    return _sealed(state.term, state.vote, probe)
+
+
+def hard_state_of(row: Row | None) -> tuple[HardState, int]:
+    """(the hard state, the probe counter) from SELECT_HARD_STATE."""
+    term, vote, probe = _opened(row, int, int, int)
+    return HardState(term, vote), probe
+
+
+def log_base_row(place: Place) -> Row:
+    """For INSERT_LOG_BASE."""
+    return _sealed(place.index, place.term, place.chain)
+
+
+def log_base_of(row: Row | None) -> Place:
+    """From SELECT_LOG_BASE."""
+    return Place(*_opened(row, int, int, bytes))
+
+
+def membership_row(membership: Membership) -> Row:
+    """For INSERT_MEMBERSHIP."""
+    return _sealed(membership.index, json.dumps(membership.voters))
+
+
+def membership_of(row: Row | None) -> Membership:
+    """From SELECT_MEMBERSHIP."""
+    index, voters = _opened(row, int, str)
+    return Membership(index, tuple(json.loads(voters)))
+
+
+def applied_row(state: AppliedState) -> Row:
+    """For INSERT_APPLIED and UPDATE_APPLIED."""
+    return _sealed(state.place.index, state.place.term, state.place.chain, state.state_hash, state.next_id)
+
+
+def applied_of(row: Row | None) -> AppliedState:
+    """From SELECT_APPLIED."""
+    index, term, chain, state_hash, next_id = _opened(row, int, int, bytes, bytes, int)
+    return AppliedState(Place(index, term, chain), state_hash, next_id)
+
+
+def session_row(origin: Origin, entry: Entry) -> Row:
+    """For UPSERT_SESSION: ``entry`` is what stored the request of ``origin``."""
+    return _sealed(origin.client, origin.epoch, origin.seq, origin.digest, entry.term, entry.index)
+
+
+def session_of(row: Row | None) -> tuple[SessionKey, Session]:
+    """From SELECT_SESSIONS."""
+    client, epoch, *rest = _opened(row, str, bytes, int, bytes, int, int)
+    return (client, epoch), Session(*rest)
+
+
+# -------------------------------------------------------------------------------------------------------------- the log
+
+_LOG_HEAD = struct.Struct(">QQBQHHH")
+
+
+def _log_crc(entry: Entry) -> int:
+    origin = entry.origin
+    client, epoch, seq, digest = (
+        (origin.client.encode(), origin.epoch, origin.seq, origin.digest) if origin else (b"", b"", 0, b"")
+    )
+    head = _LOG_HEAD.pack(entry.index, entry.term, entry.kind, seq, len(client), len(epoch), len(digest))
+    return zlib.crc32(entry.body, zlib.crc32(b"".join((head, client, epoch, digest, entry.chain))))
+
+
+def log_row(entry: Entry) -> Row:
+    """For INSERT_LOG."""
+    who = entry.origin
+    asked = (who.client, who.epoch, who.seq, who.digest) if who else (None, None, None, None)
+    return (entry.index, entry.term, entry.kind, *asked, entry.chain, _log_crc(entry), entry.body)
+
+
+def entry_of(row: Row) -> Entry:
+    """From SELECT_LOG; Damaged when its checksum is wrong. Its chain is for the caller to check."""
+    index, term, kind, client, epoch, seq, digest, chain, crc, body = row
+    try:
+        origin = None if client is None else Origin(client, epoch, seq, digest)
+        entry = Entry(index, term, kind, origin, body, chain)
+        if kind in KINDS and _log_crc(entry) == crc:
+            return entry
+    except (AttributeError, TypeError, ValueError, struct.error):  # a value of another type than was written
+        pass
+    raise Damaged("wrong checksum")

@@ -1,0 +1,88 @@
+"""A packed array of rows: put together from packed rows, and taken apart without trust, flat row by flat row.
+
+Touches nothing. Keeps: no nested value survives, so that 1 MiB of ``[[[[...`` or ``[[],[],[],...`` costs no more memory
+than 1 MiB of rows; nothing but WireError is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgpack
+
+from hfzmq.errors import WireError
+
+_FIELDS_MAX = 64  # of one row: more than a report has, so that a row with one field too many is refused by itself
+_ERRORS = (ValueError, TypeError, OverflowError, RecursionError, msgpack.exceptions.UnpackException)
+
+
+def pack_row(row: Sequence[object]) -> bytes:
+    """One row by itself, as it will stand in a batch; WireError when msgpack cannot carry a value."""
+    try:
+        packed: bytes = msgpack.packb(tuple(row), use_bin_type=True)
+    except (*_ERRORS, msgpack.exceptions.PackException) as error:
+        raise WireError("row", "values that msgpack can carry", hint=str(error)[:80]) from None
+    return packed
+
+
+def join_rows(packed: Sequence[bytes]) -> bytes:
+    """The array of rows that were packed one by one: equal to packing them together, without unpacking any."""
+    count = len(packed)
+    if count < 16:
+        head = bytes((0x90 | count,))
+    elif count < 1 << 16:
+        head = b"\xdc" + count.to_bytes(2, "big")
+    else:
+        head = b"\xdd" + count.to_bytes(4, "big")
+    return head + b"".join(packed)
+
+
+def count_rows(data: bytes, *, field: str = "rows") -> int:
+    """How many rows the head of ``data`` promises, without unpacking them; WireError when it is no array's head."""
+    return _head(data, field)[0]
+
+
+def unpack_rows(data: bytes, *, field: str = "rows") -> list[object]:
+    """The items of the array ``data``: a flat list each, or whatever else stood there (no list). WireError else."""
+    count, start = _head(data, field)
+    if count > len(data) - start:  # every item takes a byte at least
+        raise WireError(field, "as many rows as its head says")
+    unpacker = msgpack.Unpacker(
+        raw=False,
+        max_buffer_size=len(data),
+        max_array_len=_FIELDS_MAX,
+        max_map_len=0,
+        max_ext_len=0,
+        list_hook=_flat,
+    )
+    try:
+        unpacker.feed(data[start:])
+        rows = [unpacker.unpack() for _ in range(count)]
+        used = unpacker.tell()
+    except WireError:
+        raise WireError(field, "rows of plain values", hint="no array inside a row") from None
+    except _ERRORS as error:
+        raise WireError(field, "a msgpack array of rows", hint=str(error)[:80]) from None
+    if used != len(data) - start:
+        raise WireError(field, "nothing after the last row")
+    return rows
+
+
+def _flat(items: list[object]) -> list[object]:
+    # Called for the innermost array first: the first array that holds one ends the work.
+    if list in map(type, items):
+        raise WireError("row", "plain values")
+    return items
+
+
+def _head(data: bytes, field: str) -> tuple[int, int]:
+    """(the number of items, where the first one starts) of a msgpack array; see the msgpack specification, 'array'."""
+    if data:
+        kind = data[0]
+        if 0x90 <= kind <= 0x9F:
+            return kind & 0x0F, 1
+        if kind == 0xDC and len(data) >= 3:
+            return int.from_bytes(data[1:3], "big"), 3
+        if kind == 0xDD and len(data) >= 5:
+            return int.from_bytes(data[1:5], "big"), 5
+    raise WireError(field, "a msgpack array of rows")

@@ -1,0 +1,161 @@
+"""Takes typed values out of YAML nodes; whatever is wrong fails with the node's own line, its key and the cause.
+
+Touches nothing: text comes in. Must not know: which keys a file has, what they mean. Keeps: plain decimal numbers only
+(YAML 1.1 reads ``010`` as eight and ``1:30`` as ninety, and nobody who wrote a port meant that); an unknown key, a key
+given twice and a missing key are errors, never defaults.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import yaml
+
+from hfzmq.errors import ConfigError
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)?\.?[0-9]*([eE][-+]?[0-9]{1,3})?")
+_HEX16 = re.compile(r"[0-9a-fA-F]{32}")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+
+
+def is_host(value: str) -> bool:
+    """Whether ``value`` is an IPv4 address that others can connect to, or a host name: no spaces, port or scheme."""
+    labels = value.split(".")
+    if labels[-1].isdigit():  # a name's last label is never a number, so this must be an address
+        try:
+            return not ipaddress.IPv4Address(value).is_unspecified
+        except ValueError:
+            return False
+    return len(value) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+
+
+class YamlReader:
+    """Reads one file's text; every method raises ConfigError with ``path``, line, key and cause."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def root(self, text: str) -> yaml.Node | None:
+        """The root node of ``text``, or None when there is nothing but comments."""
+        try:
+            return yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise ConfigError(self.path, line, "", f"not YAML: a control character ({error.character!r})") from None
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            cause = getattr(error, "problem", None) or "cannot be read"
+            raise ConfigError(self.path, mark.line + 1 if mark else None, "", f"not YAML: {cause}") from None
+        except RecursionError:
+            raise ConfigError(self.path, None, "", "not YAML: nested too deep") from None
+
+    def fail(self, node: yaml.Node | None, key: str, cause: str, *, hint: str = "") -> NoReturn:
+        """Raise ConfigError at the line of ``node``."""
+        raise ConfigError(self.path, None if node is None else line_of(node), key, cause, hint=hint)
+
+    def mapping(
+        self, node: yaml.Node | None, key: str, *, required: Sequence[str] = (), optional: Sequence[str] = ()
+    ) -> dict[str, yaml.Node]:
+        """The values of a mapping by key: all of ``required``, some of ``optional``, no others, none twice."""
+        known = (*required, *optional)
+        if not isinstance(node, yaml.MappingNode):
+            self.fail(node, key, "a mapping of " + ", ".join(known))
+        found: dict[str, yaml.Node] = {}
+        prefix = key + "." if key else ""
+        for key_node, value in node.value:
+            name = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+            if name not in known:
+                self.fail(key_node, prefix + name, "unknown key", hint="known: " + ", ".join(known))
+            if name in found:
+                self.fail(key_node, prefix + name, "given twice")
+            found[name] = value
+        for name in required:
+            if name not in found:
+                self.fail(node, prefix + name, "missing")
+        return found
+
+    def sequence(self, node: yaml.Node, key: str, least: int, most: int) -> list[yaml.Node]:
+        """The nodes of a list of ``least`` to ``most`` items."""
+        if not isinstance(node, yaml.SequenceNode) or not least <= len(node.value) <= most:
+            self.fail(node, key, f"a list of {least} to {most} items")
+        return list(node.value)
+
+    def scalar(self, node: yaml.Node, key: str, expected: str) -> str:
+        """A scalar's own text; ``expected`` is the cause when it is a list or a mapping."""
+        if not isinstance(node, yaml.ScalarNode):
+            self.fail(node, key, expected)
+        return str(node.value)
+
+    def text(self, node: yaml.Node, key: str, least: int, most: int) -> str:
+        """Printable text without spaces, of ``least`` to ``most`` characters."""
+        expected = f"text of {least} to {most} printable characters without spaces"
+        value = self.scalar(node, key, expected)
+        if not least <= len(value) <= most or not value.isprintable() or " " in value:
+            self.fail(node, key, expected)
+        return value
+
+    def host(self, node: yaml.Node, key: str) -> str:
+        """An IPv4 address or a host name."""
+        expected = "an IPv4 address or a host name"
+        value = self.scalar(node, key, expected)
+        if not is_host(value):
+            self.fail(node, key, expected, hint="only the host: no scheme, port or space; 0.0.0.0 cannot be reached")
+        return value
+
+    def hex16(self, node: yaml.Node, key: str) -> bytes:
+        """16 bytes written as 32 hexadecimal digits."""
+        expected = "32 hexadecimal digits"
+        value = self.scalar(node, key, expected)
+        if not _HEX16.fullmatch(value):
+            self.fail(node, key, expected, hint="make one: hfzmq config init")
+        return bytes.fromhex(value)
+
+    def integer(self, node: yaml.Node, key: str, low: int, high: int) -> int:
+        """A whole number from ``low`` to ``high``, written plainly in decimal digits."""
+        expected = f"a whole number, {low} to {high}"
+        value = self.scalar(node, key, expected)
+        if not _plain(node) or not _INTEGER.fullmatch(value) or not low <= int(value) <= high:
+            self.fail(node, key, expected)
+        return int(value)
+
+    def fraction(self, node: yaml.Node, key: str) -> float:
+        """A number strictly between 0 and 1."""
+        expected = "a probability between 0 and 1"
+        value = self.scalar(node, key, expected)
+        number = _decimal(value) if _plain(node) else math.nan
+        if not 0 < number < 1:  # NaN fails this too
+            self.fail(node, key, expected)
+        return number
+
+    def integers(self, node: yaml.Node | None, key: str, bounds: Mapping[str, tuple[int, int]]) -> dict[str, int]:
+        """The whole numbers of an optional mapping whose keys are those of ``bounds``; only the ones given."""
+        if node is None:
+            return {}
+        fields = self.mapping(node, key, optional=tuple(bounds))
+        return {name: self.integer(value, f"{key}.{name}", *bounds[name]) for name, value in fields.items()}
+
+
+def line_of(node: yaml.Node) -> int:
+    """The line, from 1, at which ``node`` starts."""
+    return int(node.start_mark.line) + 1
+
+
+def child(node: yaml.Node | None, *names: str) -> yaml.Node | None:
+    """The value under the first of ``names`` that the mapping ``node`` has; otherwise ``node`` itself."""
+    if isinstance(node, yaml.MappingNode):
+        values = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+        return next((values[name] for name in names if name in values), node)
+    return node
+
+
+def _plain(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is None  # "7" in quotes is text, not a number
+
+
+def _decimal(text: str) -> float:
+    return float(text) if _DECIMAL.fullmatch(text) and any(c.isdigit() for c in text) else math.nan

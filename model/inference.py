@@ -1,0 +1,140 @@
+"""The risk of one reading, or of many: numpy alone.
+
+Touches one file, when a model is loaded. Must not know: keras, the mesh, the screen. Keeps: more age or creatinine, less
+sodium or ejection fraction never lowers a probability, and the day alone never lowers the guarded one; a value outside
+the training range is clamped and flagged, never extrapolated; a value that no living adult has is refused, not judged.
+
+Two numbers, one network. ``probability_study`` takes the day as it is, as the published protocol does; there ``day``
+is half the answer, because it is the day on which follow-up *ended*. ``probability``, the guarded one, which sets the
+tier, holds the day at the model's day floor: what the five labs say, whenever they are asked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hfzmq.clinical.report import VITALS, check_vital
+from hfzmq.clinical.tiers import tier_of
+from hfzmq.config import Thresholds
+from hfzmq.errors import InvalidInput
+from hfzmq.model import modelfile
+from hfzmq.model.features import DAY, FEATURES, SIGNS
+
+PACKAGED = Path(__file__).with_name("weights") / modelfile.FILE_NAME
+
+DAY_CLAMPED = "day_clamped"  # the day lies below the day floor or beyond the training range
+DAY_DRIVEN = "day_driven"  # the two numbers fall into different tiers
+EXTRAPOLATED = "extrapolated:"  # and a feature: its value lies outside the training range
+
+# What check_vital would accept, for the quick way through ``judge``.
+_TYPES = tuple((int,) if vital.name == "day" else (float, int) for vital in VITALS)
+_BLOCK_ROWS = 1024  # what stays in a core's cache
+
+
+class Judgement(NamedTuple):
+    """What the model says of one reading: two probabilities in 0..1 and the flags, in alphabetical order.
+
+    ``probability`` is guarded and sets the tier; ``probability_study`` is for details and is never alarmed on alone.
+    """
+
+    probability: float
+    probability_study: float
+    flags: tuple[str, ...]
+
+
+class RiskModel:
+    """A loaded model. Immutable, safe to share between threads."""
+
+    def __init__(self, parts: modelfile.ModelFile) -> None:
+        """``parts`` as ``modelfile.load`` returns them, checked."""
+        self.parts = parts
+        self.thresholds = parts.thresholds
+        self.model_id = parts.weights_sha256[:12]
+        # float64 throughout, the scaler folded into the first layer: what is left is the rounding of the last bit.
+        first, second, third = (kernel.astype(np.float64) for kernel in parts.kernels)
+        self._kernel_1 = first / parts.scale[:, None]
+        self._bias_1 = parts.biases[0] - (parts.mean / parts.scale) @ first
+        self._kernel_2, self._bias_2 = second, parts.biases[1].astype(np.float64)
+        self._kernel_3, self._bias_3 = third[:, 0], float(parts.biases[2][0])
+        self._low: list[float] = parts.low.tolist()
+        self._high: list[float] = parts.high.tolist()
+        self._day_floor = parts.day_floor
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> RiskModel:
+        """The model in ``path``, or the packaged one. NotFound; InvalidInput when it is damaged, altered or no model."""
+        return cls(modelfile.load(PACKAGED if path is None else path))
+
+    def judge(
+        self,
+        age: float,
+        serum_sodium: float,
+        serum_creatinine: float,
+        ejection_fraction: float,
+        day: int,
+        *,
+        thresholds: Thresholds | None = None,
+    ) -> Judgement:
+        """Judge one reading, in the units of VITALS: years, mEq/L, mg/dL, %, whole days since follow-up began.
+
+        ``thresholds`` (None: the model's own) decide only the flag ``day_driven``. InvalidInput names the field and its
+        bound when a value is none that a living adult can have; whoever has no value at all must not ask.
+        """
+        values = (age, serum_sodium, serum_creatinine, ejection_fraction, day)
+        guarded: list[float] = []
+        flags: list[str] = []
+        for vital, value, low, high, types in zip(VITALS, values, self._low, self._high, _TYPES, strict=True):
+            if type(value) in types and low <= value <= high:  # the training range lies inside the vital's bounds
+                guarded.append(value)
+                continue
+            refusal = check_vital(vital, value)
+            if refusal is not None:
+                raise InvalidInput(refusal.field, refusal.bound, got=value, hint=refusal.hint)
+            guarded.append(min(max(value, low), high))
+            if guarded[-1] != value:
+                flags.append(EXTRAPOLATED + vital.name)
+        study = guarded.copy()
+        guarded[DAY] = self._day_floor
+        p, p_study = self._forward(np.array((guarded, study), dtype=np.float64)).tolist()
+        if not self._day_floor <= day <= self._high[DAY]:
+            flags.append(DAY_CLAMPED)
+        limits = self.thresholds if thresholds is None else thresholds
+        if tier_of(p, limits) != tier_of(p_study, limits):
+            flags.append(DAY_DRIVEN)
+        return Judgement(p, p_study, tuple(sorted(flags)))
+
+    def probabilities(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(guarded, study) probabilities, each (n,), of ``rows`` (n, 5) in the order of FEATURES.
+
+        For many rows that have been checked before: values are clamped to the training range and nothing is refused but
+        the shape (InvalidInput). A NaN gives NaN, save in ``day``, which the guarded number does not read.
+        """
+        table = np.asarray(rows, dtype=np.float64)
+        if table.ndim != 2 or table.shape[1] != len(FEATURES):
+            raise InvalidInput("rows", f"shape (n, {len(FEATURES)}): " + ", ".join(FEATURES), got=table.shape)
+        guarded, study = np.empty(len(table)), np.empty(len(table))
+        for start in range(0, len(table), _BLOCK_ROWS):
+            block = slice(start, start + _BLOCK_ROWS)
+            inside = table[block].clip(self.parts.low, self.parts.high)
+            study[block] = self._forward(inside)
+            inside[:, DAY] = self._day_floor
+            guarded[block] = self._forward(inside)
+        return guarded, study
+
+    def ceiling(self) -> float:
+        """The highest guarded probability that any patient can get: the worst corner of the training range."""
+        corner = np.where(np.array(SIGNS) > 0, self.parts.high, self.parts.low)
+        return float(self.probabilities(corner[None, :])[0][0])
+
+    def _forward(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n,) probabilities of (n, 5) rows inside the training range."""
+        hidden = np.tanh(rows @ self._kernel_1 + self._bias_1)
+        hidden = np.tanh(hidden @ self._kernel_2 + self._bias_2)
+        logit = hidden @ self._kernel_3 + self._bias_3
+        probability: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-logit))
+        return probability
+

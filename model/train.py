@@ -1,0 +1,174 @@
+"""From a CSV to a model's files: read, fit, write, check what was written, measure.
+
+Touches the data file, the folder ``out``, the processor for some seconds. Must not know: the screen, the mesh. Keeps:
+hf_model.npz, heart_failure_model.h5 and hf_scaler.gz are the same bytes for the same data, seed and versions (the .keras
+carries a timestamp of its own); SHA256SUMS is written last. Imports no TensorFlow until ``train`` is called.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import logging
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hfzmq import __version__
+from hfzmq.clinical.tiers import DEFAULT_THRESHOLDS
+from hfzmq.errors import HfzmqError
+from hfzmq.model import modelfile, network
+from hfzmq.model.features import DAY, DAY_FLOOR, Cohort, load_cohort
+from hfzmq.model.inference import RiskModel
+from hfzmq.model.measure import measure
+from hfzmq.model.network import RECIPE, Progress, Recipe
+
+KERAS_NAME = "heart_failure_model.keras"
+H5_NAME = "heart_failure_model.h5"
+SCALER_NAME = "hf_scaler.gz"
+SUMS_NAME = "SHA256SUMS"
+QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+SEED = 2021
+
+
+class Trained(NamedTuple):
+    """What a training left behind.
+
+    ``files``: sha256 of each file in the folder; ``results``: plain data for a results file; ``warnings``: sentences
+    about a model that trained but should not be relied on as it is.
+    """
+
+    files: Mapping[str, str]
+    results: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+def train(
+    data: Path,
+    out: Path,
+    seed: int = SEED,
+    progress: Progress = lambda stage, share: None,
+    recipe: Recipe = RECIPE,
+) -> Trained:
+    """Train on every row of ``data`` (a CSV, see features) and write the model's files into ``out``, made if need be.
+
+    Raises InvalidInput or NotFound for the data, HfzmqError when the extra ``train`` is missing or ``out`` cannot be
+    written. ``progress(stage, share)`` is called from this thread.
+    """
+    cohort = load_cohort(data)
+    began = time.perf_counter()
+    progress("tensorflow", 0.0)
+    tools = network.toolkit()
+    progress("tensorflow", 1.0)
+    loaded = time.perf_counter()
+    fitted = network.fit(cohort, seed, recipe, progress)
+    done = time.perf_counter()
+    parts = _parts(cohort, fitted, seed, recipe, _versions(tools))
+    keras_model = network.to_keras(tools, fitted)
+    try:
+        files = _write(tools, out, parts, fitted.scaler, keras_model)
+    except OSError as error:
+        raise HfzmqError(f"cannot write {out}: {error.strerror or error}", hint="choose another --out") from None
+    progress("measure", 0.0)
+    model = RiskModel.load(out / modelfile.FILE_NAME)
+
+    def keras_probability(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(keras_model(rows.astype(np.float32)), dtype=np.float64)[:, 0]
+
+    measured = measure(model, cohort, keras_probability)
+    progress("measure", 1.0)
+    results = {
+        "seed": seed,
+        "recipe": recipe._asdict(),
+        "versions": dict(parts.versions),
+        "data": {"sha256": cohort.sha256, "origin": cohort.origin},
+        "weights_sha256": parts.weights_sha256,
+        "seconds": {"import": round(loaded - began, 2), "fit": round(done - loaded, 2)},
+        "measured": measured,
+    }
+    return Trained(files, results, _warnings(model, cohort))
+
+
+def _parts(
+    cohort: Cohort, fitted: network.Fitted, seed: int, recipe: Recipe, versions: Mapping[str, str]
+) -> modelfile.ModelFile:
+    low, high = cohort.x.min(axis=0), cohort.x.max(axis=0)
+    return modelfile.ModelFile(
+        kernels=fitted.kernels,
+        biases=fitted.biases,
+        mean=np.asarray(fitted.scaler.mean_, dtype=np.float64),
+        scale=np.asarray(fitted.scaler.scale_, dtype=np.float64),
+        low=low,
+        high=high,
+        day_floor=float(min(max(DAY_FLOOR, low[DAY]), high[DAY])),
+        thresholds=DEFAULT_THRESHOLDS,
+        quantile_levels=np.array(QUANTILE_LEVELS),
+        quantiles=np.ascontiguousarray(np.quantile(cohort.x, QUANTILE_LEVELS, axis=0).T),
+        seed=seed,
+        data_sha256=cohort.sha256,
+        versions=versions,
+        recipe=recipe._asdict(),
+    )
+
+
+def _versions(tools: network.Toolkit) -> dict[str, str]:
+    """What the last bit of a weight depends on, beside data, seed and recipe."""
+    simd = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[call-overload, index, unused-ignore]
+    return {
+        "hfzmq": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "tensorflow": str(tools.tf.__version__),
+        "keras": str(tools.keras.__version__),
+        "scikit-learn": str(tools.sklearn.__version__),
+        "machine": platform.machine(),
+        "simd": " ".join([*simd["baseline"], *simd["found"]]),
+    }
+
+
+def _write(
+    tools: network.Toolkit, out: Path, parts: modelfile.ModelFile, scaler: Any, keras_model: Any
+) -> dict[str, str]:
+    """Write every file into ``out``; sha256 by name."""
+    out.mkdir(parents=True, exist_ok=True)
+    modelfile.save(out / modelfile.FILE_NAME, parts)
+    with _quiet_absl():  # it warns that .h5 is an old format: that is why people ask for it
+        keras_model.save(out / KERAS_NAME)
+        keras_model.save(out / H5_NAME, include_optimizer=False)
+    pickled = io.BytesIO()
+    tools.joblib.dump(scaler, pickled)
+    (out / SCALER_NAME).write_bytes(gzip.compress(pickled.getvalue(), mtime=0))
+    files = {
+        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        for name in (H5_NAME, KERAS_NAME, modelfile.FILE_NAME, SCALER_NAME)
+    }
+    (out / SUMS_NAME).write_text("".join(f"{sha}  {name}\n" for name, sha in files.items()), encoding="utf-8")
+    return files
+
+
+def _warnings(model: RiskModel, cohort: Cohort) -> tuple[str, ...]:
+    found = []
+    if not cohort.published:
+        found.append(f"{cohort.name}: not the published data set (sha256 {cohort.sha256})")
+    ceiling, red_from = model.ceiling(), model.thresholds.red_from
+    if ceiling < red_from:
+        found.append(f"no patient can be RED: the sickest gets {ceiling:.3f}, RED starts at {red_from:g}")
+    return tuple(found)
+
+
+@contextmanager
+def _quiet_absl() -> Iterator[None]:
+    logger = logging.getLogger("absl")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before

@@ -1,0 +1,151 @@
+"""Small real ROUTER sockets that play daemons: they answer as a test wants, lose, delay, point elsewhere, or die."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import zmq
+
+from hfzmq.clinical.report import Report
+from hfzmq.config import Config, Limits, PeerAddress, Timing
+from hfzmq.errors import WireError
+from hfzmq.wire import requests as wire
+
+MESH = bytes(range(16))
+
+
+class Later(NamedTuple):
+    """An answer that is sent only after so many seconds."""
+
+    seconds: float
+    frame: bytes
+
+
+Answer = Callable[[bytes], "bytes | Later | None"]
+
+
+class FakePeer:
+    """A daemon's client port. ``answer`` gets a request's frame; None loses it. ``heard``: (when, frame) of each."""
+
+    def __init__(self, answer: Answer, port: int = 0) -> None:
+        self.answer = answer
+        self.heard: list[tuple[float, bytes]] = []
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
+        self.port = int(self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def die(self) -> None:
+        """As under kill -9: the connections are closed and the port is free. May be called twice."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        due: list[tuple[float, int, list[bytes]]] = []
+        numbers = itertools.count()
+        while not self._stop.is_set():
+            while due and due[0][0] <= time.monotonic():
+                self._socket.send_multipart(heapq.heappop(due)[2])
+            if not self._socket.poll(5):
+                continue
+            *route, frame = self._socket.recv_multipart()
+            self.heard.append((time.monotonic(), frame))
+            said = self.answer(frame)
+            if isinstance(said, Later):
+                heapq.heappush(due, (time.monotonic() + said.seconds, next(numbers), [*route, said.frame]))
+            elif said is not None:
+                self._socket.send_multipart([*route, said])
+        self._socket.close(linger=0)
+        self._context.term()
+
+
+class FakeMesh:
+    """Peers 1..n that keep one table and one set of sessions, as a mesh that loses nothing would; one leads.
+
+    ``stored`` holds the rows in their order. ``before(peer, request)`` may answer in the mesh's place (bytes, Later),
+    ``lose_answer(peer)`` True drops the answer after the work was done.
+    """
+
+    def __init__(self, peers: int = 3, limits: Limits = Limits(), lease_ms: int = 300) -> None:  # noqa: B008
+        self.leader: int | None = 1
+        self.stored: list[Report] = []
+        self.seen: list[Report] = []
+        self.before: Callable[[int, wire.Request], bytes | Later | None] = lambda peer, request: None
+        self.lose_answer: Callable[[int], bool] = lambda peer: False
+        self.limits = limits
+        self._sessions: dict[tuple[str, bytes], tuple[int, bytes, int]] = {}
+        self._mutex = threading.Lock()
+        self.peers = {peer: FakePeer(self._answering(peer)) for peer in range(1, peers + 1)}
+        addresses = tuple(PeerAddress(peer, "127.0.0.1", fake.port, 1, 1) for peer, fake in self.peers.items())
+        timing = Timing(lease_ms=lease_ms, heartbeat_ms=30)
+        self.config = Config("fake", MESH, addresses, timing=timing, limits=limits)
+
+    def revive(self, peer: int) -> None:
+        """Start a peer that died again, on its port."""
+        self.peers[peer].die()
+        self.peers[peer] = FakePeer(self._answering(peer), self.peers[peer].port)
+
+    def close(self) -> None:
+        for peer in self.peers.values():
+            peer.die()
+
+    def forget_sessions(self) -> None:
+        """As a mesh whose data was wiped."""
+        self._sessions.clear()
+
+    def _answering(self, peer: int) -> Answer:
+        def answer(frame: bytes) -> bytes | Later | None:
+            with self._mutex:
+                try:
+                    request = wire.decode_request(frame, MESH, self.limits)
+                    said = self.before(peer, request) or self._serve(peer, request)
+                except WireError as error:
+                    return wire.encode_reply("REFUSED", field=error.field, bound=error.bound, hint=error.hint)
+                return None if self.lose_answer(peer) else said
+
+        return answer
+
+    def _serve(self, peer: int, request: wire.Request) -> bytes | Later:
+        if isinstance(request, wire.Status):
+            leader = self.leader or 0
+            return wire.encode_reply("OK", peer={"id": peer, "leader": leader, "quorum": self.leader is not None})
+        if isinstance(request, wire.Seen):
+            self.seen.extend(request.rows)
+            return wire.encode_reply("OK")
+        if not isinstance(request, wire.Submit):
+            return wire.encode_reply("OK", rows=[])
+        if self.leader is None:
+            return wire.encode_reply("NO_QUORUM")
+        if peer != self.leader:
+            port = self.peers[self.leader].port
+            return wire.encode_reply("NOT_LEADER", leader=self.leader, host="127.0.0.1", port=port)
+        good, rejected = wire.accept_rows(request.rows, self.limits.batch_rows_max)
+        key = (request.client, request.epoch)
+        seq, digest, index = self._sessions.get(key, (0, b"", 0))
+        if request.seq == seq + 1:
+            self.stored.extend(Report(*row) for row in wire.decode_rows(good))  # type: ignore[arg-type]
+            index = sum(session[0] for session in self._sessions.values()) + 1
+            self._sessions[key] = (request.seq, request.digest, index)
+        elif request.seq != seq:
+            return wire.encode_reply("GAP", seq=request.seq, expected=seq + 1)
+        elif request.digest != digest:
+            return wire.encode_reply("CONFLICT", seq=request.seq, index=index)
+        return wire.encode_reply("ACK", seq=request.seq, term=7, index=index, rejected=rejected)
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Return as soon as ``condition()`` holds; AssertionError when it does not within ``seconds``."""
+    until = time.monotonic() + seconds
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        pause.wait(0.002)

@@ -1,0 +1,198 @@
+"""What the storage tests share: a mesh of three, a tape of chained entries, and a disk that fails when told.
+
+``Tape`` plays the core: it appends, truncates and applies as a replica would, and remembers in plain Python what a
+store must hold. ``FaultyDisk`` is an SQLite VFS over the real one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+
+from hfzmq.clinical.report import Report
+from hfzmq.config import Config, PeerAddress
+from hfzmq.core.contract import Apply, Persist
+from hfzmq.core.sessions import Session, SessionKey, Sessions
+from hfzmq.core.types import BATCH, NOOP, START, Entry, HardState, Origin, Place, chained
+from hfzmq.storage import Reader, Store
+from hfzmq.wire.body import encode_body
+from hfzmq.wire.requests import encode_rows
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+EPOCH = b"epoch of the bed"
+STAMP_MS = 1_700_000_500_000
+
+
+def mesh(ids: Sequence[int] = (1, 2, 3), mesh_id: bytes = b"the mesh's own id", name: str = "ward") -> Config:
+    peers = tuple(PeerAddress(i, "127.0.0.1", 5000 + i, 5100 + i, 5200 + i) for i in ids)
+    return Config(name, mesh_id[:16], peers)
+
+
+def report(number: int, patient: str = "") -> Report:
+    """The ``number``-th report of a ward of seven beds; some vitals are whole numbers, as JSON would bring them."""
+    age: float = 70 if number % 2 else 66.5
+    tier, chance = ("RED", 0.75) if number % 3 == 0 else ("AMBER", 0.5)
+    name = patient or f"bed-{number % 7}"
+    return Report(name, STAMP_MS + number, age, 137.5, 1.25, 38, number % 300, chance, tier, 0.25, "hf-1", "late")
+
+
+def stored_row(report_id: int, one: Report, index: int) -> tuple[Any, ...]:
+    """What ``risk_reports`` must hold for a report, in the order of its columns."""
+    return (report_id, *one[:9], 0, *one[9:], STAMP_MS, index)
+
+
+class Tape:
+    """The log that a replica would keep, the effects that it would hand out, and what the tables must then hold."""
+
+    def __init__(self) -> None:
+        self.hard_state = HardState(0, 0)
+        self.log: list[Entry] = []
+        self.sessions = Sessions()
+        self.stored_sessions: dict[SessionKey, Session] = {}
+        self.applied = 0
+        self.state_hash = bytes(16)
+        self.rows: list[tuple[Any, ...]] = []
+        self._token = 0
+        self._bodies: dict[bytes, list[Report]] = {}
+
+    @property
+    def last(self) -> Place:
+        if not self.log:
+            return START
+        return Place(self.log[-1].index, self.log[-1].term, self.log[-1].chain)
+
+    def batch(self, reports: Sequence[Report], client: str = "bed", seq: int | None = None) -> Entry:
+        """Append a client's request; without ``seq`` the next one of its session."""
+        if seq is None:
+            seq = 1 + max((e.origin.seq for e in self.log if e.origin and e.origin.client == client), default=0)
+        rows = encode_rows(reports)
+        origin = Origin(client, EPOCH, seq, hashlib.blake2b(rows, digest_size=16).digest())
+        entry = chained(self.last, max(1, self.hard_state.term), BATCH, origin, encode_body(STAMP_MS, rows))
+        self._bodies[entry.body] = list(reports)
+        self.log.append(entry)
+        return entry
+
+    def noop(self) -> Entry:
+        entry = chained(self.last, max(1, self.hard_state.term), NOOP, None, b"")
+        self.log.append(entry)
+        return entry
+
+    def persist(
+        self, *entries: Entry, hard_state: HardState | None = None, truncate_from: int | None = None
+    ) -> Persist:
+        self._token += 1
+        if hard_state:
+            self.hard_state = hard_state
+        return Persist(self._token, hard_state, truncate_from, entries)
+
+    def truncate(self, index: int) -> int:
+        """Drop the entries from ``index`` on; for ``persist``'s ``truncate_from``."""
+        del self.log[index - 1 :]
+        return index
+
+    def apply(self, upto: int | None = None) -> Apply:
+        """Apply what is not applied yet, and note what that must leave in the tables."""
+        entries = tuple(self.log[self.applied : upto])
+        fresh = tuple(self.sessions.apply(entry) for entry in entries)
+        for entry, new in zip(entries, fresh, strict=True):
+            brought = self._bodies[entry.body] if new and entry.kind == BATCH else []
+            self.rows += [stored_row(len(self.rows) + n, one, entry.index) for n, one in enumerate(brought, 1)]
+            if new and entry.origin:
+                done = Session(entry.origin.seq, entry.origin.digest, entry.term, entry.index)
+                self.stored_sessions[entry.origin.session] = done
+            step = entry.chain + struct.pack(">BIQ", new, len(brought), len(self.rows) + 1)
+            self.state_hash = hashlib.blake2b(self.state_hash + step, digest_size=16).digest()
+            self.applied = entry.index
+        return Apply(entries, fresh)
+
+    def write(self, store: Store, reports: Sequence[Report]) -> None:
+        """One request, persisted and applied in one transaction."""
+        entry = self.batch(reports)
+        assert store.write([self.persist(entry), self.apply()]) == (self.applied, self.state_hash)
+
+
+class Held(NamedTuple):
+    """Everything that a file holds, to compare."""
+
+    hard_state: HardState
+    log: tuple[Entry, ...]
+    sessions: dict[SessionKey, Session]
+    applied: int
+    state_hash: bytes
+    voters: tuple[int, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def held_by(store: Store) -> Held:
+    """What a store has recovered, and its rows. To be called right after ``Store.open``."""
+    found = store.recovered
+    reader = Reader(store.path)
+    rows = reader.reports(limit=1_000_000)
+    reader.close()
+    log = found.log.between(0, found.log.last.index)
+    return Held(found.hard_state, log, found.sessions, found.applied, found.state_hash, found.membership.voters, rows)
+
+
+def expected_of(tape: Tape, voters: tuple[int, ...] = (1, 2, 3)) -> Held:
+    return Held(
+        tape.hard_state,
+        tuple(tape.log),
+        dict(tape.stored_sessions),
+        tape.applied,
+        tape.state_hash,
+        voters,
+        list(tape.rows),
+    )
+
+
+class FaultyDisk(apsw.VFS):
+    """The real disk, but ``before(operation, file name)`` is called first and may raise; calls are kept in ``calls``.
+
+    Operations: 'write', 'sync', 'truncate', 'delete'; only while ``armed``."""
+
+    def __init__(self, name: str, before: Callable[[str, str], None] | None = None) -> None:
+        self.vfs_name = name
+        self.before = before or (lambda operation, file: None)
+        self.armed = True
+        self.calls: list[tuple[str, str]] = []
+        super().__init__(name, base="")
+
+    def happen(self, operation: str, file: str) -> None:
+        if self.armed:
+            name = os.path.basename(file)
+            self.calls.append((operation, name))
+            self.before(operation, name)
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        return FaultyFile(self, name, flags)
+
+    def xDelete(self, filename: str, syncdir: bool) -> None:
+        self.happen("delete", filename)
+        super().xDelete(filename, syncdir)
+
+
+class FaultyFile(apsw.VFSFile):
+    """One file of a FaultyDisk."""
+
+    def __init__(self, disk: FaultyDisk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
+        self.disk = disk
+        self.path = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
+        super().__init__("", name, flags)
+
+    def xWrite(self, data: Any, offset: int) -> None:
+        self.disk.happen("write", self.path)
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:
+        self.disk.happen("sync", self.path)
+        super().xSync(flags)
+
+    def xTruncate(self, newsize: int) -> None:
+        self.disk.happen("truncate", self.path)
+        super().xTruncate(newsize)

@@ -1,0 +1,107 @@
+"""A simulated bedside client: Lazy Pirate with a queue that never forgets. It can be restarted on its queue."""
+
+from __future__ import annotations
+
+import hashlib
+from random import Random
+from typing import TYPE_CHECKING
+
+from hfzmq.core.contract import ACK, BUSY, CONFLICT, GAP, NOT_LEADER, READ, Proposal, ReadIndex, Reply
+from hfzmq.core.types import Origin
+
+if TYPE_CHECKING:
+    from tests.simulation.invariants import Invariants
+    from tests.simulation.peer import Peer
+    from tests.simulation.world import Network, World
+
+TIMEOUT_MS = 1000.0
+
+
+class Client:
+    """Sends ``total`` requests one after the other; now and then a consistent read instead."""
+
+    def __init__(
+        self, name: str, world: World, network: Network, peers: dict[int, Peer], invariants: Invariants, total: int
+    ) -> None:
+        self.name = name
+        self.world = world
+        self.network = network
+        self.peers = peers
+        self.invariants = invariants
+        self.rng = Random(world.rng.getrandbits(32))
+        self.epoch = hashlib.blake2b(name.encode(), digest_size=16).digest()
+        self.total = total
+        self.seq = 1
+        self.think_ms = 50.0
+        self._request = 0
+        self._target = self.rng.choice(list(peers))
+        self._backoff_ms = 100.0
+        self._read_floor = -1
+
+    @property
+    def done(self) -> bool:
+        """Whether everything was acknowledged."""
+        return self.seq > self.total
+
+    def body(self, seq: int) -> bytes:
+        """What this client says under ``seq``, always the same."""
+        return b"%s:%d" % (self.name.encode(), seq)
+
+    def origin(self, seq: int) -> Origin:
+        """The request's identity, always the same."""
+        return Origin(self.name, self.epoch, seq, hashlib.blake2b(self.body(seq), digest_size=16).digest())
+
+    def ask(self) -> None:
+        """Send the request that is due, under a new number, so that a late answer to an old one is not mistaken."""
+        if self.done:
+            return
+        self._request += 1
+        route = (self, self._request)
+        if self.rng.random() < 0.25:
+            self._read_floor = self.invariants.last_acked_index
+            self.network.send(self.name, self._target, self.peers[self._target].asked, ReadIndex(route))
+        else:
+            self._read_floor = -1
+            proposal = Proposal(route, self.origin(self.seq), self.body(self.seq))
+            self.network.send(self.name, self._target, self.peers[self._target].asked, proposal)
+        self.world.after(TIMEOUT_MS, self._timed_out, self._request)
+
+    def answered(self, peer: int, request: int, reply: Reply) -> None:
+        """An answer; what is not for the request in flight is nobody's."""
+        if request != self._request:
+            return
+        if reply.status == ACK:
+            self.invariants.acked(self, peer, reply)
+            self.seq += 1
+            self._next(0.0 if self.rng.random() < 0.5 else self.rng.expovariate(1 / self.think_ms))
+        elif reply.status == READ:
+            self.invariants.read(peer, reply, self._read_floor)
+            self._next(0.0)
+        elif reply.status in (CONFLICT, GAP):
+            self.invariants.fail(f"I4 {self.name} was told {reply.status} for {reply.seq}: {reply}")
+        elif reply.status == NOT_LEADER and reply.leader in self.peers and reply.leader != peer:
+            self._target = reply.leader
+            self._retry(20.0)
+        else:
+            if reply.status != BUSY:
+                self._rotate()
+            self._retry(self._backoff_ms)
+
+    def _next(self, delay: float) -> None:
+        self._backoff_ms = 100.0
+        self._request += 1  # nothing is in flight
+        self.world.after(delay, self.ask)
+
+    def _retry(self, delay: float) -> None:
+        self._backoff_ms = min(self._backoff_ms * 1.5, 1000.0)
+        self._request += 1
+        self.world.after(delay * self.rng.uniform(0.5, 1.5), self.ask)
+
+    def _timed_out(self, request: int) -> None:
+        if request == self._request:
+            self._rotate()
+            self._retry(self._backoff_ms)
+
+    def _rotate(self) -> None:
+        numbers = sorted(self.peers)
+        self._target = numbers[(numbers.index(self._target) + 1) % len(numbers)]

@@ -1,0 +1,190 @@
+"""The invariants I1 to I6, I9 and I10 of docs/guarantees.md, checked at every step of every simulated peer.
+
+Keeps its own record of the world (who was acknowledged what, which entry was committed where), so that a fault of the
+core cannot hide in the core's own bookkeeping.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hfzmq.core.contract import Apply, Became, Effect, Persist, Reply, Send
+from hfzmq.core.messages import AppendReply, VoteReply, VoteRequest
+from hfzmq.core.types import Entry, HardState
+
+if TYPE_CHECKING:
+    from tests.simulation.client import Client
+    from tests.simulation.peer import Peer
+
+
+STOPS_WITHIN_MS = 1000 * 1.25  # a lease, by the slowest clock that is simulated
+
+
+class Violation(AssertionError):
+    """An invariant does not hold."""
+
+
+class Invariants:
+    """What must be true of the whole world."""
+
+    def __init__(self, voters: int) -> None:
+        self._majority = voters // 2 + 1
+        self.peers: dict[int, Peer] = {}
+        self.clients: dict[str, Client] = {}
+        self.leader_of: dict[int, int] = {}  # term -> peer
+        self._vote_of: dict[tuple[int, int], int] = {}  # (peer, term) -> vote
+        self._chain_at: dict[tuple[int, int], bytes] = {}  # (index, term) -> chain
+        self.committed: list[Entry] = []  # what any peer has ever taken for committed
+        self._stored_upto: dict[tuple[str, bytes], int] = {}
+        self._acked_at: dict[tuple[str, int], tuple[int, int]] = {}
+        self._floor: dict[int, tuple[int, int, int, int]] = {}  # peer -> (life, term, commit, applied)
+        self._led_since: dict[int, float] = {}
+        self.last_acked_index = 0
+        self.acks = 0
+        self.reads = 0
+        self.leader_changes = 0
+
+    def fail(self, what: str) -> None:
+        """An invariant is broken."""
+        raise Violation(what)
+
+    # ------------------------------------------------------------ at every step
+
+    def stepped(self, peer: Peer, effects: list[Effect]) -> None:
+        """A core has taken an event in."""
+        replica = peer.replica
+        assert replica is not None
+        life, term, commit, applied = self._floor.get(peer.number, (0, 0, 0, 0))
+        if replica.term < term or (life == peer.life and (replica.commit < commit or replica.applied < applied)):
+            self.fail(f"I6 peer {peer.number} went back: {(term, commit, applied)} to {replica.term, replica.commit}")
+        self._floor[peer.number] = (peer.life, peer.disk.hard_state.term, replica.commit, replica.applied)
+        if replica.commit > len(self.committed):
+            self._commit(peer, replica.log.between(len(self.committed), replica.commit))
+        if replica.leading:
+            self._has_quorum(peer)
+        for effect in effects:
+            if isinstance(effect, Send):
+                self._sent(peer, effect)
+            elif isinstance(effect, Became):
+                if effect.role == "leader":
+                    self._leads(peer, effect.term)
+            elif isinstance(effect, Apply):
+                self._applies(peer, effect)
+
+    def _has_quorum(self, peer: Peer) -> None:
+        now = peer.world.now
+        if now - self._led_since.get(peer.number, now) < STOPS_WITHIN_MS:
+            return
+        heard = sum(
+            1
+            for other in self.peers
+            if other == peer.number or now - peer.network.heard_at.get((other, peer.number), -1e9) < STOPS_WITHIN_MS
+        )
+        if heard < self._majority:
+            self.fail(f"I9 peer {peer.number} still leads, having heard {heard} peers in {STOPS_WITHIN_MS} ms")
+
+    def _commit(self, peer: Peer, entries: tuple[Entry, ...]) -> None:
+        for entry in entries:
+            holders = sum(
+                1
+                for other in self.peers.values()
+                if len(other.disk.log) >= entry.index and other.disk.log[entry.index - 1].chain == entry.chain
+            )
+            if holders < self._majority:
+                self.fail(f"I3 peer {peer.number} commits {entry.index} that {holders} peers have on disk")
+            self.committed.append(entry)
+
+    def _sent(self, peer: Peer, effect: Send) -> None:
+        message, disk = effect.message, peer.disk
+        if isinstance(message, AppendReply):
+            if message.accepted and message.match > len(disk.log):
+                self.fail(f"I3 peer {peer.number} acks {message.match} with {len(disk.log)} on disk")
+            if message.term > disk.hard_state.term:
+                self.fail(f"I3 peer {peer.number} speaks in term {message.term} before it is on disk")
+        elif isinstance(message, VoteReply) and message.granted and not message.pre:
+            if disk.hard_state != HardState(message.term, effect.to):
+                self.fail(f"I2 peer {peer.number} votes for {effect.to} in {message.term}, disk {disk.hard_state}")
+        elif isinstance(message, VoteRequest) and not message.pre and disk.hard_state.vote != peer.number:
+            self.fail(f"I2 peer {peer.number} campaigns in {message.term} before its own vote is on disk")
+
+    def _leads(self, peer: Peer, term: int) -> None:
+        replica = peer.replica
+        assert replica is not None
+        if self.leader_of.setdefault(term, peer.number) != peer.number:
+            self.fail(f"I2 term {term} has the leaders {self.leader_of[term]} and {peer.number}")
+        self.leader_changes += 1
+        self._led_since[peer.number] = peer.world.now
+        last = len(self.committed)
+        if last and (replica.log.last.index < last or replica.log.entry_at(last).chain != self.committed[-1].chain):
+            self.fail(f"I6 leader {peer.number} of term {term} lacks committed entry {last}")
+
+    def _applies(self, peer: Peer, effect: Apply) -> None:
+        for entry, fresh in zip(effect.entries, effect.fresh, strict=True):
+            if entry.index > len(self.committed) or self.committed[entry.index - 1].chain != entry.chain:
+                self.fail(f"I5 peer {peer.number} applies another entry at {entry.index}")
+            if fresh and entry.origin:
+                key, seq = entry.origin.session, entry.origin.seq
+                client = self.clients[key[0]]
+                if client.origin(seq) != entry.origin or client.body(seq) != entry.body or seq > client.total:
+                    self.fail(f"I4 entry {entry.index} is nothing that {client.name} sent")
+
+    # ------------------------------------------------------------ at disks
+
+    def synced(self, peer: Peer, effect: Persist | Apply, before: HardState) -> None:
+        """A disk has written."""
+        disk = peer.disk
+        if isinstance(effect, Persist):
+            if disk.hard_state.term < before.term:
+                self.fail(f"I6 the term of peer {peer.number} goes back on disk")
+            vote = disk.hard_state.vote
+            if vote and self._vote_of.setdefault((peer.number, disk.hard_state.term), vote) != vote:
+                self.fail(f"I2 peer {peer.number} votes twice in term {disk.hard_state.term}")
+            for entry in effect.entries:
+                if self._chain_at.setdefault((entry.index, entry.term), entry.chain) != entry.chain:
+                    self.fail(f"I5 two entries at {entry.index}, term {entry.term}")
+            if effect.truncate_from is not None and effect.truncate_from <= disk.applied:
+                self.fail(f"I6 peer {peer.number} drops the applied entry {effect.truncate_from}")
+        else:
+            for key, session in list(disk.sessions.items()):
+                self._stored_upto[key] = max(session.seq, self._stored_upto.get(key, 0))
+
+    # ------------------------------------------------------------ at clients
+
+    def acked(self, client: Client, peer: int, reply: Reply) -> None:
+        """A client was told that its request is kept."""
+        self.acks += 1
+        if reply.index > len(self.committed):
+            self.fail(f"I9 peer {peer} acknowledges {reply.index}, which is not committed")
+        entry = self.committed[reply.index - 1]
+        if entry.origin != client.origin(client.seq) or entry.term != reply.term:
+            self.fail(f"I1 peer {peer} acknowledges {client.name} {client.seq} at {reply.index}, where it is not")
+        self.last_acked_index = max(self.last_acked_index, reply.index)
+        self._acked_at[(client.name, client.seq)] = (reply.index, reply.term)
+
+    def read(self, peer: int, reply: Reply, floor: int) -> None:
+        """A client was promised a consistent read."""
+        self.reads += 1
+        if reply.index < floor:
+            self.fail(f"I9 peer {peer} serves a read at {reply.index} after {floor} was acknowledged")
+
+    # ------------------------------------------------------------ at the end
+
+    def healed(self) -> None:
+        """I10, I1 and I4 over the whole of the disks, after the world has been well for long enough."""
+        peers = list(self.peers.values())
+        leaders = [peer.number for peer in peers if peer.replica and peer.replica.serves]
+        if leaders != [min(self.peers)]:
+            self.fail(f"I10 after healing the leaders are {leaders}")
+        late = [client.name for client in self.clients.values() if not client.done]
+        if late:
+            self.fail(f"I10 after healing these still wait: {late}")
+        first = peers[0].disk
+        for peer in peers:
+            disk = peer.disk
+            if (disk.applied, disk.state_hash, disk.rows) != (first.applied, first.state_hash, first.rows):
+                self.fail(f"I10 peer {peer.number} ends at {disk.applied}, peer {peers[0].number} at {first.applied}")
+        for client in self.clients.values():
+            key = (client.name, client.epoch)
+            stored = [(seq, digest) for row, seq, digest in first.rows if row == key]
+            if stored != [(seq, client.origin(seq).digest) for seq in range(1, client.total + 1)]:
+                self.fail(f"I4 {client.name} has stored {[seq for seq, _ in stored]}")

@@ -1,0 +1,51 @@
+"""Storms: the core under every fault that the simulator knows, and the simulator under suspicion.
+
+replay a failing seed:  python -m tests.simulation --seed N --trace
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import pytest
+
+from tests.simulation.planted import BUGS, Bug, find
+from tests.simulation.storm import Outcome, run
+
+SEEDS = 300
+
+
+def test_300_storms_break_no_invariant() -> None:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        outcomes = list(pool.map(run, range(SEEDS), chunksize=10))
+    broken = [outcome for outcome in outcomes if outcome.violation]
+    told = "\n".join(f"{o.line()}\n    replay it: python -m tests.simulation --seed {o.seed} --trace" for o in broken)
+    assert not broken, told
+    assert sum(outcome.acks for outcome in outcomes) > 50 * SEEDS, "the storms let hardly anything through"
+    assert sum(outcome.faults for outcome in outcomes) > 20 * SEEDS, "the storms were calm"
+    assert sum(outcome.leaders for outcome in outcomes) > 3 * SEEDS, "hardly any storm changed the leader"
+
+
+@pytest.mark.parametrize("seed", [3, 17, 101])
+def test_the_same_seed_gives_the_same_storm_event_by_event(seed: int) -> None:
+    first, second = run(seed, tracing=True), run(seed, tracing=True)
+    assert first == second
+    assert len(first.trace) > 50
+
+
+def test_tracing_does_not_change_the_storm() -> None:
+    traced, silent = run(5, tracing=True), run(5)
+    assert traced.fingerprint == silent.fingerprint
+
+
+def test_a_storm_says_in_one_line_how_it_went() -> None:
+    line = Outcome(7, 3, 100, 5, 20, 2, 0xABC, None).line()
+    assert "seed      7" in line
+    assert line.endswith("ok")
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_found(bug: Bug) -> None:
+    assert find(bug) is not None, f"60 storms did not find: {bug.name}"
