@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from hfzmq.cli.board_feed import BoardStatus
-from hfzmq.cli.demo_acks import Acks
+from hfzmq.cli.demo_acks import Ack, Acks
 
 RETURN_AFTER_MS = 5_000
 
@@ -41,6 +41,7 @@ class Story:
         self._killed_at_ms = 0
         self._killed_term = 0
         self._awaits_ack = False
+        self._healed_by: Ack | None = None
         self._catching_up = False
         self._another_led = False
         self.gaps_ms: list[int] = []
@@ -51,11 +52,10 @@ class Story:
         """Say what has become true; start the killed peer again when it is time."""
         self._clock = now_ms, status.wall_minus_mono_ms
         self._tell_leader(status)
-        if not self._first_ack_told and self._acks.count:
+        if not self._first_ack_told and self._acks.count and self._led[0] is not None:
             self._first_ack_told = True
             self._say("the first report is acknowledged: synced disks of a majority hold it")
-        if self._awaits_ack:
-            self._tell_gap()
+        self._tell_gap()
         if self.down is not None and now_ms - self._killed_at_ms >= RETURN_AFTER_MS:
             self.bring_back()
         if self._catching_up:
@@ -101,10 +101,14 @@ class Story:
         self._led = (mesh.leader, mesh.term)
 
     def _tell_gap(self) -> None:
-        ack = self._acks.first_after(self._killed_at_ms, self._killed_term)
-        if ack is not None:
-            self._awaits_ack = False
-            self.gaps_ms.append(ack.at_ms - self._killed_at_ms)
+        if self._awaits_ack:
+            self._healed_by = self._acks.first_after(self._killed_at_ms, self._killed_term)
+            if self._healed_by is not None:
+                self._awaits_ack = False
+                self.gaps_ms.append(self._healed_by.at_ms - self._killed_at_ms)
+        ack = self._healed_by
+        if ack is not None and (self._led[1] or 0) >= ack.term:  # first who leads, then what came of it
+            self._healed_by = None
             self._say(f"reports are acknowledged again, {self.gaps_ms[-1]} ms after the kill, in term {ack.term}")
 
     def _tell_caught_up(self, status: BoardStatus) -> None:

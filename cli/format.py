@@ -53,7 +53,7 @@ def local_time(timestamp_ms: int) -> str:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Aligned columns, two spaces apart, numbers to the right; lines end without blanks."""
     body = [tuple(row) for row in rows]
-    texts = [[name.upper().replace("_", " ") for name in columns], *([cell(value) for value in row] for row in body)]
+    texts = [list(columns), *([cell(value) for value in row] for row in body)]
     widths = [max(width_of(line[i]) for line in texts) for i in range(len(columns))]
     right = [any(_is_number(row[i]) for row in body) for i in range(len(columns))]
     lines = []
@@ -79,8 +79,8 @@ def json_line(value: object) -> str:
 def csv_line(values: Iterable[object]) -> str:
     """One line of CSV (RFC 4180), without its line end; '' for None."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(["" if v is None else _csv_value(v) for v in values])
-    return out.getvalue()
+    csv.writer(out, lineterminator="\r\n").writerow(["" if v is None else _csv_value(v) for v in values])
+    return out.getvalue().removesuffix("\r\n")
 
 
 def _csv_value(value: object) -> object:

@@ -134,22 +134,24 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
 
 
 def _circumstances() -> dict[str, Any]:
-    """When, from which commit and on how many cores: what a number needs to be compared."""
+    """When, from which commit, on how many cores and how busy: what a number needs to be compared."""
     return {
         "command": "hfzmq model train",
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load_average_1min": round(os.getloadavg()[0], 2),  # who else was using them
     }
 
 
 def _commit() -> str | None:
-    """The commit of this checkout, with '-dirty' when files differ from it; None outside of one."""
+    """The commit of this checkout, with '-dirty' when files differ from it; None when this is no checkout."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():  # installed: whatever repository lies around it is not ours
+        return None
     command = ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     try:
-        done = subprocess.run(
-            command, cwd=Path(__file__).resolve().parent, capture_output=True, text=True, timeout=10, check=True
-        )
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None

@@ -1,7 +1,7 @@
 """``hfzmq reports``: the stored reports, from a peer or from a file, as a table, JSON, JSON lines or CSV.
 
-Touches stdout (data only) and stderr (how fresh it is). Keeps: rows come in the order of their ids; a number is printed in
-full; a page is printed as it comes, except where a table must know how wide its columns are.
+Touches stdout (data only) and stderr (how fresh it is). Keeps: rows come in the order of their ids; a number is printed
+in full; a page is printed as it comes, except where a table must know how wide its columns are.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Where ``hfzmq reports`` reads: a peer of the mesh, the leader after a quorum round, or a file without a daemon.
 
 Touches sockets (through client.ask) or one database file, reading only. Must not know how rows are shown. Keeps: pages
-are read by id, and ids are equal on every peer, so another peer can go on where one fell away; what may be stale says so.
+are read by id, and ids are equal on every peer, so another peer can go on where one fell away; a page says how stale it
+may be.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from hfzmq.errors import HfzmqError, InvalidInput, NoDaemonReached, NoLeader
 PAGE_ROWS = 1000  # what one request may ask for
 ASK_TIMEOUT_MS = 1000
 LEADER_TIMEOUT_MS = 5000
+
+_HINT = "hfzmq status shows the versions of the daemons"
 
 
 class Page(NamedTuple):
@@ -61,7 +64,7 @@ class FileSource:
 
 
 class MeshSource:
-    """The peers of ``config``: the one called ``only``; the leader when ``consistent``; else the one that knows most."""
+    """The peers of ``config``: peer ``only``; the leader when ``consistent``; else the one that has applied most."""
 
     def __init__(self, config: Config, only: int | None = None, consistent: bool = False) -> None:
         self._config = config
@@ -138,9 +141,10 @@ def _last_id(page: Page) -> int:
 
 def _page(answer: dict[str, Any]) -> Page:
     fields, rows = answer.get("fields"), answer.get("rows")
-    shaped = isinstance(fields, list) and "id" in fields and isinstance(rows, list)
-    if not shaped or not all(isinstance(row, list) and len(row) == len(fields) for row in rows):
-        raise HfzmqError("a daemon answered in a way this version does not know", hint="hfzmq status shows versions")
+    if not isinstance(fields, list) or "id" not in fields or not isinstance(rows, list):
+        raise HfzmqError("a daemon answered in a way this version does not know", hint=_HINT)
+    if not all(isinstance(row, list) and len(row) == len(fields) for row in rows):
+        raise HfzmqError("a daemon answered rows that do not fit its fields", hint=_HINT)
     return Page(
         tuple(map(str, fields)),
         rows,

@@ -49,7 +49,7 @@ class Sockets:
         self.answers.bind("inproc://answers")
         for peer in config.peers:
             if peer.id != me:
-                self.beats_in.connect(f"tcp://{_bracketed(peer.host)}:{peer.beat_port}")
+                self.beats_in.connect(_beats_of(peer))
                 self._dealers[peer.id] = self._dealer(peer)
 
     def answers_sender(self) -> zmq.Socket[bytes]:
@@ -90,9 +90,12 @@ class Sockets:
             self._counters["client_gone"] += 1
 
     def renew(self, peer: int) -> None:
-        """A peer was judged dead: its DEALER goes with everything that waits in it."""
+        """A peer was judged dead: its DEALER goes with everything that waits in it; its heartbeats too."""
+        address = self._config.peer(peer)
         self._dealers.pop(peer).close(0)
-        self._dealers[peer] = self._dealer(self._config.peer(peer))
+        self._dealers[peer] = self._dealer(address)
+        self.beats_in.disconnect(_beats_of(address))
+        self.beats_in.connect(_beats_of(address))
 
     # ------------------------------------------------------------ construction
 
@@ -142,15 +145,21 @@ class Sockets:
         return socket
 
     def _common(self, socket: zmq.Socket[bytes]) -> None:
-        lease_ms = self._config.timing.lease_ms
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
         socket.setsockopt(zmq.CONNECT_TIMEOUT, 2000)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, max(lease_ms, 1000))  # hygiene for half-open TCP; the mesh has its own
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3 * max(lease_ms, 1000))
+        # Never ZMTP heartbeats: with a full receive queue they abort the process (libzmq issues 3937, 4364, 4767; seen
+        # here after SIGSTOP and SIGCONT). Half-open TCP is found by keep-alive and by the mesh's own heartbeats.
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 10)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
+        socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         socket.setsockopt(zmq.IPV6, 1)
+
+
+def _beats_of(peer: PeerAddress) -> str:
+    return f"tcp://{_bracketed(peer.host)}:{peer.beat_port}"
 
 
 def _bracketed(host: str) -> str:

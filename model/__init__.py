@@ -1,7 +1,8 @@
 """The model: five readings become a probability. What you train, and what the bedside runs.
 
-``RiskModel.load().judge(...)`` needs numpy alone; tensorflow, scikit-learn and joblib are loaded by ``hfzmq.model.train``
-when it trains and never by importing anything here. Research software, not a medical device: see README.md beside this.
+``RiskModel.load().judge(...)`` needs numpy alone; tensorflow, scikit-learn and joblib are loaded when
+``hfzmq.model.train.train`` runs and never by importing anything here. Research software, not a medical device: see
+README.md beside this.
 """
 
 from __future__ import annotations

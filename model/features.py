@@ -1,11 +1,11 @@
 """The five features, and the cohort a model learns from: a CSV on disk, or a seeded synthetic one of the same columns.
 
 Touches one file, when asked to read it. Must not know: the network, keras, the mesh. Keeps: one order of features, the
-same as the VITALS of a report; a Cohort that exists has five finite values inside the clinical bounds in every row, both
-outcomes, and the sha256 of the bytes it came from. A file is refused with its name, line, column and bound.
+same as the VITALS of a report; a Cohort that exists has five finite values inside the clinical bounds in every row,
+both outcomes, and the sha256 of the bytes it came from. A file is refused with its name, line, column and bound.
 
-Data: Ahmad et al., PLoS ONE 12(7): e0181001, 2017; Chicco and Jurman, BMC Med Inform Decis Mak 20:16, 2020; UCI data set
-519, CC BY 4.0. The rows are sorted by follow-up time: any split must be shuffled.
+Data: Ahmad et al., PLoS ONE 12(7): e0181001, 2017; Chicco and Jurman, BMC Med Inform Decis Mak 20:16, 2020; UCI data
+set 519, CC BY 4.0. The rows are sorted by follow-up time: any split must be shuffled.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ROWS_MIN = 60
 ROWS_MAX = 100_000
 EACH_OUTCOME_MIN = 10
 
-_COLUMN_OF = dict(zip(FEATURES, FEATURES[:-1] + ("time",), strict=True))
+_COLUMN_OF = dict(zip(FEATURES, (*FEATURES[:-1], "time"), strict=True))
 
 
 class Cohort(NamedTuple):
@@ -72,8 +72,8 @@ class Cohort(NamedTuple):
 def load_cohort(path: Path) -> Cohort:
     """Read a CSV with the published columns (more are ignored, any order).
 
-    NotFound when there is no such file; InvalidInput names file, line, column and bound. Another file than the published
-    one is read all the same: ``published`` tells.
+    NotFound when there is no such file; InvalidInput names file, line, column and bound. Another file than the
+    published one is read all the same: ``published`` tells.
     """
     try:
         if path.stat().st_size > DATA_BYTES_MAX:

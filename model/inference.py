@@ -1,12 +1,12 @@
 """The risk of one reading, or of many: numpy alone.
 
-Touches one file, when a model is loaded. Must not know: keras, the mesh, the screen. Keeps: more age or creatinine, less
-sodium or ejection fraction never lowers a probability, and the day alone never lowers the guarded one; a value outside
-the training range is clamped and flagged, never extrapolated; a value that no living adult has is refused, not judged.
+Touches one file, when a model is loaded. Must not know: keras, the mesh, the screen. Keeps: more age or creatinine,
+less sodium or ejection fraction never lowers a probability, and the day alone never lowers the guarded one; a value
+outside the training range is clamped and flagged, never extrapolated; a value that no living adult has is refused.
 
 Two numbers, one network. ``probability_study`` takes the day as it is, as the published protocol does; there ``day``
 is half the answer, because it is the day on which follow-up *ended*. ``probability``, the guarded one, which sets the
-tier, holds the day at the model's day floor: what the five labs say, whenever they are asked.
+tier, holds the day at the model's day floor: what age and labs say, whenever they are asked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ EXTRAPOLATED = "extrapolated:"  # and a feature: its value lies outside the trai
 
 # What check_vital would accept, for the quick way through ``judge``.
 _TYPES = tuple((int,) if vital.name == "day" else (float, int) for vital in VITALS)
-_BLOCK_ROWS = 1024  # what stays in a core's cache
+# Stays in a core's cache, and below what makes OpenBLAS start threads (they wait for each other on a busy machine).
+_BLOCK_ROWS = 64
 
 
 class Judgement(NamedTuple):
@@ -66,7 +67,7 @@ class RiskModel:
 
     @classmethod
     def load(cls, path: Path | None = None) -> RiskModel:
-        """The model in ``path``, or the packaged one. NotFound; InvalidInput when it is damaged, altered or no model."""
+        """The model in ``path``, or the packaged one. NotFound; InvalidInput when damaged, altered or no model."""
         return cls(modelfile.load(PACKAGED if path is None else path))
 
     def judge(
@@ -132,9 +133,12 @@ class RiskModel:
 
     def _forward(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) probabilities of (n, 5) rows inside the training range."""
-        hidden = np.tanh(rows @ self._kernel_1 + self._bias_1)
-        hidden = np.tanh(hidden @ self._kernel_2 + self._bias_2)
+        hidden = rows @ self._kernel_1
+        hidden += self._bias_1
+        np.tanh(hidden, out=hidden)
+        hidden = hidden @ self._kernel_2
+        hidden += self._bias_2
+        np.tanh(hidden, out=hidden)
         logit = hidden @ self._kernel_3 + self._bias_3
         probability: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-logit))
         return probability
-

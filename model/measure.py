@@ -1,7 +1,7 @@
-"""A handful of honest numbers about a model that was just trained, taken while its cohort and its keras twin are at hand.
+"""A handful of honest numbers about a model that was just trained, while its cohort and its keras twin are at hand.
 
 Touches the clock, to time inference. Must not know: how the model was trained, files. Keeps: every number is computed
-here and now. They are *in sample* and say how the model behaves, not how well it predicts: that needs held-out patients.
+here and now. They are *in sample*: how the model behaves, not how well it predicts; that needs held-out patients.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def measure(model: RiskModel, cohort: Cohort, keras_probability: Callable[[Array
 
 
 def monotone_violations(model: RiskModel, probes: int, rng: np.random.Generator) -> int:
-    """How many of ``probes`` random patients get a lower probability after one random feature moved to the worse side."""
+    """How many of ``probes`` random patients get a lower probability when one random feature gets worse."""
     low, high = model.parts.low, model.parts.high
     rows = rng.uniform(low, high, (probes, len(FEATURES)))
     feature = rng.integers(len(FEATURES), size=probes)
@@ -73,7 +73,7 @@ def monotone_violations(model: RiskModel, probes: int, rng: np.random.Generator)
 
 
 def _on_day(x: Array, day: float) -> Array:
-    moved = x.copy()
+    moved: Array = x.copy()
     moved[:, DAY] = day
     return moved
 
@@ -83,8 +83,8 @@ def _tiers(model: RiskModel, probabilities: Array) -> NDArray[np.str_]:
 
 
 def _shares(model: RiskModel, probabilities: Array) -> dict[str, float]:
-    tiers = _tiers(model, probabilities)
-    return {tier: round(float((tiers == tier).mean()), 4) for tier in ("GREEN", "AMBER", "RED")}
+    tiers = _tiers(model, probabilities).tolist()
+    return {tier: round(tiers.count(tier) / len(tiers), 4) for tier in ("GREEN", "AMBER", "RED")}
 
 
 def _red_share(model: RiskModel, rows: Array) -> float:
@@ -97,7 +97,7 @@ def _turned_green(model: RiskModel, x: Array) -> float:
 
 
 def _cleared(model: RiskModel, rows: Array, first_day: float, *, guarded: bool) -> float:
-    """The share of RED patients who are not RED after DAYS_LATER, nothing else changed, over days from ``first_day``."""
+    """The share of RED patients who are not RED DAYS_LATER, nothing else changed, over days from ``first_day``."""
     red = cleared = 0
     for day in np.arange(first_day, model.parts.high[DAY] - DAYS_LATER, 5):
         now, later = (model.probabilities(_on_day(rows, d))[0 if guarded else 1] for d in (day, day + DAYS_LATER))

@@ -1,10 +1,10 @@
 """The network and how it learns: five sign-monotone members, taught by the patients and by a random forest, merged into
 one plain network.
 
-Touches the processor for some seconds, and TensorFlow's settings of this process. Must not know: files, the mesh. Keeps:
-kernels have the sign of their feature at every step; the same cohort, seed and versions give the same weights to the
-last bit (one thread, deterministic ops, all chance from seeded numpy generators). TensorFlow, keras and scikit-learn are
-imported when a fit begins and never before.
+Touches the processor for some seconds, and TensorFlow's settings of this process. Must not know: files, the mesh.
+Keeps: kernels have the sign of their feature at every step; the same cohort, seed and versions give the same weights to
+the last bit (one thread, deterministic ops, all chance from seeded numpy generators). TensorFlow, keras and
+scikit-learn are imported when a fit begins and never before.
 
 Recipe: each member has tanh 16 -> tanh 8 -> sigmoid on standardised features and sees the real rows (weight 0.3) and
 1,500 made-up ones (weight 0.7): bootstrap rows with every feature swapped for another patient's one time in four and a
@@ -16,7 +16,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +34,7 @@ _STEPS_A_CALL = 50  # so that progress moves; the steps are the same however the
 
 
 class Recipe(NamedTuple):
-    """Everything about a fit that is not data, seed or version. ``decay``: from this share of the steps, this factor."""
+    """What a fit depends on beside data, seed and versions. ``decay``: from this share of the steps, this factor."""
 
     members: int = 5
     hidden: tuple[int, int] = (16, 8)
@@ -76,8 +78,9 @@ def toolkit() -> Toolkit:
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
-        names = ("tensorflow", "keras", "sklearn", "joblib")
-        tools = Toolkit(*(importlib.import_module(name) for name in names))
+        with _quiet_stderr():
+            names = ("tensorflow", "keras", "sklearn", "joblib")
+            tools = Toolkit(*(importlib.import_module(name) for name in names))
         importlib.import_module("sklearn.ensemble")
         importlib.import_module("sklearn.preprocessing")
     except ImportError as error:
@@ -132,8 +135,9 @@ def synthetic_rows(x: NDArray[np.float64], rng: np.random.Generator, recipe: Rec
     rows = x[rng.integers(len(x), size=shape[0])]
     donors = rng.integers(len(x), size=shape)
     rows = np.where(rng.random(shape) < recipe.swap_probability, x[donors, np.arange(shape[1])], rows)
-    rows = rows + rng.normal(size=shape) * x.std(axis=0) * np.array(recipe.jitter_sd)
-    return rows.clip(x.min(axis=0), x.max(axis=0))
+    jittered = rows + rng.normal(size=shape) * x.std(axis=0) * np.array(recipe.jitter_sd)
+    inside: NDArray[np.float64] = jittered.clip(x.min(axis=0), x.max(axis=0))
+    return inside
 
 
 def merge(kernels: list[Floats], biases: list[Floats]) -> tuple[tuple[Floats, ...], tuple[Floats, ...]]:
@@ -163,6 +167,27 @@ def to_keras(tools: Toolkit, fitted: Fitted) -> Any:
         network.add(layers.Dense(kernel.shape[1], activation, kernel_initializer="zeros", name=name))
     network.set_weights([array for pair in zip(fitted.kernels, fitted.biases, strict=True) for array in pair])
     return network
+
+
+@contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Hold back what C++ prints while it loads (about GPUs that nobody asked for); an error brings it back."""
+    with tempfile.TemporaryFile() as held:
+        try:
+            kept = os.dup(2)
+        except OSError:  # this process has no stderr
+            yield
+            return
+        try:
+            os.dup2(held.fileno(), 2)
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _start(rng: np.random.Generator, recipe: Recipe) -> tuple[NDArray[np.float64], ...]:
@@ -231,5 +256,5 @@ def _descend(
         progress("network", min(1.0, (done + _STEPS_A_CALL) / recipe.steps))
     if not np.isfinite(loss):
         raise HfzmqError("the training diverged: the loss is no number", hint="is there an extreme value in the data?")
-    found = [variable.numpy().astype(np.float32) for variable in variables]
+    found = [variable.value.numpy() for variable in variables]
     return found[0::2], found[1::2]

@@ -1,8 +1,8 @@
 """From a CSV to a model's files: read, fit, write, check what was written, measure.
 
 Touches the data file, the folder ``out``, the processor for some seconds. Must not know: the screen, the mesh. Keeps:
-hf_model.npz, heart_failure_model.h5 and hf_scaler.gz are the same bytes for the same data, seed and versions (the .keras
-carries a timestamp of its own); SHA256SUMS is written last. Imports no TensorFlow until ``train`` is called.
+hf_model.npz, heart_failure_model.h5 and hf_scaler.gz are the same bytes for the same data, seed and versions (the
+.keras carries a timestamp of its own); SHA256SUMS is written last. Imports no TensorFlow until ``train`` is called.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hfzmq import __version__
 from hfzmq.clinical.tiers import DEFAULT_THRESHOLDS
 from hfzmq.errors import HfzmqError
 from hfzmq.model import modelfile, network
@@ -122,7 +121,6 @@ def _versions(tools: network.Toolkit) -> dict[str, str]:
     """What the last bit of a weight depends on, beside data, seed and recipe."""
     simd = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[call-overload, index, unused-ignore]
     return {
-        "hfzmq": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "tensorflow": str(tools.tf.__version__),

@@ -138,9 +138,10 @@ def _heads(look: Look) -> list[Column]:
 def _table(
     beds: Sequence[Bed], thresholds: Thresholds, width: int, now_ms: int, live: bool
 ) -> tuple[list[Text], list[Text]] | None:
+    vitals = _point_aligned([list(vital_texts(bed).values()) for bed in beds])
     for look in LOOKS:
         rows = []
-        for bed in beds:
+        for bed, values in zip(beds, vitals, strict=True):
             calm = _calm(bed, now_ms, live)
             cells = [
                 _tier(bed, now_ms, live),
@@ -148,12 +149,22 @@ def _table(
                 text(probability(bed.report.probability, thresholds), calm or "bold"),
                 _trend(bed, look.points, look.words, calm),
             ]
-            cells += [text(value, calm) for value in vital_texts(bed).values()]
+            cells += [text(value, calm) for value in values]
             rows.append([*cells, _heard(bed, now_ms, look.gap > 1)])
         found = columns(_heads(look), rows, width, look.gap)
         if found is not None:
             return found
     return None
+
+
+def _point_aligned(rows: list[list[str]]) -> list[list[str]]:
+    """Numbers of a column with blanks behind them, so that their decimal points stand below each other."""
+
+    def behind(value: str) -> int:  # the point and what follows
+        return len(value) - len(value.split(".")[0])
+
+    most = [max(map(behind, column)) for column in zip(*rows, strict=True)]
+    return [[value + " " * (m - behind(value)) for value, m in zip(row, most, strict=True)] for row in rows]
 
 
 def _stacked(bed: Bed, thresholds: Thresholds, width: int, now_ms: int, live: bool) -> list[Text]:

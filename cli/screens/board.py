@@ -82,7 +82,9 @@ def _events(status: BoardStatus, width: int) -> list[Text]:
     found: list[Text] = []
     for event in status.events[-EVENT_LINES:]:
         at = datetime.fromtimestamp(event.at_ms / 1000).strftime("%H:%M:%S")
-        found += prose(f"{at} peer {event.peer_id}: {printable(event.text)}", width, "dim")
+        who = f"peer {event.peer_id}"
+        told = event.text if event.text.startswith(who) else f"{who}: {event.text}"
+        found += prose(f"{at} {printable(told)}", width, "dim")
     return found
 
 

@@ -133,7 +133,7 @@ class Queue:
     # ------------------------------------------------------------------------------------------------------------ in
 
     def put(self, rows: Sequence[Sequence[object]], source: tuple[Progress | None, Progress] | None = None) -> int:
-        """Keep ``rows``, all of them or none, in one synced transaction; the id of the last one.
+        """Keep ``rows``, all of them or none, in one synced transaction; the id of the last one (0: none).
 
         ``source``: (before, after): the rows bring the memory of a source from one Progress to the next, in the same
         transaction. QueueFull beyond ``rows_max`` rows.
@@ -149,7 +149,7 @@ class Queue:
 
             def write() -> int:
                 self._db.executemany("INSERT INTO rows(row) VALUES (?)", [(row,) for row in packed])
-                last_id = self._db.last_insert_rowid()
+                last_id = self._db.last_insert_rowid() if packed else 0
                 if source is not None:
                     self._remember(*source)
                 return last_id

@@ -93,6 +93,11 @@ class Election:
             assert self.role != LEADER, "a leader hears no other in its term"
             self.become_follower(now_ms, self.term, leader)
 
+    def end_lease(self, now_ms: float) -> None:
+        """The leader says itself that it does not lead any more."""
+        self.lease_until_ms = min(self.lease_until_ms, now_ms)
+        self.leader = 0
+
     def hears_leader(self, now_ms: float) -> bool:
         """Whether this peer leads or its lease on a leader still runs."""
         return self.role == LEADER or now_ms < self.lease_until_ms

@@ -217,6 +217,9 @@ class Replica:
             # A later term is not taken from a hint; its first append will bring it.
             self._why = f"heard {event.sender} lead"
             self.election.renew_lease(now_ms, event.sender)
+        elif event.sender == self.leader and beat.term >= self.term and beat.role != LEADER:
+            self._why = f"{event.sender} leads no more"
+            self.election.end_lease(now_ms)
 
     def _on_vote_request(self, now_ms: float, request: VoteRequest) -> None:
         sender = self._sender

@@ -85,7 +85,9 @@ class FakeMesh:
         self._sessions: dict[tuple[str, bytes], tuple[int, bytes, int]] = {}
         self._mutex = threading.Lock()
         self.peers = {peer: FakePeer(self._answering(peer)) for peer in range(1, peers + 1)}
-        addresses = tuple(PeerAddress(peer, "127.0.0.1", fake.port, 1, 1) for peer, fake in self.peers.items())
+        addresses = tuple(  # the last two ports are nobody's: they only have to differ
+            PeerAddress(peer, "127.0.0.1", fake.port, 2 * peer, 2 * peer + 1) for peer, fake in self.peers.items()
+        )
         timing = Timing(lease_ms=lease_ms, heartbeat_ms=30)
         self.config = Config("fake", MESH, addresses, timing=timing, limits=limits)
 

@@ -18,9 +18,10 @@ from tests.integration.storage_world import REPOSITORY, FaultyDisk, Tape, expect
 
 
 class Trouble:
-    """Fails the next call of one kind, once; then the disk says that all is well again."""
+    """Fails the next call of one kind on the WAL, once; then the disk says that all is well again."""
 
-    def __init__(self, operation: str, error: Callable[[], Exception]) -> None:
+    def __init__(self, disk: FaultyDisk, operation: str, error: Callable[[], Exception]) -> None:
+        self.disk = disk
         self.operation = operation
         self.error = error
         self.due = False
@@ -28,6 +29,7 @@ class Trouble:
     def __call__(self, operation: str, file: str) -> None:
         if self.due and operation == self.operation and file.endswith("-wal"):
             self.due = False
+            self.disk.calls.clear()  # from here on there must be none
             raise self.error()
 
 
@@ -51,7 +53,7 @@ def test_one_failed_call_ends_all_writing_though_the_next_would_succeed(
     tmp_path: Path, disk: FaultyDisk, operation: str, error: Callable[[], Exception]
 ) -> None:
     tape = Tape()
-    disk.before = trouble = Trouble(operation, error)
+    disk.before = trouble = Trouble(disk, operation, error)
     store = Store.open(tmp_path, 1, mesh(), vfs="faulty")
     tape.write(store, [report(1)])
     expected = expected_of(tape)
@@ -61,7 +63,6 @@ def test_one_failed_call_ends_all_writing_though_the_next_would_succeed(
     assert isinstance(caught.value.__cause__, apsw.Error)
     assert str(store.path) in str(caught.value)
     assert caught.value.hint
-    disk.calls.clear()
     for _ in range(3):
         with pytest.raises(DiskFailed, match="nothing is written any more"):
             store.write([Persist(3, HardState(9, 1), None, ())])

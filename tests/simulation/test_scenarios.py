@@ -115,6 +115,7 @@ def test_five_peers_split_two_and_three_the_three_go_on_and_the_two_refuse() -> 
         assert replica.role != "leader"
     before = story.acks()
     story.run_until(lambda: story.acks() > before + 50, 10 * LEASE)
+    story.run_for(3 * LEASE)
     refusals = [line for line in story.world.trace if "reply 1 NO_QUORUM" in line or "reply 2 NO_QUORUM" in line]
     assert refusals, "the minority does not say that it is one"
     story.healed()

@@ -202,7 +202,7 @@ def test_an_answer_about_rows_that_are_not_there_changes_nothing(
     assert queue.pending() == 2
 
 
-# --------------------------------------------------------------------------------------------------------- bounds, faults
+# ------------------------------------------------------------------------------------------------------- bounds, faults
 
 
 def test_a_full_queue_says_so_and_keeps_what_it_has(home: Path) -> None:

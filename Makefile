@@ -1,0 +1,47 @@
+# Everything starts here. Needs make, Python >= 3.10 with venv, and nothing else:
+#   make demo                          the whole story on this machine (ARGS="--headless --duration 30" for plain lines)
+#   make test                          set up and run the tests        (ARGS="tests/unit -k config" for some)
+#   make check                         linters, formatter, types, floors
+#   make clean                         away with all that make made
+# PYTHON=python3.12 picks the interpreter, VENV=dir the place of the environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test check clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.core
+	@$(BIN)/hfzmq demo $(ARGS)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp is newer than what it depends on: nothing is installed again as long as these files have not changed.
+$(VENV)/.core: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing hfzmq into $(VENV) ..." >&2
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing hfzmq with its tests' and training's needs into $(VENV) (tensorflow is large) ..." >&2
+	@$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	@touch $@ $(VENV)/.core
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 10) else "Python >= 3.10 is needed; try: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv $(VENV)

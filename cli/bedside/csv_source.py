@@ -1,0 +1,189 @@
+"""Readings from a CSV file, once each, over as many runs as it takes.
+
+Touches one file, reading only. Must not know: the queue, the model. Keeps: after each chunk it can say how far it is
+(bytes, lines and the SHA-256 of what they hold), and it finds that place again by content: a file that was renamed goes
+on, one to which lines were added goes on with these, one whose beginning has changed starts from its beginning.
+
+Columns, by name, in any order, others ignored: age, serum_sodium, serum_creatinine, ejection_fraction, and day (or
+time, as in the published data set); patient_id and timestamp if there are any. Without patient_id the patient is named
+after the line (hf-001 is the first below the header), or is the one that was asked for. Without timestamp: now.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Reading, Refused, from_cells
+from hfzmq.cli.bedside.sources import CHUNK_LINES, Chunk, wall_ms
+from hfzmq.client.queue import Progress
+from hfzmq.clinical.report import VITALS
+from hfzmq.errors import InvalidInput, NotFound
+
+_OPTIONAL = ("patient_id", "timestamp")
+_DELIMITERS = (",", ";", "\t")
+
+
+class CsvSource:
+    """See the module. ``only``: the patients to take, of a file that names them (empty: all).
+
+    NotFound: no such file. InvalidInput: not readable, no header, a column missing or given twice.
+    """
+
+    finite = True
+
+    def __init__(self, path: Path, interval_s: float, only: Sequence[str] = ()) -> None:
+        self.path = path
+        self.interval_s = interval_s
+        self.batch = not interval_s
+        self.resumed: Progress | None = None  # where an earlier run stopped
+        self._file = _opened(path)
+        self._hash = hashlib.sha256()
+        self._bytes = self._lines = 0
+        header = self._next_line()
+        if header is None:
+            self.close()
+            raise InvalidInput(str(path), "a header and readings", hint="the file is empty")
+        try:
+            self._delimiter, self._columns = _header(path, header)
+        except InvalidInput:
+            self.close()
+            raise
+        named = "patient_id" in self._columns
+        self._only: Collection[str] = frozenset(only) if named else ()
+        self._patient = only[0] if len(only) == 1 and not named else None
+
+    def resume(self, known: Iterable[Progress]) -> Progress | None:
+        """Go on where the furthest of the ``known`` places that are in this file is; that place, or None."""
+        by_length = sorted((one for one in known if one.bytes_read > self._bytes), key=lambda one: one.bytes_read)
+        with _opened(self.path) as file:
+            digest, place = hashlib.sha256(), 0
+            for one in by_length:
+                if not _feed(digest, file, one.bytes_read - place):
+                    break
+                place = one.bytes_read
+                if digest.digest() == one.prefix:
+                    self.resumed = one
+                    self._hash, self._bytes, self._lines = digest.copy(), one.bytes_read, one.lines
+        self._file.seek(self._bytes)
+        return self.resumed
+
+    def skip_nothing(self, known: Iterable[Progress]) -> Progress | None:
+        """The place that ``resume`` would go to; stay at the beginning."""
+        here = (self._hash.copy(), self._bytes, self._lines)
+        found = self.resume(known)
+        self._hash, self._bytes, self._lines = here
+        self._file.seek(self._bytes)
+        self.resumed = None
+        return found
+
+    @property
+    def lines(self) -> int:
+        """Lines read, the header included."""
+        return self._lines
+
+    def read(self, wait_s: float) -> Chunk | None:
+        """The next lines (one, when they are paced)."""
+        items: list[Reading | Refused] = []
+        before = self._lines
+        while self._lines - before < (1 if self.interval_s else CHUNK_LINES):
+            line = self._next_line()
+            if line is None:
+                if self._lines == before:
+                    return None
+                break
+            item = self._item(line)
+            if item is not None:
+                items.append(item)
+        return Chunk(tuple(items), Progress(self._hash.digest(), self._bytes, self._lines))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _item(self, line: bytes) -> Reading | Refused | None:
+        number = self._lines
+        cells = _cells(line, self._delimiter)
+        if cells == []:
+            return None  # an empty line
+        source = str(self.path)
+        if cells is None or len(cells) <= max(self._columns.values()):
+            bound = f"{max(self._columns.values()) + 1} cells of UTF-8 text or more, as in the header"
+            return Refused(source, number, None, "line", bound, "one line for each reading")
+        found = {name: cells[place] for name, place in self._columns.items()}
+        if self._only and found["patient_id"] not in self._only:
+            return None
+        return from_cells(found, self._patient or f"hf-{number - 1:03d}", wall_ms(), source, number)
+
+    def _next_line(self) -> bytes | None:
+        line = self._file.readline(LINE_BYTES_MAX)
+        whole = line
+        while len(line) == LINE_BYTES_MAX and not line.endswith(b"\n"):  # too long: refused, but counted and hashed
+            self._hash.update(line)
+            self._bytes += len(line)
+            line = self._file.readline(LINE_BYTES_MAX)
+            whole = b"\xff"
+        if not whole:
+            return None
+        self._hash.update(line)
+        self._bytes += len(line)
+        self._lines += 1
+        return whole
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(21, "is a directory")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise NotFound(f"no file {path}", hint="--source simulate, a CSV file, or - for JSON lines on stdin") from None
+    except OSError as error:
+        raise InvalidInput(str(path), f"a file that can be read ({error.strerror})") from None
+
+
+def _feed(digest: Any, file: BinaryIO, count: int) -> bool:
+    while count:
+        data = file.read(min(count, 1 << 20))
+        if not data:
+            return False
+        digest.update(data)
+        count -= len(data)
+    return True
+
+
+def _cells(line: bytes, delimiter: str) -> list[str] | None:
+    try:
+        rows = list(csv.reader([line.decode("utf-8").strip("\r\n\ufeff")], delimiter=delimiter, strict=True))
+    except (UnicodeDecodeError, csv.Error):
+        return None
+    return [cell.strip() for cell in rows[0]] if rows else []
+
+
+def _header(path: Path, line: bytes) -> tuple[str, dict[str, int]]:
+    """(the delimiter, where each column that is used stands)."""
+    names: list[str] = []
+    delimiter = ","
+    for delimiter in _DELIMITERS:
+        names = _cells(line, delimiter) or []
+        if "age" in names:
+            break
+    else:
+        delimiter, names = ",", _cells(line, ",") or []
+    columns: dict[str, int] = {}
+    for name in (*_OPTIONAL, *(vital.name for vital in VITALS)):
+        given = "time" if name == "day" and "day" not in names else name
+        if names.count(given) > 1:
+            raise InvalidInput(f"{path}:1: {given}", "a column once")
+        if given in names:
+            columns[name] = names.index(given)
+        elif name not in _OPTIONAL:
+            raise InvalidInput(
+                f"{path}:1: {name}",
+                "a column of the header",
+                hint="needed: age, serum_sodium, serum_creatinine, ejection_fraction, day (or time)",
+            )
+    return delimiter, columns

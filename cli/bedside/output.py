@@ -1,0 +1,96 @@
+"""Events become lines: JSON for machines, a sentence for people.
+
+Touches stdout and stderr. Keeps: stdout carries events only, one line each; what a person wrote wrongly is said on
+stderr; a line is out as soon as the loop has a quiet moment.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from hfzmq.cli.format import printable
+from hfzmq.cli.screens.words import TIER_BADGES, probability
+from hfzmq.clinical.tiers import GREEN
+from hfzmq.config import Thresholds
+
+Event = dict[str, Any]
+
+
+def json_line(event: Event) -> None:
+    """One line of JSON."""
+    sys.stdout.write(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def text_lines(thresholds: Thresholds) -> Callable[[Event], None]:
+    """Tells events as sentences, those that matter."""
+
+    def tell(event: Event) -> None:
+        sentence = sentence_of(event, thresholds)
+        if sentence:
+            clock = datetime.now().strftime("%H:%M:%S")
+            click.echo(f"{clock} {sentence}", err=event["event"] == "rejected")
+
+    return tell
+
+
+def sentence_of(event: Event, thresholds: Thresholds) -> str:
+    """What a person reads of an event; '' for what is none of their business (readings, GREEN, the way to the disk)."""
+    kind = event["event"]
+    patient = printable(str(event.get("patient") or ""))
+    if kind == "risk" and event["tier"] != GREEN:
+        return f"{patient} {TIER_BADGES[event['tier']]} {probability(event['probability'], thresholds)}"
+    if kind == "ack":
+        return f"{patient} acknowledged: seq {event['seq']}, index {event['index']}, {event['elapsed_ms']} ms"
+    if kind == "rejected":
+        place = f"{event['source']}:{event['line']}: " if "line" in event else ""
+        place += f"peer {event['peer']}: " if "peer" in event else ""
+        hint = f" ({event['hint']})" if event["hint"] else ""
+        return printable(f"{patient + ' ' if patient else ''}rejected: {place}{event['field']}: {event['bound']}{hint}")
+    if kind == "connected":
+        leader = "nobody leads" if event["leader"] is None else f"peer {event['leader']} leads"
+        return f"connected to peer {event['peer']}, {leader}"
+    if kind == "disconnected":
+        return f"not connected: {event['link']}"
+    return summary_of(event) if kind == "summary" else ""
+
+
+def summary_of(event: Event) -> str:
+    """The last line of a run."""
+    tiers = ", ".join(f"{event[tier.lower()]} {tier}" for tier in TIER_BADGES)
+    return (
+        f"{event['readings']} readings: {tiers}; {event['submitted']} submitted, {event['acked']} acknowledged, "
+        f"{event['rejected']} rejected, {event['pending']} waiting on disk; {event['elapsed_s']:.1f} s"
+    )
+
+
+class ProgressLine:
+    """Says on stderr how far a long run is: over and over in one line of a terminal, else every 5 s."""
+
+    def __init__(self, words: Callable[[], str]) -> None:
+        self._words = words
+        self._overwrite = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._every_s = 0.5 if self._overwrite else 5.0
+        self._due = time.monotonic() + 1.0
+        self._open = False
+
+    def turn(self) -> None:
+        """Say it if it is time."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + self._every_s
+        click.echo(("\r\x1b[K" if self._overwrite else "") + self._words(), nl=not self._overwrite, err=True)
+        self._open = self._overwrite
+
+    def end(self) -> None:
+        """Leave the terminal's line."""
+        if self._open:
+            click.echo(err=True)
+            self._open = False

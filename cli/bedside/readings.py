@@ -1,0 +1,130 @@
+"""Readings: the five vitals of one patient at one moment, taken out of what a file or a person wrote.
+
+Touches nothing. Must not know where the text comes from. Keeps: a Reading that exists is within the bounds of
+``hfzmq.clinical.report``; whatever is wrong becomes a Refused that says where, which field and which bound; a number is
+a plain decimal (no underscores, no hexadecimal), so that what is written is what is judged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, VITALS, check_patient_id, check_vital
+
+LINE_BYTES_MAX = 1 << 16
+TIMESTAMP_BOUND = "Unix milliseconds UTC, 2000 to 2100"
+JSON_FIELDS = ("patient_id", "timestamp", *(vital.name for vital in VITALS))
+
+
+class Reading(NamedTuple):
+    """One patient's vitals in the units of VITALS; ``timestamp`` in Unix milliseconds UTC."""
+
+    patient_id: str
+    timestamp: int
+    age: float
+    serum_sodium: float
+    serum_creatinine: float
+    ejection_fraction: float
+    day: int
+
+    @property
+    def vitals(self) -> tuple[float, float, float, float, int]:
+        """The five, in the order of VITALS."""
+        return (self.age, self.serum_sodium, self.serum_creatinine, self.ejection_fraction, self.day)
+
+
+class Refused(NamedTuple):
+    """A line that is no reading: its source and number, the patient if it named one, and why."""
+
+    source: str
+    line: int
+    patient: str | None
+    field: str
+    bound: str
+    hint: str
+
+
+class _Wrong(Exception):  # never leaves this module
+    def __init__(self, field: str, bound: str, hint: str = "") -> None:
+        super().__init__(field)
+        self.what = (field, bound, hint)
+
+
+def from_json(text: str, source: str, line: int) -> Reading | Refused:
+    """The reading in one line of JSON: an object with exactly JSON_FIELDS."""
+    patient: object = None
+    try:
+        values = _object(text)
+        patient = values.get("patient_id")
+        for name in values:
+            if name not in JSON_FIELDS:
+                raise _Wrong(name[:40], "unknown field", "known: " + ", ".join(JSON_FIELDS))
+        for name in JSON_FIELDS:
+            if name not in values:
+                raise _Wrong(name, "missing")
+        return _checked(values)
+    except _Wrong as wrong:
+        return Refused(source, line, patient if isinstance(patient, str) else None, *wrong.what)
+
+
+def from_cells(cells: Mapping[str, str], patient: str, timestamp: int, source: str, line: int) -> Reading | Refused:
+    """The reading in one line of a table. ``cells``: the text of each vital and, where the table has them, of
+    ``patient_id`` and ``timestamp``; otherwise ``patient`` and ``timestamp`` stand in."""
+    patient = cells.get("patient_id", patient)
+    try:
+        values: dict[str, object] = {"patient_id": patient, "timestamp": timestamp}
+        if "timestamp" in cells:
+            values["timestamp"] = _number(cells["timestamp"], "timestamp", TIMESTAMP_BOUND)
+        for vital in VITALS:
+            bound = f"a number, {vital.low:g} to {vital.high:g} {vital.unit}"
+            value = _number(cells[vital.name], vital.name, bound, vital.hint)
+            whole = vital.name == "day" and isinstance(value, float) and value.is_integer()
+            values[vital.name] = int(value) if whole else value
+        return _checked(values)
+    except _Wrong as wrong:
+        return Refused(source, line, patient, *wrong.what)
+
+
+def _checked(values: Mapping[str, Any]) -> Reading:
+    refusal = check_patient_id(values["patient_id"])
+    if refusal is not None:
+        raise _Wrong(*refusal)
+    at = values["timestamp"]
+    if not isinstance(at, int) or isinstance(at, bool) or not TIMESTAMP_MS_MIN <= at <= TIMESTAMP_MS_MAX:
+        raise _Wrong("timestamp", TIMESTAMP_BOUND, "seconds? multiply by 1000")
+    for vital in VITALS:
+        refusal = check_vital(vital, values[vital.name])
+        if refusal is not None:
+            raise _Wrong(*refusal)
+    return Reading(*(values[name] for name in Reading._fields))
+
+
+_DECIMAL = re.compile(r"[+-]?(\d+|\d+\.\d*|\.\d+)([eE][+-]?\d{1,3})?\Z", re.ASCII)
+
+
+def _number(text: str, field: str, bound: str, hint: str = "") -> float:
+    text = text.strip()
+    if not _DECIMAL.match(text) or len(text) > 40:
+        raise _Wrong(field, bound if text else f"missing; {bound}", hint)
+    return int(text) if text.lstrip("+-").isdecimal() else float(text)
+
+
+def _object(text: str) -> dict[str, Any]:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise _Wrong("line", "each field once")
+        return found
+
+    try:
+        values = json.loads(text, object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        raise _Wrong(
+            "line", "one JSON object", 'like {"patient_id": "P-001", "timestamp": 1700000000000, ...}'
+        ) from None
+    if not isinstance(values, dict):
+        raise _Wrong("line", "one JSON object", "fields: " + ", ".join(JSON_FIELDS))
+    return values

@@ -1,0 +1,44 @@
+"""What every source of readings has in common.
+
+Touches nothing. A source is read by one thread; it never raises for a bad line (that is an item, Refused), only when it
+cannot be read at all.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple, Protocol
+
+from hfzmq.cli.bedside.readings import Reading, Refused
+from hfzmq.client.queue import Progress
+
+CHUNK_LINES = 200
+
+
+class Chunk(NamedTuple):
+    """What was read in one go; ``progress``: how far the source is read after it (None: it has no memory)."""
+
+    items: tuple[Reading | Refused, ...] = ()
+    progress: Progress | None = None
+
+
+class Source(Protocol):
+    """Readings, chunk after chunk."""
+
+    interval_s: float
+    """Between two chunks; 0: as fast as it goes."""
+    finite: bool
+    """Whether it ends by itself: then the work is done when all of it is acknowledged."""
+    batch: bool
+    """Whether to stop before its end is to have failed."""
+
+    def read(self, wait_s: float) -> Chunk | None:
+        """The next chunk, empty when nothing came within ``wait_s``; None at the end."""
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+
+
+def wall_ms() -> int:
+    """Unix milliseconds UTC."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,139 @@
+"""What the bedside's screen shows: a frozen value, made from the events of a run.
+
+Touches nothing: events and clocks come in. Must not know how a screen is drawn. Keeps: a snapshot is whole (a bed's
+probability belongs to its vitals); ages are monotonic; what is old says so by its own times, whoever hangs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from hfzmq.cli.bedside.output import sentence_of
+from hfzmq.client import ClientState
+from hfzmq.clinical.report import VITALS
+from hfzmq.clinical.tiers import GREEN
+from hfzmq.config import Thresholds
+
+Event = dict[str, Any]
+
+TREND_POINTS = 20
+LOG_LINES = 50
+LOCAL, QUEUED, STORED = "kept here", "queued", "stored"  # GREEN, on its way, acknowledged
+
+
+class BedNow(NamedTuple):
+    """One patient's last judged reading. ``vitals``: in the order and units of VITALS. ``taken_at_ms``: the monotonic
+    clock when it was measured, as far as its timestamp can be trusted. ``delivery``: LOCAL, QUEUED or STORED."""
+
+    patient_id: str
+    vitals: tuple[float, ...] | None = None
+    probability: float = 0.0
+    probability_study: float = 0.0
+    tier: str = ""
+    flags: tuple[str, ...] = ()
+    taken_at_ms: int = 0
+    delivery: str = ""
+    trend: tuple[float, ...] = ()
+
+
+class LogLine(NamedTuple):
+    """Something that happened: wall clock (Unix ms) and words."""
+
+    at_ms: int
+    words: str
+
+
+class BedsideStatus(NamedTuple):
+    """All that the screen shows. ``now_ms``: the monotonic clock it is drawn at; ``turned_at_ms``: when the work behind
+    it last gave a sign of life; ``interval_ms``: between two readings of a bed."""
+
+    client_id: str
+    beds: tuple[BedNow, ...]
+    state: ClientState
+    thresholds: Thresholds
+    log: tuple[LogLine, ...]
+    interval_ms: int
+    now_ms: int
+    turned_at_ms: int
+    wall_ms: int
+
+
+class StatusBook:
+    """Takes a run's events down; ``snapshot`` may be called from another thread."""
+
+    def __init__(self, client_id: str, patients: Iterable[str], thresholds: Thresholds, interval_s: float) -> None:
+        self._client_id = client_id
+        self._thresholds = thresholds
+        self._interval_ms = round(interval_s * 1000)
+        self._mutex = threading.Lock()
+        self._beds = {name: BedNow(name) for name in patients}
+        self._vitals: dict[str, tuple[int, tuple[float, ...]]] = {}  # of a reading whose risk is still to come
+        self._on_the_way: dict[str, int] = {}  # reports queued and not answered
+        self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
+        self._turned_at_ms = 0
+
+    def take(self, event: Event, now_ms: int, wall_ms: int) -> None:
+        """One event of the run, at this time."""
+        with self._mutex:
+            self._turned_at_ms = now_ms
+            handler: Callable[[Event, int, int], None] | None = getattr(self, f"_on_{event['event']}", None)
+            if handler is not None:
+                handler(event, now_ms, wall_ms)
+            words = sentence_of(event, self._thresholds)
+            if words:
+                self._log.append(LogLine(wall_ms, words))
+
+    def turned(self, now_ms: int) -> None:
+        """The work is alive."""
+        with self._mutex:
+            self._turned_at_ms = now_ms
+
+    def snapshot(self, state: ClientState, now_ms: int, wall_ms: int) -> BedsideStatus:
+        """The status to draw at this time."""
+        with self._mutex:
+            return BedsideStatus(
+                self._client_id,
+                tuple(self._beds.values()),
+                state,
+                self._thresholds,
+                tuple(self._log),
+                self._interval_ms,
+                now_ms,
+                self._turned_at_ms,
+                wall_ms,
+            )
+
+    def _on_reading(self, event: Event, now_ms: int, wall_ms: int) -> None:
+        vitals = tuple(event[vital.name] for vital in VITALS)
+        self._vitals[event["patient"]] = (now_ms - max(0, wall_ms - event["timestamp"]), vitals)
+
+    def _on_risk(self, event: Event, now_ms: int, wall_ms: int) -> None:
+        patient = event["patient"]
+        taken_at_ms, vitals = self._vitals.pop(patient)
+        before = self._beds.get(patient, BedNow(patient))
+        self._beds[patient] = BedNow(
+            patient,
+            vitals,
+            event["probability"],
+            event["probability_study"],
+            event["tier"],
+            tuple(event["flags"]),
+            taken_at_ms,
+            LOCAL if event["tier"] == GREEN else QUEUED,
+            (*before.trend, event["probability"])[-TREND_POINTS:],
+        )
+        if event["tier"] != GREEN:
+            self._on_the_way[patient] = self._on_the_way.get(patient, 0) + 1
+
+    def _on_ack(self, event: Event, now_ms: int, wall_ms: int) -> None:
+        patient = event["patient"]
+        if patient not in self._on_the_way:
+            return  # of an earlier life of this queue
+        self._on_the_way[patient] -= 1
+        if self._on_the_way[patient] == 0:
+            del self._on_the_way[patient]
+            if self._beds[patient].delivery == QUEUED:
+                self._beds[patient] = self._beds[patient]._replace(delivery=STORED)

@@ -1,0 +1,23 @@
+"""What all tests share: the patients, real ones where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def patients_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 299 real patients (HFZMQ_DATA, or shared/data/hf.csv beside the checkout); elsewhere a seeded cohort."""
+    for path in (os.environ.get("HFZMQ_DATA"), ROOT.parent / "shared" / "data" / "hf.csv"):
+        if path and Path(path).is_file():
+            return Path(path)
+    from hfzmq.model.features import synthetic_cohort, write_csv
+
+    path = tmp_path_factory.mktemp("cohort") / "cohort.csv"
+    write_csv(synthetic_cohort(299, seed=519), path)
+    return path

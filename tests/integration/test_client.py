@@ -1,0 +1,370 @@
+"""The client against a mesh of fakes that loses answers, changes leaders, dies and comes back: each report once."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from hfzmq import Client
+from hfzmq.client.client import default_queue_dir
+from hfzmq.clinical.report import Report
+from hfzmq.config import Limits, render
+from hfzmq.errors import DataDirError, InvalidInput, TimedOut
+from hfzmq.wire import requests as wire
+from tests.integration.fake_peer import MESH, FakeMesh, eventually
+
+ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 0, 0.5, "AMBER", 0.4, "m1", "")
+
+
+def row(number: int, patient: str = "P-001") -> Report:
+    return ROW._replace(day=number, patient_id=patient)
+
+
+class Told:
+    """The events of a client."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self.events.append(event)
+
+    def of(self, name: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["event"] == name]
+
+
+@pytest.fixture
+def mesh() -> Iterator[FakeMesh]:
+    made = FakeMesh()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def days(mesh: FakeMesh) -> list[int]:
+    return [report.day for report in mesh.stored]
+
+
+def test_five_lines_of_a_script_store_a_report(mesh: FakeMesh, tmp_path: Path) -> None:
+    path = tmp_path / "peers.yaml"
+    path.write_text(render(mesh.config))
+    with Client(path, "bed-7", queue_dir=tmp_path / "q") as client:
+        client.submit(ROW)
+        client.wait(10)
+    assert mesh.stored == [ROW]
+    assert client.state.acked == 1
+    assert client.state.pending == 0
+
+
+def test_each_row_is_told_queued_and_then_acknowledged_once(mesh: FakeMesh, told: Told, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path, told) as client:
+        client.submit_many([row(0), row(1, "P-002")])
+        client.submit(row(2))
+        client.wait(10)
+    assert [event["patient"] for event in told.of("queued")] == ["P-001", "P-002", "P-001"]
+    acks = told.of("ack")
+    assert [event["patient"] for event in acks] == ["P-001", "P-002", "P-001"]
+    for event in acks:
+        assert set(event) == {"event", "patient", "seq", "term", "index", "elapsed_ms"}
+        assert (event["term"], type(event["elapsed_ms"])) == (7, int)
+        assert 0 <= event["elapsed_ms"] < 10_000
+    assert told.of("connected")[-1] == {"event": "connected", "peer": 1, "leader": 1}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_report_is_stored_once_and_in_order_whatever_is_lost_or_dies(tmp_path: Path, seed: int) -> None:
+    """Answers lost after the work, requests lost before it, refusals, leaders changing, peers killed, client killed."""
+    rng = Random(seed)
+    mesh = FakeMesh()
+    no_leader = wire.encode_reply("NOT_LEADER", leader=None, host=None, port=None)
+    mesh.lose_answer = lambda peer: rng.random() < 0.15
+    mesh.before = lambda peer, request: (
+        rng.choice([no_leader, wire.encode_reply("NO_QUORUM"), wire.encode_reply("BUSY", retry_ms=5)])
+        if rng.random() < 0.3
+        else None
+    )
+    total = 0
+    for _ in range(4):
+        with Client(mesh.config, "bed", tmp_path / "q", seed=seed) as client:
+            client._sender._pirate._timeout_s = 0.1
+            for _ in range(6):
+                client.submit_many([row(total + place) for place in range(3)])
+                total += 3
+                if rng.random() < 0.5:
+                    mesh.leader = rng.choice([1, 2, 3])
+                if rng.random() < 0.3:
+                    mesh.revive(rng.choice([1, 2, 3]))
+                threading.Event().wait(rng.random() * 0.05)
+    mesh.before = lambda peer, request: None
+    mesh.lose_answer = lambda peer: False
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.wait(30)
+    mesh.close()
+    assert days(mesh) == list(range(total))
+
+
+def test_what_was_queued_without_a_mesh_goes_out_when_the_next_life_finds_one(mesh: FakeMesh, tmp_path: Path) -> None:
+    for peer in mesh.peers.values():
+        peer.die()
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.submit_many([row(number) for number in range(5)])
+        started = time.monotonic()
+        with pytest.raises(TimedOut, match="5 reports") as caught:
+            client.wait(0.3)
+        assert time.monotonic() - started < 1.0
+        assert str(tmp_path / "q") in caught.value.hint
+        eventually(lambda: client.state.link == "searching")
+    assert client.state.pending == 5
+    for peer_id in mesh.peers:
+        mesh.revive(peer_id)
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.wait(10)
+    assert days(mesh) == list(range(5))
+
+
+def test_a_killed_leader_costs_the_election_and_little_more(mesh: FakeMesh, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.submit(row(0))
+        client.wait(10)
+        mesh.peers[1].die()
+        mesh.leader = None
+        client.submit(row(1))
+        threading.Event().wait(1.2)
+        mesh.leader = 2
+        elected = time.monotonic()
+        client.wait(10)
+        assert time.monotonic() - elected < 0.3
+    assert days(mesh) == [0, 1]
+
+
+def test_a_bad_report_is_refused_before_it_is_queued_and_so_are_those_beside_it(mesh: FakeMesh, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        with pytest.raises(InvalidInput) as caught:
+            client.submit(ROW._replace(age=7.0))
+        assert (caught.value.field, caught.value.bound) == ("age", "18 to 120 years")
+        with pytest.raises(InvalidInput) as caught:
+            client.submit_many([ROW, ROW._replace(serum_sodium=float("nan"))])
+        assert caught.value.field == "reports[1].serum_sodium"
+        assert client.state.pending == 0
+
+
+def test_a_row_that_only_the_mesh_refuses_is_told_and_kept_and_holds_nobody_up(
+    mesh: FakeMesh, told: Told, tmp_path: Path
+) -> None:
+    """A mesh of stricter bounds than this client's."""
+    refusing = wire.encode_reply("ACK", seq=1, term=7, index=1, rejected=[[1, "age", "18 to 60 years", "?"]])
+
+    def stricter(peer: int, request: wire.Request) -> bytes | None:
+        return refusing if isinstance(request, wire.Submit) and request.seq == 1 else None
+
+    mesh.before = stricter
+    with Client(mesh.config, "bed", tmp_path / "q", told) as client:
+        client.submit_many([row(0), row(1), row(2)])
+        client.wait(10)
+        assert [letter.row[6] for letter in client.queue.dead_letters()] == [1]
+        assert (client.state.acked, client.state.rejected) == (2, 1)
+    assert len(told.of("ack")) == 2
+    (event,) = told.of("rejected")
+    assert (event["patient"], event["field"], event["bound"], event["hint"]) == ("P-001", "age", "18 to 60 years", "?")
+
+
+def test_a_batch_that_peers_find_too_large_is_sent_row_by_row(tmp_path: Path) -> None:
+    mesh = FakeMesh(limits=Limits(batch_rows_max=1))
+    generous = mesh.config._replace(limits=Limits())
+    with Client(generous, "bed", tmp_path / "q") as client:
+        client.submit_many([row(number) for number in range(5)])
+        client.wait(10)
+    mesh.close()
+    assert days(mesh) == list(range(5))
+
+
+@pytest.mark.parametrize(
+    "mad",
+    [
+        wire.encode_reply("ACK", seq=2, term=1, index=1, rejected=[]),
+        wire.encode_reply("ACK", seq=1, term=1, index=1, rejected=[[5, "a", "b", "c"]]),
+        wire.encode_reply("ACK", seq=1, term=1, index=1, rejected=[[0, "a"]]),
+        wire.encode_reply("ACK", seq=1, term=1, index=1, rejected=[[0, "a", "b", "c"], [0, "a", "b", "c"]]),
+        wire.encode_reply("OK"),
+        wire.encode_reply("GAP", seq=9, expected=1),
+    ],
+)
+def test_an_answer_that_does_not_fit_the_request_is_no_acknowledgement(
+    mesh: FakeMesh, tmp_path: Path, mad: bytes
+) -> None:
+    mesh.before = lambda peer, request: mad if peer == 1 and isinstance(request, wire.Submit) else None
+    mesh.leader = 2
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.submit(row(0))
+        client.wait(10)
+    assert days(mesh) == [0]
+
+
+# ------------------------------------------------------------------------------------------------- another history
+
+
+@pytest.mark.parametrize("status", ["GAP", "CONFLICT"])
+def test_a_gap_or_conflict_that_passes_is_not_believed(mesh: FakeMesh, told: Told, tmp_path: Path, status: str) -> None:
+    """A deposed leader that has not noticed says so about what its successor has stored."""
+    wrong = {
+        "GAP": wire.encode_reply("GAP", seq=2, expected=1),
+        "CONFLICT": wire.encode_reply("CONFLICT", seq=2, index=1),
+    }
+    until = [float("inf")]
+
+    def stale(peer: int, request: wire.Request) -> bytes | None:
+        mad = isinstance(request, wire.Submit) and request.seq == 2 and time.monotonic() < until[0]
+        return wrong[status] if mad else None
+
+    mesh.before = stale
+    until[0] = time.monotonic() + 0.5
+    with Client(mesh.config, "bed", tmp_path / "q", told) as client:
+        client.submit(row(0))
+        client.wait(10)
+        epoch = client.queue.epoch
+        client.submit(row(1))
+        client.wait(10)
+        assert client.queue.epoch == epoch
+    assert days(mesh) == [0, 1]
+    assert told.of("rejected") == []
+
+
+def test_a_wiped_mesh_gets_what_is_unsent_under_a_new_epoch_and_says_so(
+    mesh: FakeMesh, told: Told, tmp_path: Path
+) -> None:
+    with Client(mesh.config, "bed", tmp_path / "q", told) as client:
+        client.submit(row(0))
+        client.wait(10)
+        mesh.forget_sessions()
+        client.submit_many([row(1), row(2)])
+        client.wait(10)
+    assert days(mesh) == [0, 1, 2]
+    (event,) = told.of("rejected")
+    assert event["field"] == "seq"
+    assert "2 reports" in event["hint"]
+
+
+def test_an_old_copy_of_the_queue_loses_nothing_that_is_new(mesh: FakeMesh, told: Told, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.submit(row(0))
+        client.wait(10)
+    shutil.copytree(tmp_path / "q", tmp_path / "copy")
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.submit(row(1))
+        client.wait(10)
+    with Client(mesh.config, "bed", tmp_path / "copy", told) as client:
+        client.submit(row(2))
+        client.wait(10)
+    assert days(mesh) == [0, 1, 2]
+    assert len(told.of("rejected")) == 1
+
+
+# ----------------------------------------------------------------------------------------------- link, hints, callbacks
+
+
+def test_the_link_is_shown_without_any_report(mesh: FakeMesh, told: Told, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path / "q", told) as client:
+        eventually(lambda: (client.state.link, client.state.leader) == ("connected", 1))
+        mesh.peers[1].die()
+        mesh.leader = 2
+        eventually(lambda: (client.state.link, client.state.leader) == ("connected", 2))
+        mesh.leader = None
+        eventually(lambda: client.state.link == "no quorum")
+        mesh.peers[2].die()
+        mesh.peers[3].die()
+        eventually(lambda: client.state.link == "searching")
+    assert told.of("connected")[0]["leader"] == 1
+    assert told.of("disconnected")
+
+
+def test_the_last_reading_of_each_bed_is_told_and_only_the_last(mesh: FakeMesh, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        for number in range(100):
+            client.seen([row(number, "A"), row(number, "B")])
+        client.seen([ROW._replace(age=-1.0)])
+        eventually(lambda: {(seen.patient_id, seen.day) for seen in mesh.seen} >= {("A", 99), ("B", 99)})
+    assert len(mesh.seen) < 50
+    assert mesh.stored == []
+
+
+def test_hints_to_a_peer_that_is_gone_hold_up_no_report(mesh: FakeMesh, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        mesh.peers[1].die()
+        mesh.leader = 2
+        started = time.monotonic()
+        for number in range(20):
+            client.seen([row(number)])
+            client.submit(row(number))
+        client.wait(10)
+        assert time.monotonic() - started < 3
+    assert days(mesh) == list(range(20))
+
+
+def test_a_callback_that_raises_is_told_to_the_caller_and_loses_no_report(mesh: FakeMesh, tmp_path: Path) -> None:
+    def broken(event: dict[str, Any]) -> None:
+        if event["event"] == "ack":
+            raise KeyError("mine")
+
+    client = Client(mesh.config, "bed", tmp_path / "q", broken)
+    client.submit(row(0))
+    with pytest.raises(KeyError, match="mine"):
+        client.wait(10)
+    with pytest.raises(KeyError, match="mine"):
+        client.submit(row(1))
+    client.close()
+    assert days(mesh) == [0]
+
+
+def test_a_peer_of_another_mesh_is_told_once_and_kills_no_report(mesh: FakeMesh, told: Told, tmp_path: Path) -> None:
+    other = FakeMesh(peers=1)
+    foreign = wire.encode_reply("REFUSED", field="mesh", bound="the id of this mesh", hint="compare")
+    other.before = lambda peer, request: foreign
+    wrong = mesh.config.peers[0]._replace(client_port=other.peers[1].port)
+    config = mesh.config._replace(peers=(wrong, *mesh.config.peers[1:]))
+    mesh.leader = 2
+    with Client(config, "bed", tmp_path / "q", told) as client:
+        client.submit_many([row(0), row(1)])
+        client.wait(10)
+        client.submit(row(2))
+        client.wait(10)
+        assert client.queue.dead_letters() == []
+    other.close()
+    assert days(mesh) == [0, 1, 2]
+    (event,) = told.of("rejected")
+    assert (event["field"], event["peer"]) == ("mesh", 1)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, "new\nline", 7])
+def test_a_bad_client_id_is_refused(mesh: FakeMesh, tmp_path: Path, name: Any) -> None:
+    with pytest.raises(InvalidInput):
+        Client(mesh.config, name, tmp_path / "q")
+
+
+def test_two_clients_on_one_queue_are_refused_and_closing_frees_it(mesh: FakeMesh, tmp_path: Path) -> None:
+    client = Client(mesh.config, "bed", tmp_path / "q")
+    with pytest.raises(DataDirError):
+        Client(mesh.config, "bed", tmp_path / "q")
+    client.close()
+    client.close()
+    Client(mesh.config, "bed", tmp_path / "q").close()
+
+
+@pytest.mark.parametrize("name", ["bed", "..", "a/b", "Zimmer 4", "../../etc"])
+def test_the_default_queue_lies_below_the_state_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    directory = default_queue_dir(name, MESH)
+    assert directory.resolve().parent.parent == tmp_path.resolve() / "hfzmq"
+    assert directory != default_queue_dir(name, bytes(16))

@@ -1,0 +1,187 @@
+"""A real mesh for tests: processes of ``hfzmq serve`` on the loopback, to be killed, cut off and looked into."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import apsw
+
+from hfzmq import config as configuration
+from hfzmq.client.ask import ask_all
+from hfzmq.config import Config, PeerAddress, Timing
+from tests.system.links import Links
+
+ROOT = Path(__file__).resolve().parents[2]
+Found = TypeVar("Found")
+
+
+def hfzmq(*words: object) -> list[str]:
+    """The command line of hfzmq in this environment."""
+    return [sys.executable, "-m", "hfzmq", *map(str, words)]
+
+
+def wait_for(what: str, condition: Callable[[], Found], within_s: float = 20.0) -> Found:
+    """Ask until it is true; AssertionError after the deadline."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what}")
+        time.sleep(0.02)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Mesh:
+    """``peers`` daemons in ``folder``; with ``links`` their connections run through relays that can be cut."""
+
+    def __init__(self, folder: Path, peers: int = 3, links: bool = False, timing: Timing | None = None) -> None:
+        self.folder = folder
+        ports = free_ports(3 * peers)
+        addresses = tuple(
+            PeerAddress(number + 1, "127.0.0.1", *ports[3 * number : 3 * number + 3]) for number in range(peers)
+        )
+        self.config = Config("test", os.urandom(16), addresses, timing or Timing(handover_settle_ms=3000))
+        self.links = Links() if links else None
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.path = folder / "peers.yaml"
+        self.path.write_text(configuration.render(self.config))
+        for peer in addresses:
+            (folder / f"peers_{peer.id}.yaml").write_text(configuration.render(self._seen_by(peer.id)))
+        if self.links:
+            self.links.start()
+
+    def _seen_by(self, me: int) -> Config:
+        if self.links is None:
+            return self.config
+        return self.config._replace(
+            peers=tuple(
+                peer
+                if peer.id == me
+                else peer._replace(
+                    peer_port=self.links.add(me, peer.id, peer.peer_port),
+                    beat_port=self.links.add(me, peer.id, peer.beat_port),
+                )
+                for peer in self.config.peers
+            )
+        )
+
+    def __enter__(self) -> Mesh:
+        for number in self.config.peer_ids:
+            self.start(number)
+        self.wait_for_leader()
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        if self.links:
+            self.links.close()
+
+    # ------------------------------------------------------------ peers
+
+    def start(self, number: int) -> None:
+        """Start a peer; its words go to ``<number>.log``."""
+        with (self.folder / f"{number}.log").open("ab") as log:
+            self.processes[number] = subprocess.Popen(
+                hfzmq("serve", "--id", number, "--config", self.folder / f"peers_{number}.yaml",
+                      "--data-dir", self.folder / str(number)),
+                cwd=ROOT, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def kill(self, number: int) -> None:
+        """kill -9."""
+        self.processes[number].kill()
+        self.processes[number].wait()
+
+    def terminate(self, number: int) -> int:
+        """SIGTERM; returns the exit code."""
+        self.processes[number].send_signal(signal.SIGTERM)
+        return self.processes[number].wait(10)
+
+    def log(self, number: int) -> str:
+        """What a peer has said so far."""
+        return (self.folder / f"{number}.log").read_text()
+
+    # ------------------------------------------------------------ what it says
+
+    def status(self) -> dict[int, dict[str, Any]]:
+        """The status of every peer that answers."""
+        answers = ask_all(self.config, "status", timeout_ms=700)
+        return {number: answer["peer"] for number, answer in answers.items() if answer and "peer" in answer}
+
+    def leader(self) -> int:
+        """Who serves in the latest term; 0 for nobody."""
+        serving = [(peer["term"], number) for number, peer in self.status().items() if peer["serves"]]
+        return max(serving)[1] if serving else 0
+
+    def wait_for_leader(self, *allowed: int, within_s: float = 20.0) -> int:
+        """Until somebody (of ``allowed``, where given) serves."""
+
+        def found() -> int:
+            leader = self.leader()
+            return leader if not allowed or leader in allowed else 0
+
+        return wait_for(f"a leader among {allowed or 'all'}", found, within_s)
+
+    def wait_until_equal(self, within_s: float = 30.0) -> None:
+        """Until every peer answers, and all have applied the same."""
+
+        def equal() -> bool:
+            states = {(peer["applied_index"], peer["state_hash"]) for peer in self.status().values()}
+            return len(states) == 1 and len(self.status()) == len(self.config.peers)
+
+        wait_for("equal peers", equal, within_s)
+
+    # ------------------------------------------------------------ what it keeps
+
+    def rows(self, number: int) -> list[tuple[Any, ...]]:
+        """The reports in a peer's file, read past the daemon."""
+        path = self.folder / str(number) / f"hfzmq_{number}.db"
+        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return list(database.execute("select * from risk_reports order by id"))
+        finally:
+            database.close()
+
+    def assert_equal_rows(self) -> list[tuple[Any, ...]]:
+        """The same rows under the same ids in every file; returns them."""
+        self.wait_until_equal()
+        tables = {number: self.rows(number) for number in self.config.peer_ids}
+        first = tables[1]
+        for number, rows in tables.items():
+            assert rows == first, f"peer {number} differs from peer 1"
+        return first
+
+
+def events(path: Path, kind: str) -> list[dict[str, Any]]:
+    """The events of one kind in a client's JSON lines."""
+    found = []
+    for line in path.read_text().splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # a line that kill -9 cut short
+        if event["event"] == kind:
+            found.append(event)
+    return found

@@ -1,0 +1,113 @@
+"""What the tests of commands and screens share: a mesh of three, peers' answers, beds, a way to run a command line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hfzmq.cli import main as cli
+from hfzmq.cli.bed_view import Bed
+from hfzmq.cli.board_feed import BoardStatus, empty_status, updated
+from hfzmq.clinical.report import Report
+from hfzmq.config import Config, PeerAddress
+
+WALL_MS = 1_760_000_000_000
+NOW_MS = 50_000_000
+
+CONFIG = Config(
+    "ward",
+    bytes(range(16)),
+    tuple(PeerAddress(n, "127.0.0.1", 7000 + 10 * n, 7001 + 10 * n, 7002 + 10 * n) for n in (1, 2, 3)),
+    path="peers.yaml",
+)
+
+Answer = dict[str, Any]
+
+
+def says(peer_id: int, role: str = "follower", **other: object) -> Answer:
+    """A peer's answer to ``status``."""
+    told: dict[str, object] = {
+        "id": peer_id,
+        "mesh": "ward",
+        "role": role,
+        "term": 7,
+        "leader": 1,
+        "serves": role == "leader",
+        "quorum": True,
+        "last_index": 812,
+        "commit_index": 811,
+        "applied_index": 810,
+        "durable_index": 812,
+        "state_hash": "ab" * 16,
+        "reports": 640,
+        "version": "0.1.0",
+        "boot": 3,
+        "uptime_ms": 5000,
+        "fsync_ms": 0.42,
+        "now_ms": WALL_MS,
+        "db_bytes": 4096,
+        "hears": [],
+        "counters": {},
+        "events": [],
+    }
+    return {"v": 1, "status": "OK", "peer": told | other}
+
+
+def row(
+    patient: str = "bed-1", probability: float = 0.72, tier: str = "RED", age_ms: int = 0, **vitals: float
+) -> Report:
+    """A report taken ``age_ms`` before WALL_MS."""
+    made = Report(patient, WALL_MS - age_ms, 71, 134.5, 1.4, 32, 9, probability, tier, 0.5, "model", "")
+    return made._replace(**vitals)  # type: ignore[arg-type]
+
+
+def beds_answer(
+    seen: list[tuple[int, Report]] | None = None,
+    reported: list[tuple[int, Report]] | None = None,
+    trends: dict[str, list[list[float]]] | None = None,
+) -> Answer:
+    """A peer's answer to ``beds``."""
+    return {
+        "v": 1,
+        "status": "OK",
+        "seen": [[age, list(one)] for age, one in seen or []],
+        "reported": [[number, list(one)] for number, one in reported or []],
+        "trends": trends or {},
+        "applied_index": 810,
+        "peer": 1,
+        "now_ms": WALL_MS,
+    }
+
+
+def bed(report: Report, heard_ago_ms: int = 1000, seen: bool = True, trend: tuple[float, ...] = ()) -> Bed:
+    """A bed as the board knows it at NOW_MS."""
+    points = tuple((report.timestamp - 1000 * n, p) for n, p in enumerate(reversed(trend), 1))[::-1]
+    return Bed(report, seen, NOW_MS - heard_ago_ms, (*points, (report.timestamp, report.probability)))
+
+
+def board_status(
+    *beds: Bed, status: Mapping[int, Answer | None] | None = None, polled_ago_ms: int = 100
+) -> BoardStatus:
+    """A board of a mesh that is well, unless ``status`` says otherwise, with ``beds``, last polled a moment ago."""
+    answers = status if status is not None else {1: says(1, "leader"), 2: says(2), 3: says(3)}
+    at_ms = NOW_MS - polled_ago_ms
+    made = updated(empty_status(CONFIG, at_ms), CONFIG, answers, {1: beds_answer()}, at_ms)
+    return made._replace(beds=beds, wall_minus_mono_ms=WALL_MS - NOW_MS)
+
+
+class Ran(NamedTuple):
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*words: str) -> Ran:
+    """Run ``hfzmq`` with ``words`` in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(words)
+    return Ran(code, out.getvalue(), err.getvalue())

@@ -1,0 +1,106 @@
+"""``hfzmq config``: what init writes, check accepts; what is wrong is said with file, line, key and cause."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hfzmq import config
+from tests.unit.cli_world import run
+
+
+def written(tmp_path: Path, *words: str) -> Path:
+    done = run("config", "init", *words)
+    assert (done.code, done.err) == (0, "")
+    path = tmp_path / "peers.yaml"
+    path.write_text(done.out)
+    return path
+
+
+def test_init_writes_three_loopback_peers_that_check_accepts(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    made = config.load(path)
+    assert made.peer_ids == (1, 2, 3)
+    assert {peer.host for peer in made.peers} == {"127.0.0.1"}
+    done = run("config", "check", "--config", str(path))
+    assert done.code == 0
+    assert done.out == f"{path}: ok: mesh ward, 3 peers (1, 2, 3), quorum 2, works on while 1 is away\n"
+
+
+def test_two_meshes_never_share_an_id() -> None:
+    assert config.parse(run("config", "init").out).mesh_id != config.parse(run("config", "init").out).mesh_id
+
+
+def test_one_host_each_gives_all_the_same_ports_and_one_host_for_all_gives_them_ports_apart() -> None:
+    apart = config.parse(
+        run("config", "init", "--host", "a", "--host", "b", "--base-port", "9000", "--name", "icu").out
+    )
+    assert apart.mesh_name == "icu"
+    assert [(peer.host, peer.client_port) for peer in apart.peers] == [("a", 9000), ("b", 9000)]
+    together = config.parse(run("config", "init", "--host", "a", "--peers", "5").out)
+    ports = [port for peer in together.peers for port in peer[2:]]
+    assert len(set(ports)) == 15
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--peers", "0"),
+        ("--peers", "16"),
+        ("--peers", "3", "--host", "a", "--host", "b"),
+        ("--host", "tcp://a"),
+        ("--base-port", "65530"),
+        ("--base-port", "0"),
+        ("--name", "two words"),
+    ],
+)
+def test_init_refuses_what_it_could_not_read_back(words: tuple[str, ...]) -> None:
+    done = run("config", "init", *words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: ")
+
+
+def test_check_says_file_line_key_and_cause(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    path.write_text(path.read_text().replace("lease_ms: 1000", "lease_ms: 10"))
+    done = run("config", "check", "--config", str(path))
+    line = 1 + next(n for n, text in enumerate(path.read_text().splitlines()) if "lease_ms" in text)
+    assert done == (6, "", f"error: {path}:{line}: timing.lease_ms: a whole number, 150 to 60000\n")
+
+
+def test_an_even_number_of_peers_is_allowed_and_told_to_bear_no_more(tmp_path: Path) -> None:
+    done = run("config", "check", "--config", str(written(tmp_path, "--peers", "4")))
+    assert done.code == 0
+    assert "4 peers bear no more failures than 3" in done.err
+
+
+def test_show_fills_in_the_defaults(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    full = path.read_text()
+    path.write_text(full.split("timing:")[0])
+    assert run("config", "show", "--config", str(path)).out == full
+    value = json.loads(run("config", "show", "--config", str(path), "-o", "json").out)
+    assert value["timing"]["lease_ms"] == 1000
+    assert value["mesh"]["id"] == config.load(path).mesh_id.hex()
+    assert value["peers"][2]["id"] == 3
+    assert value["tiers"] == {"amber_from": 0.3, "red_from": 0.6}
+
+
+def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
+    done = run("config", "show", "--config", str(tmp_path / "none.yaml"))
+    assert done.code == 6
+    assert "hint: write one: hfzmq config init > peers.yaml" in done.err
+
+
+def test_the_environment_names_the_file_where_the_command_line_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HFZMQ_CONFIG", str(written(tmp_path, "--name", "from-env")))
+    assert "mesh from-env" in run("config", "check").out
+
+
+def test_the_peers_yaml_of_the_repository_is_right() -> None:
+    made = config.load(Path(__file__).resolve().parents[2] / "peers.yaml")
+    assert made.peer_ids == (1, 2, 3)

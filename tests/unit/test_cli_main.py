@@ -1,0 +1,169 @@
+"""The door of the command line: lazy, quick, and one place that turns errors into two lines and an exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from hfzmq.cli import main as cli
+from hfzmq.errors import (
+    ConfigError,
+    DiskFailed,
+    HfzmqError,
+    InvalidInput,
+    NoDaemonReached,
+    NoLeader,
+    NotFound,
+    TimedOut,
+)
+from tests.unit.cli_world import run
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = (
+    "zmq",
+    "msgpack",
+    "apsw",
+    "numpy",
+    "rich",
+    "yaml",
+    "tensorflow",
+    "hfzmq.client",
+    "hfzmq.daemon",
+    "hfzmq.storage",
+)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Makes ``hfzmq probe`` do what the test wants."""
+
+    def install(action: Callable[[], object]) -> None:
+        monkeypatch.setattr(cli, "probe", click.command("probe")(action), raising=False)
+        monkeypatch.setitem(cli.COMMANDS, "probe", cli.Lazy("hfzmq.cli.main", "probe", "For tests."))
+
+    return install
+
+
+def raising(error: BaseException) -> Callable[[], object]:
+    def action() -> object:
+        raise error
+
+    return action
+
+
+def test_help_names_every_command_and_imports_none_of_them() -> None:
+    code = (
+        "import sys; from hfzmq.cli.main import main; main(['--help']); "
+        f"sys.exit(', '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in cli.COMMANDS:
+        assert f"  {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - {"client", "model"}))
+def test_every_command_of_the_table_is_there_and_has_help(name: str) -> None:
+    done = run(name, "--help")
+    assert done.code == 0
+    assert done.out.startswith(f"Usage: hfzmq {name} ")
+
+
+def test_version_says_that_it_is_not_a_medical_device() -> None:
+    done = run("--version")
+    assert done.code == 0
+    assert done.out.startswith("hfzmq 0.")
+    assert "research software, not a medical device" in done.out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (HfzmqError("it failed", hint="do this"), 1),
+        (DiskFailed("it failed", hint="do this"), 1),
+        (NoDaemonReached("it failed", hint="do this"), 3),
+        (NoLeader("it failed", hint="do this"), 4),
+        (NotFound("it failed", hint="do this"), 5),
+        (TimedOut("it failed", hint="do this"), 8),
+    ],
+)
+def test_an_error_is_two_lines_on_stderr_and_its_own_exit_code(
+    command: Callable[[Callable[[], object]], None], error: HfzmqError, code: int
+) -> None:
+    command(raising(error))
+    done = run("probe")
+    assert done == (code, "", "error: it failed\nhint: do this\n")
+
+
+def test_an_error_without_a_hint_is_one_line(command: Callable[[Callable[[], object]], None]) -> None:
+    command(raising(InvalidInput("age", "18 to 120", got=7)))
+    assert run("probe") == (6, "", "error: age: 18 to 120, got 7\n")
+
+
+def test_a_config_error_says_file_line_key_and_cause(command: Callable[[Callable[[], object]], None]) -> None:
+    command(raising(ConfigError("p.yaml", 3, "mesh.id", "missing")))
+    assert run("probe") == (6, "", "error: p.yaml:3: mesh.id: missing\n")
+
+
+def test_the_unexpected_is_an_internal_error_without_a_traceback(
+    command: Callable[[Callable[[], object]], None],
+) -> None:
+    command(raising(ZeroDivisionError("ouch")))
+    done = run("probe")
+    assert done.code == 1
+    assert done.err.startswith("error: internal error: ZeroDivisionError: ouch\nhint: ")
+    assert "--debug" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("ouch"), NoLeader("nobody leads")])
+def test_debug_adds_the_traceback(command: Callable[[Callable[[], object]], None], error: Exception) -> None:
+    command(raising(error))
+    done = run("--debug", "probe")
+    assert "Traceback (most recent call last)" in done.err
+    assert "error: " in done.err
+
+
+@pytest.mark.parametrize("words", [("nope",), ("--nope",), ("status", "--nope"), ("serve",), ("status", "-o", "xml")])
+def test_a_wrong_command_line_is_exit_2_with_a_hint(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.startswith("error: ")
+    assert "\nhint: hfzmq" in done.err
+
+
+@pytest.mark.parametrize("words", [(), ("config",)])
+def test_no_command_shows_the_help_on_stderr_and_is_exit_2(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: hfzmq")
+
+
+def test_ctrl_c_is_130_and_says_nothing(command: Callable[[Callable[[], object]], None]) -> None:
+    command(raising(KeyboardInterrupt()))
+    assert run("probe") == (130, "", "")
+
+
+def test_what_a_command_returns_is_its_exit_code(command: Callable[[Callable[[], object]], None]) -> None:
+    command(lambda: 4)
+    assert run("probe").code == 4
+
+
+def test_a_reader_that_goes_away_early_is_no_error() -> None:
+    code = "import sys; from hfzmq.cli.main import main; sys.exit(main(['config', 'init', '--peers', '15']))"
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

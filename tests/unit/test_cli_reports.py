@@ -1,0 +1,229 @@
+"""``hfzmq reports``: pages put together, filters passed on, freshness said on stderr, numbers in full."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfzmq.config import render
+from hfzmq.errors import NoLeader
+from hfzmq.storage import Store
+from tests.integration.storage_world import Tape, mesh, report
+from tests.unit.cli_world import CONFIG, Answer, run, says
+
+FIELDS = ["id", "patient_id", "timestamp", "probability", "tier"]
+
+
+class FakeMesh:
+    """Peers that all have the same rows; ``away`` give no answer, ``said`` answer something else."""
+
+    def __init__(self, count: int) -> None:
+        tiers = ("AMBER", "RED")
+        self.rows: list[list[Any]] = [
+            [n, f"bed-{n % 3}", 1_760_000_000_000 + n, 0.1 + n / 7e5, tiers[n % 2]] for n in range(1, count + 1)
+        ]
+        self.away: set[int] = set()
+        self.said: dict[int, Answer] = {}
+        self.stale_ms: int | None = 0
+        self.asked: list[tuple[int, dict[str, Any]]] = []
+        self.applied = {1: 90, 2: 80, 3: 100}
+
+    def ask_all(
+        self, config: Any, op: str, fields: dict[str, Any] | None = None, timeout_ms: int = 0, only: int | None = None
+    ) -> dict[int, Answer | None]:
+        ids = [only] if only else list(config.peer_ids)
+        return {peer_id: self._answer(peer_id, op, fields or {}) for peer_id in ids}
+
+    def ask_leader(self, config: Any, op: str, fields: dict[str, Any], timeout_ms: int) -> Answer:
+        answer = self._answer(1, op, fields)
+        if answer is None:
+            raise NoLeader("daemons answer, but none of them leads a quorum")
+        return answer
+
+    def _answer(self, peer_id: int, op: str, fields: dict[str, Any]) -> Answer | None:
+        if peer_id in self.away:
+            return None
+        if op == "status":
+            return says(peer_id, "leader" if peer_id == 1 else "follower", applied_index=self.applied[peer_id])
+        self.asked.append((peer_id, fields))
+        if peer_id in self.said:
+            return self.said[peer_id]
+        rows = [row for row in self.rows if fields.get("tier") in (None, row[4])]
+        rows = [row for row in rows if fields.get("patient") in (None, row[1])]
+        if "before_id" in fields:
+            rows = [row for row in rows if row[0] < (fields["before_id"] or 1 << 60)][::-1]
+        else:
+            rows = [row for row in rows if row[0] > fields["after_id"]]
+        page = rows[: fields["limit"]]
+        told = {"fields": FIELDS, "rows": page, "more": len(rows) > len(page), "peer": peer_id}
+        return {"v": 1, "status": "OK", "stale_ms": self.stale_ms, "applied_index": 100, **told}
+
+
+@pytest.fixture
+def ward(monkeypatch: pytest.MonkeyPatch) -> FakeMesh:
+    fake = FakeMesh(2345)
+    monkeypatch.setattr("hfzmq.client.ask.ask_all", fake.ask_all)
+    monkeypatch.setattr("hfzmq.client.ask.ask_leader", fake.ask_leader)
+    return fake
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "peers.yaml"
+    path.write_text(render(CONFIG))
+    return f"--config={path}"
+
+
+def ids(out: str) -> list[int]:
+    return [json.loads(line)["id"] for line in out.splitlines()]
+
+
+def test_all_pages_through_to_the_last_row(ward: FakeMesh, config: str) -> None:
+    assert ids(run("reports", config, "--all", "-o", "jsonl").out) == list(range(1, 2346))
+    assert [fields["after_id"] for _, fields in ward.asked] == [0, 1000, 2000]
+
+
+def test_last_gives_the_newest_in_the_order_of_ids_also_over_several_pages(ward: FakeMesh, config: str) -> None:
+    assert ids(run("reports", config, "--last", "3", "-o", "jsonl").out) == [2343, 2344, 2345]
+    assert ids(run("reports", config, "--last", "2100", "-o", "jsonl").out) == list(range(246, 2346))
+    assert ids(run("reports", config, "--last", "9999", "-o", "jsonl").out) == list(range(1, 2346))
+    assert len(ids(run("reports", config, "-o", "jsonl").out)) == 20
+
+
+def test_after_id_and_limit_give_that_stretch(ward: FakeMesh, config: str) -> None:
+    assert ids(run("reports", config, "--after-id", "7", "--limit", "3", "-o", "jsonl").out) == [8, 9, 10]
+    assert ids(run("reports", config, "--after-id", "0", "--limit", "1500", "-o", "jsonl").out) == list(range(1, 1501))
+    assert len(ids(run("reports", config, "--after-id", "0", "-o", "jsonl").out)) == 100
+    assert ids(run("reports", config, "--after-id", "2340", "--all", "-o", "jsonl").out) == list(range(2341, 2346))
+
+
+def test_patient_and_tier_are_passed_on(ward: FakeMesh, config: str) -> None:
+    out = run("reports", config, "--patient", "bed-1", "--tier", "red", "--last", "2", "-o", "jsonl").out
+    assert [(json.loads(line)["patient_id"], json.loads(line)["tier"]) for line in out.splitlines()] == [
+        ("bed-1", "RED"),
+        ("bed-1", "RED"),
+    ]
+
+
+def test_the_peer_that_has_applied_most_is_asked_and_the_next_when_it_falls_away(ward: FakeMesh, config: str) -> None:
+    assert "from peer 3" in run("reports", config).err
+    ward.said[3] = {"v": 1, "status": "BUSY", "retry_ms": 100}
+    assert "from peer 1" in run("reports", config).err
+    ward.away = {3, 1}
+    assert "from peer 2" in run("reports", config).err
+
+
+def test_peer_asks_that_one_only(ward: FakeMesh, config: str) -> None:
+    assert "from peer 2" in run("reports", config, "--peer", "2").err
+    ward.away = {2}
+    done = run("reports", config, "--peer", "2")
+    assert (done.code, done.out) == (3, "")
+
+
+def test_consistent_asks_the_leader_for_a_quorum_round(ward: FakeMesh, config: str) -> None:
+    assert run("reports", config, "--consistent").code == 0
+    assert ward.asked[0][1]["consistent"] is True
+    ward.away = {1, 2, 3}
+    assert run("reports", config, "--consistent").code == 4
+
+
+def test_nobody_there_is_exit_3_and_nobody_able_is_exit_4(ward: FakeMesh, config: str) -> None:
+    ward.said = {n: {"v": 1, "status": "BUSY", "retry_ms": 1} for n in (1, 2, 3)}
+    assert run("reports", config).code == 4
+    ward.away = {1, 2, 3}
+    done = run("reports", config)
+    assert done.code == 3
+    assert "--db FILE" in done.err
+
+
+def test_a_refusal_names_field_and_bound_and_is_exit_6(ward: FakeMesh, config: str) -> None:
+    ward.said = {3: {"v": 1, "status": "REFUSED", "field": "patient", "bound": "1 to 64", "hint": "shorter"}}
+    done = run("reports", config)
+    assert (done.code, done.err) == (6, "error: patient: 1 to 64\nhint: shorter\n")
+
+
+@pytest.mark.parametrize(
+    ("stale_ms", "words"),
+    [(0, "from peer 3, which leads"), (180, "which heard its leader 180 ms ago"), (None, "warning: peer 3 hears no")],
+)
+def test_what_is_known_of_staleness_is_said_on_stderr(
+    ward: FakeMesh, config: str, stale_ms: int | None, words: str
+) -> None:
+    ward.stale_ms = stale_ms
+    assert words in run("reports", config).err
+
+
+def test_numbers_are_whole_in_every_output(ward: FakeMesh, config: str) -> None:
+    wanted = [row[3] for row in ward.rows[-5:]]
+    table = run("reports", config, "--last", "5").out.split()
+    for value in wanted:
+        assert repr(value) in table
+    listed = json.loads(run("reports", config, "--last", "5", "-o", "json").out)
+    assert [row["probability"] for row in listed] == wanted
+    rows = list(csv.DictReader(io.StringIO(run("reports", config, "--last", "5", "-o", "csv").out)))
+    assert [float(row["probability"]) for row in rows] == wanted
+    assert [row["id"] for row in rows] == ["2341", "2342", "2343", "2344", "2345"]
+
+
+def test_nothing_stored_is_an_empty_answer_and_no_error(ward: FakeMesh, config: str) -> None:
+    ward.rows = []
+    for output, empty in (("json", "[]\n"), ("jsonl", ""), ("csv", ",".join(FIELDS) + "\n")):
+        done = run("reports", config, "-o", output)
+        assert (done.code, done.out) == (0, empty)
+    assert "no report is stored that fits" in run("reports", config).err
+
+
+def test_an_answer_that_does_not_fit_its_fields_is_an_error_and_no_row(ward: FakeMesh, config: str) -> None:
+    ward.said = {3: {"v": 1, "status": "OK", "fields": FIELDS, "rows": [[1, "bed-1"]], "more": False}}
+    done = run("reports", config)
+    assert (done.code, done.out) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--all", "--last", "3"),
+        ("--last", "3", "--after-id", "0"),
+        ("--limit", "3"),
+        ("--all", "--limit", "3", "--after-id", "0"),
+        ("--last", "0"),
+        ("--tier", "PINK"),
+        ("--consistent", "--peer", "1"),
+        ("--db", "x.db"),
+    ],
+)
+def test_options_that_contradict_each_other_are_exit_2(ward: FakeMesh, config: str, words: tuple[str, ...]) -> None:
+    done = run("reports", config, *words)
+    assert (done.code, done.out) == (2, "")
+
+
+def test_a_patient_that_cannot_be_one_is_refused_before_anybody_is_asked(ward: FakeMesh, config: str) -> None:
+    assert run("reports", config, "--patient", " x").code == 6
+    assert ward.asked == []
+
+
+def test_a_file_is_read_without_a_daemon(tmp_path: Path) -> None:
+    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
+    tape.write(store, [report(n) for n in range(5)])
+    store.close()
+    path = str(tmp_path / "hfzmq_1.db")
+    done = run("reports", "--db", path, "-o", "jsonl", "--last", "2")
+    assert done.code == 0
+    assert ids(done.out) == [4, 5]
+    assert [json.loads(line)["patient_id"] for line in done.out.splitlines()] == [report(3).patient_id, "bed-4"]
+    assert "from the file" in done.err
+    assert ids(run("reports", "--db", path, "-o", "jsonl", "--all", "--tier", "RED").out) == [1, 4]
+
+
+def test_a_file_that_is_not_there_or_not_ours_is_said(tmp_path: Path) -> None:
+    assert run("reports", "--db", str(tmp_path / "none.db")).code == 5
+    other = tmp_path / "other.db"
+    other.write_text("no database")
+    done = run("reports", "--db", str(other))
+    assert done.code == 6
+    assert "Traceback" not in done.err

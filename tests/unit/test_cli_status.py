@@ -1,0 +1,170 @@
+"""``hfzmq status``: the documented JSON, rows for peers that are away, exit codes; differing states are shouted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfzmq.cli.mesh_view import mesh_view
+from hfzmq.config import render
+from tests.unit.cli_world import CONFIG, Answer, run, says
+
+Answers = dict[int, Answer | None]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    file = tmp_path / "peers.yaml"
+    file.write_text(render(CONFIG))
+    return str(file)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """What the peers answer; one that is not in here gives no answer."""
+    told: Answers = {}
+
+    def ask_all(config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None) -> Answers:
+        assert op == "status"
+        return {peer_id: told.get(peer_id) for peer_id in ([only] if only else config.peer_ids)}
+
+    monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
+    return told
+
+
+def test_json_has_the_documented_keys_and_values(path: str, answers: Answers) -> None:
+    answers.update({1: says(1, "leader"), 2: says(2, last_index=800, applied_index=790, state_hash="cd" * 16)})
+    done = run("status", "--config", path, "-o", "json")
+    value = json.loads(done.out)
+    assert done.code == 0
+    assert {key: value[key] for key in ("mesh", "leader", "term", "quorum")} == {
+        "mesh": "ward",
+        "leader": 1,
+        "term": 7,
+        "quorum": True,
+    }
+    documented = (
+        *("id", "role", "term", "last_index", "commit_index", "applied_index"),
+        *("trails_leader_by", "reachable", "state_hash", "version"),
+    )
+    shown = [[peer[key] for key in documented] for peer in value["peers"]]
+    assert shown == [
+        [1, "leader", 7, 812, 811, 810, 0, True, "ab" * 16, "0.1.0"],
+        [2, "follower", 7, 800, 811, 790, 12, True, "cd" * 16, "0.1.0"],
+        [3, None, None, None, None, None, None, False, None, None],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ({1: says(1, "leader"), 2: says(2)}, 0),
+        ({1: says(1, "leader", quorum=False)}, 4),
+        ({1: says(1, "leader", serves=False), 2: says(2)}, 4),
+        ({2: says(2), 3: says(3)}, 4),
+        ({}, 3),
+    ],
+)
+def test_the_exit_code_tells_served_from_leaderless_from_unreached(
+    path: str, answers: Answers, told: Answers, code: int
+) -> None:
+    answers.update(told)
+    done = run("status", "--config", path)
+    assert done.code == code
+    assert ("error: " in done.err) is (code != 0)
+    assert "unreachable: no answer" in done.out  # the rows are there all the same
+
+
+def test_of_two_that_say_they_serve_the_higher_term_leads() -> None:
+    view = mesh_view(CONFIG, {1: says(1, "leader", term=6), 2: says(2, "leader", term=8), 3: says(3, term=9)})
+    assert (view.leader, view.term, view.quorum) == (2, 8, True)
+
+
+def test_without_a_leader_the_term_is_the_highest_heard_and_nobody_trails_anybody() -> None:
+    view = mesh_view(CONFIG, {1: says(1, "candidate", term=9), 2: says(2)})
+    assert (view.leader, view.term, view.quorum) == (None, 9, False)
+    assert [peer.trails_leader_by for peer in view.peers] == [None, None, None]
+
+
+def test_a_peer_that_answered_later_than_the_leader_does_not_trail_by_less_than_nothing() -> None:
+    view = mesh_view(CONFIG, {1: says(1, "leader"), 2: says(2, last_index=815)})
+    assert view.peer(2).trails_leader_by == 0
+
+
+def test_one_peer_asked_alone_tells_what_it_believes(path: str, answers: Answers) -> None:
+    answers.update({1: says(1, "leader"), 2: says(2, leader=1)})
+    done = run("status", "--config", path, "--peer", "2", "-o", "json")
+    value = json.loads(done.out)
+    assert done.code == 0
+    assert (value["leader"], value["quorum"], [peer["id"] for peer in value["peers"]]) == (1, True, [2])
+    answers[2] = says(2, leader=0, quorum=False)
+    assert run("status", "--config", path, "--peer", "2").code == 4
+
+
+def test_a_peer_that_the_mesh_has_not_is_refused(path: str) -> None:
+    done = run("status", "--config", path, "--peer", "9")
+    assert done.code == 6
+    assert "no peer with id 9" in done.err
+
+
+def test_equal_applied_and_different_state_is_shouted_on_every_output(path: str, answers: Answers) -> None:
+    answers.update({1: says(1, "leader"), 2: says(2), 3: says(3, state_hash="ee" * 16)})
+    for output in ("table", "json", "csv"):
+        done = run("status", "--config", path, "-o", output)
+        assert "ALARM: state differs at applied index 810" in done.err
+    assert "!!! ALARM: state differs at applied index 810" in run("status", "--config", path).out
+    value = json.loads(run("status", "--config", path, "-o", "json").out)
+    assert value["mismatches"][0]["applied_index"] == 810
+
+
+def test_different_states_at_different_applied_indexes_are_normal() -> None:
+    view = mesh_view(CONFIG, {1: says(1, "leader"), 2: says(2, applied_index=700, state_hash="ee" * 16)})
+    assert view.mismatches == ()
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (
+            {"status": "REFUSED", "field": "mesh", "bound": "this mesh's id", "hint": ""},
+            "refuses: mesh: this mesh's id",
+        ),
+        ({"status": "BUSY", "retry_ms": 100}, "answers BUSY"),
+        (says(3), "answers as peer 3"),
+        ({"status": "OK", "peer": "x"}, "answers OK"),
+    ],
+)
+def test_whoever_answers_otherwise_is_a_row_that_says_how(answer: Answer, problem: str) -> None:
+    peer = mesh_view(CONFIG, {1: says(1, "leader"), 2: answer}).peer(2)
+    assert (peer.reachable, peer.role, peer.problem) == (False, None, problem)
+
+
+def test_a_value_of_another_kind_is_unknown_and_not_shown_as_a_number() -> None:
+    peer = mesh_view(CONFIG, {2: says(2, "king", term="7", last_index=True, state_hash=5, fsync_ms="x")}).peer(2)
+    assert (peer.role, peer.term, peer.last_index, peer.state_hash, peer.fsync_ms) == (None,) * 5
+
+
+def test_csv_has_a_line_for_each_peer(path: str, answers: Answers) -> None:
+    answers.update({1: says(1, "leader")})
+    rows = list(csv.DictReader(io.StringIO(run("status", "--config", path, "-o", "csv").out)))
+    assert [(row["id"], row["role"], row["reachable"], row["term"]) for row in rows] == [
+        ("1", "leader", "true", "7"),
+        ("2", "", "false", ""),
+        ("3", "", "false", ""),
+    ]
+
+
+def test_the_table_says_who_leads_and_who_is_away(path: str, answers: Answers) -> None:
+    answers.update({1: says(1, "leader"), 2: says(2, last_index=800)})
+    done = run("status", "--config", path)
+    head, _, columns, first, second, third = done.out.rstrip("\n").split("\n")
+    assert head == "mesh ward: peer 1 leads in term 7, quorum yes, 2 of 3 peers answer"
+    assert columns.split()[:2] == ["peer", "role"]
+    assert first.split()[:7] == ["1", "leader", "7", "812", "811", "810", "0"]
+    assert second.split()[:7] == ["2", "follower", "7", "800", "811", "810", "12"]
+    assert third.split()[:4] == ["3", "unreachable:", "no", "answer"]
