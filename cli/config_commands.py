@@ -10,6 +10,7 @@ import secrets
 import click
 
 from hfzmq.cli.format import json_text
+from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import config_option, load_config, output_option
 from hfzmq.config import PEERS_MAX, Config, PeerAddress, parse, render
 from hfzmq.errors import ConfigError
@@ -19,7 +20,7 @@ DEFAULT_PEERS = 3
 DEFAULT_BASE_PORT = 7100
 
 
-@click.group()
+@click.group(cls=HelpGroup)
 def config() -> None:
     """Write, check and show a peers.yaml."""
 

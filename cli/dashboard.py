@@ -6,6 +6,7 @@ Touches the terminal, stdout, and one file with ``--export``. Keeps: the board i
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,15 +76,19 @@ def print_frame(status: BoardStatus) -> None:
 
     if status.polled_at_ms is None:
         status = status._replace(failure=status.failure or "no peer answered")
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PLAIN_WIDTH)
     console.print(board(status, console.width, PLAIN_HEIGHT, now_ms(), keys=""))
 
 
 def _live(feed: BoardFeed) -> None:
-    from hfzmq.cli.live_screen import run_screen
+    from hfzmq.cli.live_screen import run_screen, stop_signals
     from hfzmq.cli.screens.board import board
 
-    run_screen(lambda width, height, at: board(feed.latest, width, height, at), lambda key: key not in ("q", "Q"))
+    with stop_signals() as stopped:
+        run_screen(
+            lambda width, height, at_ms: board(feed.latest, width, height, at_ms),
+            lambda key: key not in ("q", "Q") and not stopped(),
+        )
 
 
 def _plain(feed: BoardFeed, interval_s: float) -> None:

@@ -36,6 +36,7 @@ KILL_AFTER_MS = 4_000  # without a terminal: so long after the first ack
 TICK_S = 0.05
 POLL_S = 0.25
 PATIENT_INTERVAL_S = "0.5"
+PATIENT_SEED = "8"  # of six patients one is mostly RED, two are AMBER, and they change
 HANDOVER_SETTLE_MS = 5_000  # short, so that the whole story fits into half a minute
 DRAIN_S = 15.0
 LEVEL_S = 20.0
@@ -60,27 +61,28 @@ class Demo:
 
     def run(self, show: bool, duration_s: float | None) -> bool:
         """The whole of it, on the board (``show``) or in plain lines; whether all is well."""
-        try:
-            for peer_id in self._config.peer_ids:
-                self._start_peer(peer_id)
-            self._start_patients()
-            self._feed.start()
+        with stop_signals() as stopped:
             try:
-                if show:
-                    self._show(duration_s)
-                else:
-                    self._tell(duration_s or HEADLESS_DURATION_S)
-            except KeyboardInterrupt:  # as good as q
-                pass
-            verdict = self._finish()
-        finally:
-            self._feed.close()
-            self._processes.kill_all()
+                for peer_id in self._config.peer_ids:
+                    self._start_peer(peer_id)
+                self._start_patients()
+                self._feed.start()
+                try:
+                    if show:
+                        self._show(duration_s, stopped)
+                    else:
+                        self._tell(duration_s or HEADLESS_DURATION_S, stopped)
+                except KeyboardInterrupt:  # as good as q; once more while it ends, and it ends at once
+                    pass
+                verdict = self._finish()
+            finally:
+                self._feed.close()
+                self._processes.kill_all()
         return self._conclude(verdict)
 
     # ------------------------------------------------------------------------------------------------ the story runs
 
-    def _show(self, duration_s: float | None) -> None:
+    def _show(self, duration_s: float | None, stopped: Callable[[], bool]) -> None:
         until_ms = None if duration_s is None else now_ms() + int(duration_s * 1000)
 
         def draw(width: int, height: int, at_ms: int) -> RenderableType:
@@ -89,9 +91,9 @@ class Demo:
         def on_key(key: str) -> bool:
             self._story.tick(now_ms(), self._feed.latest)
             self._watch()
-            if key in ("k", "K"):
-                self._story.kill_leader(now_ms(), self._feed.latest)
-            return key not in ("q", "Q") and (until_ms is None or now_ms() < until_ms)
+            if key in ("k", "K") and not self._story.kill_leader(now_ms(), self._feed.latest):
+                self._lines.append("k: not now; a leader must serve, and the peer killed before must have caught up")
+            return key not in ("q", "Q") and not stopped() and (until_ms is None or now_ms() < until_ms)
 
         run_screen(draw, on_key)
 
@@ -100,21 +102,20 @@ class Demo:
         count = f"{self._acks.count} reports acknowledged, {waiting} waiting"
         return [*self._lines, *self._problems, count]
 
-    def _tell(self, duration_s: float) -> None:
+    def _tell(self, duration_s: float, stopped: Callable[[], bool]) -> None:
         self._story.say = _print
         started_ms = now_ms()
         first_ack_ms: int | None = None
-        _print(f"{len(self._config.peers)} peers and {self._patients} patients are starting")
-        with stop_signals() as stopped:
-            while not stopped() and now_ms() - started_ms < duration_s * 1000:
-                at_ms, status = now_ms(), self._feed.latest
-                self._story.tick(at_ms, status)
-                self._watch()
-                if first_ack_ms is None:
-                    first_ack_ms = at_ms if self._acks.count else None
-                elif not self._story.kills and at_ms - first_ack_ms >= KILL_AFTER_MS:
-                    self._story.kill_leader(at_ms, status)
-                time.sleep(TICK_S)
+        _print(f"starting: peers {', '.join(map(str, self._config.peer_ids))}; {self._patients} simulated patients")
+        while not stopped() and now_ms() - started_ms < duration_s * 1000:
+            at_ms, status = now_ms(), self._feed.latest
+            self._story.tick(at_ms, status)
+            self._watch()
+            if first_ack_ms is None:
+                first_ack_ms = at_ms if self._acks.count else None
+            elif not self._story.kills and at_ms - first_ack_ms >= KILL_AFTER_MS:
+                self._story.kill_leader(at_ms, status)
+            time.sleep(TICK_S)
 
     # ------------------------------------------------------------------------------------------------- the processes
 
@@ -128,7 +129,7 @@ class Demo:
         process = self._processes.start(
             PATIENTS,
             *("client", "--patients", str(self._patients), "--config", self._config.path, "--headless", "-o", "jsonl"),
-            *("--interval", PATIENT_INTERVAL_S, "--queue", str(self._directory / "queue")),
+            *("--interval", PATIENT_INTERVAL_S, "--seed", PATIENT_SEED, "--queue", str(self._directory / "queue")),
             piped=True,
         )
         self._acks.follow(cast(IO[bytes], process.stdout))
@@ -149,7 +150,7 @@ class Demo:
     def _finish(self) -> Verdict:
         _progress("the patients stop; what is queued is sent")
         self._story.bring_back()
-        self._await(lambda status: self._acks.waiting == 0, DRAIN_S)
+        self._await(lambda status: self._story.healed and self._acks.waiting == 0, DRAIN_S)
         self._processes.terminate(PATIENTS, within_s=DRAIN_S)
         self._acks.join(2.0)
         _progress("waiting until all peers have applied the same")

@@ -54,7 +54,7 @@ class Story:
         self._tell_leader(status)
         if not self._first_ack_told and self._acks.count and self._led[0] is not None:
             self._first_ack_told = True
-            self._say("the first report is acknowledged: synced disks of a majority hold it")
+            self._say("first report acknowledged: synced disks of a majority hold it")
         self._tell_gap()
         if self.down is not None and now_ms - self._killed_at_ms >= RETURN_AFTER_MS:
             self.bring_back()
@@ -75,6 +75,11 @@ class Story:
         self.kills += 1
         self._say(f"killed the leader, peer {mesh.leader}, with SIGKILL")
         return True
+
+    @property
+    def healed(self) -> bool:
+        """Whether reports were acknowledged again after the last kill."""
+        return not self._awaits_ack
 
     def bring_back(self) -> None:
         """Start the killed peer again, if there is one."""

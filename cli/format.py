@@ -6,8 +6,6 @@ table gets; a number is written in full; what is missing is an empty cell or nul
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -78,13 +76,15 @@ def json_line(value: object) -> str:
 
 def csv_line(values: Iterable[object]) -> str:
     """One line of CSV (RFC 4180), without its line end; '' for None."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(["" if v is None else _csv_value(v) for v in values])
-    return out.getvalue().removesuffix("\r\n")
+    return ",".join(map(_csv_cell, values))
 
 
-def _csv_value(value: object) -> object:
-    return str(value).lower() if isinstance(value, bool) else value
+def _csv_cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    # By hand: Python's writer (until 3.10) fails on a NUL, which a stranger may have put into a text.
+    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
 
 
 def _is_number(value: object) -> bool:

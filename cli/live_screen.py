@@ -31,12 +31,12 @@ def on_terminal() -> bool:
 
 
 def run_screen(draw: Draw, on_key: OnKey) -> None:
-    """Show ``draw`` full screen until ``on_key`` says False, or SIGTERM or SIGHUP comes."""
+    """Show ``draw`` full screen until ``on_key`` says False."""
     console = Console()
-    with stop_signals() as stopped, Keys() as keys:
+    with Keys() as keys:
         first = draw(console.width, console.height, now_ms())
         with Live(first, console=console, screen=True, auto_refresh=False, redirect_stderr=False) as live:
-            while not stopped() and on_key(keys.wait(FRAME_S)):
+            while on_key(keys.wait(FRAME_S)):
                 live.update(draw(console.width, console.height, now_ms()), refresh=True)
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import click
 
 from hfzmq import __version__
+from hfzmq.cli.groups import HelpGroup
 from hfzmq.errors import HfzmqError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell says of a program ended by SIGINT, by SIGPIPE
@@ -43,7 +44,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(HelpGroup):
     """A group that imports a command only when it is run; its help comes from COMMANDS."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -83,20 +84,15 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.group(
     cls=LazyGroup,
-    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Show it.")
 @click.option("--debug", is_flag=True, expose_value=False, callback=_set_debug, help="Show tracebacks of errors.")
-@click.pass_context
-def root(ctx: click.Context) -> None:
+def root() -> None:
     """Bedside heart-failure risk, kept by a brokerless mesh that loses no acknowledged report.
 
     Start with: hfzmq demo. Research software, not a medical device.
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
-        ctx.exit(2)
 
 
 def main(args: Sequence[str] | None = None) -> int:

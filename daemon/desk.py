@@ -80,11 +80,14 @@ class Desk:
         try:
             request = requests.decode_request(frames[2], self._config.mesh_id, self._config.limits)
         except WireError as error:
-            self._counters["client_request_refused"] += 1
-            self.reply(route, "REFUSED", field=error.field, bound=error.bound, hint=error.hint)
+            self._refuse(route, error)
             return None
         if isinstance(request, requests.Submit):
-            return self._submission(route, request, leads)
+            try:
+                return self._submission(route, request, leads)
+            except WireError as error:
+                self._refuse(route, error)
+                return None
         if isinstance(request, requests.Status):
             self.reply(route, "OK", peer=self._status())
         elif isinstance(request, requests.Seen):
@@ -129,6 +132,10 @@ class Desk:
         else:
             self.reply(route.frames, "NO_QUORUM")
         self._counters[f"replies_{reply.status.lower()}"] += 1
+
+    def _refuse(self, route: tuple[bytes, ...], error: WireError) -> None:
+        self._counters["client_request_refused"] += 1
+        self.reply(route, "REFUSED", field=error.field, bound=error.bound, hint=error.hint)
 
     def reply(self, route: tuple[bytes, ...], status: str, **fields: object) -> None:
         """Answer one request."""

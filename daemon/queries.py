@@ -72,7 +72,8 @@ class Queries:
             route, work = job
             try:
                 reader = reader or Reader(self._path)
-                answer = work(reader)
+                with reader.snapshot():  # rows and applied index of one moment
+                    answer = work(reader)
             except HfzmqError as error:
                 log.warning("a read failed: %s", error)
                 answer = requests.encode_reply("REFUSED", field="read", bound=str(error), hint=error.hint)
@@ -83,7 +84,6 @@ class Queries:
 
 
 def _reports(reader: Reader, request: requests.Reports, about: dict[str, Any]) -> bytes:
-    applied = reader.applied()  # first: what is read after it can only be newer than it says
     rows = reader.reports(
         after_id=request.after_id,
         before_id=request.before_id,
@@ -96,13 +96,12 @@ def _reports(reader: Reader, request: requests.Reports, about: dict[str, Any]) -
         fields=list(reader.fields),
         rows=[list(row) for row in rows[: request.limit]],
         more=len(rows) > request.limit,
-        applied_index=applied,
+        applied_index=reader.applied(),
         **about,
     )
 
 
 def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any]) -> bytes:
-    applied = reader.applied()
     reported = reader.last_of_each_patient(1000)
     patients = [row[0] for _, row in reported]
     trends = reader.trends(patients, TREND_POINTS)
@@ -111,7 +110,7 @@ def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any])
         seen=[[age, list(row)] for age, row in seen],
         reported=[[number, list(row)] for number, row in reported],
         trends={patient: [list(point) for point in points] for patient, points in trends.items()},
-        applied_index=applied,
+        applied_index=reader.applied(),
         now_ms=time.time_ns() // 1_000_000,
         peer=about["peer"],
     )

@@ -1,7 +1,7 @@
 """Every error of hfzmq, in one tree, sorted by who must act.
 
-Keeps: each error says what is wrong in ``str(error)`` and, where there is one, the next step in ``error.hint``; each has
-the exit code that the command line returns for it. Raise or log, never both. This module imports nothing.
+Keeps: each error says what is wrong in ``str(error)`` and, where there is one, the next step in ``error.hint``; each
+has the exit code that the command line returns for it. Raise or log, never both. This module imports nothing.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Reading, Refused, from_cells
 from hfzmq.cli.bedside.sources import CHUNK_LINES, Chunk, wall_ms
-from hfzmq.client.queue import Progress
+from hfzmq.client.queue_types import Progress
 from hfzmq.clinical.report import VITALS
 from hfzmq.errors import InvalidInput, NotFound
 

@@ -28,7 +28,7 @@ from hfzmq.cli.bedside.status import StatusBook
 from hfzmq.cli.bedside.stdin_source import StdinSource
 from hfzmq.cli.options import load_config
 from hfzmq.client import Client
-from hfzmq.client.queue import Progress
+from hfzmq.client.queue_types import Progress
 from hfzmq.clinical.report import check_patient_id
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput, TimedOut

@@ -22,7 +22,7 @@ from hfzmq.cli.bedside.judge import judge
 from hfzmq.cli.bedside.readings import Reading, Refused
 from hfzmq.cli.bedside.sources import Chunk, Source
 from hfzmq.client import Client
-from hfzmq.client.queue import Progress
+from hfzmq.client.queue_types import Progress
 from hfzmq.clinical.report import VITALS, Report, check_row
 from hfzmq.clinical.tiers import REPORTED, TIERS
 from hfzmq.errors import InvalidInput, TimedOut

@@ -56,6 +56,7 @@ class SimulateSource:
         rng = Random(seed)
         self.interval_s = interval_s
         self._left = count
+        self._last_ms = 0
         shares = [(place + 0.5) / len(patients) for place in range(len(patients))]
         rng.shuffle(shares)
         self._patients = [
@@ -69,7 +70,7 @@ class SimulateSource:
             if self._left <= 0:
                 return None
             self._left -= 1
-        now = wall_ms()
+        self._last_ms = now = max(wall_ms(), self._last_ms + 1)  # a patient has one reading at a time
         return Chunk(tuple(patient.reading(now) for patient in self._patients))
 
     def close(self) -> None:

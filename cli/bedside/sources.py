@@ -10,7 +10,7 @@ import time
 from typing import NamedTuple, Protocol
 
 from hfzmq.cli.bedside.readings import Reading, Refused
-from hfzmq.client.queue import Progress
+from hfzmq.client.queue_types import Progress
 
 CHUNK_LINES = 200
 

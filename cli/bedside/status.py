@@ -21,6 +21,7 @@ Event = dict[str, Any]
 
 TREND_POINTS = 20
 LOG_LINES = 50
+BEDS_MAX = 1000  # a long file may name any number of patients: the ones read longest ago go
 LOCAL, QUEUED, STORED = "kept here", "queued", "stored"  # GREEN, on its way, acknowledged
 
 
@@ -114,6 +115,8 @@ class StatusBook:
         patient = event["patient"]
         taken_at_ms, vitals = self._vitals.pop(patient)
         before = self._beds.get(patient, BedNow(patient))
+        if patient not in self._beds and len(self._beds) >= BEDS_MAX:
+            del self._beds[min(self._beds, key=lambda name: self._beds[name].taken_at_ms)]
         self._beds[patient] = BedNow(
             patient,
             vitals,
@@ -135,5 +138,6 @@ class StatusBook:
         self._on_the_way[patient] -= 1
         if self._on_the_way[patient] == 0:
             del self._on_the_way[patient]
-            if self._beds[patient].delivery == QUEUED:
-                self._beds[patient] = self._beds[patient]._replace(delivery=STORED)
+            bed = self._beds.get(patient)
+            if bed is not None and bed.delivery == QUEUED:
+                self._beds[patient] = bed._replace(delivery=STORED)

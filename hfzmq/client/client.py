@@ -18,8 +18,9 @@ from types import TracebackType
 from urllib.parse import quote
 
 from hfzmq.client.ledger import ClientState, Event, Ledger
-from hfzmq.client.queue import Progress, Queue
+from hfzmq.client.queue import Queue
 from hfzmq.client.queue_file import default_client_id
+from hfzmq.client.queue_types import Progress
 from hfzmq.client.sender import Sender
 from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import Config, load

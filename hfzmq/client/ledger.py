@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hfzmq.client.pirate import CONNECTED, SEARCHING, Link, Reply
-from hfzmq.client.queue import Batch, DeadLetter
+from hfzmq.client.queue_types import Batch, DeadLetter
 from hfzmq.clinical.report import Report
 from hfzmq.wire.requests import decode_rows
 

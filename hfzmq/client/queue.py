@@ -22,12 +22,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
 from hfzmq.client.queue_file import Connection, open_queue_file
-from hfzmq.errors import DiskFailed, HfzmqError, InvalidInput
+from hfzmq.client.queue_types import Batch, DeadLetter, Progress, QueueFull
+from hfzmq.errors import DiskFailed, InvalidInput
 from hfzmq.wire.requests import EPOCH_BYTES, digest
 from hfzmq.wire.rows import join_rows, pack_row, unpack_rows
 
@@ -36,40 +37,6 @@ DEAD_LETTERS_MAX = 100_000
 _HEAD_BYTES = 5  # of a packed array, at most
 
 T = TypeVar("T")
-
-
-class QueueFull(HfzmqError):
-    """The mesh has been away for so long that the queue is at its limit (exit 1). Nothing that was queued is lost."""
-
-
-class Batch(NamedTuple):
-    """A request as it is fixed on disk. ``rows``: an array of ``row_count`` packed rows, ``last_id`` the last one's."""
-
-    epoch: bytes
-    seq: int
-    digest: bytes
-    rows: bytes
-    row_count: int
-    last_id: int
-
-
-class DeadLetter(NamedTuple):
-    """A row that the mesh refused for good: the row's fields, the field that was wrong, why, and when (Unix ms)."""
-
-    id: int
-    row: list[object]
-    field: str
-    bound: str
-    hint: str
-    at_ms: int
-
-
-class Progress(NamedTuple):
-    """How far a source was read: ``prefix`` is the SHA-256 of its first ``bytes_read`` bytes, which hold ``lines``."""
-
-    prefix: bytes
-    bytes_read: int
-    lines: int
 
 
 class Queue:

@@ -106,6 +106,7 @@ def _locked(directory: Path) -> int:
 
 
 def _opened(path: Path) -> apsw.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives the WAL the same rights
     db = apsw.Connection(str(path))
     try:
         db.set_busy_timeout(0)

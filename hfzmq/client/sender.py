@@ -6,8 +6,9 @@ Touches sockets (Pirate, Hints, which only this thread uses) and the queue. Must
                                               CONFLICT, GAP -> ask on for three leases, then believe it
     empty -------------> once a second: how is the peer (the link on the screen); hints of what was seen
 
-Why doubt: CONFLICT and GAP come without a quorum round, so a leader that was deposed and has not noticed can say them
-about what its successor has stored. Three leases later it has noticed.
+Why doubt: to believe CONFLICT or GAP starts a new epoch, which may store rows twice. Peers say them after a quorum
+round only; that they still say so three leases later costs a wait that nobody notices, and guards against one that
+does not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import zmq
 from hfzmq.client.hints import Hints
 from hfzmq.client.ledger import Ledger
 from hfzmq.client.pirate import CONNECTED, Pirate, Reply
-from hfzmq.client.queue import Batch, Queue
+from hfzmq.client.queue import Queue
+from hfzmq.client.queue_types import Batch
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config
 from hfzmq.wire.requests import encode_request

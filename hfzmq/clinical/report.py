@@ -1,7 +1,7 @@
 """A risk report: its fields, their units and the ranges outside which it is refused.
 
-Touches nothing. Keeps: one order of fields for the wire, the queue on disk, the log and the screens; one table of bounds
-for the client that sends and the daemon that accepts. Refusals name the field, the bound and the next step.
+Touches nothing. Keeps: one order of fields for the wire, the queue on disk, the log and the screens; one table of
+bounds for the client that sends and the daemon that accepts. Refusals name the field, the bound and the next step.
 
 Bounds: what a bedside device or a typist can produce for a living adult; wider than the training range, which the model
 checks by itself and flags.
@@ -85,15 +85,14 @@ def check_patient_id(value: object) -> Refusal | None:
 
 def check_vital(vital: Vital, value: object) -> Refusal | None:
     """None when ``value`` is a finite number (a whole one for ``day``) inside the vital's bounds."""
+    whole = vital.name == "day"
+    number = type(value) is int or (isinstance(value, float) and not whole)
+    if number and vital.low <= value <= vital.high:  # type: ignore[operator]
+        return None  # NaN is not between its bounds
     bound = f"{vital.low:g} to {vital.high:g} {vital.unit}"
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or (vital.name == "day" and not isinstance(value, int)):
-        kind = "a whole number" if vital.name == "day" else "a number"
-        return Refusal(vital.name, f"{kind}, {bound}", vital.hint)
-    assert isinstance(value, (int, float))
-    if not vital.low <= value <= vital.high:  # NaN fails this too
+    if number:
         return Refusal(vital.name, bound, vital.hint)
-    return None
+    return Refusal(vital.name, f"{'a whole number' if whole else 'a number'}, {bound}", vital.hint)
 
 
 def check_row(row: object) -> Refusal | None:

@@ -3,7 +3,7 @@
 Touches nothing. Must not know: peers, votes. Exists only in effect while this peer leads.
 
     queued --may propose--> appended at an index --applied--> ACK
-    read --quorum round shown, index applied--> READ
+    read, or a request out of order --quorum round shown, index applied--> READ, CONFLICT, GAP
     anything --the lead is lost--> NOT_LEADER: 'unknown, ask again'
 
 Keeps: what waits is bounded (beyond it BUSY); a request that comes again waits at the place of the first.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from hfzmq.config import Limits
@@ -24,12 +25,13 @@ from hfzmq.core.types import Entry, Origin
 BUSY_RETRY_MS = 50
 
 
-class Read(NamedTuple):
-    """A consistent read: answerable when a majority has answered ``round`` and ``index`` is applied."""
+class Unconfirmed(NamedTuple):
+    """An answer that only the present leader may give: it leaves when a majority has answered ``round`` and ``at`` is
+    applied."""
 
     round: int
     at: int
-    route: Route
+    reply: Reply
 
 
 class Pending:
@@ -42,7 +44,7 @@ class Pending:
         self._queued: deque[Proposal] = deque()
         self._queued_bytes = 0
         self._waiting: dict[int, list[tuple[Route, Origin]]] = {}
-        self._reads: list[Read] = []
+        self._unconfirmed: list[Unconfirmed] = []
 
     def begin(self, tail: Sequence[Entry], commit: int) -> None:
         """This peer leads: ``tail`` is what its log holds beyond what is applied."""
@@ -102,25 +104,25 @@ class Pending:
                     replies.append(Reply(route, status, seq=origin.seq, term=stored.term, index=stored.index))
         return replies
 
-    def read(self, read: Read) -> None:
-        """A consistent read begins."""
-        self._reads.append(read)
+    def hold(self, answer: Unconfirmed) -> None:
+        """Keep an answer until it is known that this peer led when it was asked."""
+        self._unconfirmed.append(answer)
 
-    def answer_reads(self, shown: int, applied: int, term: int) -> list[Reply]:
-        """Those reads whose round a majority has answered and whose index is applied."""
-        if not self._reads:
+    def confirmed(self, shown: int, applied: int) -> list[Reply]:
+        """The answers whose round a majority has answered and whose index is applied."""
+        if not self._unconfirmed:
             return []
-        ready = [read for read in self._reads if read.round <= shown and read.at <= applied]
-        self._reads = [read for read in self._reads if not (read.round <= shown and read.at <= applied)]
-        return [Reply(read.route, READ, term=term, index=applied) for read in ready]
+        ready = [held.reply for held in self._unconfirmed if held.round <= shown and held.at <= applied]
+        self._unconfirmed = [held for held in self._unconfirmed if held.round > shown or held.at > applied]
+        return [replace(reply, index=applied) if reply.status == READ else reply for reply in ready]
 
     def turn_away(self, term: int, leader: int) -> list[Reply]:
         """The lead is lost. What was asked for may still commit; whoever asks again finds it."""
         away = [(route, origin.seq) for waiters in self._waiting.values() for route, origin in waiters]
         away += [(proposal.route, proposal.origin.seq) for proposal in self._queued]
-        away += [(read.route, 0) for read in self._reads]
+        away += [(held.reply.route, held.reply.seq) for held in self._unconfirmed]
         self._waiting.clear()
         self._queued.clear()
         self._queued_bytes = 0
-        self._reads.clear()
+        self._unconfirmed.clear()
         return [Reply(route, NOT_LEADER, seq=seq, term=term, leader=leader) for route, seq in away]

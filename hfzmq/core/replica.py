@@ -21,11 +21,14 @@ from typing import Any
 
 from hfzmq.config import Limits, Timing
 from hfzmq.core.contract import (
+    CONFLICT,
     FOLLOWER,
+    GAP,
     LEADER,
     NO_QUORUM,
     NOT_LEADER,
     PRECANDIDATE,
+    READ,
     Applied,
     Apply,
     Became,
@@ -56,7 +59,7 @@ from hfzmq.core.messages import (
     VoteReply,
     VoteRequest,
 )
-from hfzmq.core.pending import Pending, Read
+from hfzmq.core.pending import Pending, Unconfirmed
 from hfzmq.core.promises import Promises
 from hfzmq.core.replication import Leading, Refused, receive
 from hfzmq.core.sessions import Sessions
@@ -106,6 +109,7 @@ class Replica:
         self.resigned = False
         self._noop = 0  # index of the entry that opened this leader's term
         self._leader_since_ms = now_ms
+        self._round_wanted = False  # by an answer that waits for a quorum round which begins now
         self._pending = Pending(sessions, limits)
         self._promises = Promises(me, hard_state, now_ms)
         # timers
@@ -333,7 +337,7 @@ class Replica:
             if self.leading is None or self.resigned:
                 self._out.append(self._redirect(now_ms, proposal.route, proposal.origin.seq))
             elif self._may_propose():
-                self._reply(self._pending.propose(proposal, self.applied, self._append))
+                self._judge(proposal)
             else:
                 self._reply(self._pending.queue(proposal))
 
@@ -341,9 +345,14 @@ class Replica:
         if self.leading is None or not self.serves:
             self._out.append(self._redirect(now_ms, event.route, 0))
             return
-        self._send_appends(now_ms, force=True)  # its round begins after the question: an answer shows that it leads now
-        self._pending.read(Read(self.leading.round, self.commit, event.route))
-        self._answer_reads()
+        self._confirm(Reply(event.route, READ, term=self.term))
+
+    def _confirm(self, reply: Reply) -> None:
+        """Let an answer wait for a round that begins now: a leader that was deposed unnoticed must not give it."""
+        assert self.leading is not None
+        self._round_wanted = len(self.voters) > 1
+        self._pending.hold(Unconfirmed(self.leading.round + self._round_wanted, self.commit, reply))
+        self._answer_confirmed()
 
     def _redirect(self, now_ms: float, route: Route, seq: int) -> Reply:
         leader = self.known_leader(now_ms)
@@ -365,12 +374,19 @@ class Replica:
         self._add((entry,))
         return entry
 
+    def _judge(self, proposal: Proposal) -> None:
+        reply = self._pending.propose(proposal, self.applied, self._append)
+        if reply and reply.status in (CONFLICT, GAP):
+            self._confirm(reply)
+        else:
+            self._reply(reply)
+
     def _propose_queued(self) -> None:
         while self._may_propose():
             proposal = self._pending.next_queued()
             if proposal is None:
                 return
-            self._reply(self._pending.propose(proposal, self.applied, self._append))
+            self._judge(proposal)
 
     def _on_resign(self, now_ms: float, event: Resign) -> None:
         self.resigned = True
@@ -418,7 +434,7 @@ class Replica:
             self._pending.committed(self.log.between(self.commit, index))
             self.commit = index
             self._propose_queued()
-        self._answer_reads()
+        self._answer_confirmed()
 
     def _hand_out_apply(self) -> None:
         if self.commit == self._applying or self._applying > self.applied:
@@ -438,11 +454,11 @@ class Replica:
         first, self.applied, self.state_hash = self.applied + 1, event.index, event.state_hash
         self._promises.synced_ms = now_ms
         self._out.extend(self._pending.applied(first, event.index))
-        self._answer_reads()
+        self._answer_confirmed()
 
-    def _answer_reads(self) -> None:
+    def _answer_confirmed(self) -> None:
         if self.leading:
-            self._out.extend(self._pending.answer_reads(self.leading.quorum_round(), self.applied, self.term))
+            self._out.extend(self._pending.confirmed(self.leading.quorum_round(), self.applied))
 
     # ------------------------------------------------------------ timers
 
@@ -508,7 +524,8 @@ class Replica:
             and self.liveness.fit_to_lead(now_ms, peer, self.voters)
         )
 
-    def _send_appends(self, now_ms: float, force: bool = False) -> None:
+    def _send_appends(self, now_ms: float) -> None:
         if self.leading:
-            for to, request in self.leading.appends(now_ms, self.term, self.commit, force):
+            for to, request in self.leading.appends(now_ms, self.term, self.commit, self._round_wanted):
                 self._out.append(Send(to, request))
+        self._round_wanted = False

@@ -195,7 +195,7 @@ class Leading:
         return progress is not None and not progress.probing and progress.match == self._log.last.index
 
     def close_behind(self, peer: int) -> bool:
-        """Whether a follower streams and does not fill its pipeline: it would be caught up soon if proposals stopped."""
+        """Whether a follower streams and does not fill its pipeline: it would soon be caught up."""
         progress = self.progress.get(peer)
         return (
             progress is not None

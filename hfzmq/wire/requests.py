@@ -11,15 +11,14 @@ frame can make this process allocate is bounded by a small multiple of the frame
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
-
-import msgpack
 
 from hfzmq.clinical.report import Report, check_patient_id, check_row
 from hfzmq.clinical.tiers import TIERS
 from hfzmq.config import Limits
 from hfzmq.errors import WireError
+from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, pack, reply_map, request_map, shown
 from hfzmq.wire.rows import count_rows, unpack_rows
 
 VERSION = 1
@@ -29,9 +28,6 @@ SEQ_MAX = (1 << 63) - 1  # what SQLite keeps
 REPORTS_LIMIT_MAX = 1000
 REPORTS_LIMIT_DEFAULT = 100
 SEEN_ROWS_MAX = 1000
-
-_KEYS_MAX = 16  # of a request's map
-_SHOWN_CHARS_MAX = 40  # of a stranger's key, in an error
 
 
 class Submit(NamedTuple):
@@ -93,19 +89,19 @@ OPS = tuple(_REQUIRED)
 def encode_request(mesh_id: bytes, op: str, **fields: object) -> bytes:
     """The frame of one request; fields that are None are left out. WireError when msgpack cannot carry a field."""
     given = {key: value for key, value in fields.items() if value is not None}
-    return _pack({"v": VERSION, "mesh": mesh_id, "op": op, **given})
+    return pack({"v": VERSION, "mesh": mesh_id, "op": op, **given})
 
 
 def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
     """The request in ``frame``, every field within its bounds; WireError(field, bound) for any other bytes."""
     if len(frame) > limits.client_message_bytes_max:
         raise WireError("message", f"at most {limits.client_message_bytes_max} bytes", hint="send fewer rows at once")
-    fields = _Fields(_request_map(frame))
+    fields = Fields(request_map(frame))
     if fields.integer("v", 0, SEQ_MAX) != VERSION:
         raise WireError("v", f"{VERSION}", hint="this peer speaks another version of the client protocol")
     if fields.binary("mesh", MESH_ID_BYTES) != mesh_id:
         raise WireError("mesh", "the id of this mesh", hint="compare mesh.id in the peers.yaml of both sides")
-    op = fields.text("op", 1, _SHOWN_CHARS_MAX)
+    op = fields.text("op", 1, SHOWN_CHARS_MAX)
     if op not in _REQUIRED:
         raise WireError("op", "one of " + ", ".join(OPS), hint="lower case")
     fields.only(("v", "mesh", "op"), _REQUIRED[op], _OPTIONAL.get(op, ()))
@@ -130,7 +126,7 @@ def digest(rows: bytes) -> bytes:
 
 def encode_rows(rows: Sequence[Sequence[object]]) -> bytes:
     """A msgpack array of rows in the order of ``Report``; WireError when msgpack cannot carry a value."""
-    return _pack([tuple(row) for row in rows])
+    return pack([tuple(row) for row in rows])
 
 
 def decode_rows(data: bytes) -> list[list[object]]:
@@ -159,7 +155,7 @@ def accept_rows(data: bytes, rows_max: int) -> tuple[bytes, list[tuple[int, str,
             good.append(row)
         else:
             rejected.append((number, *refusal))
-    return (_pack(good), rejected) if rejected else (data, rejected)
+    return (pack(good), rejected) if rejected else (data, rejected)
 
 
 # ------------------------------------------------------------ replies
@@ -177,13 +173,13 @@ _REPLY_KEYS: dict[str, dict[str, tuple[type, ...]]] = {
 
 def encode_reply(status: str, **fields: object) -> bytes:
     """The frame of one answer. WireError when msgpack cannot carry a field."""
-    return _pack({"v": VERSION, "status": status, **fields})
+    return pack({"v": VERSION, "status": status, **fields})
 
 
 def decode_reply(frame: bytes) -> dict[str, Any]:
     """The answer in ``frame``; ``status`` is a str, and the keys that the protocol promises with it are there and of
     their type (what belongs to an ``OK`` is for the asker to check). WireError for any other bytes."""
-    reply = _unpack_map(frame)
+    reply = reply_map(frame)
     if reply.get("v") != VERSION or isinstance(reply["v"], bool):
         raise WireError("v", f"{VERSION}", hint="no hfzmq peer, or one that speaks another version")
     status = reply.get("status")
@@ -191,18 +187,16 @@ def decode_reply(frame: bytes) -> dict[str, Any]:
         raise WireError("status", "text")
     for key, types in _REPLY_KEYS.get(status, {}).items():
         if key not in reply or not isinstance(reply[key], types) or isinstance(reply[key], bool):
-            raise WireError(_shown(key), f"as promised with {status}")
+            raise WireError(shown(key), f"as promised with {status}")
     return reply
 
 
 # ------------------------------------------------------------ the parts
 
 _ROW_ORDER = "order: " + ", ".join(Report._fields)
-_UNPACK_ERRORS = (ValueError, TypeError, OverflowError, RecursionError, msgpack.exceptions.UnpackException)
-_PACK_ERRORS = (ValueError, TypeError, OverflowError, RecursionError, msgpack.exceptions.PackException)
 
 
-def _submit(fields: _Fields, limits: Limits) -> Submit:
+def _submit(fields: Fields, limits: Limits) -> Submit:
     client = fields.text("client", 1, CLIENT_CHARS_MAX)
     epoch = fields.binary("epoch", EPOCH_BYTES)
     seq = fields.integer("seq", 1, SEQ_MAX)
@@ -214,7 +208,7 @@ def _submit(fields: _Fields, limits: Limits) -> Submit:
     return Submit(client, epoch, seq, given, rows)
 
 
-def _reports(fields: _Fields) -> Reports:
+def _reports(fields: Fields) -> Reports:
     values = fields.values
     if "after_id" in values and "before_id" in values:
         raise WireError("before_id", "not together with after_id", hint="one direction at a time")
@@ -250,97 +244,3 @@ def _seen_rows(data: bytes) -> tuple[Report, ...]:
 def _check_count(data: bytes, rows_max: int, *, field: str = "rows") -> None:
     if not 1 <= count_rows(data, field=field) <= rows_max:
         raise WireError(field, f"1 to {rows_max} rows", hint="limits.batch_rows_max" if field == "rows" else "")
-
-
-class _Fields:
-    """Takes typed values out of a request's map and names the field that is wrong."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values = values
-
-    def only(self, *known: tuple[str, ...]) -> None:
-        names = tuple(name for group in known for name in group)
-        for key in self.values:
-            if key not in names:
-                raise WireError(_shown(key), "unknown key", hint="known: " + ", ".join(names))
-
-    def get(self, name: str) -> Any:
-        if name not in self.values:
-            raise WireError(name, "missing")
-        return self.values[name]
-
-    def integer(self, name: str, low: int, high: int) -> int:
-        value = self.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise WireError(name, f"a whole number, {low} to {high}")
-        return value
-
-    def text(self, name: str, least: int, most: int) -> str:
-        value = self.get(name)
-        if not isinstance(value, str) or not least <= len(value) <= most or not value.isprintable():
-            raise WireError(name, f"text of {least} to {most} printable characters")
-        return value
-
-    def binary(self, name: str, length: int | None = None) -> bytes:
-        value = self.get(name)
-        if not isinstance(value, bytes) or (length is not None and len(value) != length):
-            raise WireError(name, "bytes" if length is None else f"{length} bytes", hint="msgpack bin, not str")
-        return value
-
-
-def _request_map(frame: bytes) -> dict[str, Any]:
-    """A request is one flat map: no arrays, no maps inside, few keys. (Rows travel as bytes and are unpacked apart.)"""
-
-    def flat(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-        values = dict(pairs)
-        if len(values) != len(pairs):
-            raise WireError("message", "each key once")
-        for key, value in pairs:
-            if isinstance(value, dict):
-                raise WireError(_shown(key), "no map inside a request")
-        return values
-
-    try:
-        values = msgpack.unpackb(
-            frame,
-            raw=False,
-            strict_map_key=True,
-            max_map_len=_KEYS_MAX,
-            max_array_len=0,
-            max_ext_len=0,
-            object_pairs_hook=flat,
-        )
-    except WireError:
-        raise
-    except _UNPACK_ERRORS as error:
-        raise WireError("message", "one flat msgpack map, no more and no less", hint=str(error)[:80]) from None
-    return _string_keys(values)
-
-
-def _unpack_map(frame: bytes) -> dict[str, Any]:
-    try:
-        values = msgpack.unpackb(frame, raw=False, strict_map_key=True, max_ext_len=0)
-    except _UNPACK_ERRORS as error:
-        raise WireError("message", "one msgpack map, no more and no less", hint=str(error)[:80]) from None
-    return _string_keys(values)
-
-
-def _string_keys(values: Any) -> dict[str, Any]:
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise WireError("message", "a msgpack map with text keys")
-    return values
-
-
-def _pack(value: object) -> bytes:
-    try:
-        packed: bytes = msgpack.packb(value, use_bin_type=True)
-    except _PACK_ERRORS as error:
-        raise WireError("message", "values that msgpack can carry", hint=str(error)[:80]) from None
-    return packed
-
-
-def _shown(key: object) -> str:
-    """A stranger's key, short and printable enough for an error message."""
-    text = key if isinstance(key, str) else repr(key)
-    text = text if text.isprintable() else ascii(text)
-    return text if len(text) <= _SHOWN_CHARS_MAX else text[: _SHOWN_CHARS_MAX - 3] + "..."

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import apsw
@@ -196,3 +198,27 @@ class FaultyFile(apsw.VFSFile):
     def xTruncate(self, newsize: int) -> None:
         self.disk.happen("truncate", self.path)
         super().xTruncate(newsize)
+
+
+NOBODY = 65_534
+
+
+@contextmanager
+def public_directory() -> Iterator[Path]:
+    """One that any user can reach, which pytest's own is not."""
+    with TemporaryDirectory() as name:
+        os.chmod(name, 0o777)
+        yield Path(name)
+
+
+@contextmanager
+def without_privileges() -> Iterator[None]:
+    """Root may write everywhere; as another user the rights count."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)

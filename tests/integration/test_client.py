@@ -16,7 +16,7 @@ from hfzmq import Client
 from hfzmq.client.client import default_queue_dir
 from hfzmq.clinical.report import Report
 from hfzmq.config import Limits, render
-from hfzmq.errors import DataDirError, InvalidInput, TimedOut
+from hfzmq.errors import DataDirError, DiskFailed, InvalidInput, TimedOut
 from hfzmq.wire import requests as wire
 from tests.integration.fake_peer import MESH, FakeMesh, eventually
 
@@ -343,6 +343,25 @@ def test_a_peer_of_another_mesh_is_told_once_and_kills_no_report(mesh: FakeMesh,
     assert days(mesh) == [0, 1, 2]
     (event,) = told.of("rejected")
     assert (event["field"], event["peer"]) == ("mesh", 1)
+
+
+def test_a_disk_that_fails_under_the_sender_is_told_to_the_caller_and_nothing_is_lost(
+    mesh: FakeMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise DiskFailed("no space")
+
+    client = Client(mesh.config, "bed", tmp_path / "q")
+    monkeypatch.setattr(client.queue, "acknowledged", failing)
+    client.submit(row(0))
+    with pytest.raises(DiskFailed):
+        client.wait(10)
+    with pytest.raises(DiskFailed):
+        client.submit(row(1))
+    client.close()
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.wait(10)
+    assert days(mesh) == [0]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "new\nline", 7])

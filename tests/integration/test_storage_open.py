@@ -6,10 +6,8 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import apsw
 import pytest
@@ -21,9 +19,16 @@ from hfzmq.errors import DataDirError
 from hfzmq.storage import Store
 from hfzmq.storage import connection as connection_module
 from hfzmq.storage.connection import PRAGMAS, open_writer
-from tests.integration.storage_world import REPOSITORY, FaultyDisk, Tape, held_by, mesh, report
-
-NOBODY = 65_534
+from tests.integration.storage_world import (
+    REPOSITORY,
+    FaultyDisk,
+    Tape,
+    held_by,
+    mesh,
+    public_directory,
+    report,
+    without_privileges,
+)
 
 
 def refusal(data_dir: Path, peer_id: int = 1, config: Config | None = None) -> str:
@@ -294,27 +299,6 @@ def test_an_empty_file_is_a_new_one(tmp_path: Path) -> None:
 
 
 # ----------------------------------------------------------------------------------------------------- rights and space
-
-
-@contextmanager
-def public_directory() -> Iterator[Path]:
-    """One that any user can reach, which pytest's own is not."""
-    with TemporaryDirectory() as name:
-        os.chmod(name, 0o777)
-        yield Path(name)
-
-
-@contextmanager
-def without_privileges() -> Iterator[None]:
-    """Root may write everywhere; as another user the rights count."""
-    root = os.geteuid() == 0
-    if root:
-        os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        if root:
-            os.seteuid(0)
 
 
 @pytest.mark.parametrize("what", ["parent", "directory", "lock", "database"])

@@ -21,10 +21,11 @@ from tests.integration.storage_world import (
     STAMP_MS,
     Tape,
     mesh,
+    public_directory,
     report,
     stored_row,
+    without_privileges,
 )
-from tests.integration.test_storage_open import public_directory, without_privileges
 
 
 @pytest.fixture

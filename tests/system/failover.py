@@ -1,18 +1,21 @@
 """How long a steady writer waits when the leader gets kill -9: a measurement, not a test.
 
-    python -m tests.system.failover --times 20 --results docs/results/failover.json
+python -m tests.system.failover --times 20 --results docs/results/failover.json
 """
 
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -57,12 +60,12 @@ def gap_ms(mesh: Mesh, writer: Writer) -> float:
     moments = writer.acks[first:]
     mesh.start(leader)
     mesh.wait_until_equal()
-    return max(later - earlier for earlier, later in zip(moments, moments[1:], strict=False)) * 1000
+    return max(later - earlier for earlier, later in itertools.pairwise(moments)) * 1000
 
 
-def percentile(values: list[float], share: float) -> float:
+def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least ``share`` of them do not exceed."""
-    return sorted(values)[max(0, -(-len(values) * share // 1).__int__() - 1)]
+    return sorted(values)[math.ceil(len(values) * share) - 1]
 
 
 @click.command()
@@ -79,12 +82,12 @@ def main(times: int, results: Path | None) -> None:
         writer.client.wait(30)
         writer.client.close()
         rows = len(mesh.assert_equal_rows())
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     figures = {
         "what": "longest silence between two acknowledgements of a steady writer, leader killed with SIGKILL",
         "command": f"python -m tests.system.failover --times {times}",
         "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout.strip(),
+        "commit": commit.stdout[:10],
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "lease_ms": 1000,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,8 +15,9 @@ from typing import Any, TypeVar
 import apsw
 
 from hfzmq import config as configuration
+from hfzmq.cli.demo_processes import free_addresses
 from hfzmq.client.ask import ask_all
-from hfzmq.config import Config, PeerAddress, Timing
+from hfzmq.config import Config, Timing
 from tests.system.links import Links
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,24 +41,12 @@ def wait_for(what: str, condition: Callable[[], Found], within_s: float = 20.0) 
         time.sleep(0.02)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 class Mesh:
     """``peers`` daemons in ``folder``; with ``links`` their connections run through relays that can be cut."""
 
     def __init__(self, folder: Path, peers: int = 3, links: bool = False, timing: Timing | None = None) -> None:
         self.folder = folder
-        ports = free_ports(3 * peers)
-        addresses = tuple(
-            PeerAddress(number + 1, "127.0.0.1", *ports[3 * number : 3 * number + 3]) for number in range(peers)
-        )
+        addresses = free_addresses(peers)
         self.config = Config("test", os.urandom(16), addresses, timing or Timing(handover_settle_ms=3000))
         self.links = Links() if links else None
         self.processes: dict[int, subprocess.Popen[bytes]] = {}

@@ -23,7 +23,7 @@ def main() -> None:
          "rows": rows, "digest": digest}
     )  # fmt: skip
     for attempt in range(60):
-        socket = zmq.Context.instance().socket(zmq.REQ)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         socket.setsockopt(zmq.LINGER, 0)
         socket.connect("tcp://" + addresses[attempt % len(addresses)])
         socket.send(request)

@@ -91,7 +91,7 @@ def test_bad_requests_are_refused_by_name_and_the_daemon_goes_on(tmp_path: Path)
         for port in (here.client_port, here.peer_port, here.beat_port):
             with socket.create_connection((here.host, port)) as raw:
                 raw.sendall(os.urandom(3000))
-        too_large = zmq.Context.instance().socket(zmq.DEALER)
+        too_large: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         too_large.setsockopt(zmq.LINGER, 0)
         too_large.connect(f"tcp://{here.host}:{here.client_port}")
         too_large.send_multipart([b"", bytes(mesh.config.limits.client_message_bytes_max + 1)])
@@ -198,8 +198,8 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
     }  # fmt: skip
     with Mesh(tmp_path, peers=1) as mesh:
         here = mesh.config.peer(1)
-        socket_ = zmq.Context.instance().socket(zmq.REQ)
-        socket_.connect(f"tcp://{here.host}:{here.client_port}")
-        socket_.send(encode_request(mesh.config.mesh_id, "status"))
-        assert set(decode_reply(socket_.recv())["peer"]) == promised
-        socket_.close()
+        asker: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
+        asker.connect(f"tcp://{here.host}:{here.client_port}")
+        asker.send(encode_request(mesh.config.mesh_id, "status"))
+        assert set(decode_reply(asker.recv())["peer"]) == promised
+        asker.close()

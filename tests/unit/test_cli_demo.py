@@ -147,7 +147,7 @@ def test_the_story_is_told_in_its_order_each_line_once() -> None:
     stage.tick(50, stage.status(1, 9, boot=4))
     assert stage.told == [
         "peer 1 leads in term 7",
-        "the first report is acknowledged: synced disks of a majority hold it",
+        "first report acknowledged: synced disks of a majority hold it",
         "killed the leader, peer 1, with SIGKILL",
         "peer 2 leads in term 8",
         "reports are acknowledged again, 1150 ms after the kill, in term 8",

@@ -39,6 +39,7 @@ def test_missing_is_empty_and_never_zero() -> None:
     assert fmt.cell(None) == ""
     assert fmt.cell(0) == "0"
     assert fmt.csv_line((None, 0, "")) == ",0,"
+    assert fmt.csv_line(("a\0b", 1)) == "a\0b,1"
 
 
 def test_control_characters_cannot_reach_the_terminal() -> None:
@@ -50,7 +51,7 @@ def test_wide_characters_count_as_two_cells() -> None:
     assert text.split("\n")[1:] == ["床七     1", "bed-7    2"]
 
 
-@given(st.lists(st.text(max_size=20), min_size=2, max_size=5))
+@given(st.lists(st.text(st.characters(blacklist_characters="\0"), max_size=20), min_size=2, max_size=5))
 def test_csv_is_read_back_by_any_csv_reader(values: list[str]) -> None:
     assert next(csv.reader(io.StringIO(fmt.csv_line(values), newline=""))) == values
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import math
 import subprocess
 import sys
@@ -77,6 +78,13 @@ def test_the_packaged_model_loads_and_comes_from_the_published_data(model: RiskM
 def test_the_packaged_file_has_the_sha256_that_lies_beside_it() -> None:
     sums = PACKAGED.with_name("SHA256SUMS").read_text(encoding="utf-8")
     assert sums == f"{hashlib.sha256(PACKAGED.read_bytes()).hexdigest()}  {PACKAGED.name}\n"
+
+
+def test_the_model_card_and_the_results_file_are_about_the_packaged_weights(model: RiskModel) -> None:
+    results = json.loads((ROOT / "docs" / "results" / "model_train.json").read_text(encoding="utf-8"))
+    assert results["weights_sha256"] == model.parts.weights_sha256
+    assert results["files"][PACKAGED.name] == hashlib.sha256(PACKAGED.read_bytes()).hexdigest()
+    assert model.parts.weights_sha256 in (ROOT / "model" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("patient", KNOWN)

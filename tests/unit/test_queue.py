@@ -15,7 +15,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hfzmq.client.queue import Batch, Progress, Queue, QueueFull
+from hfzmq.client.queue import Queue
+from hfzmq.client.queue_types import Batch, Progress, QueueFull
 from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, DiskFailed, InvalidInput
 from hfzmq.wire.requests import decode_rows, digest, encode_rows
@@ -280,8 +281,12 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         Queue.open(tmp_path / "file" / "queue", "bed", MESH)
 
 
-def test_the_directory_is_for_its_owner_alone(queue: Queue, home: Path) -> None:
+def test_directory_and_files_are_for_their_owner_alone(queue: Queue, home: Path) -> None:
+    queue.put([row(0)])
     assert home.stat().st_mode & 0o777 == 0o700
+    assert {path.name: path.stat().st_mode & 0o077 for path in home.iterdir()} == {
+        "queue.db": 0, "queue.db-wal": 0, "queue.db-shm": 0, "queue.lock": 0,
+    }  # fmt: skip
 
 
 def test_writes_are_synced_and_in_a_wal(queue: Queue) -> None:

@@ -129,6 +129,7 @@ def test_tiers_have_a_sign_and_a_word_and_the_most_urgent_stand_first(width: int
 def test_a_probability_never_looks_like_one_of_another_tier() -> None:
     assert "0.5996" in words_of(drawn(board_status(bed(row("a", 0.5996, "AMBER")))))
     assert probability(0.62, Thresholds()) == "0.62"
+    assert probability(0.599612345678, Thresholds()) == "0.5996"
     assert probability(0.6, Thresholds()) == "0.60"
     assert probability(0.29999999, Thresholds()) == repr(0.29999999)
 
@@ -191,6 +192,20 @@ def test_more_beds_than_lines_are_counted_by_tier_and_a_hidden_red_is_shouted() 
     assert f"+{13 - shown} more beds, {12 - shown} RED, 1 GREEN" in screen
     made = next(line for line in lines(board_status(*beds), 120, 16, NOW_MS) if "more beds" in line.plain)
     assert any("on red" in str(span.style) for span in made.spans)
+
+
+@settings(max_examples=80, deadline=None)
+@given(WIDTHS, st.integers(12, 40), st.integers(40, 3000))
+def test_shown_and_counted_beds_are_all_beds_at_every_size(width: int, height: int, count: int) -> None:
+    tiers = ("RED", "AMBER", "GREEN", "UNKNOWN")
+    beds = [bed(row(f"b{n}", 0.5, tiers[n % 4])) for n in range(count)]
+    told = " ".join(words_of(drawn(board_status(*beds), width, height)))
+    rest = re.search(r"(?:\+(\d+) more|(?<!\S)(\d+)) beds, ((?:\d+ (?:RED|NO DATA|AMBER|GREEN),? ?)+|all GREEN)", told)
+    assert rest is not None, told
+    hidden = int(rest[1] or rest[2])
+    assert len(re.findall(r"(?<!\S)b\d+(?!\S)", told)) + hidden == count
+    if not rest[3].startswith("all"):
+        assert sum(map(int, re.findall(r"\d+", rest[3]))) == hidden
 
 
 def test_hidden_beds_that_are_all_green_are_said_to_be() -> None:

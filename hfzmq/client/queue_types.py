@@ -1,0 +1,44 @@
+"""The values that go in and out of a client's queue.
+
+Touches nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hfzmq.errors import HfzmqError
+
+
+class QueueFull(HfzmqError):
+    """The mesh has been away for so long that the queue is at its limit (exit 1). Nothing that was queued is lost."""
+
+
+class Batch(NamedTuple):
+    """A request as it is fixed on disk. ``rows``: an array of ``row_count`` packed rows, ``last_id`` the last one's."""
+
+    epoch: bytes
+    seq: int
+    digest: bytes
+    rows: bytes
+    row_count: int
+    last_id: int
+
+
+class DeadLetter(NamedTuple):
+    """A row that the mesh refused for good: the row's fields, the field that was wrong, why, and when (Unix ms)."""
+
+    id: int
+    row: list[object]
+    field: str
+    bound: str
+    hint: str
+    at_ms: int
+
+
+class Progress(NamedTuple):
+    """How far a source was read: ``prefix`` is the SHA-256 of its first ``bytes_read`` bytes, which hold ``lines``."""
+
+    prefix: bytes
+    bytes_read: int
+    lines: int

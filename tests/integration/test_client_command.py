@@ -1,0 +1,285 @@
+"""``hfzmq client`` as a process, against a mesh of fakes: its lines, its ends, its file read once over many lives."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfzmq.cli.bedside.csv_source import CsvSource
+from hfzmq.cli.bedside.judge import judge
+from hfzmq.cli.bedside.readings import Reading
+from hfzmq.clinical.tiers import GREEN
+from hfzmq.config import render
+from hfzmq.model.inference import RiskModel
+from tests.integration.fake_peer import FakeMesh, eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = "age,serum_sodium,serum_creatinine,ejection_fraction,time\n"
+
+
+class Ward:
+    """A mesh of fakes, and ``hfzmq client`` on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mesh = FakeMesh()
+        self.config = folder / "peers.yaml"
+        self.config.write_text(render(self.mesh.config))
+
+    def start(self, *options: object, headless: bool = True, **streams: Any) -> subprocess.Popen[str]:
+        mode = ("--headless",) if headless else ()
+        words = ("client", "--config", self.config, "--queue", self.folder / "q", "--client-id", "bed", *mode, *options)
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+        return subprocess.Popen([sys.executable, "-m", "hfzmq", *map(str, words)], cwd=ROOT, text=True, **streams)
+
+    def run(self, *options: object, given: str | None = None) -> tuple[int, str, str]:
+        process = self.start(*options, stdin=subprocess.DEVNULL if given is None else subprocess.PIPE)
+        out, err = process.communicate(given, timeout=60)
+        return process.returncode, out, err
+
+    def csv(self, rows: int) -> Path:
+        path = self.folder / "ward.csv"
+        lines = (f"{50 + n % 35},{125 + n % 18},{0.9 + n % 15 / 10:.1f},{20 + n % 40},{n % 200}\n" for n in range(rows))
+        path.write_text(HEADER + "".join(lines))
+        return path
+
+    def days_stored(self) -> list[tuple[str, int]]:
+        return [(report.patient_id, report.day) for report in self.mesh.stored]
+
+
+def expected(path: Path) -> list[tuple[str, int]]:
+    """(patient, day) of what a file must bring to the mesh, in its order."""
+    model, source = RiskModel.load(), CsvSource(path, 0.0)
+    found = []
+    while (chunk := source.read(0)) is not None:
+        for item in chunk.items:
+            assert isinstance(item, Reading)
+            if judge(model, model.thresholds, item).report.tier != GREEN:
+                found.append((item.patient_id, item.day))
+    source.close()
+    return found
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    made = Ward(tmp_path)
+    yield made
+    made.mesh.close()
+
+
+def test_each_step_is_one_json_line_in_its_order(ward: Ward) -> None:
+    code, out, err = ward.run("--patients", 6, "--count", 4, "--interval", 0, "--seed", 1, "-o", "jsonl")
+    assert (code, err) == (0, "")
+    told = events(out)
+    summary = told.pop()
+    assert list(summary) == [
+        *("event", "readings", "green", "amber", "red", "unknown", "submitted", "acked", "rejected", "pending"),
+        "elapsed_s",
+    ]
+    assert summary["readings"] == 24
+    assert summary["acked"] == summary["submitted"] == len(ward.mesh.stored) == summary["amber"] + summary["red"] > 0
+    kinds = [event["event"] for event in told]
+    assert kinds.count("reading") == kinds.count("risk") == 24
+    assert kinds.count("queued") == kinds.count("ack") == summary["acked"]
+    assert kinds.index("risk") < kinds.index("queued") < kinds.index("ack")
+    reading, risk = told[0], told[1]
+    assert set(reading) == {
+        *("event", "patient", "timestamp", "age", "serum_sodium", "serum_creatinine", "ejection_fraction", "day")
+    }
+    assert set(risk) == {"event", "patient", "timestamp", "probability", "tier", "probability_study", "flags"}
+    ack = told[kinds.index("ack")]
+    assert set(ack) == {"event", "patient", "seq", "term", "index", "elapsed_ms"}
+    stored = ward.mesh.stored[0]
+    queued = told[kinds.index("queued")]
+    assert (queued["patient"], queued["timestamp"], queued["tier"]) == (
+        stored.patient_id,
+        stored.timestamp,
+        stored.tier,
+    )
+
+
+def test_a_file_is_submitted_once_over_many_killed_lives(ward: Ward) -> None:
+    path = ward.csv(400)
+    wanted = expected(path)
+    assert len(wanted) > 50
+    for share in (6, 4, 2):
+        process = ward.start("--source", path, "--interval", 0.002, "-o", "jsonl", stdout=subprocess.DEVNULL)
+        enough = len(wanted) // share
+        eventually(lambda enough=enough: len(ward.mesh.stored) >= enough, 30)  # type: ignore[misc]
+        process.kill()
+        process.communicate()
+    code, _, err = ward.run("--source", path)
+    assert code == 0
+    assert "going on after line" in err
+    assert ward.days_stored() == wanted
+    code, out, err = ward.run("--source", path, "-o", "jsonl")
+    assert code == 0
+    assert events(out)[-1]["readings"] == 0
+    assert ward.days_stored() == wanted
+    code, *_ = ward.run("--source", path, "--from-start")
+    assert code == 0
+    assert ward.days_stored() == wanted * 2
+
+
+def test_bad_lines_of_a_file_are_named_on_stderr_and_the_rest_goes_on(ward: Ward) -> None:
+    path = ward.csv(20)
+    path.write_text(path.read_text() + "700,130,1.9,20,5\n80,125,2.5,20,5\n")
+    code, out, err = ward.run("--source", path)
+    assert code == 0
+    assert f"hf-021 rejected: {path}:22: age: 18 to 120 years" in err
+    assert "hf-022 ■ RED" in out
+    assert out.splitlines()[-1].split(" ", 1)[1].startswith("21 readings: ")
+    assert "1 rejected" in out.splitlines()[-1]
+
+
+def test_json_lines_on_stdin_are_judged_and_bad_ones_refused_by_field(ward: Ward) -> None:
+    good = {"patient_id": "B", "timestamp": 1_700_000_000_000, "age": 80, "serum_sodium": 125, "serum_creatinine": 2.5}
+    good |= {"ejection_fraction": 20, "day": 5}
+    lines = [good, good | {"age": float("nan")}, good | {"pulse": 70}, good | {"day": 6}]
+    code, out, _ = ward.run("--source", "-", "-o", "jsonl", given="\n".join(map(json.dumps, lines)) + "\nnonsense")
+    assert code == 0
+    refused = [(event["line"], event["field"]) for event in events(out) if event["event"] == "rejected"]
+    assert refused == [(2, "age"), (3, "pulse"), (5, "line")]
+    assert ward.days_stored() == [("B", 5), ("B", 6)]
+    assert events(out)[-1]["rejected"] == 3
+
+
+def test_time_over_without_a_mesh_is_exit_8_and_the_same_command_goes_on(ward: Ward) -> None:
+    path = ward.csv(60)
+    ports = [peer.port for peer in ward.mesh.peers.values()]
+    ward.mesh.close()
+    started = time.monotonic()
+    code, out, err = ward.run("--source", path, "--duration", 2)
+    assert 2 <= time.monotonic() - started < 10
+    wanted = expected(path)
+    assert code == 8
+    assert f"error: {len(wanted)} reports are not acknowledged yet" in err
+    assert "the same command goes on" in err
+    assert f"{len(wanted)} waiting on disk" in out
+    for peer in ward.mesh.peers:
+        ward.mesh.revive(peer)
+    assert [peer.port for peer in ward.mesh.peers.values()] == ports
+    code, _, err = ward.run("--source", path, "--duration", 30)
+    assert code == 0
+    assert f"{len(wanted)} reports of an earlier run wait" in err
+    assert ward.days_stored() == wanted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_good_order(ward: Ward, number: signal.Signals) -> None:
+    process = ward.start("--patients", 6, "--interval", 0.05, "--seed", 1, "-o", "jsonl")
+    eventually(lambda: len(ward.mesh.stored) > 10, 30)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    summary = events(out)[-1]
+    assert summary["event"] == "summary"
+    assert summary["pending"] == 0
+    assert summary["acked"] == len(ward.mesh.stored)
+
+
+def test_a_signal_without_a_mesh_waits_three_seconds_and_no_more(ward: Ward) -> None:
+    ward.mesh.leader = None
+    process = ward.start("--patient", "A", "--patient", "B", "--interval", 0.1, "--seed", 1, "-o", "jsonl")
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    eventually(lambda: len(ward.mesh.peers[1].heard) > 3, 30)
+    process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    out, _ = process.communicate(timeout=20)
+    assert 2.5 < time.monotonic() - started < 5
+    assert process.returncode == 0
+    assert events(out)[-1]["pending"] > 0
+
+
+def test_a_closed_pipe_ends_it_without_a_word(ward: Ward) -> None:
+    process = ward.start("--patients", 6, "--interval", 0, "-o", "jsonl")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(20) in (0, 141)
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--source", "none.csv"), 5, "no file none.csv"),
+        (("--patients", "0"), 2, "--patients"),
+        (("--interval", "-1"), 2, "--interval"),
+        (("--patient", "A", "--patient", "A"), 2, "twice"),
+        (("--patient", " "), 6, "--patient"),
+        (("--source", "-", "--interval", "1"), 2, "stdin"),
+        (("--source", "setup.cfg"), 6, "setup.cfg:1"),
+        (("--source", "peers.yaml", "--count", "3"), 2, "--count"),
+        (("--client-id", "someone else", "--count", "1"), 1, "belongs to the client 'bed'"),
+    ],
+)
+def test_what_is_wrong_is_two_lines_and_an_exit_code(
+    ward: Ward, options: tuple[str, ...], code: int, said: str
+) -> None:
+    ward.run("--count", 1, "--interval", 0)  # so that there is a queue
+    found, out, err = ward.run(*options)
+    assert (found, out) == (code, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_two_at_once_on_one_queue_are_refused(ward: Ward) -> None:
+    first = ward.start("--interval", 0.1, "-o", "jsonl")
+    assert first.stdout is not None
+    first.stdout.readline()
+    code, _, err = ward.run("--count", 1)
+    assert code == 1
+    assert "in use by another client" in err
+    first.terminate()
+    first.communicate(timeout=20)
+
+
+def test_the_live_screen_shows_the_ward_and_q_ends_it(ward: Ward) -> None:
+    ours, theirs = pty.openpty()
+    process = ward.start(
+        *("--patients", 4, "--interval", 0.2, "--seed", 1),
+        headless=False,
+        stdin=theirs,
+        stdout=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"},
+    )
+    os.close(theirs)
+    seen = ""
+
+    def read() -> str:
+        nonlocal seen
+        while select.select([ours], [], [], 0.01)[0]:
+            try:
+                data = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            seen += data.decode(errors="replace")
+        return seen
+
+    wanted = ("P-004", "RED", "connected", "leader: peer 1", "acknowledged", "not a medical device", "mEq/L")
+    eventually(lambda: all(word in read() for word in wanted), 30)
+    os.write(ours, b"q")
+    eventually(lambda: read() and process.poll() is not None, 20)
+    assert process.returncode == 0
+    assert "readings: " in read()
+    os.close(ours)
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()

@@ -1,0 +1,348 @@
+"""Readings from files, stdin and the simulator: good ones whole, bad ones named, files read once over many runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hfzmq.cli.bedside.csv_source import CsvSource
+from hfzmq.cli.bedside.judge import judge
+from hfzmq.cli.bedside.readings import JSON_FIELDS, LINE_BYTES_MAX, Reading, Refused, from_cells, from_json
+from hfzmq.cli.bedside.simulate import SimulateSource
+from hfzmq.cli.bedside.sources import Source
+from hfzmq.cli.bedside.stdin_source import StdinSource
+from hfzmq.client.queue_types import Progress
+from hfzmq.config import Thresholds
+from hfzmq.errors import InvalidInput, NotFound
+from hfzmq.model.inference import RiskModel
+
+AT = 1_700_000_000_000
+GOOD: dict[str, Any] = {
+    "patient_id": "P-001",
+    "timestamp": AT,
+    "age": 70,
+    "serum_sodium": 133.5,
+    "serum_creatinine": 1.9,
+    "ejection_fraction": 30,
+    "day": 12,
+}
+STUDY = (
+    "age,anaemia,creatinine_phosphokinase,diabetes,ejection_fraction,high_blood_pressure,platelets,serum_creatinine,"
+    "serum_sodium,sex,smoking,time,DEATH_EVENT\n"
+)
+
+
+def study_line(age: object = 75, creatinine: object = 1.9, day: object = 4) -> str:
+    return f"{age},0,582,0,20,1,265000,{creatinine},130,1,0,{day},1\n"
+
+
+def read_all(source: Source) -> list[Reading | Refused]:
+    found: list[Reading | Refused] = []
+    while (chunk := source.read(1.0)) is not None:
+        found.extend(chunk.items)
+    source.close()
+    return found
+
+
+def written(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+# ----------------------------------------------------------------------------------------------------------- JSON lines
+
+
+def test_a_json_line_is_the_reading_it_says() -> None:
+    assert from_json(json.dumps(GOOD), "stdin", 1) == Reading("P-001", AT, 70, 133.5, 1.9, 30, 12)
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "bound"),
+    [
+        ({"age": float("nan")}, "age", "18 to 120 years"),
+        ({"age": float("inf")}, "age", "18 to 120 years"),
+        ({"age": "70"}, "age", "a number, 18 to 120 years"),
+        ({"age": True}, "age", "a number, 18 to 120 years"),
+        ({"age": None}, "age", "a number, 18 to 120 years"),
+        ({"age": [70]}, "age", "a number, 18 to 120 years"),
+        ({"age": 17.9}, "age", "18 to 120 years"),
+        ({"ejection_fraction": 0.3}, "ejection_fraction", "5 to 90 %"),
+        ({"day": 1.5}, "day", "a whole number, 0 to 36500 days"),
+        ({"day": -1}, "day", "0 to 36500 days"),
+        ({"timestamp": 1_700_000_000}, "timestamp", "Unix milliseconds UTC, 2000 to 2100"),
+        ({"timestamp": 1.7e12}, "timestamp", "Unix milliseconds UTC, 2000 to 2100"),
+        ({"patient_id": ""}, "patient_id", "1 to 64 printable characters"),
+        ({"patient_id": 7}, "patient_id", "1 to 64 printable characters"),
+        ({"heart_rate": 80}, "heart_rate", "unknown field"),
+        ({"age": ...}, "age", "missing"),
+        ({"timestamp": ...}, "timestamp", "missing"),
+    ],
+)
+def test_a_bad_field_of_a_json_line_is_named_with_its_bound(change: dict[str, Any], field: str, bound: str) -> None:
+    values = {key: value for key, value in {**GOOD, **change}.items() if value is not ...}
+    refused = from_json(json.dumps(values), "stdin", 7)
+    assert isinstance(refused, Refused)
+    assert (refused.line, refused.field, refused.bound) == (7, field, bound)
+
+
+@pytest.mark.parametrize(
+    "line", ["", "hello", "[]", "1", "null", '{"age": 1', '{"a":1}{"b":2}', '{"age": 1, "age": 2}', "[" * 100_000]
+)
+def test_what_is_no_json_object_is_refused(line: str) -> None:
+    refused = from_json(line, "stdin", 1)
+    assert isinstance(refused, Refused)
+    assert refused.field == "line"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300)
+@given(st.text(max_size=200) | st.dictionaries(st.sampled_from(JSON_FIELDS), json_values).map(json.dumps))
+def test_no_json_line_raises(line: str) -> None:
+    item = from_json(line, "stdin", 1)
+    assert isinstance(item, (Reading, Refused))
+
+
+@given(st.sampled_from([1, 3, 50, 1 << 16]), st.booleans())
+def test_json_lines_come_whole_however_the_pipe_cuts_them(piece: int, newline_at_end: bool) -> None:
+    lines = [json.dumps({**GOOD, "day": day, "patient_id": "Zö"}, ensure_ascii=False) for day in range(20)]
+    lines[4], lines[9] = "", "nonsense"
+    data = ("\n".join(lines) + ("\n" if newline_at_end else "")).encode()
+    inside, outside = os.pipe()
+    source = StdinSource(inside)
+    found: list[Reading | Refused] = []
+    for start in range(0, len(data), piece):
+        os.write(outside, data[start : start + piece])
+        chunk = source.read(0)
+        assert chunk is not None
+        found.extend(chunk.items)
+    os.close(outside)
+    found.extend(read_all(source))
+    os.close(inside)
+    assert [item.day for item in found if isinstance(item, Reading)] == [d for d in range(20) if d not in (4, 9)]
+    assert [item.line for item in found if isinstance(item, Refused)] == [10]
+
+
+def test_a_line_without_an_end_is_refused_and_not_stored(tmp_path: Path) -> None:
+    good = json.dumps(GOOD).encode()
+    path = written(tmp_path / "in", good + b"\n" + b"x" * (3 * LINE_BYTES_MAX) + b"\n" + good + b"\n\xff\xfe\n" + good)
+    fd = os.open(path, os.O_RDONLY)
+    source = StdinSource(fd)
+    found = read_all(source)
+    os.close(fd)
+    assert [type(item).__name__ for item in found] == ["Reading", "Refused", "Reading", "Refused", "Reading"]
+    assert [item.line for item in found if isinstance(item, Refused)] == [2, 4]
+
+
+def test_stdin_takes_only_the_patients_that_were_asked_for(tmp_path: Path) -> None:
+    lines = [json.dumps({**GOOD, "patient_id": name}) for name in "ABA"]
+    fd = os.open(written(tmp_path / "in", "\n".join(lines)), os.O_RDONLY)
+    assert [item.patient_id for item in read_all(StdinSource(fd, ("A",))) if isinstance(item, Reading)] == ["A", "A"]
+    os.close(fd)
+
+
+# ------------------------------------------------------------------------------------------------------------ CSV
+
+
+def test_the_published_columns_are_read_by_name_and_patients_named_by_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "hf.csv", STUDY + study_line() + study_line(60.667, 1.1, 250))
+    first, second = read_all(CsvSource(path, 0.0))
+    assert isinstance(first, Reading)
+    assert isinstance(second, Reading)
+    assert (first.patient_id, first.vitals) == ("hf-001", (75, 130, 1.9, 20, 4))
+    assert (second.patient_id, second.vitals) == ("hf-002", (60.667, 130, 1.1, 20, 250))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_patient_and_timestamp_columns_are_taken_in_any_order(tmp_path: Path, delimiter: str, end: str) -> None:
+    names = ["day", "patient_id", "age", "ward", "timestamp", "serum_sodium", "ejection_fraction", "serum_creatinine"]
+    values = ["12", '"P 7"', " 70 ", "x", str(AT), "133.5", "30", "1.9"]
+    text = "\ufeff" + delimiter.join(names) + end + delimiter.join(values) + end
+    (item,) = read_all(CsvSource(written(tmp_path / "a.csv", text), 0.0))
+    assert item == Reading("P 7", AT, 70, 133.5, 1.9, 30, 12)
+
+
+def test_one_patient_given_names_a_file_without_names_and_several_choose_from_one_with(tmp_path: Path) -> None:
+    unnamed = written(tmp_path / "a.csv", STUDY + study_line())
+    (item,) = read_all(CsvSource(unnamed, 0.0, ("P-009",)))
+    assert isinstance(item, Reading)
+    assert item.patient_id == "P-009"
+    head = "patient_id,age,serum_sodium,serum_creatinine,ejection_fraction,day\n"
+    named = written(tmp_path / "b.csv", head + "".join(f"{name},70,130,1.9,30,1\n" for name in "ABC"))
+    found = read_all(CsvSource(named, 0.0, ("A", "C")))
+    assert [item.patient_id for item in found if isinstance(item, Reading)] == ["A", "C"]
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (study_line(age=7), "age"),
+        (study_line(age=""), "age"),
+        (study_line(age="nan"), "age"),
+        (study_line(age="1_0"), "age"),
+        (study_line(age="0x40"), "age"),
+        (study_line(age="٧٠"), "age"),
+        (study_line(age="seventy"), "age"),
+        (study_line(creatinine="1,9"), "serum_sodium"),
+        (study_line(creatinine=170), "serum_creatinine"),
+        (study_line(day="4.5"), "day"),
+        (study_line(day="1e9"), "day"),
+        ("1,2\n", "line"),
+        ('"75,0,582\n', "line"),
+        ("\x00,,,,,,,,,,,,\n", "age"),
+        ("x" * 100_000 + "\n", "line"),
+    ],
+)
+def test_a_bad_line_is_named_and_the_rest_goes_on(tmp_path: Path, line: str, field: str) -> None:
+    path = written(tmp_path / "a.csv", STUDY + study_line() + line + "\n" + study_line(day="5.0"))
+    first, bad, last = read_all(CsvSource(path, 0.0))
+    assert isinstance(bad, Refused)
+    assert (bad.source, bad.line) == (str(path), 3)
+    assert field == bad.field or (field == "age" and bad.field == "line")  # Python 3.10 refuses NUL by the line
+    assert bad.bound
+    assert isinstance(first, Reading)
+    assert isinstance(last, Reading)
+    assert last.day == 5
+    assert type(last.day) is int
+
+
+def test_bytes_that_are_no_text_are_refused_by_the_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", STUDY.encode() + b"\xff\xfe\n" + study_line().encode())
+    bad, good = read_all(CsvSource(path, 0.0))
+    assert isinstance(bad, Refused)
+    assert isinstance(good, Reading)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file is empty"),
+        ("age,serum_sodium\n1,2\n", "serum_creatinine"),
+        (STUDY.replace("time", "when"), "day"),
+        ("age," + STUDY, "age: a column once"),
+        ("\x00\x01\x02", "a column of the header"),
+    ],
+)
+def test_a_file_without_the_columns_is_refused_whole(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        CsvSource(written(tmp_path / "a.csv", text), 0.0)
+    assert said in str(caught.value) + caught.value.hint
+
+
+def test_a_missing_file_and_a_directory_are_clear_errors(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        CsvSource(tmp_path / "none.csv", 0.0)
+    with pytest.raises(InvalidInput, match="directory"):
+        CsvSource(tmp_path, 0.0)
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_no_cell_raises(age: str, patient: str) -> None:
+    cells = {"age": age, "serum_sodium": "130", "serum_creatinine": "1", "ejection_fraction": "30", "day": "1"}
+    assert isinstance(from_cells(cells, "P", AT, "f", 2), (Reading, Refused))
+    assert isinstance(from_cells({**cells, "patient_id": patient, "timestamp": age}, "P", AT, "f", 2), Refused)
+
+
+def ages(source: Source) -> list[float]:
+    return [item.age for item in read_all(source) if isinstance(item, Reading)]
+
+
+def read_some(path: Path, chunks: int) -> Progress:
+    source = CsvSource(path, 1.0)  # paced: one line a chunk
+    for _ in range(chunks):
+        chunk = source.read(0)
+    source.close()
+    assert chunk is not None
+    assert chunk.progress is not None
+    return chunk.progress
+
+
+def test_a_file_goes_on_where_it_stood_also_renamed_or_with_lines_added(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", STUDY + "".join(study_line(age) for age in range(40, 50)))
+    place = read_some(path, 4)
+    other = Progress(b"x" * 32, place.bytes_read + 3, 9)
+    renamed = path.rename(tmp_path / "b.csv")
+    renamed.write_text(renamed.read_text() + study_line(90))
+    source = CsvSource(renamed, 0.0)
+    assert source.resume([other, place, read_some(renamed, 2)]) == place
+    assert source.lines == 5
+    assert ages(source) == [44, 45, 46, 47, 48, 49, 90]
+
+
+def test_a_file_whose_beginning_changed_is_read_from_its_beginning(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", STUDY + "".join(study_line(age) for age in range(40, 44)))
+    place = read_some(path, 2)
+    path.write_text(path.read_text().replace("40,", "39,", 1))
+    source = CsvSource(path, 0.0)
+    assert source.resume([place]) is None
+    assert ages(source) == [39, 41, 42, 43]
+
+
+def test_a_shorter_file_is_no_known_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", STUDY + "".join(study_line(age) for age in range(40, 44)))
+    place = read_some(path, 3)
+    path.write_text(STUDY + study_line(40))
+    source = CsvSource(path, 0.0)
+    assert source.resume([place]) is None
+    assert ages(source) == [40]
+
+
+def test_from_the_start_reads_all_again_and_knows_the_place_to_replace(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", STUDY + "".join(study_line(age) for age in range(40, 44)))
+    place = read_some(path, 3)
+    source = CsvSource(path, 0.0)
+    assert source.skip_nothing([place]) == place
+    assert ages(source) == [40, 41, 42, 43]
+    assert read_some(path, 3) == place
+
+
+# ------------------------------------------------------------------------------------------------------------ simulator
+
+
+def simulated(seed: int, patients: int, count: int) -> list[Reading]:
+    names = [f"P-{place:03d}" for place in range(patients)]
+    return [item for item in read_all(SimulateSource(names, 2.0, count, seed)) if isinstance(item, Reading)]
+
+
+def test_the_same_seed_gives_the_same_readings() -> None:
+    one, two = ([reading._replace(timestamp=0) for reading in simulated(5, 3, 10)] for _ in range(2))
+    assert one == two
+    assert one != [reading._replace(timestamp=0) for reading in simulated(6, 3, 10)]
+    assert len(one) == 30
+
+
+def test_simulated_readings_stay_in_the_ranges_of_a_ward_and_a_patient_keeps_an_age() -> None:
+    found = simulated(1, 8, 200)
+    for reading in found:
+        assert 50 <= reading.age <= 85
+        assert 125 <= reading.serum_sodium <= 145
+        assert 0.8 <= reading.serum_creatinine <= 2.5
+        assert 20 <= reading.ejection_fraction <= 65
+        assert reading.day >= 0
+    assert len({(reading.patient_id, reading.age) for reading in found}) == 8
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_simulated_ward_of_six_has_every_tier_and_drifts_slowly(seed: int) -> None:
+    model = RiskModel.load()
+    tiers: Counter[str] = Counter()
+    last: dict[str, float] = {}
+    for reading in simulated(seed, 6, 60):
+        report = judge(model, Thresholds(), reading).report
+        tiers[report.tier] += 1
+        assert abs(report.probability - last.get(report.patient_id, report.probability)) < 0.35
+        last[report.patient_id] = report.probability
+    assert min(tiers[tier] for tier in ("GREEN", "AMBER", "RED")) >= 20, tiers
