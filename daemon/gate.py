@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable, Mapping
 
 from hfzmq.core.messages import Heartbeat, Message
 from hfzmq.errors import WireError
@@ -18,13 +19,27 @@ log = logging.getLogger("hfzmq.gate")
 
 
 class Gate:
-    """Checks envelopes for the daemon ``me`` of ``mesh_id``."""
+    """Checks envelopes for the daemon ``me`` of ``mesh_id``.
 
-    def __init__(self, mesh_id: bytes, me: int, voters: tuple[int, ...], counters: Counter[str]) -> None:
+    ``met``: the incarnations that this peer met in earlier lives; ``meet`` keeps a new one for good, before its first
+    message passes: a peer that has lost its disk must not pass for the one that made promises."""
+
+    def __init__(
+        self,
+        mesh_id: bytes,
+        me: int,
+        voters: tuple[int, ...],
+        counters: Counter[str],
+        met: Mapping[int, bytes],
+        meet: Callable[[int, bytes], None],
+    ) -> None:
         self._mesh_id = mesh_id
         self._me = me
         self._voters = voters
         self._counters = counters
+        self._met = met
+        self._meet = meet
+        self._warned: set[int] = set()
         self._lives: dict[int, tuple[bytes, int]] = {}  # peer -> (incarnation, newest boot)
 
     def admit(self, frame: bytes) -> tuple[int, Message | Heartbeat] | None:
@@ -44,9 +59,12 @@ class Gate:
         if sender.peer == self._me:
             self._counters["peer_message_with_my_id"] += 1
             return None
-        incarnation, boot = self._lives.get(sender.peer, (sender.incarnation, sender.boot))
+        if sender.peer not in self._lives:
+            self._lives[sender.peer] = (self._met_first(sender), 0)
+        incarnation, boot = self._lives[sender.peer]
         if sender.incarnation != incarnation:
-            if not self._counters["peer_message_other_incarnation"]:
+            if sender.peer not in self._warned:
+                self._warned.add(sender.peer)
                 log.warning("peer %d speaks with other data than before: it is not heard", sender.peer)
             self._counters["peer_message_other_incarnation"] += 1
             return None
@@ -55,3 +73,10 @@ class Gate:
             return None
         self._lives[sender.peer] = (incarnation, sender.boot)
         return sender.peer, letter.content
+
+    def _met_first(self, sender: peers.Sender) -> bytes:
+        known = self._met.get(sender.peer)
+        if known is None:
+            self._meet(sender.peer, sender.incarnation)
+            return sender.incarnation
+        return known

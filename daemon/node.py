@@ -56,6 +56,7 @@ from hfzmq.wire import peers
 
 PEER_MESSAGES_A_TURN = 256
 CLIENT_REQUESTS_A_TURN = 256
+WRITES_A_TURN = 4
 EVENTS_KEPT = 20
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
@@ -98,7 +99,7 @@ class Node:
             recovered.state_hash,
             now,
         )
-        self.gate = Gate(config.mesh_id, peer_id, self.replica.voters, self.counters)
+        self.gate = Gate(config.mesh_id, peer_id, self.replica.voters, self.counters, recovered.met, self.store.meet)
         self.ward = Ward(monotonic_ms)
         self.queries = Queries(self.store.path, self.sockets.answers_sender(), self._about)
         self.desk = Desk(config, self.sockets.answer, self.status, self.queries, self.ward, self.counters)
@@ -121,7 +122,7 @@ class Node:
         self._step(Tick())
         self._commit()
         while not self._drained():
-            wait_ms = self.replica.wake_at_ms(monotonic_ms()) - monotonic_ms()
+            wait_ms = 0.0 if self._to_write else self.replica.wake_at_ms(monotonic_ms()) - monotonic_ms()
             ready = dict(poller.poll(max(0, int(wait_ms + 0.999))))
             if self.sockets.peers in ready:
                 self._read_peers()
@@ -204,8 +205,11 @@ class Node:
                 self._announce(effect)
 
     def _commit(self) -> None:
-        """Write what has gathered, and what follows from its being written."""
-        while self._to_write:
+        """Write what has gathered, and what follows from its being written; what is left waits for the next turn, so
+        that a peer which catches up goes on listening."""
+        for _ in range(WRITES_A_TURN):
+            if not self._to_write:
+                return
             effects, self._to_write = self._to_write, []
             began = monotonic_ms()
             applied = self.store.write(effects)
@@ -272,8 +276,9 @@ class Node:
     def _about(self) -> dict[str, Any]:
         now = monotonic_ms()
         stale: int | None = None
-        if self.replica.role == LEADER:
-            stale = 0
+        if self.replica.leading:
+            quorum_age = now - self.replica.leading.followers.quorum_ms(now)
+            stale = 0 if quorum_age < self.config.timing.lease_ms else int(quorum_age)
         elif self.replica.election.hears_leader(now) and self.replica.leader:
             stale = max(0, int(now - (self.replica.election.lease_until_ms - self.config.timing.lease_ms)))
         return {"peer": self.me, "stale_ms": stale}

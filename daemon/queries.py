@@ -7,6 +7,7 @@ says so, never a thread that is gone.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -23,6 +24,7 @@ from hfzmq.storage import Reader
 from hfzmq.wire import requests
 
 JOBS_MAX = 64
+CLOSE_WITHIN_S = 2.0
 TREND_POINTS = 20
 
 log = logging.getLogger("hfzmq.queries")
@@ -38,6 +40,7 @@ class Queries:
         self._answers = answers
         self._about = about
         self._jobs: queue.Queue[Job | None] = queue.Queue(JOBS_MAX)
+        self._stopping = False
         self._thread = threading.Thread(target=self._work, name="queries", daemon=True)
         self._thread.start()
 
@@ -52,9 +55,11 @@ class Queries:
         return self._put(route, lambda reader: _beds(reader, seen, about))
 
     def close(self) -> None:
-        """Let the thread finish what it has begun."""
-        self._jobs.put(None)
-        self._thread.join(2)
+        """Let the thread finish what it has begun, for two seconds."""
+        self._stopping = True
+        with contextlib.suppress(queue.Full):
+            self._jobs.put_nowait(None)
+        self._thread.join(CLOSE_WITHIN_S)
 
     def _put(self, route: tuple[bytes, ...], work: Callable[[Reader], bytes]) -> bool:
         try:
@@ -67,7 +72,7 @@ class Queries:
         reader: Reader | None = None
         while True:
             job = self._jobs.get()
-            if job is None:
+            if job is None or self._stopping:
                 break
             route, work = job
             try:
@@ -77,7 +82,13 @@ class Queries:
             except HfzmqError as error:
                 log.warning("a read failed: %s", error)
                 answer = requests.encode_reply("REFUSED", field="read", bound=str(error), hint=error.hint)
-            self._answers.send_multipart([*route, answer])
+            except Exception as error:  # a fault in one read must not end all reads
+                log.error("a read failed: %r", error)
+                answer = requests.encode_reply("REFUSED", field="read", bound=f"a fault: {error!r}"[:200], hint="")
+            try:
+                self._answers.send_multipart([*route, answer])
+            except zmq.ContextTerminated:
+                break  # the daemon did not wait for this read
         if reader:
             reader.close()
         self._answers.close(0)

@@ -11,6 +11,7 @@ messages. One thread owns all of them.
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 import zmq
@@ -111,7 +112,10 @@ class Sockets:
             dealer.close(linger_ms)
         for socket in (self.peers, self.beats_in, self.answers):
             socket.close(0)
-        self._context.term()
+        # A read that hangs still holds the query thread's socket, and ``term`` waits for it: the process ends anyway.
+        ending = threading.Thread(target=self._context.term, name="ending", daemon=True)
+        ending.start()
+        ending.join(linger_ms / 1000 + 1)
 
     def _bind(self, kind: int, host: str, port: int, size_max: int) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from hfzmq.clinical.report import Report
 
 BEDS_MAX = 10_000
+OVERTAKEN_WITHIN_MS = 10_000
 
 
 class Ward:
@@ -21,12 +22,16 @@ class Ward:
         self._beds: dict[str, tuple[float, Report]] = {}
 
     def take(self, rows: Sequence[Report]) -> None:
-        """Keep the newest reading of each patient; the bed that has been silent longest makes room."""
+        """Keep the newest reading of each patient; the bed that was silent longest makes room.
+
+        An earlier stamp than the known one was overtaken on its way, unless the known one has not been bettered for
+        long: then a clock was wrong, and must not freeze the bed."""
         now = self._clock()
         for row in rows:
-            known = self._beds.pop(row.patient_id, None)
-            # Put at the end: the first is always the one that was told longest ago.
-            self._beds[row.patient_id] = (now, row) if known is None or row.timestamp >= known[1].timestamp else known
+            known = self._beds.get(row.patient_id)
+            if known is None or row.timestamp >= known[1].timestamp or now - known[0] > OVERTAKEN_WITHIN_MS:
+                self._beds.pop(row.patient_id, None)
+                self._beds[row.patient_id] = (now, row)  # at the end: the first is always the one told longest ago
         while len(self._beds) > BEDS_MAX:
             del self._beds[next(iter(self._beds))]
 

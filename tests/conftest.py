@@ -16,8 +16,8 @@ def patients_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in (os.environ.get("HFZMQ_DATA"), ROOT.parent / "shared" / "data" / "hf.csv"):
         if path and Path(path).is_file():
             return Path(path)
-    from hfzmq.model.features import synthetic_cohort, write_csv
+    from hfzmq.model.features import synthetic_csv
 
     path = tmp_path_factory.mktemp("cohort") / "cohort.csv"
-    write_csv(synthetic_cohort(299, seed=519), path)
+    path.write_text(synthetic_csv(299, seed=519))
     return path

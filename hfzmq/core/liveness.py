@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hfzmq.core.contract import LEADER
+from hfzmq.core.contract import FOLLOWER, LEADER, PRECANDIDATE
 from hfzmq.core.messages import Heartbeat
 
 
@@ -68,3 +68,11 @@ def renews_lease(beat: Heartbeat, lease_ms: int) -> bool:
     """A leader's heartbeat counts only while its last sync and its last quorum round are younger than the lease: a
     leader with a dead disk must not look alive."""
     return beat.role == LEADER and beat.fsync_age_ms < lease_ms and beat.quorum_age_ms < lease_ms
+
+
+def leads_no_more(beat: Heartbeat, term: int) -> bool:
+    """Whether the leader of ``term`` says that it has lost the lead. As a candidate of this very term it has yet to win
+    it: that heartbeat is late."""
+    if beat.term == term:
+        return beat.role in (FOLLOWER, PRECANDIDATE)
+    return beat.term > term and beat.role != LEADER

@@ -12,7 +12,7 @@ Keeps: what waits is bounded (beyond it BUSY); a request that comes again waits 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,9 +20,17 @@ from hfzmq.config import Limits
 from hfzmq.core.contract import ACK, BUSY, CONFLICT, GAP, NOT_LEADER, READ, Proposal, Reply, Route
 from hfzmq.core.sessions import AGAIN, NEW, Sessions
 from hfzmq.core.sessions import CONFLICT as OTHER_DIGEST
-from hfzmq.core.types import Entry, Origin
+from hfzmq.core.types import ENTRY_HEAD_BYTES, Entry, Origin
 
 BUSY_RETRY_MS = 50
+
+
+class Waiter(NamedTuple):
+    """Who waits at an index, for what, and the term of the entry there."""
+
+    route: Route
+    origin: Origin
+    term: int
 
 
 class Unconfirmed(NamedTuple):
@@ -43,20 +51,20 @@ class Pending:
         self._uncommitted_bytes = 0
         self._queued: deque[Proposal] = deque()
         self._queued_bytes = 0
-        self._waiting: dict[int, list[tuple[Route, Origin]]] = {}
+        self._waiting: dict[int, list[Waiter]] = {}
         self._unconfirmed: list[Unconfirmed] = []
 
     def begin(self, tail: Sequence[Entry], commit: int) -> None:
         """This peer leads: ``tail`` is what its log holds beyond what is applied."""
         self._sessions.rebuild(tail)
-        self._uncommitted_bytes = sum(entry.cost_bytes for entry in tail if entry.index > commit)
+        self._uncommitted_bytes = _cost(entry for entry in tail if entry.index > commit)
 
     def queue(self, proposal: Proposal) -> Reply | None:
         """Keep it until proposals are allowed."""
         if self._queued_bytes + self._uncommitted_bytes > self._limits.uncommitted_bytes_max:
             return Reply(proposal.route, BUSY, seq=proposal.origin.seq, retry_ms=BUSY_RETRY_MS)
         self._queued.append(proposal)
-        self._queued_bytes += len(proposal.body)
+        self._queued_bytes += len(proposal.body) + ENTRY_HEAD_BYTES
         return None
 
     def next_queued(self) -> Proposal | None:
@@ -64,7 +72,7 @@ class Pending:
         if not self._queued:
             return None
         proposal = self._queued.popleft()
-        self._queued_bytes -= len(proposal.body)
+        self._queued_bytes -= len(proposal.body) + ENTRY_HEAD_BYTES
         return proposal
 
     def propose(self, proposal: Proposal, applied: int, append: Callable[[Proposal], Entry]) -> Reply | None:
@@ -77,12 +85,12 @@ class Pending:
             entry = append(proposal)
             self._sessions.expect(entry)
             self._uncommitted_bytes += entry.cost_bytes
-            self._waiting.setdefault(entry.index, []).append((route, origin))
+            self._waiting.setdefault(entry.index, []).append(Waiter(route, origin, entry.term))
             return None
         if verdict == AGAIN:
             if session.index <= applied:
                 return Reply(route, ACK, seq=origin.seq, term=session.term, index=session.index)
-            self._waiting.setdefault(session.index, []).append((route, origin))
+            self._waiting.setdefault(session.index, []).append(Waiter(route, origin, session.term))
             return None
         if verdict == OTHER_DIGEST:
             return Reply(route, CONFLICT, seq=origin.seq, term=session.term, index=session.index)
@@ -90,14 +98,17 @@ class Pending:
 
     def committed(self, entries: Sequence[Entry]) -> None:
         """These no longer count as uncommitted."""
-        self._uncommitted_bytes -= sum(entry.cost_bytes for entry in entries if entry.origin)
+        self._uncommitted_bytes -= _cost(entries)
 
-    def applied(self, first: int, last: int) -> list[Reply]:
-        """Answer who waited at these indexes: by what is stored now, which is what counts."""
+    def applied(self, first: int, last: int, repeats: frozenset[int]) -> list[Reply]:
+        """Answer who waited at these indexes. ``repeats`` stored nothing: there it counts what stands elsewhere."""
         replies = []
         if self._waiting:
             for index in range(first, last + 1):
-                for route, origin in self._waiting.pop(index, ()):
+                for route, origin, term in self._waiting.pop(index, ()):
+                    if index not in repeats:
+                        replies.append(Reply(route, ACK, seq=origin.seq, term=term, index=index))
+                        continue
                     stored = self._sessions.last_stored(origin.session)
                     kept = (stored.seq, stored.digest) == (origin.seq, origin.digest)
                     status = ACK if kept else CONFLICT
@@ -118,7 +129,7 @@ class Pending:
 
     def turn_away(self, term: int, leader: int) -> list[Reply]:
         """The lead is lost. What was asked for may still commit; whoever asks again finds it."""
-        away = [(route, origin.seq) for waiters in self._waiting.values() for route, origin in waiters]
+        away = [(waiter.route, waiter.origin.seq) for waiters in self._waiting.values() for waiter in waiters]
         away += [(proposal.route, proposal.origin.seq) for proposal in self._queued]
         away += [(held.reply.route, held.reply.seq) for held in self._unconfirmed]
         self._waiting.clear()
@@ -126,3 +137,8 @@ class Pending:
         self._queued_bytes = 0
         self._unconfirmed.clear()
         return [Reply(route, NOT_LEADER, seq=seq, term=term, leader=leader) for route, seq in away]
+
+
+def _cost(entries: Iterable[Entry]) -> int:
+    """What clients' entries weigh; a no-op waits for nobody."""
+    return sum(entry.cost_bytes for entry in entries if entry.origin)

@@ -1,6 +1,7 @@
 """One peer's replica of the mesh: the one door to the core. ``step(now_ms, event) -> effects``.
 
-Touches nothing. Joins what is blind to each other: Election, Log, Leading (replication), Sessions, HandOver, Liveness.
+Touches nothing. Joins what is blind to each other: Election, Log, Promises, Sessions, Liveness and, while it leads,
+Leadership.
 
     events --> [ follow a later term? ] --> the part it is for --> [ timers, appends, one Persist, Apply ] --> effects
 
@@ -20,23 +21,20 @@ from random import Random
 from typing import Any
 
 from hfzmq.config import Limits, Timing
+from hfzmq.core.applying import Applying
+from hfzmq.core.campaign import Campaign
 from hfzmq.core.contract import (
-    CONFLICT,
     FOLLOWER,
-    GAP,
     LEADER,
     NO_QUORUM,
     NOT_LEADER,
     PRECANDIDATE,
-    READ,
     Applied,
-    Apply,
     Became,
     Effect,
     Event,
     Heard,
     Persisted,
-    Proposal,
     Propose,
     Publish,
     ReadIndex,
@@ -49,7 +47,8 @@ from hfzmq.core.contract import (
 )
 from hfzmq.core.election import Election
 from hfzmq.core.handover import HandOver
-from hfzmq.core.liveness import Liveness, renews_lease
+from hfzmq.core.leadership import Leadership
+from hfzmq.core.liveness import Liveness, leads_no_more, renews_lease
 from hfzmq.core.log import Log
 from hfzmq.core.messages import (
     AppendReply,
@@ -59,18 +58,15 @@ from hfzmq.core.messages import (
     VoteReply,
     VoteRequest,
 )
-from hfzmq.core.pending import Pending, Unconfirmed
 from hfzmq.core.promises import Promises
-from hfzmq.core.replication import Leading, Refused, receive
+from hfzmq.core.replication import Refused, receive
 from hfzmq.core.sessions import Sessions
-from hfzmq.core.types import BATCH, NOOP, Entry, HardState, Membership, chained
+from hfzmq.core.types import Entry, HardState, Membership, Origin, chained
 
-NO_QUORUM_AFTER = 0.8  # of a lease, since the last quorum round: the leader steps down
 PROBE_DISK_AFTER = 0.3  # of a lease, since the last sync: an idle leader writes something
 DISK_HANGS_AFTER = 0.5  # of a lease, on one write: a peer does not campaign
-ASK_AGAIN_AFTER = 0.1  # of a lease: a campaign repeats its requests, for they may be lost or early
-APPLY_BYTES_MAX = 1 << 20  # of one Apply, so that catching up never stalls the loop
 TRUST_AFTER_LEASES = 600
+TERM_JUMP_MAX = 1 << 40  # a message from further ahead is nonsense, and following it would end all elections
 
 
 class Replica:
@@ -99,26 +95,21 @@ class Replica:
         self.log = log
         self.sessions = sessions
         self.commit = applied
-        self.applied = applied
-        self.state_hash = state_hash
-        self._applying = applied  # handed out in an Apply effect
+        self._applying = Applying(log, sessions, applied, state_hash)
         self.election = Election(me, self.voters, timing.lease_ms, rng, hard_state, now_ms)
         self.liveness = Liveness(me, timing.lease_ms)
         self.hand_over = HandOver(me, timing.handover_settle_ms, timing.lease_ms)
-        self.leading: Leading | None = None
+        self.leading: Leadership | None = None
         self.resigned = False
-        self._noop = 0  # index of the entry that opened this leader's term
         self._leader_since_ms = now_ms
-        self._round_wanted = False  # by an answer that waits for a quorum round which begins now
-        self._pending = Pending(sessions, limits)
         self._promises = Promises(me, hard_state, now_ms)
+        self._campaign = Campaign(me, self.voters, timing.lease_ms, self.election, log, self.liveness, self._promises)
         # timers
         self._beat_at_ms = now_ms
-        self._ask_again_ms = 0.0
         self._out: list[Effect] = []
         self._why = "started"
         self._handlers: dict[type, Callable[[float, Any], None]] = {
-            Tick: lambda now, event: None,
+            Tick: lambda now_ms, event: None,  # the clock is looked at after every event
             Received: self._on_received,
             Heard: self._on_heard,
             Propose: self._on_propose,
@@ -142,9 +133,12 @@ class Replica:
         self._out = []
         self._handlers[type(event)](now_ms, event)
         self._watch_the_clock(now_ms)
-        self._send_appends(now_ms)
+        if self.leading:
+            self._out += self.leading.appends(now_ms, self.term, self.commit)
         self._hand_out_persist(now_ms)
-        self._hand_out_apply()
+        apply = self._applying.hand_out(self.commit)
+        if apply:
+            self._out.append(apply)
         if before != (self.role, self.term, self.leader):
             if before[2] != self.leader:
                 self._leader_since_ms = now_ms
@@ -155,11 +149,10 @@ class Replica:
         """The latest moment for the next Tick."""
         at = self._beat_at_ms
         if self.leading:
-            at = min(at, self.leading.next_send_ms(), self._quorum_deadline_ms(now_ms))
+            deadline_ms = self.leading.deadline_ms(now_ms, self._promises.synced_ms)
+            at = min(at, self.leading.followers.next_send_ms(), deadline_ms)
         elif not self.resigned:
-            at = min(at, self.election.campaign_at_ms(self.liveness.lower_alive(now_ms)))
-            if self.role != FOLLOWER:
-                at = min(at, self._ask_again_ms)
+            at = min(at, self._campaign.due_ms(now_ms))
         return at
 
     @property
@@ -178,50 +171,55 @@ class Replica:
         return self.election.leader
 
     @property
+    def applied(self) -> int:
+        """Up to where the tables are, on synced storage."""
+        return self._applying.index
+
+    @property
+    def state_hash(self) -> bytes:
+        """The hash of the tables' state at ``applied``."""
+        return self._applying.state_hash
+
+    @property
     def serves(self) -> bool:
         """Whether this peer leads and its no-op has committed: only then may it ack or answer consistent reads."""
-        return self.leading is not None and 0 < self._noop <= self.commit
+        return self.leading is not None and self.leading.serves(self.commit)
 
     def known_leader(self, now_ms: float) -> int:
         """Who leads, as far as this peer can tell a client; 0 for nobody."""
-        if self.role == LEADER:
-            return self.me
         if self.election.leader and self.election.hears_leader(now_ms):
             return self.election.leader
         return self.liveness.live_leader(now_ms, self.term)
 
     def heartbeat(self, now_ms: float) -> Heartbeat:
         """What this peer would publish now."""
+        quorum_ms = self.leading.followers.quorum_ms(now_ms) if self.leading else now_ms
         return Heartbeat(
-            term=self.term,
-            role=self.role,
-            leader=self.known_leader(now_ms),
-            commit=self.commit,
-            applied=self.applied,
-            durable=self.log.durable,
-            last=self.log.last.index,
-            fsync_age_ms=int(now_ms - self._promises.synced_ms),
-            quorum_age_ms=int(now_ms - self.leading.quorum_ms(now_ms)) if self.leading else 0,
-            hears=self.liveness.alive(now_ms),
-            willing=self._may_lead(now_ms),
-            state_hash=self.state_hash,
-        )
+            self.term, self.role, self.known_leader(now_ms), self.commit, self.applied, self.log.durable,
+            self.log.last.index, int(now_ms - self._promises.synced_ms), int(now_ms - quorum_ms),
+            self.liveness.alive(now_ms), self._may_lead(now_ms), self.state_hash,
+        )  # fmt: skip
 
     # ------------------------------------------------------------ messages
 
     def _on_received(self, now_ms: float, event: Received) -> None:
-        if event.sender in self.voters and event.sender != self.me:
+        if self._listens_to(event.sender, event.message.term):
             self._sender = event.sender
             self._handlers[type(event.message)](now_ms, event.message)
 
+    def _listens_to(self, sender: int, term: int) -> bool:
+        return sender in self.voters and sender != self.me and term <= self.term + TERM_JUMP_MAX
+
     def _on_heard(self, now_ms: float, event: Heard) -> None:
+        if not self._listens_to(event.sender, event.heartbeat.term):
+            return
         self.liveness.heard(now_ms, event.sender, event.heartbeat)
         beat = event.heartbeat
         if self.role != LEADER and beat.term >= self.term and renews_lease(beat, self._timing.lease_ms):
             # A later term is not taken from a hint; its first append will bring it.
             self._why = f"heard {event.sender} lead"
             self.election.renew_lease(now_ms, event.sender)
-        elif event.sender == self.leader and beat.term >= self.term and beat.role != LEADER:
+        elif event.sender == self.leader and leads_no_more(beat, self.term):
             self._why = f"{event.sender} leads no more"
             self.election.end_lease(now_ms)
 
@@ -229,19 +227,16 @@ class Replica:
         sender = self._sender
         if not request.pre and request.term > self.term and self.election.heeds(now_ms, request):
             self._follow(now_ms, request.term, 0, f"{sender} campaigns")
-        reply = self.election.consider(now_ms, sender, request, self.log.last)
-        if reply is None:
-            return
-        if request.pre:
-            self._out.append(Send(sender, reply))  # promises nothing
-        else:
-            self._promises.promise(sender, reply)
+        self._out += self._campaign.answer(now_ms, sender, request)
 
     def _on_vote_reply(self, now_ms: float, reply: VoteReply) -> None:
         if reply.term > self.term and not reply.granted:
             self._follow(now_ms, reply.term, 0, f"{self._sender} knows a later term")
         elif self.election.count(self._sender, reply):
-            self._win_round(now_ms, reply.pre)
+            if reply.pre:
+                self._run(now_ms, "a majority would vote for it")
+            else:
+                self._start_leading(now_ms)
 
     def _on_append_request(self, now_ms: float, request: AppendRequest) -> None:
         sender = self._sender
@@ -269,13 +264,13 @@ class Replica:
         if reply.term > self.term:
             self._follow(now_ms, reply.term, 0, f"{self._sender} knows a later term")
         elif self.leading and reply.term == self.term:
-            self.leading.on_reply(self._sender, reply)
-            self._advance_commit(now_ms)
+            self.leading.on_append_reply(self._sender, reply)
+            self._advance_commit()
 
     def _on_timeout_now(self, now_ms: float, message: TimeoutNow) -> None:
         follows = self.role in (FOLLOWER, PRECANDIDATE) and message.term == self.term
         if follows and self.election.leader in (0, self._sender) and not self.resigned:
-            self._campaign(now_ms, True, f"{self._sender} hands over")
+            self._run(now_ms, f"{self._sender} hands over", hand_over=True)
 
     # ------------------------------------------------------------ elections
 
@@ -284,75 +279,39 @@ class Replica:
         if term > self.term:
             self._promises.forget()
         if self.leading:
-            self._stop_leading(now_ms)
+            self._out += self.leading.end(term)
+            self.leading = None
         self.election.become_follower(now_ms, term, leader)
         self._why = why
 
-    def _campaign(self, now_ms: float, hand_over: bool, why: str) -> None:
+    def _run(self, now_ms: float, why: str, hand_over: bool = False) -> None:
         self._why = why
-        self._promises.forget()  # of the term that this leaves behind
-        self.election.become_candidate(now_ms, hand_over)
-        self._promises.promise(self.me, VoteReply(self.term, False, True))  # one's own vote, once it is durable
-        self._ask_for_votes(now_ms)
-
-    def _win_round(self, now_ms: float, pre: bool) -> None:
-        if pre:
-            self._campaign(now_ms, False, "a majority would vote for it")
-        else:
-            self._start_leading(now_ms)
-
-    def _ask_for_votes(self, now_ms: float) -> None:
-        request = self.election.request(self.log.last)
-        for peer in self.voters:
-            if peer != self.me:
-                if request.pre:
-                    self._out.append(Send(peer, request))
-                else:
-                    self._promises.promise(peer, request)
-        self._ask_again_ms = now_ms + ASK_AGAIN_AFTER * self._timing.lease_ms
+        self._out += self._campaign.run(now_ms, hand_over)
 
     def _start_leading(self, now_ms: float) -> None:
         votes = self.election.grants
         self.election.become_leader()
         self._why = f"{votes} of {len(self.voters)} votes"
-        self.leading = Leading(self.me, self.voters, self.log, self._limits, self._timing, now_ms)
-        self.hand_over.stop()
-        self._pending.begin(self.log.between(self._applying, self.log.last.index), self.commit)
-        noop = chained(self.log.last, self.term, NOOP, None, b"")
-        self._add((noop,))
-        self._noop = noop.index
-
-    def _stop_leading(self, now_ms: float) -> None:
-        """Whoever waits is told to ask elsewhere; what they asked for may still commit, and is then found again."""
-        successor = self.hand_over.transfer.target if self.hand_over.transfer else 0
-        self.leading = None
-        self._noop = 0
-        self.hand_over.stop()
-        self._out.extend(self._pending.turn_away(self.term, successor))
+        self.leading = Leadership(
+            self.me, self.voters, self._timing, self._limits, self.log, self.sessions, self.liveness, self.hand_over,
+            self._append, now_ms,
+        )  # fmt: skip
+        self.leading.open(self._applying.handed_out, self.commit)
 
     # ------------------------------------------------------------ clients
 
     def _on_propose(self, now_ms: float, event: Propose) -> None:
-        for proposal in event.proposals:
-            if self.leading is None or self.resigned:
-                self._out.append(self._redirect(now_ms, proposal.route, proposal.origin.seq))
-            elif self._may_propose():
-                self._judge(proposal)
-            else:
-                self._reply(self._pending.queue(proposal))
+        mine = [one for one in event.proposals if one.body and self.leading and not self.resigned]
+        if self.leading and mine:
+            self._out += self.leading.propose(mine, self.commit, self.applied)
+        # A shell that saw no leader here has not packed a body: such a request is never stored.
+        self._out += [self._redirect(now_ms, one.route, one.origin.seq) for one in event.proposals if one not in mine]
 
     def _on_read_index(self, now_ms: float, event: ReadIndex) -> None:
-        if self.leading is None or not self.serves:
+        if self.leading and self.serves:
+            self._out += self.leading.read(event.route, self.term, self.commit, self.applied)
+        else:
             self._out.append(self._redirect(now_ms, event.route, 0))
-            return
-        self._confirm(Reply(event.route, READ, term=self.term))
-
-    def _confirm(self, reply: Reply) -> None:
-        """Let an answer wait for a round that begins now: a leader that was deposed unnoticed must not give it."""
-        assert self.leading is not None
-        self._round_wanted = len(self.voters) > 1
-        self._pending.hold(Unconfirmed(self.leading.round + self._round_wanted, self.commit, reply))
-        self._answer_confirmed()
 
     def _redirect(self, now_ms: float, route: Route, seq: int) -> Reply:
         leader = self.known_leader(now_ms)
@@ -362,42 +321,18 @@ class Replica:
             return Reply(route, NOT_LEADER, seq=seq, term=self.term)
         return Reply(route, NO_QUORUM, seq=seq, term=self.term)
 
-    def _reply(self, reply: Reply | None) -> None:
-        if reply:
-            self._out.append(reply)
-
-    def _may_propose(self) -> bool:
-        return self.serves and self.hand_over.transfer is None
-
-    def _append(self, proposal: Proposal) -> Entry:
-        entry = chained(self.log.last, self.term, BATCH, proposal.origin, proposal.body)
-        self._add((entry,))
-        return entry
-
-    def _judge(self, proposal: Proposal) -> None:
-        reply = self._pending.propose(proposal, self.applied, self._append)
-        if reply and reply.status in (CONFLICT, GAP):
-            self._confirm(reply)
-        else:
-            self._reply(reply)
-
-    def _propose_queued(self) -> None:
-        while self._may_propose():
-            proposal = self._pending.next_queued()
-            if proposal is None:
-                return
-            self._judge(proposal)
-
     def _on_resign(self, now_ms: float, event: Resign) -> None:
         self.resigned = True
         self._beat_at_ms = now_ms  # tell the others at once
         if self.leading:
-            fit = [p for p in self._fit_to_lead(now_ms) if self.leading.close_behind(p)]
-            if fit:
-                self.hand_over.stop()
-                self.hand_over.begin(now_ms, min(fit))
+            self.leading.resign(now_ms)
 
     # ------------------------------------------------------------ durability
+
+    def _append(self, kind: int, origin: Origin | None, body: bytes) -> Entry:
+        entry = chained(self.log.last, self.term, kind, origin, body)
+        self._add((entry,))
+        return entry
 
     def _add(self, entries: tuple[Entry, ...]) -> None:
         self.log.append(entries)
@@ -422,51 +357,28 @@ class Replica:
                 self._handlers[type(message)](now_ms, message)
             else:
                 self._out.append(Send(to, message))
+        self._advance_commit()
+
+    def _advance_commit(self) -> None:
         if self.leading:
-            self._advance_commit(now_ms)
-
-    # ------------------------------------------------------------ commit, apply
-
-    def _advance_commit(self, now_ms: float) -> None:
-        assert self.leading is not None
-        index = self.leading.committed(self.term)
-        if index > self.commit:
-            self._pending.committed(self.log.between(self.commit, index))
-            self.commit = index
-            self._propose_queued()
-        self._answer_confirmed()
-
-    def _hand_out_apply(self) -> None:
-        if self.commit == self._applying or self._applying > self.applied:
-            return  # nothing new, or the last one is still under way
-        entries: list[Entry] = []
-        size = 0
-        for entry in self.log.between(self._applying, self.commit):
-            size += entry.cost_bytes
-            if entries and size > APPLY_BYTES_MAX:
-                break
-            entries.append(entry)
-        fresh = tuple(self.sessions.apply(entry) for entry in entries)
-        self._applying = entries[-1].index
-        self._out.append(Apply(tuple(entries), fresh))
+            self.commit, replies = self.leading.advance(self.term, self.commit, self.applied)
+            self._out += replies
 
     def _on_applied(self, now_ms: float, event: Applied) -> None:
-        first, self.applied, self.state_hash = self.applied + 1, event.index, event.state_hash
+        first, repeats = self._applying.applied(event.index, event.state_hash)
         self._promises.synced_ms = now_ms
-        self._out.extend(self._pending.applied(first, event.index))
-        self._answer_confirmed()
-
-    def _answer_confirmed(self) -> None:
         if self.leading:
-            self._out.extend(self._pending.confirmed(self.leading.quorum_round(), self.applied))
+            self._out += self.leading.applied(first, event.index, repeats)
 
     # ------------------------------------------------------------ timers
 
     def _watch_the_clock(self, now_ms: float) -> None:
         if self.leading:
-            self._watch_as_leader(now_ms)
+            self._watch_as_leader(now_ms, self.leading)
         elif self._may_lead(now_ms):
-            self._watch_for_campaign(now_ms)
+            self._out += self._campaign.watch(now_ms)
+            if self.role == PRECANDIDATE:
+                self._why = "no leader is heard"
         if self.leader and now_ms - self._leader_since_ms > TRUST_AFTER_LEASES * self._timing.lease_ms:
             self.hand_over.trust(self.leader)
         if now_ms >= self._beat_at_ms:
@@ -477,55 +389,12 @@ class Replica:
         """Not while stopping, nor while the disk hangs: it could not even vote for itself."""
         return not self.resigned and self._promises.waiting_ms(now_ms) < DISK_HANGS_AFTER * self._timing.lease_ms
 
-    def _watch_for_campaign(self, now_ms: float) -> None:
-        if now_ms >= self.election.campaign_at_ms(self.liveness.lower_alive(now_ms)):
-            self._why = "no leader is heard"
-            self.election.become_precandidate(now_ms)
-            if len(self.voters) == 1:
-                self._campaign(now_ms, False, "alone")
-            else:
-                self._ask_for_votes(now_ms)
-        elif self.role != FOLLOWER and now_ms >= self._ask_again_ms:
-            self._ask_for_votes(now_ms)
-
-    def _quorum_deadline_ms(self, now_ms: float) -> float:
-        assert self.leading is not None
-        lease = self._timing.lease_ms
-        deadline: float = self._promises.synced_ms + lease
-        if len(self.voters) > 1:
-            deadline = min(deadline, self.leading.quorum_ms(now_ms) + NO_QUORUM_AFTER * lease)
-        return deadline
-
-    def _watch_as_leader(self, now_ms: float) -> None:
-        assert self.leading is not None
-        lease = self._timing.lease_ms
-        if now_ms > self._quorum_deadline_ms(now_ms):
-            dead_disk = now_ms > self._promises.synced_ms + lease
+    def _watch_as_leader(self, now_ms: float, leading: Leadership) -> None:
+        lease, synced_ms = self._timing.lease_ms, self._promises.synced_ms
+        if now_ms > leading.deadline_ms(now_ms, synced_ms):
+            dead_disk = now_ms > synced_ms + lease
             self._follow(now_ms, self.term, 0, "its disk has not synced" if dead_disk else "no quorum answers")
             return
-        if self._promises.idle and now_ms - self._promises.synced_ms > PROBE_DISK_AFTER * lease:
+        if self._promises.idle and now_ms - synced_ms > PROBE_DISK_AFTER * lease:
             self._hand_out_persist(now_ms, probe=True)
-        if self.hand_over.overdue(now_ms):
-            self.hand_over.stop()
-            self._propose_queued()
-        if self.serves and not self.resigned:
-            self.hand_over.look(now_ms, tuple(p for p in self._fit_to_lead(now_ms) if p < self.me))
-        transfer = self.hand_over.transfer
-        if transfer and not transfer.told and self.leading.caught_up(transfer.target):
-            self._out.append(Send(self.hand_over.tell(), TimeoutNow(self.term)))
-
-    def _fit_to_lead(self, now_ms: float) -> tuple[int, ...]:
-        assert self.leading is not None
-        return tuple(
-            peer
-            for peer in self.voters
-            if peer != self.me
-            and self.leading.close_behind(peer)
-            and self.liveness.fit_to_lead(now_ms, peer, self.voters)
-        )
-
-    def _send_appends(self, now_ms: float) -> None:
-        if self.leading:
-            for to, request in self.leading.appends(now_ms, self.term, self.commit, self._round_wanted):
-                self._out.append(Send(to, request))
-        self._round_wanted = False
+        self._out += leading.watch(now_ms, self.term, self.commit, self.applied, self.resigned)

@@ -68,7 +68,17 @@ def _agreement_hint(log: Log, commit: int, prev_index: int) -> int:
 class Progress:
     """What the leader knows of one follower."""
 
-    __slots__ = ("acked_ms", "acked_round", "inflight", "inflight_bytes", "match", "next", "probing", "sent_ms")
+    __slots__ = (
+        "acked_ms",
+        "acked_round",
+        "inflight",
+        "inflight_bytes",
+        "match",
+        "next",
+        "probing",
+        "refused_next",
+        "sent_ms",
+    )
 
     def __init__(self, next_index: int, now_ms: float) -> None:
         self.match = 0
@@ -76,12 +86,13 @@ class Progress:
         self.probing = True
         self.inflight: deque[tuple[int, int]] = deque()  # (last index, bytes) of each append under way
         self.inflight_bytes = 0
+        self.refused_next = 0  # where it was last refused: asked there again, it is not asked at once
         self.sent_ms = float("-inf")
         self.acked_ms = now_ms  # when the newest append that it answered was sent
         self.acked_round = 0
 
 
-class Leading:
+class Followers:
     """The leader's side, from winning an election to losing the lead."""
 
     def __init__(
@@ -157,7 +168,8 @@ class Leading:
             progress.acked_round = reply.round
             progress.acked_ms = self._round_sent_ms[reply.round]
         if reply.accepted:
-            progress.match = max(progress.match, reply.match)
+            if reply.match > progress.match:
+                progress.match, progress.refused_next = reply.match, 0
             while progress.inflight and progress.inflight[0][0] <= progress.match:
                 progress.inflight_bytes -= progress.inflight.popleft()[1]
             progress.next = max(progress.next, progress.match + 1)
@@ -168,7 +180,9 @@ class Leading:
             progress.probing = True
             progress.inflight.clear()
             progress.inflight_bytes = 0
-            progress.sent_ms = float("-inf")
+            if progress.next != progress.refused_next:
+                progress.refused_next = progress.next
+                progress.sent_ms = float("-inf")  # ask at once
 
     # ------------------------------------------------------------ counting
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 NOOP, BATCH, CONFIG = 0, 1, 2  # kinds of entries: a new leader's first, a client's rows, a change of members
 KINDS = (NOOP, BATCH, CONFIG)
 
+ENTRY_HEAD_BYTES = 100
 CHAIN_BYTES = 16
 CHAIN_START = bytes(CHAIN_BYTES)
 
@@ -46,8 +47,8 @@ class Entry:
 
     @property
     def cost_bytes(self) -> int:
-        """What it weighs against the limits: its body and a little for the rest."""
-        return len(self.body) + 100
+        """What it weighs against the limits: at least what it takes on the wire."""
+        return len(self.body) + ENTRY_HEAD_BYTES + (4 * len(self.origin.client) if self.origin else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from hfzmq.storage.tables import AppliedState, Damaged, Row
 
 
 class Recovered(NamedTuple):
-    """What the core is built from. ``applied`` is an index; ``state_hash`` is the tables' hash there, 16 bytes."""
+    """What the core is built from. ``applied`` is an index; ``state_hash`` is the tables' hash there, 16 bytes;
+    ``met`` is the incarnation of each other peer that was met first."""
 
     hard_state: HardState
     log: Log
@@ -31,6 +32,7 @@ class Recovered(NamedTuple):
     applied: int
     state_hash: bytes
     membership: Membership
+    met: dict[int, bytes]
 
 
 class Cursor(NamedTuple):
@@ -50,7 +52,8 @@ def recover(connection: apsw.Connection, path: Path) -> tuple[Recovered, Cursor]
     log = Log(reading.entries(base), base)
     reading.check_applied(applied.place, log)
     sessions = reading.sessions(applied.place.index)
-    recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
+    met = reading.met()
+    recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership, met)
     return recovered, Cursor(probe, applied)
 
 
@@ -101,6 +104,13 @@ class _Reading:
             raise self._damaged(f"log entry {place.index}", f"applied, but the log ends with {log.last.index}")
         if log.place_at(place.index) != place:
             raise self._damaged(f"log entry {place.index}", "another one was applied")
+
+    def met(self) -> dict[int, bytes]:
+        """The incarnations of the other peers."""
+        try:
+            return dict(tables.met_of(row) for row in self._connection.execute(tables.SELECT_MET))
+        except _ROTTEN as cause:
+            raise self._damaged("table met", cause) from None
 
     def sessions(self, applied: int) -> dict[SessionKey, Session]:
         """Every session; none of them may be ahead of what is applied."""

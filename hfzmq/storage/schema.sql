@@ -54,6 +54,14 @@ CREATE TABLE membership (
     crc    INTEGER NOT NULL
 ) STRICT;
 
+-- Which incarnation of each other peer this one met first. Another one under the same id is not heard: it may have
+-- forgotten what the first has promised.
+CREATE TABLE met (
+    peer        INTEGER PRIMARY KEY,  -- peer id
+    incarnation BLOB    NOT NULL,     -- 16 bytes
+    crc         INTEGER NOT NULL
+) STRICT;
+
 -- How far the log has been brought to the tables below. One row.
 CREATE TABLE applied (
     id         INTEGER PRIMARY KEY CHECK (id = 1),

@@ -10,7 +10,7 @@ again, for what an fsync has failed for once may be gone though the next one say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -104,23 +104,15 @@ class Store:
         self._refuse_after_failure()
         if not effects:
             return None
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for effect in effects:
-                if isinstance(effect, Persist):
-                    self._persist(effect)
-                else:
-                    self._apply(effect)
-            self._connection.execute("COMMIT")
-            self._checkpointer.after_commit()
-        except Exception as error:
-            raise self._failed(error) from error
-        except BaseException as interrupt:
-            self._give_up(interrupt)
-            raise
+        self._in_transaction(lambda: self._carry_out(effects))
         if any(isinstance(effect, Apply) for effect in effects):
             return self._applied.place.index, self._applied.state_hash
         return None
+
+    def meet(self, peer: int, incarnation: bytes) -> None:
+        """Remember for good which ``incarnation`` (16 bytes) of another peer was met first. DiskFailed as ``write``."""
+        self._refuse_after_failure()
+        self._in_transaction(lambda: self._connection.execute(tables.INSERT_MET, tables.met_row(peer, incarnation)))
 
     def idle_checkpoint(self) -> None:
         """Bring pages of the WAL back into the database, if it is worth it; for moments when nobody waits. DiskFailed
@@ -146,6 +138,25 @@ class Store:
             self._lock.release()
 
     # --------------------------------------------------------------------------------------------- inside a transaction
+
+    def _in_transaction(self, work: Callable[[], object]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            work()
+            self._connection.execute("COMMIT")
+            self._checkpointer.after_commit()
+        except Exception as error:
+            raise self._failed(error) from error
+        except BaseException as interrupt:
+            self._give_up(interrupt)
+            raise
+
+    def _carry_out(self, effects: Sequence[Persist | Apply]) -> None:
+        for effect in effects:
+            if isinstance(effect, Persist):
+                self._persist(effect)
+            else:
+                self._apply(effect)
 
     def _persist(self, effect: Persist) -> None:
         if effect.hard_state is not None or not effect.entries:

@@ -64,6 +64,9 @@ SELECT_LOG_BASE = "SELECT idx, term, chain, crc FROM log_base"
 INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (?, ?, ?)"
 SELECT_MEMBERSHIP = "SELECT idx, voters, crc FROM membership ORDER BY idx DESC LIMIT 1"
 
+INSERT_MET = "INSERT INTO met VALUES (?, ?, ?)"
+SELECT_MET = "SELECT peer, incarnation, crc FROM met"
+
 INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?)"
 UPDATE_APPLIED = "UPDATE applied SET idx = ?, term = ?, chain = ?, state_hash = ?, next_id = ?, crc = ?"
 SELECT_APPLIED = "SELECT idx, term, chain, state_hash, next_id, crc FROM applied"
@@ -143,6 +146,17 @@ def membership_of(row: Row | None) -> Membership:
     """From SELECT_MEMBERSHIP."""
     index, voters = _opened(row, int, str)
     return Membership(index, tuple(json.loads(voters)))
+
+
+def met_row(peer: int, incarnation: bytes) -> Row:
+    """For INSERT_MET."""
+    return _sealed(peer, incarnation)
+
+
+def met_of(row: Row | None) -> tuple[int, bytes]:
+    """From SELECT_MET."""
+    peer, incarnation = _opened(row, int, bytes)
+    return peer, incarnation
 
 
 def applied_row(state: AppliedState) -> Row:

@@ -28,6 +28,7 @@ from hfzmq.core.messages import (
 )
 from hfzmq.core.types import CHAIN_BYTES, KINDS, Entry, Origin, Place, chained
 from hfzmq.errors import WireError
+from hfzmq.wire.requests import CLIENT_CHARS_MAX
 
 VERSION = 1
 ROLES = (FOLLOWER, PRECANDIDATE, CANDIDATE, LEADER)
@@ -103,8 +104,8 @@ def _entry(before: Place, values: Any) -> Entry:
         raise WireError("entry.kind", f"one of {KINDS}")
     origin = None
     if client is not None:
-        if not isinstance(client, str):
-            raise WireError("entry.client", "text or nil")
+        if not isinstance(client, str) or not 0 < len(client) <= CLIENT_CHARS_MAX:
+            raise WireError("entry.client", f"text of 1 to {CLIENT_CHARS_MAX} characters, or nil")
         origin = Origin(
             client, _binary(epoch, "entry.epoch", 16), _int(seq, "entry.seq"), _binary(digest, "entry.digest", 16)
         )

@@ -25,7 +25,11 @@ from hfzmq.model.network import RECIPE, Fitted, merge
 
 ROOT = Path(__file__).parents[2]
 MISSING = [name for name in ("tensorflow", "sklearn", "joblib") if importlib.util.find_spec(name) is None]
-pytestmark = [pytest.mark.train, pytest.mark.skipif(bool(MISSING), reason=f"extra 'train' is missing: {MISSING}")]
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.skipif(bool(MISSING), reason=f"extra 'train' is missing: {MISSING}"),
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # keras meets numpy 2
+]
 
 QUICK = RECIPE._replace(trees=40, steps=60, synthetic_rows=300)
 REAL = Path(os.environ.get("HFZMQ_DATA") or ROOT.parent / "shared" / "data" / "hf.csv")

@@ -76,6 +76,7 @@ def test_every_table_is_strict_and_reports_have_one_index(tmp_path: Path) -> Non
         "log",
         "log_base",
         "membership",
+        "met",
         "applied",
         "sessions",
         "risk_reports",

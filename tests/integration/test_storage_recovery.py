@@ -245,3 +245,14 @@ def test_a_session_ahead_of_what_is_applied_is_damage(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(DataDirError, match="damaged: table sessions, row 1: knows entry 12"):
         Store.open(tmp_path, 1, mesh())
+
+
+def test_the_incarnations_that_were_met_first_are_remembered(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, 1, mesh())
+    assert store.recovered.met == {}
+    store.meet(2, b"a" * 16)
+    store.meet(3, b"b" * 16)
+    store.close()
+    store = Store.open(tmp_path, 1, mesh())
+    assert store.recovered.met == {2: b"a" * 16, 3: b"b" * 16}
+    store.close()

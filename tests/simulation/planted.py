@@ -54,7 +54,7 @@ BUGS = (
         "        self._sessions.rebuild(())",
     ),
     Bug("a leader without a quorum goes on", "replica.py",
-        "if now_ms > self._quorum_deadline_ms(now_ms):", "if False:"),
+        "if now_ms > leading.deadline_ms(now_ms, synced_ms):", "if False:"),
 )  # fmt: skip
 
 

@@ -105,6 +105,8 @@ class Storm:
         self.world.note("heal")
         self.network.mend()
         self.network.weather = Weather()
+        for client in self.clients.values():
+            client.think_ms = min(client.think_ms, 50.0)  # so that all can be done in the time that is left
         for peer in self.peers.values():
             peer.resume()
             peer.sync_ms = (0.05, 1.0)
@@ -155,7 +157,7 @@ class Storm:
         at = self.world.rng.randint(1, len(numbers) - 1)
         self.world.note("split", numbers[:at], numbers[at:])
         clients = set(self.clients)
-        side = {client for client in clients if self.world.rng.random() < 0.5}
+        side = {client for client in self.clients if self.world.rng.random() < 0.5}  # in order: a set has none
         self.network.split(set(numbers[:at]) | side, set(numbers[at:]) | (clients - side))
         self._mend_later()
 

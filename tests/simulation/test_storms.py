@@ -6,12 +6,14 @@ replay a failing seed:  python -m tests.simulation --seed N --trace
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import pytest
 
-from tests.simulation.planted import BUGS, Bug, find
+from tests.simulation.planted import BUGS, ROOT, Bug, find
 from tests.simulation.storm import Outcome, run
 
 SEEDS = 300
@@ -33,6 +35,17 @@ def test_the_same_seed_gives_the_same_storm_event_by_event(seed: int) -> None:
     first, second = run(seed, tracing=True), run(seed, tracing=True)
     assert first == second
     assert len(first.trace) > 50
+
+
+def test_the_same_seed_gives_the_same_storm_in_every_process() -> None:
+    told = set()
+    for hash_seed in ("0", "1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.simulation", "--seed", "0", "--trace"],
+            cwd=ROOT, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        told.add(done.stdout)
+    assert len(told) == 1
 
 
 def test_tracing_does_not_change_the_storm() -> None:

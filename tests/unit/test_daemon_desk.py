@@ -1,0 +1,200 @@
+"""The clients' desk: every request gets exactly one answer or none, and a wrong one harms nobody else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hfzmq.clinical.report import Report, check_row
+from hfzmq.config import Config, PeerAddress
+from hfzmq.core.contract import Proposal, ReadIndex, Reply
+from hfzmq.daemon.desk import Desk, ReadRoute, SubmitRoute
+from hfzmq.daemon.ward import Ward
+from hfzmq.wire.body import decode_body
+from hfzmq.wire.requests import Reports, decode_reply, digest, encode_request, encode_rows
+
+MESH = b"m" * 16
+ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 12, 0.5, "AMBER", 0.4, "m1", "")
+CONFIG = Config("ward", MESH, (PeerAddress(1, "one", 11, 12, 13), PeerAddress(2, "two", 21, 22, 23)))
+
+
+class Reads:
+    """Stands in for the query thread."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+        self.room = True
+
+    def ask_reports(self, route: object, request: Reports) -> bool:
+        self.asked.append(request)
+        return self.room
+
+    def ask_beds(self, route: object, seen: list[tuple[int, Report]]) -> bool:
+        self.asked.append(seen)
+        return self.room
+
+
+class Bench:
+    """A desk, and what it answers."""
+
+    def __init__(self) -> None:
+        self.answers: list[list[bytes]] = []
+        self.counters: Counter[str] = Counter()
+        self.reads = Reads()
+        self.ward = Ward(lambda: 0.0)
+        status: dict[str, Any] = {"id": 1}
+        self.desk = Desk(CONFIG, self.answers.append, lambda: status, self.reads, self.ward, self.counters)  # type: ignore[arg-type]
+
+    def ask(self, frame: bytes, leads: bool = True) -> Proposal | ReadIndex | None:
+        return self.desk.take([b"route", b"", frame], leads)
+
+    def said(self) -> dict[str, Any]:
+        """The only answer."""
+        ((route, empty, frame),) = self.answers
+        assert (route, empty) == (b"route", b"")
+        return decode_reply(frame)
+
+
+def submit(rows: bytes, seq: int = 1) -> bytes:
+    return encode_request(MESH, "submit", client="bed", epoch=b"e" * 16, seq=seq, digest=digest(rows), rows=rows)
+
+
+def test_a_submit_at_the_leader_becomes_a_proposal_with_the_clients_very_rows() -> None:
+    bench, rows = Bench(), encode_rows([ROW])
+    proposal = bench.ask(submit(rows, 7))
+    assert isinstance(proposal, Proposal)
+    assert (proposal.origin.client, proposal.origin.seq, proposal.origin.digest) == ("bed", 7, digest(rows))
+    assert proposal.body.endswith(rows)
+    assert decode_body(proposal.body)[1] == [list(ROW)]
+    assert bench.answers == []
+
+
+def test_rows_that_are_refused_are_left_out_and_named_in_the_ack() -> None:
+    bench = Bench()
+    proposal = bench.ask(submit(encode_rows([ROW._replace(age=5), ROW])))
+    assert isinstance(proposal, Proposal)
+    assert decode_body(proposal.body)[1] == [list(ROW)]
+    bench.desk.answered(Reply(proposal.route, "ACK", seq=1, term=2, index=3))
+    said = bench.said()
+    assert (said["status"], said["seq"], said["term"], said["index"]) == ("ACK", 1, 2, 3)
+    assert [item[:2] for item in said["rejected"]] == [[0, "age"]]
+    assert bench.counters["rows_rejected"] == 1
+
+
+@pytest.mark.parametrize("rows", [b"\x91\xc1", b"\x92\x90", b"\x91\x91\x91\x01", b"\xdc\x00\x02\x90", b"\x91"])
+def test_rows_that_are_no_rows_are_refused_and_bring_nobody_down(rows: bytes) -> None:
+    bench = Bench()
+    # Otherwise the same bytes go to the next leader, and one request takes the mesh down, peer by peer.
+    assert bench.ask(submit(rows)) is None
+    assert (bench.said()["status"], bench.said()["field"]) == ("REFUSED", "rows")
+    assert bench.counters["client_request_refused"] == 1
+
+
+def test_what_is_no_request_is_refused_with_its_field_and_counted() -> None:
+    bench = Bench()
+    assert bench.ask(b"hello") is None
+    assert bench.said()["status"] == "REFUSED"
+    assert bench.counters == {"client_request_refused": 1}
+
+
+@pytest.mark.parametrize("frames", [[b"r"], [b"r", b""], [b"r", b"x", b"m"], [b"r", b"", b"m", b"m"], []])
+def test_frames_that_are_not_of_a_req_socket_are_dropped_and_counted(frames: list[bytes]) -> None:
+    bench = Bench()
+    assert bench.desk.take(frames, True) is None
+    assert (bench.answers, bench.counters) == ([], {"client_frames_malformed": 1})
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=40), st.data())
+def test_no_rows_and_no_request_raise_anything_at_a_leader(rows: bytes, data: st.DataObject) -> None:
+    frame = bytearray(submit(rows))
+    if data.draw(st.booleans()):
+        frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
+    bench = Bench()
+    event = bench.ask(bytes(frame))
+    assert (event is None) == (len(bench.answers) == 1)
+
+
+values = st.one_of(st.integers(-5, 200), st.floats(0, 200), st.text(max_size=5), st.booleans(), st.none())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 11), values), max_size=6), st.integers(1, 4))
+def test_whatever_a_leader_takes_in_can_be_read_by_every_peer_that_applies_it(
+    changes: list[tuple[int, object]], count: int
+) -> None:
+    rows: list[list[object]] = [list(ROW) for _ in range(count)]
+    for number, (field, value) in enumerate(changes):
+        rows[number % count][field] = value
+    proposal = Bench().ask(submit(encode_rows(rows)))
+    assert isinstance(proposal, Proposal)
+    stored = decode_body(proposal.body)[1]
+    assert all(check_row(row) is None for row in stored)
+    assert stored == [row for row in rows if check_row(row) is None]
+
+
+def test_a_status_is_answered_at_once_and_seen_goes_to_the_ward() -> None:
+    bench = Bench()
+    assert bench.ask(encode_request(MESH, "status")) is None
+    assert bench.said()["peer"] == {"id": 1}
+    bench.answers.clear()
+    bench.ask(encode_request(MESH, "seen", beds=encode_rows([ROW])))
+    assert bench.said()["status"] == "OK"
+    assert bench.ward.rows(None) == [(0, ROW)]
+
+
+def test_reads_go_to_the_query_thread_and_a_consistent_one_asks_the_core_first() -> None:
+    bench = Bench()
+    assert bench.ask(encode_request(MESH, "reports")) is None
+    assert len(bench.reads.asked) == 1
+    event = bench.ask(encode_request(MESH, "reports", consistent=True))
+    assert isinstance(event, ReadIndex)
+    assert len(bench.reads.asked) == 1
+    bench.desk.answered(Reply(event.route, "READ", term=1, index=9))
+    assert len(bench.reads.asked) == 2
+    assert bench.answers == []
+
+
+@pytest.mark.parametrize("op", ["reports", "beds"])
+def test_a_full_query_thread_is_busy_for_the_client(op: str) -> None:
+    bench = Bench()
+    bench.reads.room = False
+    bench.ask(encode_request(MESH, op))
+    assert bench.said()["status"] == "BUSY"
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(None, "NOT_LEADER", leader=2), {"leader": 2, "host": "two", "port": 21}),
+        (Reply(None, "NOT_LEADER"), {"leader": None, "host": None, "port": None}),
+        (Reply(None, "NO_QUORUM"), {}),
+        (Reply(None, "BUSY", retry_ms=50), {"retry_ms": 50}),
+        (Reply(None, "CONFLICT", seq=3, index=7), {"seq": 3, "index": 7}),
+        (Reply(None, "GAP", seq=3, expected=2), {"seq": 3, "expected": 2}),
+    ],
+    ids=lambda value: value.status if isinstance(value, Reply) else "",
+)
+@pytest.mark.parametrize("reads", [False, True])
+def test_each_decision_of_the_core_is_answered_as_the_protocol_says(
+    reply: Reply, said: dict[str, Any], reads: bool
+) -> None:
+    bench = Bench()
+    frames = (b"route", b"")
+    route = ReadRoute(frames, Reports(0, None, 1, None, None, True)) if reads else SubmitRoute(frames, [])
+    bench.desk.answered(
+        Reply(route, reply.status, reply.seq, 0, reply.index, reply.leader, reply.retry_ms, reply.expected)
+    )
+    assert bench.said() == {"v": 1, "status": reply.status, **said}
+    assert bench.counters == {f"replies_{reply.status.lower()}": 1}
+
+
+def test_an_answer_is_one_flat_frame_that_any_language_can_read() -> None:
+    bench = Bench()
+    bench.ask(encode_request(MESH, "status"))
+    assert set(msgpack.unpackb(bench.answers[0][2])) == {"v", "status", "peer"}

@@ -1,0 +1,148 @@
+"""The query thread: a bounded number of jobs, and an end that comes. Each story has a process, for it may hang."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SETTING = """
+import contextlib, socket, threading
+from collections import Counter
+from hfzmq.config import Config, PeerAddress
+from hfzmq.daemon import queries
+from hfzmq.daemon.sockets import Sockets
+from hfzmq.wire.requests import Reports, decode_reply
+
+class Reader:
+    fields = ()
+    def __init__(self, path): pass
+    def snapshot(self): return contextlib.nullcontext()
+    def applied(self): return 1
+    def reports(self, **query): return read()
+    def close(self): pass
+
+queries.Reader = Reader
+begun, go = threading.Event(), threading.Event()
+free = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+numbers = [one.getsockname()[1] for one in free]
+for one in free: one.close()
+sockets = Sockets(Config("m", bytes(16), (PeerAddress(1, "127.0.0.1", *numbers),)), 1, Counter())
+them = queries.Queries("file", sockets.answers_sender(), lambda: {"peer": 1, "stale_ms": 0})
+ask = lambda: them.ask_reports((b"route", b""), Reports(0, None, 10, None, None, False))
+"""
+
+
+def run(story: str, seconds: float = 8) -> str:
+    """The standard output of a story; AssertionError when it fails or does not end."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", SETTING + textwrap.dedent(story)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"it hangs; so far: {late.stdout!r} {late.stderr!r}") from None
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout
+
+
+def test_a_read_is_answered_and_the_thread_ends_with_the_daemon() -> None:
+    out = run(
+        """
+        read = lambda: []
+        assert ask()
+        route, empty, frame = sockets.answers.recv_multipart()
+        print(route, decode_reply(frame)["status"])
+        them.close()
+        sockets.flush_and_close(100)
+        """
+    )
+    assert out.split() == ["b'route'", "OK"]
+
+
+def test_jobs_beyond_the_bound_are_refused_while_a_read_takes_long() -> None:
+    out = run(
+        """
+        def read():
+            begun.set()
+            go.wait()
+            return []
+        assert ask()
+        begun.wait()
+        count = 0
+        while ask(): count += 1
+        print(count == queries.JOBS_MAX)
+        go.set()
+        for _ in range(count + 1): sockets.answers.recv_multipart()
+        them.close()
+        sockets.flush_and_close(100)
+        """
+    )
+    assert out.split() == ["True"]
+
+
+def test_a_read_that_fails_is_an_answer_that_says_so_and_the_next_one_works() -> None:
+    out = run(
+        """
+        from hfzmq.errors import DataDirError
+        answers = iter((DataDirError("rotten", hint="look"), None))
+        def read():
+            error = next(answers)
+            if error: raise error
+            return []
+        for _ in range(2):
+            assert ask()
+            print(decode_reply(sockets.answers.recv_multipart()[2])["status"])
+        them.close()
+        sockets.flush_and_close(100)
+        """
+    )
+    assert out.split() == ["REFUSED", "OK"]
+
+
+def test_a_daemon_stops_though_a_read_is_still_under_way() -> None:
+    # Once: after two seconds ``close`` gives up on the thread, its socket stays open and ``context.term`` waits for it
+    # for ever: SIGTERM never ends the process, the store is never closed, and a ContextTerminated traceback is printed.
+    out = run(
+        """
+        def read():
+            begun.set()
+            go.wait()
+            return []
+        threading.Timer(3, go.set).start()
+        assert ask()
+        begun.wait()
+        them.close()
+        sockets.flush_and_close(100)
+        print("ended")
+        """
+    )
+    assert out.split() == ["ended"]
+
+
+def test_a_fault_in_one_read_does_not_end_all_reads() -> None:
+    # Once: only HfzmqError is caught; anything else ends the thread, all later reads wait in a queue that nobody
+    # empties, then all are BUSY, and ``close`` blocks for ever in ``put`` on the full queue.
+    out = run(
+        """
+        answers = iter((ValueError("a fault"), None))
+        def read():
+            error = next(answers)
+            if error: raise error
+            return []
+        assert ask() and ask()
+        for _ in range(2): print(decode_reply(sockets.answers.recv_multipart()[2])["status"])
+        them.close()
+        sockets.flush_and_close(100)
+        """,
+        seconds=4,
+    )
+    assert out.split() == ["REFUSED", "OK"]
