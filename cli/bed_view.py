@@ -1,7 +1,7 @@
 """The newest word of each bed, from all peers' answers to ``beds``, poll after poll.
 
 Touches nothing: answers come in. Must not know: sockets, screens. Keeps: of what is seen and what is stored, the newer
-by the reading's own timestamp stands (seen, when equal); an older answer never replaces a newer one, so the picture
+by the reading's own timestamp stands (seen, when equal; the one told much later, whatever the stamps); an older answer never replaces a newer one, so the picture
 does not fall back when the peer that had it in memory dies; a reading is never made to look younger than it is.
 """
 
@@ -14,6 +14,9 @@ from hfzmq.clinical.report import Report, check_row
 
 BEDS_MAX = 10_000
 TREND_POINTS = 20
+OVERTAKEN_WITHIN_MS = 10_000
+UNKNOWN_AGE_MS = 86_400_000  # shown as long ago
+CLOCKS_APART_MS = 60_000  # a bed's clock may be so far ahead of a peer's
 
 Trend = tuple[tuple[int, float], ...]  # (timestamp, probability), oldest first
 
@@ -59,7 +62,9 @@ def _beds_of(answer: Mapping[str, Any], now_ms: int) -> Iterable[Bed]:
             yield _bed(row, True, now_ms - max(0, age_ms), trends)
     for _, row in _pairs(answer.get("reported")):
         if _is_int(wall_ms) and check_row(row) is None:
-            yield _bed(row, False, now_ms - max(0, wall_ms - row[1]), trends)
+            ahead = row[1] - wall_ms > CLOCKS_APART_MS  # measured in the future: nobody knows how old it is
+            age_ms = UNKNOWN_AGE_MS if ahead else max(0, wall_ms - row[1])
+            yield _bed(row, False, now_ms - age_ms, trends)
 
 
 def _bed(row: list[Any], seen: bool, heard_at_ms: int, trends: object) -> Bed:
@@ -75,6 +80,9 @@ def _newer(old: Bed | None, new: Bed) -> Bed:
     trend = _join(old.trend, new.trend)
     if old.report.timestamp == new.report.timestamp and old.seen == new.seen:
         return old._replace(trend=trend, heard_at_ms=min(old.heard_at_ms, new.heard_at_ms))
+    earlier, later = sorted((old, new), key=lambda bed: bed.heard_at_ms)
+    if later.seen and later.heard_at_ms - earlier.heard_at_ms > OVERTAKEN_WITHIN_MS:
+        return later._replace(trend=trend)  # told long after: a clock was wrong once, and must not freeze the bed
     # For one timestamp, what is seen stands before what is stored: its age is known without comparing clocks.
     best = max(old, new, key=lambda bed: (bed.report.timestamp, bed.seen))
     return best._replace(trend=trend)

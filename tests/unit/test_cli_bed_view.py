@@ -90,3 +90,20 @@ def test_there_is_a_bound_and_the_beds_heard_longest_ago_go() -> None:
     assert len(found) == bed_view.BEDS_MAX
     assert "bed-0" in found
     assert f"bed-{bed_view.BEDS_MAX + 4}" not in found
+
+
+def test_a_clock_that_was_wrong_once_does_not_freeze_a_bed() -> None:
+    tomorrow = row(probability=0.1, tier="GREEN", age_ms=-86_400_000)
+    now = row(probability=0.8, age_ms=1000)
+    known = merge_beds({}, [beds_answer(seen=[(0, tomorrow)])], NOW_MS)
+    for answers in (
+        [beds_answer(seen=[(900, now)])],
+        [beds_answer(seen=[(60_000, tomorrow)]), beds_answer(seen=[(900, now)])],
+        [beds_answer(seen=[(900, now)]), beds_answer(reported=[(9, tomorrow)])],
+    ):
+        assert merge_beds(known, answers, NOW_MS + 60_000)["bed-1"].report == now
+
+
+def test_a_stored_reading_from_the_future_is_not_called_fresh() -> None:
+    found = merge_beds({}, [beds_answer(reported=[(7, row(age_ms=-86_400_000))])], NOW_MS)
+    assert found["bed-1"].heard_at_ms <= NOW_MS - 86_400_000
