@@ -1,8 +1,9 @@
 """The newest word of each bed, from all peers' answers to ``beds``, poll after poll.
 
 Touches nothing: answers come in. Must not know: sockets, screens. Keeps: of what is seen and what is stored, the newer
-by the reading's own timestamp stands (seen, when equal; the one told much later, whatever the stamps); an older answer never replaces a newer one, so the picture
-does not fall back when the peer that had it in memory dies; a reading is never made to look younger than it is.
+by the reading's own timestamp stands (seen, when equal; the one told much later, whatever the stamps); an older answer
+never replaces a newer one, so the picture does not fall back when the peer that had it in memory dies; a reading is never
+made to look younger than it is.
 """
 
 from __future__ import annotations
