@@ -2,8 +2,8 @@
 
 Touches nothing: answers come in. Must not know: sockets, screens. Keeps: of what is seen and what is stored, the newer
 by the reading's own timestamp stands (seen, when equal; the one told much later, whatever the stamps); an older answer
-never replaces a newer one, so the picture does not fall back when the peer that had it in memory dies; a reading is never
-made to look younger than it is.
+never replaces a newer one, so the picture does not fall back when the peer that had it in memory dies; a reading is
+never made to look younger than it is.
 """
 
 from __future__ import annotations
