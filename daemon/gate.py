@@ -42,6 +42,11 @@ class Gate:
         self._warned: set[int] = set()
         self._lives: dict[int, tuple[bytes, int]] = {}  # peer -> (incarnation, newest boot)
 
+    @property
+    def refused_peers(self) -> list[int]:
+        """Peers that have come with other data than those met first: their disks are lost, or they are others."""
+        return sorted(self._warned)
+
     def admit(self, frame: bytes) -> tuple[int, Message | Heartbeat] | None:
         """Sender and message, or None for what must not pass."""
         try:

@@ -315,6 +315,7 @@ class Node:
             "now_ms": wall_clock_ms(),
             "db_bytes": self.store.path.stat().st_size,
             "hears": hears,
+            "refused_peers": self.gate.refused_peers,
             "counters": dict(self.counters),
             "events": [list(event) for event in self._events],
         }

@@ -114,8 +114,8 @@ def check_row(row: object) -> Refusal | None:
     if row[8] not in TIERS:
         return Refusal("tier", "one of " + ", ".join(TIERS), "upper case")
     for name, value, most in (("model_id", row[10], MODEL_ID_CHARS_MAX), ("flags", row[11], FLAGS_CHARS_MAX)):
-        if not isinstance(value, str) or len(value) > most:
-            return Refusal(name, f"text of at most {most} characters", "'' when there is none")
+        if not isinstance(value, str) or len(value) > most or not value.isprintable():
+            return Refusal(name, f"text of at most {most} printable characters", "'' when there is none")
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -194,7 +195,7 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
     promised = {
         "id", "mesh", "role", "term", "leader", "serves", "quorum", "last_index", "commit_index", "applied_index",
         "durable_index", "state_hash", "reports", "version", "boot", "uptime_ms", "fsync_ms", "now_ms", "db_bytes",
-        "hears", "counters", "events",
+        "hears", "refused_peers", "counters", "events",
     }  # fmt: skip
     with Mesh(tmp_path, peers=1) as mesh:
         here = mesh.config.peer(1)
@@ -203,3 +204,25 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
         asker.send(encode_request(mesh.config.mesh_id, "status"))
         assert set(decode_reply(asker.recv())["peer"]) == promised
         asker.close()
+
+
+def test_a_peer_that_lost_its_disk_is_neither_heard_nor_counted_and_nothing_is_lost(tmp_path: Path) -> None:
+    """Three peers; what two of them acknowledged must survive the loss of one disk and a restart of everybody."""
+    with Mesh(tmp_path) as mesh:
+        writer = Writer(mesh)
+        mesh.wait_for_leader(1)
+        mesh.kill(3)
+        for _ in range(5):
+            writer.send_until_acked(1)
+        mesh.kill(1)
+        mesh.kill(2)
+        shutil.rmtree(tmp_path / "1")
+        for number in (1, 3):  # the empty one and the one that was away: together they know of nothing
+            mesh.start(number)
+        wait_for("3 to refuse 1", lambda: mesh.status().get(3, {}).get("refused_peers") == [1])
+        assert mesh.leader() == 0
+        mesh.start(2)  # it has everything; with 3 it makes a quorum
+        leader = mesh.wait_for_leader(2, 3)
+        writer.send_until_acked(leader)
+        assert [row[1] for row in mesh.rows(leader)] == writer.acked
+        assert mesh.leader() == leader
