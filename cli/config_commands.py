@@ -9,15 +9,23 @@ import secrets
 
 import click
 
-from hfzmq.cli.format import json_text
+from hfzmq.cli.format import counted, json_text
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import config_option, load_config, output_option
 from hfzmq.config import PEERS_MAX, Config, PeerAddress, parse, render
 from hfzmq.errors import ConfigError
+from hfzmq.yaml_reader import HOST_HINT, is_host
 
 PORTS_APART = 10  # between peers on one host: room for what a later version listens on
 DEFAULT_PEERS = 3
 DEFAULT_BASE_PORT = 7100
+
+
+def _check_hosts(ctx: click.Context, option: click.Parameter, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    for host in hosts:
+        if not is_host(host):
+            raise click.BadParameter(f"{host!r} is no IPv4 address or host name ({HOST_HINT}).", ctx, option)
+    return hosts
 
 
 @click.group(cls=HelpGroup)
@@ -28,7 +36,12 @@ def config() -> None:
 @config.command()
 @click.option("--peers", type=click.IntRange(1, PEERS_MAX), metavar="N", help="How many.  [default: 3]")
 @click.option(
-    "--host", "hosts", multiple=True, metavar="H", help="For all peers; or once for each.  [default: 127.0.0.1]"
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="H",
+    callback=_check_hosts,
+    help="For all peers; or once for each.  [default: 127.0.0.1]",
 )
 @click.option("--base-port", type=click.IntRange(1, 65_535), default=DEFAULT_BASE_PORT, show_default=True, metavar="P")
 @click.option("--name", default="ward", show_default=True, metavar="NAME", help="What people call the mesh.")
@@ -41,7 +54,7 @@ def init(peers: int | None, hosts: tuple[str, ...], base_port: int, name: str) -
     """
     count = peers or max(len(hosts), 1 if len(hosts) > 1 else DEFAULT_PEERS)
     if len(hosts) not in (0, 1, count):
-        raise click.UsageError(f"{len(hosts)} hosts for {count} peers: give one host, or one for each peer")
+        raise click.UsageError(f"{len(hosts)} hosts for {counted(count, 'peer')}: give one host, or one for each peer")
     made = lay_out(name, hosts * count if len(hosts) == 1 else hosts or ("127.0.0.1",) * count, base_port)
     try:
         text = render(made)
@@ -69,7 +82,7 @@ def check(config_path: str) -> None:
     ids = ", ".join(map(str, found.peer_ids))
     spare = (count - 1) // 2
     click.echo(
-        f"{config_path}: ok: mesh {found.mesh_name}, {count} {'peer' if count == 1 else 'peers'} ({ids}), "
+        f"{config_path}: ok: mesh {found.mesh_name}, {counted(count, 'peer')} ({ids}), "
         f"quorum {count // 2 + 1}, works on while {spare} {'is' if spare == 1 else 'are'} away"
     )
     if count % 2 == 0:

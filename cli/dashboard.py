@@ -32,10 +32,11 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 120, 40
 @click.option("--once", is_flag=True, help="Print one frame and end.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE.svg", hidden=True)
 def dashboard(config_path: str, interval: float, once: bool, export: Path | None) -> None:
-    """The live board of the mesh and the beds."""
+    """The live board of the mesh and the beds. With --once, exit 3 when no daemon answers."""
     config = load_config(config_path)
     from hfzmq.cli.board_feed import BoardFeed
     from hfzmq.cli.live_screen import on_terminal
+    from hfzmq.cli.mesh_view import unreached
 
     feed = BoardFeed(config, interval).start()
     try:
@@ -44,7 +45,10 @@ def dashboard(config_path: str, interval: float, once: bool, export: Path | None
             export.write_text(picture(feed.latest), encoding="utf-8")
         elif once:
             feed.first_poll(FIRST_POLL_S)
-            print_frame(feed.latest)
+            status = feed.latest
+            print_frame(status)
+            if not status.mesh.reached:
+                raise unreached(status.mesh)
         elif on_terminal():
             _live(feed)
         else:

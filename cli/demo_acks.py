@@ -72,6 +72,12 @@ class Acks:
         with self._mutex:
             return self._rejected
 
+    @property
+    def first(self) -> Ack | None:
+        """The first ack that came."""
+        with self._mutex:
+            return self._acks[0] if self._acks else None
+
     def first_after(self, at_ms: int, term: int) -> Ack | None:
         """The first ack after ``at_ms`` that the leader of ``term``, killed at ``at_ms``, cannot have given."""
         with self._mutex:

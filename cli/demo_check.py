@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hfzmq.cli.demo_acks import Key
+from hfzmq.cli.format import counted
 from hfzmq.errors import HfzmqError
 
 PAGE_ROWS = 1000
@@ -96,13 +97,15 @@ def _read(path: Path) -> tuple[tuple[str, ...], Rows]:
 
 def summary(verdict: Verdict) -> list[str]:
     """The verdict in lines."""
-    lines = [f"summary: {verdict.acknowledged} reports acknowledged, lost {verdict.lost}, doubled {verdict.doubled}"]
+    acknowledged = counted(verdict.acknowledged, "report")
+    lines = [f"summary: {acknowledged} acknowledged, lost {verdict.lost}, doubled {verdict.doubled}"]
     for peer in verdict.peers:
+        rows = counted(peer.rows, "row")
         if peer.problem:
             lines.append(f"  peer {peer.peer_id}: cannot be read: {peer.problem}")
         elif peer.lost or peer.doubled:
-            lines.append(f"  peer {peer.peer_id}: {peer.rows} rows, {peer.lost} lost, {peer.doubled} doubled")
+            lines.append(f"  peer {peer.peer_id}: {rows}, {peer.lost} lost, {peer.doubled} doubled")
         else:
-            lines.append(f"  peer {peer.peer_id}: {peer.rows} rows, every acknowledged report exactly once")
+            lines.append(f"  peer {peer.peer_id}: {rows}, every acknowledged report exactly once")
     lines.append(f"  equal rows on all peers: {'yes' if verdict.equal else 'NO'}")
     return lines

@@ -26,6 +26,7 @@ from hfzmq.cli.demo_acks import Acks
 from hfzmq.cli.demo_check import Verdict, check_files, summary
 from hfzmq.cli.demo_processes import Processes, free_addresses, serve_arguments
 from hfzmq.cli.demo_story import Story
+from hfzmq.cli.format import counted
 from hfzmq.cli.live_screen import run_screen, stop_signals
 from hfzmq.cli.screens.board import board
 from hfzmq.config import Config, Timing, load, render
@@ -99,14 +100,15 @@ class Demo:
 
     def _told(self) -> list[str]:
         waiting = self._acks.waiting
-        count = f"{self._acks.count} reports acknowledged, {waiting} waiting"
+        count = f"{counted(self._acks.count, 'report')} acknowledged, {waiting} waiting"
         return [*self._lines, *self._problems, count]
 
     def _tell(self, duration_s: float, stopped: Callable[[], bool]) -> None:
         self._story.say = _print
         started_ms = now_ms()
         first_ack_ms: int | None = None
-        _print(f"starting: peers {', '.join(map(str, self._config.peer_ids))}; {self._patients} simulated patients")
+        peers, patients = ", ".join(map(str, self._config.peer_ids)), counted(self._patients, "simulated patient")
+        _print(f"starting: peers {peers}; {patients}")
         while not stopped() and now_ms() - started_ms < duration_s * 1000:
             at_ms, status = now_ms(), self._feed.latest
             self._story.tick(at_ms, status)
@@ -182,7 +184,7 @@ class Demo:
         if story.hand_overs:
             lines.append("  it came back, caught up and was given the lead again")
         if self._acks.rejected:
-            self._problem(f"the mesh refused {self._acks.rejected} reports")
+            self._problem(f"the mesh refused {counted(self._acks.rejected, 'report')}")
         well = verdict.well and not self._problems
         lines += [f"  problem: {problem}" for problem in self._problems]
         lines.append(f"  well: {'yes' if well else 'NO'}")

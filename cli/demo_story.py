@@ -1,7 +1,8 @@
 """The demo's story: the leader is killed, another leads, nothing is lost, the peer comes back and gets the lead again.
 
 Touches nothing by itself: it is told the time, the board's status and the acks, and is handed what kills and starts a
-peer. Must not know: processes, screens. Keeps: each line is said once, when it has become true.
+peer. Must not know: processes, screens. Keeps: each line is said once, when it has become true, and stamped with the
+moment of what it tells: the ack's own, the leader's own word of its election, else that of the poll that saw it.
 
     a leader --kill--> down --5 s--> started again --its log is the leader's--> caught up --the lead handed back-->
                        (meanwhile: another leads; reports are acknowledged again)
@@ -32,7 +33,7 @@ class Story:
         self._kill = kill
         self._start = start
         self.say = say
-        self._clock = (0, 0)  # now, wall clock minus monotonic
+        self._clock = (0, 0, 0)  # now, wall clock minus monotonic, the last good poll
         self._led: tuple[int | None, int | None] = (None, None)  # leader, term, as last told
         self._first_ack_told = False
         self.down: int | None = None
@@ -50,11 +51,12 @@ class Story:
 
     def tick(self, now_ms: int, status: BoardStatus) -> None:
         """Say what has become true; start the killed peer again when it is time."""
-        self._clock = now_ms, status.wall_minus_mono_ms
+        self._set_clock(now_ms, status)
         self._tell_leader(status)
-        if not self._first_ack_told and self._acks.count and self._led[0] is not None:
+        first = self._acks.first
+        if not self._first_ack_told and first is not None and self._led[0] is not None:
             self._first_ack_told = True
-            self._say("first report acknowledged: synced disks of a majority hold it")
+            self._say("first report acknowledged: synced disks of a majority hold it", self._wall(first.at_ms))
         self._tell_gap()
         if self.down is not None and now_ms - self._killed_at_ms >= RETURN_AFTER_MS:
             self.bring_back()
@@ -66,7 +68,7 @@ class Story:
         mesh = status.mesh
         if mesh.leader is None or not mesh.serves or self.down is not None or self._catching_up:
             return False
-        self._clock = now_ms, status.wall_minus_mono_ms
+        self._set_clock(now_ms, status)
         self._kill(mesh.leader)
         self.down = self._victim = mesh.leader
         self._victim_boot = mesh.peer(mesh.leader).boot
@@ -102,7 +104,9 @@ class Story:
         else:
             again = ""
             self._another_led = True
-        self._say(f"peer {mesh.leader} leads in term {mesh.term}{again}")
+        said = f"peer {mesh.leader} is leader in term {mesh.term},"
+        elected_ms = [event.at_ms for event in status.events if event.text.startswith(said)]
+        self._say(f"peer {mesh.leader} leads in term {mesh.term}{again}", min(elected_ms, default=self._seen_ms))
         self._led = (mesh.leader, mesh.term)
 
     def _tell_gap(self) -> None:
@@ -114,7 +118,8 @@ class Story:
         ack = self._healed_by
         if ack is not None and (self._led[1] or 0) >= ack.term:  # first who leads, then what came of it
             self._healed_by = None
-            self._say(f"reports are acknowledged again, {self.gaps_ms[-1]} ms after the kill, in term {ack.term}")
+            words = f"reports are acknowledged again, {self.gaps_ms[-1]} ms after the kill, in term {ack.term}"
+            self._say(words, self._wall(ack.at_ms))
 
     def _tell_caught_up(self, status: BoardStatus) -> None:
         peer = next(peer for peer in status.mesh.peers if self._victim in (None, peer.id))
@@ -122,8 +127,19 @@ class Story:
         if self._victim is None or (lives and status.mesh.serves and peer.trails_leader_by == 0):
             self._catching_up = False
             if self._victim is not None:
-                self._say(f"peer {peer.id} has caught up: {peer.applied_index} entries applied")
+                self._say(f"peer {peer.id} has caught up: {peer.applied_index} entries applied", self._seen_ms)
 
-    def _say(self, line: str) -> None:
-        at = datetime.fromtimestamp(sum(self._clock) / 1000)
+    def _set_clock(self, now_ms: int, status: BoardStatus) -> None:
+        polled_ms = now_ms if status.polled_at_ms is None else status.polled_at_ms
+        self._clock = now_ms, status.wall_minus_mono_ms, polled_ms
+
+    def _wall(self, at_ms: int) -> int:
+        return at_ms + self._clock[1]
+
+    @property
+    def _seen_ms(self) -> int:
+        return self._wall(self._clock[2])
+
+    def _say(self, line: str, wall_ms: int | None = None) -> None:
+        at = datetime.fromtimestamp((self._wall(self._clock[0]) if wall_ms is None else wall_ms) / 1000)
         self.say(f"{at.strftime('%H:%M:%S.%f')[:-3]} {line}")

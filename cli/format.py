@@ -20,6 +20,11 @@ def number(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 report``, ``2 reports``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def cell(value: object) -> str:
     """A table's cell: '' for None, yes or no for a bool, a number in full, text with its control characters shown."""
     if value is None:

@@ -8,7 +8,6 @@ traceback without ``--debug``; stdout carries data only.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import click
 
 from hfzmq import __version__
 from hfzmq.cli.groups import HelpGroup
+from hfzmq.cli.stdout import CannotWrite, give_up_stdout, guarded_stdout
 from hfzmq.errors import HfzmqError
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell says of a program ended by SIGINT, by SIGPIPE
@@ -40,7 +40,7 @@ COMMANDS = {
     "status": Lazy("hfzmq.cli.status", "status", "Who leads, who is behind, who is away."),
     "reports": Lazy("hfzmq.cli.reports", "reports", "Read the stored reports, from a peer or from a file."),
     "dashboard": Lazy("hfzmq.cli.dashboard", "dashboard", "The live board of the mesh and the beds."),
-    "model": Lazy("hfzmq.cli.model_commands", "model", "Train, evaluate and ask the risk model."),
+    "model": Lazy("hfzmq.cli.model_commands", "model", "Train the risk model, or ask it about one reading."),
 }
 
 
@@ -99,9 +99,9 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit code; never raises."""
     session = Session()
     try:
-        with root.make_context("hfzmq", list(sys.argv[1:] if args is None else args), obj=session) as ctx:
+        words = list(sys.argv[1:] if args is None else args)
+        with guarded_stdout(), root.make_context("hfzmq", words, obj=session) as ctx:
             result = root.invoke(ctx)
-        sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -111,6 +111,8 @@ def main(args: Sequence[str] | None = None) -> int:
             return error.exit_code
         return _say(session, error, error.format_message(), _usage_hint(error), error.exit_code)
     except HfzmqError as error:
+        if isinstance(error, CannotWrite):
+            give_up_stdout()
         return _say(session, error, str(error), error.hint, error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
@@ -130,6 +132,8 @@ def _say(session: Session, error: BaseException, message: str, hint: str, code: 
             click.echo(f"hint: {hint}", err=True)
     except BrokenPipeError:
         return _pipe_closed()
+    except OSError:  # nobody can be told; the exit code says it
+        pass
     return code
 
 
@@ -139,11 +143,7 @@ def _usage_hint(error: click.ClickException) -> str:
 
 
 def _pipe_closed() -> int:
-    # Whoever read our output has enough. Python flushes stdout once more at exit: give it somewhere to go.
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # no real stdout under us
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    give_up_stdout()  # whoever read our output has enough
     return PIPE_CLOSED
 
 

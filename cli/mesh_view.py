@@ -6,11 +6,14 @@ the highest term; a peer without an answer is a row that says so; a value that a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from hfzmq.config import Config, PeerAddress
+from hfzmq.errors import NoDaemonReached
 
+NO_ANSWER = "no answer"
+REFUSES_MESH = "refuses: mesh: "
 ROLES = ("follower", "precandidate", "candidate", "leader")
 
 
@@ -18,6 +21,7 @@ class PeerView(NamedTuple):
     """One peer by its own word, or the fact that it gave none (``reachable`` False and ``problem`` says why).
 
     ``trails_leader_by``: entries of the leader's log that this peer's log has not; None without a leader.
+    ``refused_peers``: ids of peers that came with other data than those this one met first.
     """
 
     id: int
@@ -38,6 +42,7 @@ class PeerView(NamedTuple):
     uptime_ms: int | None
     boot: int | None
     now_ms: int | None
+    refused_peers: tuple[int, ...]
     problem: str
     address: str
 
@@ -64,6 +69,11 @@ class MeshView(NamedTuple):
     peers: tuple[PeerView, ...]
     mismatches: tuple[Mismatch, ...]
     asked_one: bool = False
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """What must be said loudly: peers whose states differ, peers that came back with other data."""
+        return (*map(str, self.mismatches), *_lost_disks(self.peers))
 
     @property
     def reached(self) -> int:
@@ -99,6 +109,31 @@ def mesh_view(config: Config, answers: Mapping[int, Mapping[str, Any] | None], o
         leader, quorum = peers[0].knows_leader, peers[0].quorum
     term = chief.term if serving else max(terms, default=None)
     return MeshView(config.mesh_name, leader, term, quorum, tuple(peers), _mismatches(peers), only is not None)
+
+
+def unreached(view: MeshView, hint: str = "start one: hfzmq serve --id N --data-dir DIR") -> NoDaemonReached:
+    """The error for a ``view`` in which no peer gave a useful answer: nobody is there (``hint`` is what to do then), or
+    whoever is there is not of this mesh."""
+    told = [peer for peer in view.peers if peer.problem != NO_ANSWER]
+    if told:
+        said = "; ".join(f"{peer.address} {peer.problem}" for peer in told)
+        foreign = any(peer.problem.startswith(REFUSES_MESH) for peer in told)
+        cause = "the daemons belong to another mesh" if foreign else "no daemon answered as a peer of this mesh"
+        return NoDaemonReached(f"{cause}: {said}", hint="is this the peers.yaml that those daemons were started with?")
+    asked = ", ".join(peer.address for peer in view.peers)
+    return NoDaemonReached(f"no daemon answered at {asked}", hint=hint)
+
+
+def _lost_disks(peers: Iterable[PeerView]) -> Iterator[str]:
+    by: dict[int, list[int]] = {}
+    for peer in peers:
+        for refused in peer.refused_peers:
+            by.setdefault(refused, []).append(peer.id)
+    for refused, refusing in sorted(by.items()):
+        who = " and ".join(filter(None, (", ".join(map(str, refusing[:-1])), str(refusing[-1]))))
+        verb = "does" if len(refusing) == 1 else "do"
+        came = f"peer {refused} came back with other data than before"
+        yield f"{came}: {who} {verb} not listen to it; it must be replaced"
 
 
 def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
@@ -144,6 +179,7 @@ def _peer_view(address: PeerAddress, answer: Mapping[str, Any] | None) -> PeerVi
         uptime_ms=_int(said, "uptime_ms"),
         boot=_int(said, "boot"),
         now_ms=_int(said, "now_ms"),
+        refused_peers=_ids(said, "refused_peers"),
         problem=problem,
         address=f"{address.host}:{address.client_port}",
     )
@@ -151,7 +187,7 @@ def _peer_view(address: PeerAddress, answer: Mapping[str, Any] | None) -> PeerVi
 
 def _problem(address: PeerAddress, answer: Mapping[str, Any] | None, told: object) -> str:
     if answer is None:
-        return "no answer"
+        return NO_ANSWER
     if answer.get("status") == "REFUSED":
         return f"refuses: {answer.get('field')}: {answer.get('bound')}"
     if answer.get("status") != "OK" or not isinstance(told, Mapping):
@@ -164,6 +200,12 @@ def _problem(address: PeerAddress, answer: Mapping[str, Any] | None, told: objec
 def _int(said: Mapping[str, Any], key: str) -> int | None:
     value = said.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _ids(said: Mapping[str, Any], key: str) -> tuple[int, ...]:
+    value = said.get(key)
+    found = value if isinstance(value, (list, tuple)) else ()
+    return tuple(item for item in found if isinstance(item, int) and not isinstance(item, bool))
 
 
 def _text(said: Mapping[str, Any], key: str) -> str | None:

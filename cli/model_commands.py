@@ -33,7 +33,7 @@ STAGES = {
 
 @click.group("model")
 def model() -> None:
-    """Train and ask the risk model. Research software, not a medical device."""
+    """Train the risk model, or ask it about one reading. Research software, not a medical device."""
 
 
 @model.command()

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import click
 
-from hfzmq.config import Config, load
+from hfzmq.config import PEER_ID_MAX, Config, load
 
 DEFAULT_CONFIG = "peers.yaml"
+ID_MAX = (1 << 63) - 1  # of a stored report: what SQLite keeps
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,7 +34,8 @@ def config_option(function: F) -> F:
 
 def peer_option(function: F) -> F:
     """``--peer N``: ask only this peer."""
-    return click.option("--peer", type=click.IntRange(min=1), metavar="N", help="Ask only this peer.")(function)
+    ids = click.IntRange(1, PEER_ID_MAX)
+    return click.option("--peer", type=ids, metavar="N", help="Ask only this peer.")(function)
 
 
 def output_option(*formats: str) -> Callable[[F], F]:

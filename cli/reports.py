@@ -14,13 +14,14 @@ from typing import Any
 import click
 
 from hfzmq.cli.format import csv_line, json_line, local_time, table
-from hfzmq.cli.options import config_option, load_config, output_option, peer_option
+from hfzmq.cli.options import ID_MAX, config_option, load_config, output_option, peer_option
 from hfzmq.cli.reports_source import PAGE_ROWS, FileSource, Filter, MeshSource, Page, Source, read_all, read_last
 from hfzmq.clinical.report import Refusal, check_patient_id
 from hfzmq.clinical.tiers import TIERS
 from hfzmq.errors import InvalidInput
 
 LAST_DEFAULT = 20
+COUNT = click.IntRange(1, ID_MAX)
 TABLE_COLUMNS = (
     ("id", "id"),
     ("time", "timestamp"),
@@ -42,9 +43,9 @@ TABLE_COLUMNS = (
 @peer_option
 @click.option("--patient", metavar="ID", help="Of one patient only.")
 @click.option("--tier", type=click.Choice(TIERS, case_sensitive=False), help="Of one tier only.")
-@click.option("--last", type=click.IntRange(min=1), metavar="N", help=f"The newest N.  [default: {LAST_DEFAULT}]")
-@click.option("--after-id", type=click.IntRange(min=0), metavar="N", help="From the one after id N on.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="With --after-id: at most N.  [default: 100]")
+@click.option("--last", type=COUNT, metavar="N", help=f"The newest N.  [default: {LAST_DEFAULT}]")
+@click.option("--after-id", type=click.IntRange(0, ID_MAX), metavar="N", help="From the one after id N on.")
+@click.option("--limit", type=COUNT, metavar="N", help="With --after-id: at most N.  [default: 100]")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @click.option("--consistent", is_flag=True, help="From the leader, after a quorum round: nothing is missing.")
 @output_option("table", "json", "jsonl", "csv")

@@ -18,6 +18,7 @@ PAGE_ROWS = 1000  # what one request may ask for
 ASK_TIMEOUT_MS = 1000
 LEADER_TIMEOUT_MS = 5000
 
+_OR_A_FILE = "start one: hfzmq serve --id N --data-dir DIR; or read a file: hfzmq reports --db FILE"
 _HINT = "hfzmq status shows the versions of the daemons"
 
 
@@ -100,15 +101,17 @@ class MeshSource:
             last = answer or last
             del self._peers[0]
         if last is None:
-            raise NoDaemonReached("no daemon answered", hint="or read a file: hfzmq reports --db FILE")
+            raise NoDaemonReached("no daemon answers any more", hint=_OR_A_FILE)
         raise NoLeader(f"no peer gives its reports now: {last.get('status')}", hint="ask again in a moment")
 
     def _by_knowledge(self) -> list[int]:
-        from hfzmq.cli.mesh_view import mesh_view
+        from hfzmq.cli.mesh_view import mesh_view, unreached
         from hfzmq.client.ask import ask_all
 
         view = mesh_view(self._config, ask_all(self._config, "status", only=self._only), self._only)
         answering = [peer for peer in view.peers if peer.reachable]
+        if not answering:
+            raise unreached(view, _OR_A_FILE)
         best_first = sorted(answering, key=lambda peer: (-(peer.applied_index or 0), not peer.serves, peer.id))
         return [peer.id for peer in best_first]
 

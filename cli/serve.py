@@ -10,10 +10,13 @@ from pathlib import Path
 import click
 
 from hfzmq.cli.options import config_option, load_config
+from hfzmq.config import PEER_ID_MAX
 
 
 @click.command()
-@click.option("--id", "peer_id", type=click.IntRange(min=1), required=True, metavar="N", help="Which peer this one is.")
+@click.option(
+    "--id", "peer_id", type=click.IntRange(1, PEER_ID_MAX), required=True, metavar="N", help="Which peer this one is."
+)
 @config_option
 @click.option(
     "--data-dir",

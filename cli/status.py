@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from hfzmq.cli.format import csv_line, json_text, table
-from hfzmq.cli.mesh_view import MeshView, mesh_view
+from hfzmq.cli.mesh_view import MeshView, PeerView, mesh_view, unreached
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option
-from hfzmq.errors import MeshUnavailable, NoDaemonReached, NoLeader
+from hfzmq.errors import MeshUnavailable, NoLeader
 
 PEER_KEYS = (
     "id",
@@ -30,6 +30,7 @@ PEER_KEYS = (
     "fsync_ms",
     "uptime_ms",
     "boot",
+    "refused_peers",
     "address",
     "problem",
 )
@@ -67,11 +68,11 @@ def status(config_path: str, peer: int | None, output: str) -> None:
     elif output == "csv":
         click.echo(csv_line(PEER_KEYS))
         for row in view.peers:
-            click.echo(csv_line(getattr(row, key) for key in PEER_KEYS))
+            click.echo(csv_line(_csv_values(row)))
     else:
         click.echo(as_table(view))
-    for mismatch in view.mismatches:
-        click.echo(f"ALARM: {mismatch}", err=True)
+    for alarm in view.alarms:
+        click.echo(f"ALARM: {alarm}", err=True)
     failure = verdict(view)
     if failure:
         raise failure
@@ -89,6 +90,11 @@ def as_json(view: MeshView) -> dict[str, Any]:
     }
 
 
+def _csv_values(row: PeerView) -> list[object]:
+    values = [getattr(row, key) for key in PEER_KEYS]
+    return [" ".join(map(str, value)) if isinstance(value, tuple) else value for value in values]
+
+
 def as_table(view: MeshView) -> str:
     """One line about the mesh, then one row a peer; a peer without an answer says so in its role."""
     rows: list[list[object]] = []
@@ -98,7 +104,7 @@ def as_table(view: MeshView) -> str:
             values[1] = f"unreachable: {row.problem}"
         rows.append(values)
     lines = [headline(view), "", table([name for name, _ in TABLE_KEYS], rows)]
-    lines += [f"!!! ALARM: {mismatch}" for mismatch in view.mismatches]
+    lines += [f"!!! ALARM: {alarm}" for alarm in view.alarms]
     return "\n".join(lines)
 
 
@@ -115,9 +121,8 @@ def verdict(view: MeshView) -> MeshUnavailable | None:
     """None when a leader has a quorum; otherwise the error that says what is missing."""
     if view.serves:
         return None
-    asked = ", ".join(row.address for row in view.peers)
     if not view.reached:
-        return NoDaemonReached(f"no daemon answered at {asked}", hint="start one: hfzmq serve --id N --data-dir DIR")
+        return unreached(view)
     return NoLeader(
         f"{view.reached} of {len(view.peers)} peers answer, and none leads a quorum",
         hint="an election takes a second or two; a majority of the peers must be up and hear each other",

@@ -95,7 +95,8 @@ def load(path: str | Path) -> Config:
         with Path(path).open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
-        hint = "write one: hfzmq config init > peers.yaml" if isinstance(error, FileNotFoundError) else ""
+        missing = isinstance(error, FileNotFoundError)
+        hint = "write one: hfzmq config init > peers.yaml" if missing else "a file that this user may read is needed"
         raise ConfigError(str(path), None, "", error.strerror or "cannot be read", hint=hint) from None
     if len(data) > FILE_BYTES_MAX:
         raise ConfigError(str(path), None, "", f"longer than {FILE_BYTES_MAX} bytes", hint="is it the right file?")
@@ -132,7 +133,7 @@ def render(config: Config) -> str:
         f"  id: {config.mesh_id.hex()}    # made once; two meshes never share one",
         "peers:    # the lowest id that is well leads",
         *(
-            f"  - {{id: {p.id}, host: {p.host}, client_port: {p.client_port}, peer_port: {p.peer_port}, "
+            f"  - {{id: {p.id}, host: {_quoted(p.host)}, client_port: {p.client_port}, peer_port: {p.peer_port}, "
             f"beat_port: {p.beat_port}}}"
             for p in config.peers
         ),
@@ -165,6 +166,7 @@ _LIMIT_BOUNDS = {
     "append_bytes_max": (4096, 64 << 20),
     "batch_rows_max": (1, 10_000),
 }
+_APART = "each peer has its own id, and its own three ports on its host"
 
 
 def _quoted(text: str) -> str:
@@ -181,7 +183,8 @@ def _peers(reader: YamlReader, node: yaml.Node) -> tuple[PeerAddress, ...]:
         fields = reader.mapping(item, key, required=PeerAddress._fields)
         peer_id = reader.integer(fields["id"], f"{key}.id", 1, PEER_ID_MAX)
         if peer_id in lines:
-            reader.fail(fields["id"], f"{key}.id", f"id {peer_id} is already taken in line {lines[peer_id]}")
+            cause = f"id {peer_id} is already taken in line {lines[peer_id]}"
+            reader.fail(fields["id"], f"{key}.id", cause, hint=_APART)
         lines[peer_id] = line_of(fields["id"])
         host = reader.host(fields["host"], f"{key}.host")
         machine = {"localhost": "127.0.0.1"}.get(host.lower(), host.lower())
@@ -189,7 +192,7 @@ def _peers(reader: YamlReader, node: yaml.Node) -> tuple[PeerAddress, ...]:
         for name, port in ports.items():
             owner = owners.setdefault((machine, port), f"{key}.{name}")
             if owner != f"{key}.{name}":
-                reader.fail(fields[name], f"{key}.{name}", f"{host}:{port} is already taken by {owner}")
+                reader.fail(fields[name], f"{key}.{name}", f"{host}:{port} is already taken by {owner}", hint=_APART)
         peers.append(PeerAddress(peer_id, host, **ports))
     return tuple(sorted(peers))
 
@@ -203,7 +206,9 @@ def _thresholds(reader: YamlReader, node: yaml.Node | None) -> Thresholds:
     if not amber_from < red_from:
         name, other = ("amber_from", red_from) if "amber_from" in fields else ("red_from", amber_from)
         side = "below red_from" if name == "amber_from" else "above amber_from"
-        reader.fail(child(node, name), f"tiers.{name}", f"must be {side} ({other:g})")
+        reader.fail(
+            child(node, name), f"tiers.{name}", f"must be {side} ({other:g})", hint="set both: amber_from and red_from"
+        )
     return thresholds
 
 
@@ -219,4 +224,10 @@ def _check_relations(reader: YamlReader, top: dict[str, yaml.Node], timing: Timi
     for name in ("client_message_bytes_max", "append_bytes_max"):
         if getattr(limits, name) * 2 > limits.peer_message_bytes_max:
             node = child(top.get("limits"), "peer_message_bytes_max", name)
-            reader.fail(node, "limits.peer_message_bytes_max", f"at least twice {name}")
+            least = 2 * getattr(limits, name)
+            reader.fail(
+                node,
+                "limits.peer_message_bytes_max",
+                f"at least twice {name}",
+                hint=f"{least} or more, or a smaller {name}: peers pass on what clients send",
+            )

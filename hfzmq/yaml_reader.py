@@ -17,6 +17,9 @@ import yaml
 
 from hfzmq.errors import ConfigError
 
+HOST_HINT = "only the host: no scheme, port or space; no IPv6; 0.0.0.0 cannot be reached"
+COMPARE = "compare with a whole file: hfzmq config init"  # the hint where there is no better one
+
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)?\.?[0-9]*([eE][-+]?[0-9]{1,3})?")
 _HEX16 = re.compile(r"[0-9a-fA-F]{32}")
@@ -46,15 +49,17 @@ class YamlReader:
             return yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
-            raise ConfigError(self.path, line, "", f"not YAML: a control character ({error.character!r})") from None
+            cause = f"not YAML: a control character ({error.character!r})"
+            raise ConfigError(self.path, line, "", cause, hint="take it out") from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             cause = getattr(error, "problem", None) or "cannot be read"
-            raise ConfigError(self.path, mark.line + 1 if mark else None, "", f"not YAML: {cause}") from None
+            place = mark.line + 1 if mark else None
+            raise ConfigError(self.path, place, "", f"not YAML: {cause}", hint=COMPARE) from None
         except RecursionError:
-            raise ConfigError(self.path, None, "", "not YAML: nested too deep") from None
+            raise ConfigError(self.path, None, "", "not YAML: nested too deep", hint=COMPARE) from None
 
-    def fail(self, node: yaml.Node | None, key: str, cause: str, *, hint: str = "") -> NoReturn:
+    def fail(self, node: yaml.Node | None, key: str, cause: str, *, hint: str = COMPARE) -> NoReturn:
         """Raise ConfigError at the line of ``node``."""
         raise ConfigError(self.path, None if node is None else line_of(node), key, cause, hint=hint)
 
@@ -72,7 +77,7 @@ class YamlReader:
             if name not in known:
                 self.fail(key_node, prefix + name, "unknown key", hint="known: " + ", ".join(known))
             if name in found:
-                self.fail(key_node, prefix + name, "given twice")
+                self.fail(key_node, prefix + name, "given twice", hint="keep one of them")
             found[name] = value
         for name in required:
             if name not in found:
@@ -104,7 +109,7 @@ class YamlReader:
         expected = "an IPv4 address or a host name"
         value = self.scalar(node, key, expected)
         if not is_host(value):
-            self.fail(node, key, expected, hint="only the host: no scheme, port or space; 0.0.0.0 cannot be reached")
+            self.fail(node, key, expected, hint=HOST_HINT)
         return value
 
     def hex16(self, node: yaml.Node, key: str) -> bytes:
@@ -120,7 +125,7 @@ class YamlReader:
         expected = f"a whole number, {low} to {high}"
         value = self.scalar(node, key, expected)
         if not _plain(node) or not _INTEGER.fullmatch(value) or not low <= int(value) <= high:
-            self.fail(node, key, expected)
+            self.fail(node, key, expected, hint="decimal digits only: no quotes, no point, no leading zero")
         return int(value)
 
     def fraction(self, node: yaml.Node, key: str) -> float:
@@ -129,7 +134,7 @@ class YamlReader:
         value = self.scalar(node, key, expected)
         number = _decimal(value) if _plain(node) else math.nan
         if not 0 < number < 1:  # NaN fails this too
-            self.fail(node, key, expected)
+            self.fail(node, key, expected, hint="a number like 0.3, without quotes")
         return number
 
     def integers(self, node: yaml.Node | None, key: str, bounds: Mapping[str, tuple[int, int]]) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 Touches one file, reading only. Must not know: the queue, the model. Keeps: after each chunk it can say how far it is
 (bytes, lines and the SHA-256 of what they hold), and it finds that place again by content: a file that was renamed goes
-on, one to which lines were added goes on with these, one whose beginning has changed starts from its beginning.
+on, one to which lines were added goes on with these, one whose beginning has changed, or that is about another patient
+now, starts from its beginning; a line has as many cells as the header, or nobody knows which cell is which.
 
 Columns, by name, in any order, others ignored: age, serum_sodium, serum_creatinine, ejection_fraction, and day (or
 time, as in the published data set); patient_id and timestamp if there are any. Without patient_id the patient is named
@@ -48,7 +49,7 @@ class CsvSource:
             self.close()
             raise InvalidInput(str(path), "a header and readings", hint="the file is empty")
         try:
-            self._delimiter, self._columns = _header(path, header)
+            self._delimiter, self._names, self._columns = _header(path, header)
         except InvalidInput:
             self.close()
             raise
@@ -65,7 +66,7 @@ class CsvSource:
                 if not _feed(digest, file, one.bytes_read - place):
                     break
                 place = one.bytes_read
-                if digest.digest() == one.prefix:
+                if self._prefix(digest) == one.prefix:
                     self.resumed = one
                     self._hash, self._bytes, self._lines = digest.copy(), one.bytes_read, one.lines
         self._file.seek(self._bytes)
@@ -98,7 +99,7 @@ class CsvSource:
             item = self._item(line)
             if item is not None:
                 items.append(item)
-        return Chunk(tuple(items), Progress(self._hash.digest(), self._bytes, self._lines))
+        return Chunk(tuple(items), Progress(self._prefix(self._hash), self._bytes, self._lines))
 
     def close(self) -> None:
         """Close the file."""
@@ -110,13 +111,30 @@ class CsvSource:
         if cells == []:
             return None  # an empty line
         source = str(self.path)
-        if cells is None or len(cells) <= max(self._columns.values()):
-            bound = f"{max(self._columns.values()) + 1} cells of UTF-8 text or more, as in the header"
+        if cells is None:
+            bound = f"{len(self._names)} cells of UTF-8 text, as in the header"
             return Refused(source, number, None, "line", bound, "one line for each reading")
+        if len(cells) > len(self._names):
+            bound = "more cells than the header has"
+            return Refused(source, number, None, "line", bound, "a decimal comma? write 1.9")
+        if len(cells) < len(self._names):
+            bound = f"missing: the line has {len(cells)} cells, the header {len(self._names)}"
+            return Refused(source, number, None, self._first_without(len(cells)), bound, "an empty cell counts too")
         found = {name: cells[place] for name, place in self._columns.items()}
         if self._only and found["patient_id"] not in self._only:
             return None
         return from_cells(found, self._patient or f"hf-{number - 1:03d}", wall_ms(), source, number)
+
+    def _first_without(self, count: int) -> str:
+        """The name of the first column, one that is used if possible, that a line of ``count`` cells does not reach."""
+        unreached = [(place, name) for name, place in self._columns.items() if place >= count]
+        return min(unreached)[1] if unreached else self._names[count][:40]
+
+    def _prefix(self, content: Any) -> bytes:
+        """What names a place in this file: its content up to there, and the patient given for it, if one was: the same
+        lines about another patient are other reports."""
+        digest: bytes = content.digest()
+        return digest if self._patient is None else hashlib.sha256(digest + self._patient.encode()).digest()
 
     def _next_line(self) -> bytes | None:
         line = self._file.readline(LINE_BYTES_MAX)
@@ -163,8 +181,8 @@ def _cells(line: bytes, delimiter: str) -> list[str] | None:
     return [cell.strip() for cell in rows[0]] if rows else []
 
 
-def _header(path: Path, line: bytes) -> tuple[str, dict[str, int]]:
-    """(the delimiter, where each column that is used stands)."""
+def _header(path: Path, line: bytes) -> tuple[str, list[str], dict[str, int]]:
+    """(the delimiter, the names, where each column that is used stands)."""
     names: list[str] = []
     delimiter = ","
     for delimiter in _DELIMITERS:
@@ -186,4 +204,4 @@ def _header(path: Path, line: bytes) -> tuple[str, dict[str, int]]:
                 "a column of the header",
                 hint="needed: age, serum_sodium, serum_creatinine, ejection_fraction, day (or time)",
             )
-    return delimiter, columns
+    return delimiter, names, columns

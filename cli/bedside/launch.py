@@ -133,7 +133,8 @@ def _place_in_file(settings: Settings, client: Client, csv: CsvSource) -> Progre
     found = csv.resume(client.queue.sources())
     if found is not None:
         say(
-            f"{csv.path}: going on after line {found.lines}: what stands before was submitted (--from-start: all again)"
+            f"{csv.path}: going on after line {found.lines}: an earlier run has read what stands before "
+            "(--from-start: all again)"
         )
     return found
 

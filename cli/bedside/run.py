@@ -64,6 +64,8 @@ class Bedside:
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._deadline = None if duration_s is None else self._started + duration_s
+        self._unusable = 0  # lines of the source
+        self._source_name = "source"
         self.counts = dict.fromkeys(("readings", "submitted", "acked", "rejected", *TIERS), 0)
 
     def stop(self) -> None:
@@ -73,15 +75,23 @@ class Bedside:
     def run(self) -> None:
         """Work until the source ends, the duration is over or ``stop``; then wait for acks and tell the summary.
 
-        TimedOut: the source ended, or the duration was over, and reports still wait on disk.
+        TimedOut: the source ended, or the duration was over, and reports still wait on disk. InvalidInput: there were
+        lines, and not one of them could be used.
         """
         ended = self._read_all()
-        self._remember_the_end()
+        useless = self._unusable > 0 and not any(self.counts[tier] for tier in TIERS)
+        if not useless:  # else the next run says so again
+            self._remember_the_end()
         in_time = self._wait_for_acks(ended)
         self._drain()
         pending = self._client.state.pending
         self._tell(self._summary(pending))
-        if self._stop.is_set() or (in_time and (ended or not self._source.batch)):
+        if self._stop.is_set():
+            return
+        if in_time and useless:
+            bound = f"a line that can be used; all {self._unusable} were rejected"
+            raise InvalidInput(self._source_name, bound, hint="each is named above, with what is wrong")
+        if in_time and (ended or not self._source.batch):
             return
         if pending:
             message = f"{pending} reports are not acknowledged yet; they wait in {self._client.queue.directory}"
@@ -116,6 +126,7 @@ class Bedside:
         latest: dict[str, Report] = {}
         for item in chunk.items:
             if isinstance(item, Refused):
+                self._source_name = item.source
                 self._refused(item.field, item.bound, item.hint, item.patient, source=item.source, line=item.line)
                 continue
             report = self._judged(item)
@@ -161,6 +172,7 @@ class Bedside:
 
     def _refused(self, field: str, bound: str, hint: str, patient: str | None, **where: object) -> None:
         self.counts["rejected"] += 1
+        self._unusable += 1
         told = {"event": "rejected", "by": "input", "patient": patient, "field": field, "bound": bound, "hint": hint}
         self._tell(told | where)
 

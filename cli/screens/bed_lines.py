@@ -1,12 +1,13 @@
 """The board's lines about the beds: the most urgent first, every number whole, every age said.
 
-Touches nothing. Must not know: the mesh. Keeps: a probability and the five vitals of a shown bed are complete at any
-width; a reading older than STALE_AFTER_MS is dimmed and says STALE, and a silent GREEN bed does not look calm; a bed
-that does not fit is counted by its tier.
+Touches nothing. Must not know: the mesh. Keeps: every live RED stands before everything else; a probability and the
+five vitals of a shown bed are complete at any width; a reading older than STALE_AFTER_MS is dimmed and says STALE, and
+a silent GREEN bed does not look calm; a bed that does not fit is counted by its tier, a stale one as STALE.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -17,7 +18,9 @@ from hfzmq.cli.format import number, printable
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
 from hfzmq.cli.screens.words import (
     STALE_AFTER_MS,
+    STALE_BADGE,
     TIER_BADGES,
+    Badge,
     direction,
     duration,
     probability,
@@ -27,7 +30,10 @@ from hfzmq.clinical.report import VITALS
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 from hfzmq.config import Thresholds
 
-ORDER = (RED, UNKNOWN, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
+STALE = "STALE"  # counted apart: what a silent bed said last is no tier of now
+ORDER = (RED, AMBER, UNKNOWN, STALE, GREEN)  # the most urgent first: nothing may push a live RED off the screen
+BADGES = TIER_BADGES | {STALE: STALE_BADGE}
+TIERS = (RED, AMBER, UNKNOWN, GREEN)  # among the stale: by what is shown of them
 SHORT = {"age": "age", "serum_sodium": "Na", "serum_creatinine": "creat", "ejection_fraction": "EF", "day": "day"}
 LONG = {
     "age": "age",
@@ -52,26 +58,37 @@ def is_stale(bed: Bed, now_ms: int) -> bool:
 
 
 def urgent_first(beds: Iterable[Bed], now_ms: int) -> list[Bed]:
-    """Sorted by shown tier, then falling probability, then name."""
+    """Live RED, AMBER and NO DATA, then the stale by their last tier, then live GREEN; each by falling probability."""
 
-    def urgency(bed: Bed) -> tuple[int, float, str]:
-        return ORDER.index(shown_tier(bed, now_ms)), -bed.report.probability, bed.patient_id
+    def urgency(bed: Bed) -> tuple[int, int, float, str]:
+        tier = TIERS.index(shown_tier(bed, now_ms))
+        return ORDER.index(_class(bed, now_ms)), tier, -bed.report.probability, bed.patient_id
 
     return sorted(beds, key=urgency)
 
 
 def bed_counts(beds: Sequence[Bed], now_ms: int) -> str:
-    """``2 RED, 1 AMBER``; ``all GREEN`` when there is but one tier."""
-    tiers = [shown_tier(bed, now_ms) for bed in beds]
-    parts = [f"{tiers.count(tier)} {TIER_BADGES[tier].word}" for tier in ORDER if tier in tiers]
+    """``2 RED, 1 AMBER, 3 STALE (1 was RED)``; ``all GREEN`` when there is but one tier and nothing to add."""
+    parts = [f"{count} {badge.word}" for count, badge in _counted(beds, now_ms)]
+    fallen = sum(is_stale(bed, now_ms) and bed.report.tier == RED for bed in beds)
+    if fallen:
+        was = f"({fallen} {'was' if fallen == 1 else 'were'} RED)"
+        return ", ".join(f"{part} {was}" if part.endswith(STALE) else part for part in parts)
     return f"all {parts[0].split(' ', 1)[1]}" if len(parts) == 1 and len(beds) > 1 else ", ".join(parts)
 
 
 def bed_badges(beds: Iterable[Bed], now_ms: int) -> list[Text]:
-    """How many beds there are of each tier, the most urgent first."""
-    tiers = [shown_tier(bed, now_ms) for bed in beds]
-    badges = [(tiers.count(tier), TIER_BADGES[tier]) for tier in ORDER if tier in tiers]
-    return [text(f" {badge.sign} {count} {badge.word} ", badge.style) for count, badge in badges]
+    """How many live beds there are of each tier and how many stale ones, the most urgent first."""
+    return [text(f" {badge.sign} {count} {badge.word} ", badge.style) for count, badge in _counted(beds, now_ms)]
+
+
+def _class(bed: Bed, now_ms: int) -> str:
+    return STALE if is_stale(bed, now_ms) else shown_tier(bed, now_ms)
+
+
+def _counted(beds: Iterable[Bed], now_ms: int) -> list[tuple[int, Badge]]:
+    classes = Counter(_class(bed, now_ms) for bed in beds)
+    return [(classes[one], BADGES[one]) for one in ORDER if one in classes]
 
 
 def bed_lines(

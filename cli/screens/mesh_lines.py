@@ -1,7 +1,7 @@
 """The board's lines about the mesh: who leads, and each peer by its own word.
 
 Touches nothing. Must not know: beds. Keeps: an unreachable peer is a row that says so and since when; peers whose
-states differ are shown loudly; a value that is not known is left empty.
+states differ, or that lost their data, are shown loudly; a value that is not known is left empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HEADS = (
 
 
 def mesh_lines(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
-    """The sentence about the mesh, a row for each peer, and the alarm when states differ."""
+    """What ``mesh_sentence`` says, and a row for each peer."""
     odd = {peer_id for mismatch in status.mesh.mismatches for peer_id, _ in mismatch.hashes}
     answered = dict(status.answered_at_ms)
     rows = []
@@ -37,8 +37,6 @@ def mesh_lines(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
         at = answered.get(peer.id)
         rows.append(_cells(peer, "never" if at is None else f"{duration(now_ms - at)} ago", peer.id in odd))
     found = mesh_sentence(status, width)
-    for mismatch in status.mesh.mismatches:
-        found += prose(f"!!! ALARM: {mismatch}", width, "bold white on red")
     table = columns(HEADS, rows, width)
     if table is not None:
         return [*found, *table[0], *table[1]]
@@ -52,13 +50,16 @@ def mesh_lines(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
 
 
 def mesh_sentence(status: BoardStatus, width: int) -> list[Text]:
-    """Who leads, in which term, whether a quorum stands, how many answer."""
+    """Who leads, in which term, whether a quorum stands, how many answer; and every alarm."""
     mesh = status.mesh
     leads = "no leader" if mesh.leader is None else f"peer {mesh.leader} leads"
     term = "" if mesh.term is None else f" in term {mesh.term}"
     quorum = "quorum yes" if mesh.serves else "quorum NO"
     told = f"{leads}{term}, {quorum}, {mesh.reached} of {len(mesh.peers)} peers answer"
-    return prose(told, width, "bold" if mesh.serves else "bold white on red")
+    found = prose(told, width, "bold" if mesh.serves else "bold white on red")
+    for alarm in mesh.alarms:
+        found += prose(f"!!! ALARM: {alarm}", width, "bold white on red")
+    return found
 
 
 def _cells(peer: PeerView, answered: str, odd: bool) -> list[Text]:

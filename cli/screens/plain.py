@@ -28,5 +28,5 @@ def plain_line(status: BoardStatus, now_ms: int) -> str:
         f"{mesh.reached} of {len(mesh.peers)} peers answer",
         f"beds: {bed_counts(status.beds, now_ms) or 'none'}",
     ]
-    parts += [f"ALARM: {mismatch}" for mismatch in mesh.mismatches]
+    parts += [f"ALARM: {alarm}" for alarm in mesh.alarms]
     return f"{clock(now_ms, status.wall_minus_mono_ms)} " + ", ".join(parts)

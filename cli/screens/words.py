@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN, tier_of
 from hfzmq.config import Thresholds
 
-STALE_AFTER_MS = 30_000
+STALE_AFTER_MS = 10_000
 SPARKS = "▁▂▃▄▅▆▇█"
 STEADY_WITHIN = 0.03  # of probability: less than what one lab value's rounding moves
 
@@ -34,6 +34,7 @@ TIER_BADGES = {
     GREEN: Badge("●", "GREEN", "bold green"),
     UNKNOWN: Badge("✕", "NO DATA", "bold black on white"),
 }
+STALE_BADGE = Badge("✕", "STALE", "bold black on white")
 ROLE_BADGES = {
     "leader": Badge("★", "leader", "bold green"),
     "follower": Badge("○", "follower", ""),

@@ -101,7 +101,8 @@ class Client:
                 self._ledger.queued(last_id, reports, self._queue.pending())
 
     def seen(self, reports: Iterable[Report]) -> None:
-        """Tell the mesh's boards the last reading of each bed, of any tier. A hint: never waits, may be lost."""
+        """Tell the mesh's boards the last reading of each bed, of any tier. A hint: never waits, may be lost
+        (but for the last one ``close`` waits a little)."""
         self._ledger.raise_failure()
         self._sender.seen(report for report in reports if check_row(report) is None)
 
@@ -118,7 +119,8 @@ class Client:
             )
 
     def close(self) -> None:
-        """Stop sending and release the queue; what is not acknowledged stays on disk. May be called twice."""
+        """Stop sending and release the queue; what is not acknowledged stays on disk. Waits up to 0.5 s for a peer to
+        take the last hints of ``seen``. May be called twice."""
         self._sender.close()
         self._queue.close()
 

@@ -1,13 +1,19 @@
-"""Tells a peer the last reading of each bed: the newest only, without waiting, without caring whether it arrived.
+"""Tells a peer the last reading of each bed: the newest only, without waiting for its answer, save at the very end.
 
-Touches one DEALER socket. Must not know: the queue, acknowledgements. Keeps: never blocks; holds one reading for each
-patient (10,000 patients at most, the longest unheard go); a reading leaves when its message was handed to a connection.
+Touches one DEALER socket and the monotonic clock. Must not know: the queue, acknowledgements. Keeps: ``flush`` never
+blocks, ``finish`` for as long as it may; holds one reading for each patient (10,000 patients at most, the longest
+unheard go); what one peer does not answer within a second is told to the next one if there is a change of peers in
+that time, and nothing newer is known. Later than that never: a board takes a hint's arrival for its age.
+
+    seen -> latest --flush--> told --answer--> gone        told --another peer is asked--> latest
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
 
 import zmq
 
@@ -16,10 +22,11 @@ from hfzmq.wire.requests import SEEN_ROWS_MAX, encode_request, encode_rows
 
 BEDS_MAX = 10_000
 _REPLY_BYTES_MAX = 1 << 16
+_ANSWER_S = 1.0
 
 
 class Hints:
-    """``seen`` may be called from any thread; ``flush`` and ``close`` belong to the one that owns the sockets."""
+    """``seen`` may be called from any thread; the rest belongs to the one that owns the sockets."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], mesh_id: bytes, bytes_max: int) -> None:
         self._context = context
@@ -29,6 +36,7 @@ class Hints:
         self._latest: dict[str, Report] = {}
         self._socket: zmq.Socket[bytes] | None = None
         self._peer: tuple[str, int] | None = None
+        self._told: deque[tuple[float, list[Report]]] = deque()  # (when, rows) of each message that is not answered
 
     def seen(self, reports: Iterable[Report]) -> None:
         """Remember the last reading of each bed, to be told with the next flush."""
@@ -41,23 +49,45 @@ class Hints:
 
     def flush(self, host: str, port: int) -> bool:
         """Tell the peer at ``host:port`` what is new, as far as that goes without waiting. True: nothing is left."""
+        while self._told and self._told[0][0] < time.monotonic() - _ANSWER_S:
+            self._told.popleft()
+        if self._peer != (host, port):
+            self.close()
+            self._take_back()
+            self._peer = (host, port)
         with self._mutex:
             rows = list(self._latest.values())[: self._rows_max]
             left = len(self._latest) - len(rows)
-        if not rows:
-            return True
         try:
+            while self._socket is not None and self._socket.poll(0):
+                self._socket.recv_multipart(zmq.NOBLOCK)
+                if self._told:
+                    self._told.popleft()
+            if not rows:
+                return True
             socket = self._connected(host, port)
-            while socket.poll(0):
-                socket.recv_multipart(zmq.NOBLOCK)  # the answers to earlier hints
             socket.send_multipart([b"", encode_request(self._mesh_id, "seen", beds=encode_rows(rows))], zmq.NOBLOCK)
         except zmq.ZMQError:
             return False  # not connected yet, or its buffers are full: the next flush tells what is newest then
+        self._told.append((time.monotonic(), rows))
         with self._mutex:
             for report in rows:
                 if self._latest.get(report.patient_id) is report:
                     del self._latest[report.patient_id]
         return left == 0
+
+    def finish(self, peers: Sequence[tuple[str, int]], within_s: float) -> None:
+        """Have all that is left answered, by the first of ``peers`` (host, port) that does so; each has its share of
+        ``within_s`` and leaves what it does not need. Never fails: after that time the rest is given up."""
+        until = time.monotonic() + within_s
+        for place, (host, port) in enumerate(peers):
+            share_until = time.monotonic() + max(0.0, until - time.monotonic()) / (len(peers) - place)
+            while self._latest or self._told:
+                all_sent = self.flush(host, port)
+                left_ms = int((share_until - time.monotonic()) * 1000)
+                if left_ms <= 0 or self._socket is None:
+                    break
+                self._socket.poll(left_ms, zmq.POLLIN if all_sent else zmq.POLLIN | zmq.POLLOUT)
 
     def close(self) -> None:
         """Drop the connection. May be called twice."""
@@ -65,9 +95,15 @@ class Hints:
             self._socket.close(linger=0)
             self._socket = None
 
+    def _take_back(self) -> None:
+        """What was told and not answered is to be told again, where nothing newer is."""
+        newest = {report.patient_id: report for _, rows in self._told for report in rows}
+        self._told.clear()
+        with self._mutex:
+            self._latest = newest | self._latest
+
     def _connected(self, host: str, port: int) -> zmq.Socket[bytes]:
-        if self._socket is None or self._peer != (host, port):
-            self.close()
+        if self._socket is None:
             self._socket = self._context.socket(zmq.DEALER)
             for option, value in (
                 (zmq.LINGER, 0),
@@ -77,7 +113,6 @@ class Hints:
                 (zmq.IPV6, int(":" in host)),
             ):
                 self._socket.setsockopt(option, value)
-            self._peer = (host, port)
             name = f"[{host.strip('[]')}]" if ":" in host else host
             self._socket.connect(f"tcp://{name}:{port}")
         return self._socket

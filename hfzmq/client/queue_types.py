@@ -37,7 +37,8 @@ class DeadLetter(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far a source was read: ``prefix`` is the SHA-256 of its first ``bytes_read`` bytes, which hold ``lines``."""
+    """How far a source was read: ``prefix`` is the SHA-256 of its first ``bytes_read`` bytes, which hold ``lines``
+    (and of what else makes them other reports: the patient that was given for them)."""
 
     prefix: bytes
     bytes_read: int

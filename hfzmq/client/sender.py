@@ -5,6 +5,7 @@ Touches sockets (Pirate, Hints, which only this thread uses) and the queue. Must
     queue --next batch--> ask until answered: ACK -> off the disk      REFUSED -> split, or dead letter
                                               CONFLICT, GAP -> ask on for three leases, then believe it
     empty -------------> once a second: how is the peer (the link on the screen); hints of what was seen
+    close -------------> the last hints, if they are taken within half a second
 
 Why doubt: to believe CONFLICT or GAP starts a new epoch, which may store rows twice. Peers say them after a quorum
 round only; that they still say so three leases later costs a wait that nobody notices, and guards against one that
@@ -36,6 +37,7 @@ FRAME_BYTES = 1024  # of a request, at most, besides its rows
 PING_S = 1.0  # an idle client asks so often how its peer is ...
 SEARCH_S = 0.25  # ... and so often while it has none
 HINTS_S = 0.2  # hints are told so often at most
+LAST_HINTS_S = 0.5  # a client that closes waits so long for somebody to take the last ones
 BELIEVED_AFTER_LEASES = 3
 DOUBT_REST_S = 0.25
 
@@ -62,7 +64,7 @@ class Sender:
         self._hints.seen(reports)
 
     def close(self) -> None:
-        """Stop within 50 ms, whatever is under way. May be called twice."""
+        """Stop within 50 ms, whatever is under way; 500 ms more if nobody takes the last hints. May be called twice."""
         self._stop.set()
         with self._ledger.changed:
             self._ledger.changed.notify_all()
@@ -78,6 +80,7 @@ class Sender:
                     self._idle()
                 else:
                     self._deliver(batch)
+            self._finish_hints()
         except BaseException as error:  # a thread has nobody to raise to: the client's next call raises it
             self._ledger.fail(error)
         finally:
@@ -150,6 +153,12 @@ class Sender:
             self._hints_due = now + HINTS_S
             _, host, port = self._pirate.target
             self._hints.flush(host, port)
+
+    def _finish_hints(self) -> None:
+        """A board must not go on showing an older reading because this client's life was short."""
+        _, host, port = self._pirate.target
+        others = [(peer.host, peer.client_port) for peer in self._config.peers]
+        self._hints.finish(list(dict.fromkeys([(host, port), *others])), LAST_HINTS_S)
 
     def _tell_strangers(self) -> None:
         """A peer that is none of this mesh is told once: somebody must look at the files."""

@@ -298,6 +298,51 @@ def test_the_last_reading_of_each_bed_is_told_and_only_the_last(mesh: FakeMesh, 
     assert mesh.stored == []
 
 
+@pytest.mark.parametrize("dead", [(), (1,), (1, 2)])
+def test_a_client_that_closes_at_once_has_still_told_the_last_reading_of_each_bed(
+    mesh: FakeMesh, tmp_path: Path, dead: tuple[int, ...]
+) -> None:
+    mesh.leader = 3
+    for peer in dead:
+        mesh.peers[peer].die()
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.submit(row(1, "A"))
+        client.wait(10)
+        client.seen([row(1, "A"), row(1, "B")])
+        client.seen([row(2, "A")])
+    assert {seen.patient_id: seen.day for seen in mesh.seen} == {"A": 2, "B": 1}
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.seen([row(3, "A")])
+    assert mesh.seen[-1].day == 3
+
+
+def test_last_hints_that_one_peer_swallows_are_told_to_the_next(mesh: FakeMesh, tmp_path: Path) -> None:
+    mesh.lose_answer = lambda peer: peer == 1
+    mesh.before = lambda peer, request: wire.encode_reply("OK") if peer == 1 else None  # and keeps nothing
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.seen([row(1, "A")])
+    assert [(seen.patient_id, seen.day) for seen in mesh.seen] == [("A", 1)]
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_hints_that_nobody_takes_hold_up_the_end_by_half_a_second_and_no_more(
+    mesh: FakeMesh, tmp_path: Path, silent: bool
+) -> None:
+    mesh.lose_answer = lambda peer: silent
+    for peer in mesh.peers.values():
+        if not silent:
+            peer.die()
+    client = Client(mesh.config, "bed", tmp_path / "q")
+    client.seen([row(number, f"P-{number}") for number in range(1500)])
+    started = time.monotonic()
+    client.close()
+    assert 0.4 < time.monotonic() - started < 0.9
+    started = time.monotonic()
+    client.close()
+    Client(mesh.config, "bed", tmp_path / "q").close()
+    assert time.monotonic() - started < 0.4  # nothing to tell, nothing to wait for
+
+
 def test_hints_to_a_peer_that_is_gone_hold_up_no_report(mesh: FakeMesh, tmp_path: Path) -> None:
     with Client(mesh.config, "bed", tmp_path / "q") as client:
         mesh.peers[1].die()

@@ -159,6 +159,57 @@ def test_json_lines_on_stdin_are_judged_and_bad_ones_refused_by_field(ward: Ward
     assert events(out)[-1]["rejected"] == 3
 
 
+def test_a_source_of_which_no_line_can_be_used_is_exit_6_each_time(ward: Ward) -> None:
+    path = ward.folder / "ward.csv"
+    path.write_text(HEADER + "75,130,1,9,20,4\n700,130,1.9,20,5\n")
+    for _ in range(2):
+        code, out, err = ward.run("--source", path)
+        assert code == 6
+        assert f"rejected: {path}:2: line: more cells than the header has (a decimal comma? write 1.9)" in err
+        assert f"error: {path}: a line that can be used; all 2 were rejected" in err
+        assert "0 readings" in out.splitlines()[-1]
+        assert "2 rejected" in out.splitlines()[-1]
+    code, out, err = ward.run("--source", "-", "-o", "jsonl", given="nonsense\n")
+    assert (code, events(out)[-1]["rejected"]) == (6, 1)
+    assert "error: stdin: " in err
+    assert ward.run("--source", "-", given="")[0] == 0
+
+
+def test_the_same_file_is_read_for_each_patient_it_is_given_for(ward: Ward) -> None:
+    path = ward.folder / "two.csv"
+    path.write_text(HEADER + "80,125,2.5,20,5\n80,125,2.5,20,6\n")
+    for patient in ("AA", "BB", "AA", "BB"):
+        assert ward.run("--source", path, "--patient", patient)[0] == 0
+    assert ward.days_stored() == [("AA", 5), ("AA", 6), ("BB", 5), ("BB", 6)]
+
+
+def test_a_short_life_tells_the_board_its_last_reading(ward: Ward) -> None:
+    red = {"patient_id": "B", "timestamp": 1_700_000_000_000, "age": 80, "serum_sodium": 125, "serum_creatinine": 2.5}
+    red |= {"ejection_fraction": 20, "day": 5}
+    green = {"patient_id": "B", "timestamp": 1_700_000_060_000, "age": 45, "serum_sodium": 140}
+    green |= {"serum_creatinine": 0.9, "ejection_fraction": 60, "day": 200}
+    code, *_ = ward.run("--source", "-", given=f"{json.dumps(red)}\n{json.dumps(green)}\n")
+    assert code == 0
+    assert [report.tier for report in ward.mesh.stored] == ["RED"]
+    assert (ward.mesh.seen[-1].tier, ward.mesh.seen[-1].timestamp) == ("GREEN", 1_700_000_060_000)
+
+
+@pytest.mark.parametrize("output", ["text", "jsonl"])
+def test_an_output_that_cannot_be_written_is_a_plain_error_and_loses_no_report(ward: Ward, output: str) -> None:
+    path = ward.csv(60)
+    with open("/dev/full", "w") as full:
+        process = ward.start("--source", path, "-o", output, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    first, second = err.splitlines()[-2:]
+    assert first == "error: cannot write to standard output: No space left on device"
+    assert second.startswith("hint: ")
+    assert "internal" not in err
+    assert "Exception ignored" not in err
+    assert ward.run("--source", path)[0] == 0
+    assert ward.days_stored() == expected(path)
+
+
 def test_time_over_without_a_mesh_is_exit_8_and_the_same_command_goes_on(ward: Ward) -> None:
     path = ward.csv(60)
     ports = [peer.port for peer in ward.mesh.peers.values()]
@@ -223,6 +274,9 @@ def test_a_closed_pipe_ends_it_without_a_word(ward: Ward) -> None:
         (("--source", "none.csv"), 5, "no file none.csv"),
         (("--patients", "0"), 2, "--patients"),
         (("--interval", "-1"), 2, "--interval"),
+        (("--interval", "nan"), 2, "finite number of seconds"),
+        (("--duration", "nan"), 2, "finite number of seconds"),
+        (("--duration", "inf"), 2, "finite number of seconds"),
         (("--patient", "A", "--patient", "A"), 2, "twice"),
         (("--patient", " "), 6, "--patient"),
         (("--source", "-", "--interval", "1"), 2, "stdin"),

@@ -97,6 +97,15 @@ def board_status(
     return made._replace(beds=beds, wall_minus_mono_ms=WALL_MS - NOW_MS)
 
 
+FOREIGN: Answer = {
+    "v": 1,
+    "status": "REFUSED",
+    "field": "mesh",
+    "bound": "the id of this mesh",
+    "hint": "compare mesh.id in the peers.yaml of both sides",
+}  # what the peers of another mesh answer to anything
+
+
 class Ran(NamedTuple):
     """What a command line did."""
 

@@ -196,11 +196,12 @@ def test_one_patient_given_names_a_file_without_names_and_several_choose_from_on
         (study_line(age="0x40"), "age"),
         (study_line(age="٧٠"), "age"),
         (study_line(age="seventy"), "age"),
-        (study_line(creatinine="1,9"), "serum_sodium"),
+        (study_line(creatinine="1,9"), "line"),
+        (study_line().replace(",1,0,4,1", ",1,4,1"), "DEATH_EVENT"),  # a cell is gone: the rest has moved
         (study_line(creatinine=170), "serum_creatinine"),
         (study_line(day="4.5"), "day"),
         (study_line(day="1e9"), "day"),
-        ("1,2\n", "line"),
+        ("1,2\n", "ejection_fraction"),
         ('"75,0,582\n', "line"),
         ("\x00,,,,,,,,,,,,\n", "age"),
         ("x" * 100_000 + "\n", "line"),
@@ -217,6 +218,28 @@ def test_a_bad_line_is_named_and_the_rest_goes_on(tmp_path: Path, line: str, fie
     assert isinstance(last, Reading)
     assert last.day == 5
     assert type(last.day) is int
+
+
+@pytest.mark.parametrize("line", ["75,130,1,9,20,4", "75,130,1.9,20,4,7", "75,130,1.9,20,4,"])
+def test_a_line_with_more_cells_than_the_header_is_refused_and_not_shifted(tmp_path: Path, line: str) -> None:
+    header = "age,serum_sodium,serum_creatinine,ejection_fraction,day\n"
+    bad, good = read_all(CsvSource(written(tmp_path / "a.csv", f"{header}{line}\n75,130,1.9,20,4\n"), 0.0))
+    path = str(tmp_path / "a.csv")
+    assert bad == Refused(path, 2, None, "line", "more cells than the header has", "a decimal comma? write 1.9")
+    assert isinstance(good, Reading)
+
+
+@pytest.mark.parametrize(
+    ("line", "field"), [("75,130,1.9,20", "day"), ("75,130", "serum_creatinine"), ("75", "serum_sodium")]
+)
+def test_a_line_with_fewer_cells_than_the_header_names_the_first_that_is_missing(
+    tmp_path: Path, line: str, field: str
+) -> None:
+    header = "age,serum_sodium,serum_creatinine,ejection_fraction,time\n"
+    (bad,) = read_all(CsvSource(written(tmp_path / "a.csv", header + line), 0.0))
+    assert isinstance(bad, Refused)
+    assert (bad.line, bad.field) == (2, field)
+    assert bad.bound.startswith("missing: ")
 
 
 def test_bytes_that_are_no_text_are_refused_by_the_line(tmp_path: Path) -> None:
@@ -298,6 +321,21 @@ def test_a_shorter_file_is_no_known_one(tmp_path: Path) -> None:
     source = CsvSource(path, 0.0)
     assert source.resume([place]) is None
     assert ages(source) == [40]
+
+
+def test_a_file_without_names_is_another_one_for_another_patient(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", STUDY + "".join(study_line(age) for age in range(40, 44)))
+    known: list[Progress] = []
+    for patients, expected in (("AA", 4), ("BB", 4), (None, 4), ("AA", 0), ("BB", 0), (None, 0)):
+        source = CsvSource(path, 0.0, () if patients is None else (patients,))
+        source.resume(known)
+        count = 0
+        while (chunk := source.read(0)) is not None:
+            count += len(chunk.items)
+            assert chunk.progress is not None
+            known.append(chunk.progress)
+        source.close()
+        assert count == expected, patients
 
 
 def test_from_the_start_reads_all_again_and_knows_the_place_to_replace(tmp_path: Path) -> None:

@@ -62,12 +62,30 @@ def test_init_refuses_what_it_could_not_read_back(words: tuple[str, ...]) -> Non
     assert done.err.startswith("error: ")
 
 
+@pytest.mark.parametrize("host", ["::1", "tcp://a", "a b", "0.0.0.0", "a,b", "a: b", ""])
+def test_init_says_of_a_host_that_it_is_the_host(host: str) -> None:
+    done = run("config", "init", "--host", host)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: Invalid value for '--host': {host!r} is no IPv4 address or host name")
+    assert "YAML" not in done.err
+
+
+def test_one_peer_is_counted_in_the_singular(tmp_path: Path) -> None:
+    done = run("config", "check", "--config", str(written(tmp_path, "--peers", "1")))
+    assert "mesh ward, 1 peer (1), quorum 1" in done.out
+
+
 def test_check_says_file_line_key_and_cause(tmp_path: Path) -> None:
     path = written(tmp_path)
     path.write_text(path.read_text().replace("lease_ms: 1000", "lease_ms: 10"))
     done = run("config", "check", "--config", str(path))
     line = 1 + next(n for n, text in enumerate(path.read_text().splitlines()) if "lease_ms" in text)
-    assert done == (6, "", f"error: {path}:{line}: timing.lease_ms: a whole number, 150 to 60000\n")
+    assert done == (
+        6,
+        "",
+        f"error: {path}:{line}: timing.lease_ms: a whole number, 150 to 60000\n"
+        "hint: decimal digits only: no quotes, no point, no leading zero\n",
+    )
 
 
 def test_an_even_number_of_peers_is_allowed_and_told_to_bear_no_more(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from hfzmq.cli.board_feed import BoardStatus
+from hfzmq.cli.board_feed import BoardStatus, Happening
 from hfzmq.cli.demo_acks import Acks
 from hfzmq.cli.demo_check import check_files, summary
 from hfzmq.cli.demo_processes import Processes, free_addresses, serve_arguments
@@ -26,7 +27,7 @@ from hfzmq.clinical.report import Report
 from hfzmq.errors import HfzmqError, InvalidInput
 from hfzmq.storage import Store
 from tests.integration.storage_world import Tape, mesh, report
-from tests.unit.cli_world import NOW_MS, Answer, board_status, says
+from tests.unit.cli_world import NOW_MS, WALL_MS, Answer, board_status, says
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -159,6 +160,37 @@ def test_the_story_is_told_in_its_order_each_line_once() -> None:
     assert (stage.story.kills, stage.story.gaps_ms, stage.story.hand_overs) == (1, [1150], 1)
 
 
+def stamp(wall_ms: int) -> str:
+    return datetime.fromtimestamp(wall_ms / 1000).strftime("%H:%M:%S.%f")[:-3]
+
+
+def test_each_line_is_stamped_with_the_moment_of_what_it_tells() -> None:
+    stage = Stage()
+    stage.tick(100, stage.status(1, 7))
+    stage.ack(7)
+    first_ack_ms = stage.now_ms
+    stage.tick(50, stage.status(1, 7))
+    killed_ms = stage.now_ms
+    stage.story.kill_leader(killed_ms, stage.status(1, 7))
+    stage.now_ms = killed_ms + 1099
+    stage.ack(8)
+    elected = Happening(WALL_MS + 777, 2, "peer 2 is leader in term 8, leader 2 (elected)")
+    other = Happening(WALL_MS + 5, 2, "peer 2 is leader in term 80, leader 2 (elected)")
+    status = stage.status(2, 8, down=1)._replace(events=(other, elected), polled_at_ms=killed_ms + 1300)
+    stage.tick(400, status)
+    stage.tick(RETURN_AFTER_MS, status)
+    polled_ms = stage.now_ms + 250
+    stage.tick(300, stage.status(2, 8, boot=4)._replace(polled_at_ms=polled_ms))
+    wall = WALL_MS - NOW_MS
+    assert [words.split(" ", 1)[0] for words in stage.said[1:4]] == [
+        stamp(first_ack_ms + wall),
+        stamp(killed_ms + wall),
+        stamp(WALL_MS + 777),
+    ]
+    assert stage.said[4].startswith(stamp(killed_ms + 1099 + wall) + " reports are acknowledged again, 1099 ms after")
+    assert stage.said[6].startswith(stamp(polled_ms + wall) + " peer 1 has caught up")
+
+
 def test_nobody_is_killed_while_nobody_leads_or_the_last_victim_is_not_well() -> None:
     stage = Stage()
     assert not stage.story.kill_leader(stage.now_ms, stage.status(None, 7))
@@ -210,6 +242,12 @@ def test_all_is_well_when_every_file_has_every_acknowledged_report_once(ward: Ca
     assert (verdict.acknowledged, verdict.lost, verdict.doubled, verdict.equal) == (3, 0, 0, True)
     assert summary(verdict)[0] == "summary: 3 reports acknowledged, lost 0, doubled 0"
     assert summary(verdict)[-1] == "  equal rows on all peers: yes"
+
+
+def test_one_report_is_told_in_the_singular(ward: Callable[..., dict[int, Path]]) -> None:
+    told = summary(check_files(ward(REPORTS[:1]), KEYS[:1]))
+    assert told[0] == "summary: 1 report acknowledged, lost 0, doubled 0"
+    assert told[1] == "  peer 1: 1 row, every acknowledged report exactly once"
 
 
 def test_a_lost_report_is_found(ward: Callable[..., dict[int, Path]]) -> None:

@@ -68,7 +68,7 @@ def test_help_names_every_command_and_imports_none_of_them() -> None:
         assert f"  {name} " in done.stdout
 
 
-@pytest.mark.parametrize("name", sorted(set(cli.COMMANDS) - {"client", "model"}))
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
 def test_every_command_of_the_table_is_there_and_has_help(name: str) -> None:
     done = run(name, "--help")
     assert done.code == 0
@@ -167,3 +167,41 @@ def test_a_reader_that_goes_away_early_is_no_error() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+@pytest.mark.parametrize("words", [["--help"], ["config", "init"], ["big"]])
+def test_a_full_standard_output_is_said_and_is_exit_1(words: list[str]) -> None:
+    code = (
+        "import sys, click; from hfzmq.cli import main as cli\n"
+        "cli.big = click.command()(lambda: click.echo('x' * 1_000_000))\n"
+        "cli.COMMANDS['big'] = cli.Lazy('hfzmq.cli.main', 'big', 'For tests.')\n"
+        "sys.exit(cli.main())"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: cannot write to standard output: No space left on device\nhint: ")
+    assert done.stderr.count("\n") == 2
+
+
+def test_another_failure_of_a_disk_is_not_blamed_on_standard_output(
+    command: Callable[[Callable[[], object]], None],
+) -> None:
+    command(raising(OSError(28, "No space left on device")))
+    assert "standard output" not in run("probe").err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_an_error_that_cannot_be_told_is_still_an_exit_code() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "hfzmq", "nope"], cwd=ROOT, stdout=subprocess.PIPE, stderr=full, check=False
+        )
+    assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_the_help_of_model_names_what_there_is() -> None:
+    assert "evaluate" not in run("--help").out + run("model", "--help").out

@@ -14,7 +14,7 @@ from hfzmq.config import render
 from hfzmq.errors import NoLeader
 from hfzmq.storage import Store
 from tests.integration.storage_world import Tape, mesh, report
-from tests.unit.cli_world import CONFIG, Answer, run, says
+from tests.unit.cli_world import CONFIG, FOREIGN, Answer, run, says
 
 FIELDS = ["id", "patient_id", "timestamp", "probability", "tier"]
 
@@ -49,6 +49,8 @@ class FakeMesh:
         if peer_id in self.away:
             return None
         if op == "status":
+            if self.said.get(peer_id) == FOREIGN:
+                return FOREIGN
             return says(peer_id, "leader" if peer_id == 1 else "follower", applied_index=self.applied[peer_id])
         self.asked.append((peer_id, fields))
         if peer_id in self.said:
@@ -227,3 +229,26 @@ def test_a_file_that_is_not_there_or_not_ours_is_said(tmp_path: Path) -> None:
     done = run("reports", "--db", str(other))
     assert done.code == 6
     assert "Traceback" not in done.err
+
+
+def test_peers_of_another_mesh_are_said_to_be_that_and_not_to_be_away(ward: FakeMesh, config: str) -> None:
+    ward.said = dict.fromkeys((1, 2), FOREIGN)
+    ward.away = {3}
+    done = run("reports", config, "--all")
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith("error: the daemons belong to another mesh: 127.0.0.1:7010 refuses: mesh: the id of ")
+    assert "\nhint: is this the peers.yaml" in done.err
+
+
+@pytest.mark.parametrize("name", ["--after-id", "--last", "--limit", "--peer"])
+def test_a_number_that_no_id_can_be_is_a_usage_error_that_names_the_option(
+    ward: FakeMesh, config: str, name: str
+) -> None:
+    done = run("reports", config, name, "99999999999999999999")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: Invalid value for '{name}': 99999999999999999999 is not in the range")
+    assert ward.asked == []
+
+
+def test_the_greatest_id_is_no_error(ward: FakeMesh, config: str) -> None:
+    assert run("reports", config, "--after-id", str(2**63 - 1), "-o", "jsonl")[:2] == (0, "")

@@ -12,7 +12,7 @@ import pytest
 
 from hfzmq.cli.mesh_view import mesh_view
 from hfzmq.config import render
-from tests.unit.cli_world import CONFIG, Answer, run, says
+from tests.unit.cli_world import CONFIG, FOREIGN, Answer, run, says
 
 Answers = dict[int, Answer | None]
 
@@ -168,3 +168,33 @@ def test_the_table_says_who_leads_and_who_is_away(path: str, answers: Answers) -
     assert first.split()[:7] == ["1", "leader", "7", "812", "811", "810", "0"]
     assert second.split()[:7] == ["2", "follower", "7", "800", "811", "810", "12"]
     assert third.split()[:4] == ["3", "unreachable:", "no", "answer"]
+
+
+def test_peers_of_another_mesh_are_said_to_be_that(path: str, answers: Answers) -> None:
+    answers.update({1: FOREIGN, 2: FOREIGN})
+    done = run("status", "--config", path)
+    assert done.code == 3
+    assert "error: the daemons belong to another mesh: " in done.err
+
+
+LOST = "peer 1 came back with other data than before: 2 and 3 do not listen to it; it must be replaced"
+
+
+def test_a_peer_that_lost_its_data_is_said_loudly_in_every_output(path: str, answers: Answers) -> None:
+    told = {1: says(1, "candidate"), 2: says(2, "leader", refused_peers=[1]), 3: says(3, refused_peers=[1])}
+    answers.update(told)
+    for output in ("table", "json", "csv"):
+        done = run("status", "--config", path, "-o", output)
+        assert (done.code, done.err) == (0, f"ALARM: {LOST}\n")
+    value = json.loads(run("status", "--config", path, "-o", "json").out)
+    assert [peer["refused_peers"] for peer in value["peers"]] == [[], [1], [1]]
+    rows = list(csv.DictReader(io.StringIO(run("status", "--config", path, "-o", "csv").out)))
+    assert [row["refused_peers"] for row in rows] == ["", "1", "1"]
+    assert LOST in run("status", "--config", path).out
+
+
+def test_one_that_does_not_listen_is_told_in_the_singular_and_no_key_or_another_kind_is_nobody() -> None:
+    assert "2 does not listen" in mesh_view(CONFIG, {2: says(2, refused_peers=[1])}).alarms[0]
+    for other in (None, "1", [None, "1", True], 1):
+        assert mesh_view(CONFIG, {2: says(2, refused_peers=other)}).alarms == ()
+    assert mesh_view(CONFIG, {2: says(2)}).alarms == ()

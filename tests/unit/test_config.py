@@ -126,6 +126,7 @@ def test_a_wrong_file_is_refused_with_file_line_key_and_cause(
     place = f"f.yaml:{line}: {key}: " if key else f"f.yaml:{line}: "
     assert str(error) == place + error.bound
     assert error.exit_code == 6
+    assert error.hint  # nobody is left without a next step
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,7 @@ def test_a_file_of_another_shape_is_refused_and_never_crashes(text: str, key: st
         config.parse(text, "f.yaml")
     assert caught.value.field == key
     assert cause in caught.value.bound
+    assert caught.value.hint
 
 
 def test_sixteen_peers_are_one_too_many() -> None:
@@ -216,8 +218,9 @@ def test_a_missing_file_a_directory_and_a_file_that_is_not_text_say_so(tmp_path:
     with pytest.raises(ConfigError, match="No such file") as caught:
         config.load(tmp_path / "none.yaml")
     assert "hfzmq config init" in caught.value.hint
-    with pytest.raises(ConfigError, match="Is a directory"):
+    with pytest.raises(ConfigError, match="Is a directory") as caught:
         config.load(tmp_path)
+    assert caught.value.hint
     wrong = tmp_path / "peers.yaml"
     wrong.write_bytes(b"mesh:\n  name: w\xe4rd\n")
     with pytest.raises(ConfigError, match=r"peers\.yaml:2: not UTF-8 text"):
@@ -248,6 +251,19 @@ def test_every_limit_and_time_has_bounds_and_its_default_is_inside() -> None:
 names = st.text(st.characters(blacklist_categories=["C", "Z"]), min_size=1, max_size=64).filter(
     lambda text: text.isprintable() and " " not in text
 )
+
+
+@given(st.from_regex(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,8}[A-Za-z0-9_])?", fullmatch=True).filter(is_host))
+def test_every_host_is_read_back_as_it_was_written(host: str) -> None:
+    before = Config("ward", bytes(16), (PeerAddress(1, host, 7101, 7102, 7103),), path="x")
+    assert config.parse(config.render(before), "x") == before
+
+
+@pytest.mark.parametrize("host", ["::1", "a, b: 1", "[a]", "#", "{"])
+def test_a_host_that_is_none_is_refused_as_a_host_and_not_as_yaml(host: str) -> None:
+    text = config.render(Config("ward", bytes(16), (PeerAddress(1, host, 7101, 7102, 7103),)))
+    with pytest.raises(ConfigError, match=r"peers\[0\]\.host: an IPv4 address or a host name"):
+        config.parse(text)
 
 
 @given(name=names, mesh_id=st.binary(min_size=16, max_size=16), amber=st.floats(0.01, 0.49), red=st.floats(0.5, 0.99))

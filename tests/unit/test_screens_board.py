@@ -120,7 +120,7 @@ def test_tiers_have_a_sign_and_a_word_and_the_most_urgent_stand_first(width: int
         bed(row("red-90", 0.90, "RED")),
     ]
     screen = drawn(board_status(*beds), width)
-    at = [screen.index(name) for name in ("red-90", "red-61", "unknown", "amber", "green")]
+    at = [screen.index(name) for name in ("red-90", "red-61", "amber", "unknown", "green")]
     assert at == sorted(at)
     for badge in ("■ RED", "✕ NO DATA", "▲ AMBER", "● GREEN"):
         assert badge in screen
@@ -135,7 +135,7 @@ def test_a_probability_never_looks_like_one_of_another_tier() -> None:
 
 
 def test_each_bed_says_how_old_its_reading_is() -> None:
-    screen = drawn(board_status(bed(row("a"), 2_900), bed(row("b"), 5 * 60_000, seen=False), bed(row("c"), 29_000)))
+    screen = drawn(board_status(bed(row("a"), 2_900), bed(row("b"), 5 * 60_000, seen=False), bed(row("c"), 9_000)))
     text = {
         line.split()[3]: line for line in screen.splitlines() if "RED" in line and "bed" not in line and "0.72" in line
     }
@@ -145,18 +145,58 @@ def test_each_bed_says_how_old_its_reading_is() -> None:
     assert "STALE" not in text["c"]
 
 
-def test_a_reading_ages_while_nothing_new_comes_and_becomes_stale_after_30_s() -> None:
+def test_a_reading_ages_while_nothing_new_comes_and_becomes_stale_after_10_s() -> None:
     status = board_status(bed(row("a", 0.4, "AMBER"), 0))
-    assert "STALE" not in drawn(status, now_ms=NOW_MS + 30_000)
-    assert "STALE 30 s ago" in drawn(status, now_ms=NOW_MS + 30_001)
+    assert "STALE" not in drawn(status, now_ms=NOW_MS + 10_000)
+    assert "STALE 10 s ago" in drawn(status, now_ms=NOW_MS + 10_001)
 
 
-def test_a_green_bed_that_fell_silent_is_no_data_and_stands_before_a_known_amber() -> None:
-    screen = drawn(board_status(bed(row("silent", 0.1, "GREEN"), 45_000), bed(row("amber", 0.4, "AMBER"), 100)))
-    assert "● GREEN" not in screen
+def test_a_green_bed_that_fell_silent_is_no_data_and_stands_before_a_live_green() -> None:
+    screen = drawn(board_status(bed(row("silent", 0.1, "GREEN"), 45_000), bed(row("calm", 0.2, "GREEN"), 100)))
+    assert screen.count("● GREEN") == 1
     assert "✕ NO DATA" in screen
     assert "STALE 45 s ago, was GREEN" in screen
-    assert screen.index("silent") < screen.index("amber")
+    assert screen.index("silent") < screen.index("calm")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 200), st.sampled_from(["RED", "AMBER", "GREEN", "UNKNOWN"]))
+def test_no_stale_bed_pushes_a_live_red_off_an_80_x_24_board(reds: int, stale: int, tier: str) -> None:
+    beds = [bed(row(f"gone-{n}", 0.99, tier), 11_000) for n in range(stale)]
+    beds += [bed(row(f"live-{n}", 0.61, "RED")) for n in range(reds)]
+    screen = drawn(board_status(*beds), 80, 24)
+    assert [name for name in (f"live-{n}" for n in range(reds)) if name not in words_of(screen)] == []
+    assert f"■ {reds} RED" in screen.splitlines()[0]
+
+
+def test_the_stale_stand_by_their_last_tier_between_the_urgent_and_the_live_green() -> None:
+    beds = [
+        bed(row("green", 0.1, "GREEN")),
+        bed(row("was-green", 0.2, "GREEN"), 11_000),
+        bed(row("was-amber", 0.4, "AMBER"), 11_000),
+        bed(row("was-red", 0.9, "RED"), 11_000),
+        bed(row("amber", 0.4, "AMBER")),
+    ]
+    screen = drawn(board_status(*beds))
+    at = [screen.index(f" {name} ") for name in ("amber", "was-red", "was-amber", "was-green", "green")]
+    assert at == sorted(at)
+
+
+def test_the_header_counts_live_beds_by_tier_and_the_stale_apart() -> None:
+    beds = [bed(row(f"r{n}")) for n in range(2)] + [bed(row("a", 0.4, "AMBER"))]
+    beds += [bed(row(f"g{n}", 0.1, "GREEN")) for n in range(3)]
+    beds += [bed(row(f"s{n}", 0.9, "RED"), 11_000) for n in range(27)]
+    status = board_status(*beds)
+    counts = " ".join(drawn(status, 80, 24).splitlines()[0].split())
+    assert "■ 2 RED ▲ 1 AMBER ✕ 27 STALE ● 3 GREEN" in counts
+    assert plain_line(status, NOW_MS).endswith("beds: 2 RED, 1 AMBER, 27 STALE (27 were RED), 3 GREEN")
+
+
+def test_hidden_stale_beds_that_were_red_are_shouted() -> None:
+    beds = [bed(row(f"s{n}", 0.9, "RED"), 11_000) for n in range(30)]
+    made = next(line for line in lines(board_status(*beds), 120, 16, NOW_MS) if "more beds" in line.plain)
+    assert re.search(r"\+(\d+) more beds, \1 STALE \(\1 were RED\)", made.plain)
+    assert any("on red" in str(span.style) for span in made.spans)
 
 
 def test_a_stale_red_is_dimmed_but_still_red() -> None:
@@ -251,6 +291,15 @@ def test_differing_states_are_an_alarm_on_the_board(width: int) -> None:
     screen = " ".join(words_of(drawn(board_status(status=told), width)))
     assert "!!! ALARM: state differs at applied index 810" in screen
     assert "ALARM" in plain_line(board_status(status=told), NOW_MS)
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 60), (80, 24), (120, 60), (80, 12)])
+def test_a_peer_that_lost_its_data_is_an_alarm_on_the_board(width: int, height: int) -> None:
+    told = {1: says(1, "candidate"), 2: says(2, "leader", refused_peers=[1]), 3: says(3, refused_peers=[1])}
+    status = board_status(bed(row()), status=told)
+    alarm = "ALARM: peer 1 came back with other data than before: 2 and 3 do not listen to it; it must be replaced"
+    assert alarm in " ".join(words_of(drawn(status, width, height)))
+    assert alarm in plain_line(status, NOW_MS)
 
 
 def test_the_last_events_and_the_story_are_told() -> None:

@@ -1,0 +1,70 @@
+"""The standard output of every command: what it cannot take is an error with a cause, not an accident.
+
+Touches stdout. Must not know: commands. Keeps: a reader that went away stays a BrokenPipeError, which is no error of
+ours; every other failure to write is CannotWrite, so that it is never taken for a failure of the mesh or of a disk.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from hfzmq.errors import HfzmqError
+
+
+class CannotWrite(HfzmqError):
+    """Standard output takes no more: a full disk, a device that failed (exit 1)."""
+
+
+@contextmanager
+def guarded_stdout() -> Iterator[None]:
+    """Within it, and when it ends well, a failed write to sys.stdout raises CannotWrite or BrokenPipeError."""
+    plain: TextIO | None = sys.stdout
+    if plain is None:  # closed by whoever started us: click is silent then
+        yield
+        return
+    sys.stdout = cast(TextIO, _Guarded(plain))
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        sys.stdout = plain
+
+
+def give_up_stdout() -> None:
+    """Python flushes stdout once more at exit: give what is left in it somewhere to go."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no real stdout under us
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+class _Guarded:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            raise _cause(error) from error
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            raise _cause(error) from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _cause(error: OSError) -> Exception:
+    if isinstance(error, BrokenPipeError):
+        return error
+    return CannotWrite(
+        f"cannot write to standard output: {error.strerror or error}", hint="what was written so far is not complete"
+    )
