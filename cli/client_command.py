@@ -7,13 +7,12 @@ goes out when the same command runs again.
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hfzmq.cli.options import config_option
+from hfzmq.cli.options import Seconds, config_option
 
 if TYPE_CHECKING:
     from hfzmq.cli.bedside.launch import Settings
@@ -26,25 +25,15 @@ _SOURCE_HELP = (
 )
 
 
-class _Seconds(click.FloatRange):
-    """A finite number of seconds: to click, ``nan`` lies within any range."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        seconds = super().convert(value, param, ctx)
-        if not math.isfinite(seconds):
-            self.fail(f"{value} is not a finite number of seconds", param, ctx)
-        return seconds
-
-
 @click.command()
 @click.option("--patient", "named", multiple=True, metavar="ID", help="A patient; may be given again. With a CSV "
               "or stdin: take only these (a CSV without patient_id is all about the one given).")  # fmt: skip
 @click.option("--patients", "number", type=click.IntRange(1, 999), metavar="N", help="Simulate P-001 to P-N.")
 @config_option
 @click.option("--source", default="simulate", show_default=True, metavar="simulate|FILE|-", help=_SOURCE_HELP)
-@click.option("--interval", "interval_s", type=_Seconds(0, 86_400), metavar="S", help="Seconds between two "
+@click.option("--interval", "interval_s", type=Seconds(0, 86_400), metavar="S", help="Seconds between two "
               "readings of a patient (simulate: 2) or two lines of a CSV (as fast as it goes).")  # fmt: skip
-@click.option("--duration", "duration_s", type=_Seconds(0, min_open=True), metavar="S", help="Stop reading "
+@click.option("--duration", "duration_s", type=Seconds(0, min_open=True), metavar="S", help="Stop reading "
               "after so long; for a CSV also how long to wait for the last ack.")  # fmt: skip
 @click.option(
     "--count", "readings_each", type=click.IntRange(1), metavar="N", help="Simulate so many readings of each patient."

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hfzmq.cli.options import config_option, load_config
+from hfzmq.cli.options import Seconds, config_option, load_config
 
 if TYPE_CHECKING:
     from hfzmq.cli.board_feed import BoardFeed, BoardStatus
@@ -26,9 +26,7 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 120, 40
 
 @click.command()
 @config_option
-@click.option(
-    "--interval", type=click.FloatRange(0.1, 60), default=0.5, show_default=True, metavar="S", help="Poll so often."
-)
+@click.option("--interval", type=Seconds(0.1, 60), default=0.5, show_default=True, metavar="S", help="Poll so often.")
 @click.option("--once", is_flag=True, help="Print one frame and end.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE.svg", hidden=True)
 def dashboard(config_path: str, interval: float, once: bool, export: Path | None) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from hfzmq.cli.options import Seconds
+
 
 @click.command()
 @click.option("--peers", type=click.IntRange(1, 9), default=3, show_default=True, metavar="N", help="How many daemons.")
@@ -19,7 +21,7 @@ import click
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=1),
+    type=Seconds(min=1),
     metavar="S",
     help="End by itself after so long.  [default without a terminal: 30]",
 )

@@ -5,6 +5,7 @@ Touches the command line and, to load it, peers.yaml. Must not know what a comma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,6 +17,16 @@ DEFAULT_CONFIG = "peers.yaml"
 ID_MAX = (1 << 63) - 1  # of a stored report: what SQLite keeps
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Seconds(click.FloatRange):
+    """A finite number of seconds: to click, ``nan`` lies within any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is not a finite number of seconds", param, ctx)
+        return seconds
 
 
 def config_option(function: F) -> F:

@@ -205,3 +205,11 @@ def test_an_error_that_cannot_be_told_is_still_an_exit_code() -> None:
 
 def test_the_help_of_model_names_what_there_is() -> None:
     assert "evaluate" not in run("--help").out + run("model", "--help").out
+
+
+@pytest.mark.parametrize("words", [["demo", "--duration", "nan"], ["demo", "--duration", "inf"],
+                                   ["dashboard", "--interval", "nan"], ["client", "--duration", "inf"]])  # fmt: skip
+def test_seconds_without_end_are_a_usage_error(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", "hfzmq", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert words[1] in done.stderr
