@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from tests.simulation.world import Network, World
 
 TIMEOUT_MS = 1000.0
+FAR_AHEAD = 1_000_000
+
+
+class Probe:
+    """Hears the answer to what must not be stored."""
+
+    def __init__(self, client: Client, origin: Origin) -> None:
+        self.name = client.name
+        self._invariants = client.invariants
+        self._origin = origin
+
+    def answered(self, peer: int, request: int, reply: Reply) -> None:
+        """The answer."""
+        self._invariants.probed(peer, self._origin, reply)
 
 
 class Client:
@@ -36,7 +50,11 @@ class Client:
         self._request = 0
         self._target = self.rng.choice(list(peers))
         self._backoff_ms = 100.0
-        self._read_floor = -1
+        self.timeout_ms = self.rng.choice((TIMEOUT_MS, TIMEOUT_MS, 250.0))
+        self.wanders = self.rng.choice((0.0, 0.05, 0.3))  # so often it asks whom it likes
+        self.probes = self.rng.choice((0.0, 0.05))  # so often it sends what must not be stored
+        self._thinking = False
+        self._asked: dict[int, tuple[int, int]] = {}  # request -> (seq, or 0 for a read; floor of the read)
 
     @property
     def done(self) -> bool:
@@ -53,29 +71,37 @@ class Client:
 
     def ask(self) -> None:
         """Send the request that is due, under a new number, so that a late answer to an old one is not mistaken."""
+        self._thinking = False
         if self.done:
             return
         self._request += 1
         route = (self, self._request)
+        if self.wanders and self.rng.random() < self.wanders:
+            self._target = self.rng.choice(list(self.peers))
+        if self.probes and self.seq > 1 and self.rng.random() < self.probes:
+            self._probe()
         if self.rng.random() < 0.25:
-            self._read_floor = self.invariants.last_acked_index
+            self._asked[self._request] = (0, self.invariants.last_acked_index)
             self.network.send(self.name, self._target, self.peers[self._target].asked, ReadIndex(route))
         else:
-            self._read_floor = -1
+            self._asked[self._request] = (self.seq, 0)
             proposal = Proposal(route, self.origin(self.seq), self.body(self.seq))
             self.network.send(self.name, self._target, self.peers[self._target].asked, proposal)
-        self.world.after(TIMEOUT_MS, self._timed_out, self._request)
+        self.world.after(self.timeout_ms, self._timed_out, self._request)
 
     def answered(self, peer: int, request: int, reply: Reply) -> None:
-        """An answer; what is not for the request in flight is nobody's."""
+        """An answer. A late one must be true like any other, but moves nothing."""
+        seq, floor = self._asked[request]
+        if reply.status == ACK:
+            self.invariants.acked(self, peer, reply, seq)
+        elif reply.status == READ:
+            self.invariants.read(peer, reply, floor)
         if request != self._request:
             return
         if reply.status == ACK:
-            self.invariants.acked(self, peer, reply)
             self.seq += 1
             self._next(0.0 if self.rng.random() < 0.5 else self.rng.expovariate(1 / self.think_ms))
         elif reply.status == READ:
-            self.invariants.read(peer, reply, self._read_floor)
             self._next(0.0)
         elif reply.status in (CONFLICT, GAP):
             self.invariants.fail(f"I4 {self.name} was told {reply.status} for {reply.seq}: {reply}")
@@ -90,12 +116,39 @@ class Client:
     def _next(self, delay: float) -> None:
         self._backoff_ms = 100.0
         self._request += 1  # nothing is in flight
-        self.world.after(delay, self.ask)
+        self._think(delay)
 
     def _retry(self, delay: float) -> None:
         self._backoff_ms = min(self._backoff_ms * 1.5, 1000.0)
         self._request += 1
-        self.world.after(delay * self.rng.uniform(0.5, 1.5), self.ask)
+        self._think(delay * self.rng.uniform(0.5, 1.5))
+
+    def _think(self, delay: float) -> None:
+        self._thinking = True
+        self.world.after(delay, self._thought, self._request)
+
+    def _thought(self, request: int) -> None:
+        if self._thinking and request == self._request:
+            self.ask()
+
+    def prefer(self, peer: int) -> None:
+        """Ask this peer next, and now if nothing is under way."""
+        self._target = peer
+        if self._thinking:
+            self._think(self.rng.uniform(0, 20))
+
+    def hurry(self) -> None:
+        """No long thoughts any more, not even the one it is at."""
+        self.think_ms = min(self.think_ms, 50.0)
+        if self._thinking:
+            self._think(50.0)
+
+    def _probe(self) -> None:
+        """What must never be stored: another text under a seq that was acknowledged, or a seq from far ahead."""
+        seq = self.seq - 1 if self.rng.random() < 0.5 else self.seq + FAR_AHEAD
+        origin = Origin(self.name, self.epoch, seq, b"not the one again")
+        proposal = Proposal((Probe(self, origin), 0), origin, b"not to be stored")
+        self.network.send(self.name, self._target, self.peers[self._target].asked, proposal)
 
     def _timed_out(self, request: int) -> None:
         if request == self._request:

@@ -6,13 +6,15 @@ core cannot hide in the core's own bookkeeping.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hfzmq.core.contract import Apply, Became, Effect, Persist, Reply, Send
-from hfzmq.core.messages import AppendReply, VoteReply, VoteRequest
-from hfzmq.core.types import Entry, HardState
+from hfzmq.core.contract import ACK, READ, Apply, Became, Effect, Persist, Reply, Send
+from hfzmq.core.messages import AppendReply, TimeoutNow, VoteReply, VoteRequest
+from hfzmq.core.types import Entry, HardState, Origin
 
 if TYPE_CHECKING:
+    from hfzmq.core.replica import Replica
     from tests.simulation.client import Client
     from tests.simulation.peer import Peer
 
@@ -43,6 +45,10 @@ class Invariants:
         self.acks = 0
         self.reads = 0
         self.leader_changes = 0
+        self.unprompted = 0  # changes of the leader that no leader asked for
+        self._told: set[tuple[int, int]] = set()  # (term, peer) that a leader handed over to
+        self._counted: dict[tuple[int, int], tuple[int, int]] = {}  # (leader, follower) -> (term, match)
+        self._handed: set[int] = set()  # terms that began with a hand-over
 
     def fail(self, what: str) -> None:
         """An invariant is broken."""
@@ -58,13 +64,21 @@ class Invariants:
         if replica.term < term or (life == peer.life and (replica.commit < commit or replica.applied < applied)):
             self.fail(f"I6 peer {peer.number} went back: {(term, commit, applied)} to {replica.term, replica.commit}")
         self._floor[peer.number] = (peer.life, peer.disk.hard_state.term, replica.commit, replica.applied)
+        durable, log = replica.log.durable, peer.disk.log
+        if durable and (durable > min(len(log), replica.log.last.index)
+                        or log[durable - 1].chain != replica.log.entry_at(durable).chain):  # fmt: skip
+            self.fail(f"I3 peer {peer.number} takes {durable} for durable, which is not on its disk")
         if replica.commit > len(self.committed):
             self._commit(peer, replica.log.between(len(self.committed), replica.commit))
         if replica.leading:
             self._has_quorum(peer)
+            self._counts(peer, replica)
         for effect in effects:
             if isinstance(effect, Send):
                 self._sent(peer, effect)
+            elif isinstance(effect, Reply):
+                if effect.status in (ACK, READ) and effect.index > peer.disk.applied:
+                    self.fail(f"I9 peer {peer.number} answers for {effect.index}, applied {peer.disk.applied}")
             elif isinstance(effect, Became):
                 if effect.role == "leader":
                     self._leads(peer, effect.term)
@@ -73,6 +87,8 @@ class Invariants:
 
     def _has_quorum(self, peer: Peer) -> None:
         now = peer.world.now
+        if now - peer.synced_at > STOPS_WITHIN_MS:
+            self.fail(f"I9 peer {peer.number} still leads, its disk silent for {now - peer.synced_at:.0f} ms")
         if now - self._led_since.get(peer.number, now) < STOPS_WITHIN_MS:
             return
         heard = sum(
@@ -83,7 +99,23 @@ class Invariants:
         if heard < self._majority:
             self.fail(f"I9 peer {peer.number} still leads, having heard {heard} peers in {STOPS_WITHIN_MS} ms")
 
+    def _counts(self, peer: Peer, replica: Replica) -> None:
+        """What a leader newly counts for a follower of its term is on that follower's disk."""
+        assert replica.leading is not None
+        for number, progress in replica.leading.followers.progress.items():
+            match, key = progress.match, (peer.number, number)
+            if self._counted.get(key) == (replica.term, match):
+                continue
+            self._counted[key] = (replica.term, match)
+            disk = self.peers[number].disk
+            if not match or disk.hard_state.term != replica.term:
+                continue
+            if len(disk.log) < match or disk.log[match - 1].chain != replica.log.entry_at(match).chain:
+                self.fail(f"I3 peer {peer.number} counts {match} for {number}, which does not have it")
+
     def _commit(self, peer: Peer, entries: tuple[Entry, ...]) -> None:
+        if peer.replica and peer.replica.leading and entries[-1].term != peer.replica.term:
+            self.fail(f"I6 leader {peer.number} commits {entries[-1].index} of an earlier term by counting")
         for entry in entries:
             holders = sum(
                 1
@@ -99,20 +131,37 @@ class Invariants:
         if isinstance(message, AppendReply):
             if message.accepted and message.match > len(disk.log):
                 self.fail(f"I3 peer {peer.number} acks {message.match} with {len(disk.log)} on disk")
+            if message.accepted and peer.replica and message.term < peer.replica.term:
+                self.fail(f"I3 peer {peer.number} still promises in term {message.term}, being in {peer.replica.term}")
             if message.term > disk.hard_state.term:
                 self.fail(f"I3 peer {peer.number} speaks in term {message.term} before it is on disk")
         elif isinstance(message, VoteReply) and message.granted and not message.pre:
             if disk.hard_state != HardState(message.term, effect.to):
                 self.fail(f"I2 peer {peer.number} votes for {effect.to} in {message.term}, disk {disk.hard_state}")
-        elif isinstance(message, VoteRequest) and not message.pre and disk.hard_state.vote != peer.number:
-            self.fail(f"I2 peer {peer.number} campaigns in {message.term} before its own vote is on disk")
+        elif isinstance(message, VoteRequest) and not message.pre:
+            if disk.hard_state != HardState(message.term, peer.number):
+                self.fail(f"I2 peer {peer.number} campaigns in {message.term} before its own vote is on disk")
+            if message.hand_over:
+                self._handed.add(message.term)
+                if (message.term - 1, peer.number) not in self._told:
+                    self.fail(f"I9 peer {peer.number} takes over term {message.term}, which nobody handed to it")
+        elif isinstance(message, TimeoutNow):
+            self._told.add((message.term, effect.to))
+            have = self.peers[effect.to].disk.log
+            last = peer.replica.log.last if peer.replica else None
+            if last and (len(have) < last.index or have[last.index - 1].chain != last.chain):
+                self.fail(f"I10 peer {peer.number} hands over at {last.index} to {effect.to}, which has {len(have)}")
 
     def _leads(self, peer: Peer, term: int) -> None:
         replica = peer.replica
         assert replica is not None
         if self.leader_of.setdefault(term, peer.number) != peer.number:
             self.fail(f"I2 term {term} has the leaders {self.leader_of[term]} and {peer.number}")
+        votes = sum(1 for other in self.peers if self._vote_of.get((other, term)) == peer.number)
+        if votes < self._majority:
+            self.fail(f"I2 peer {peer.number} leads term {term} with {votes} votes on disk")
         self.leader_changes += 1
+        self.unprompted += term not in self._handed
         self._led_since[peer.number] = peer.world.now
         last = len(self.committed)
         if last and (replica.log.last.index < last or replica.log.entry_at(last).chain != self.committed[-1].chain):
@@ -137,6 +186,8 @@ class Invariants:
             if disk.hard_state.term < before.term:
                 self.fail(f"I6 the term of peer {peer.number} goes back on disk")
             vote = disk.hard_state.vote
+            if disk.hard_state.term == before.term and before.vote not in (0, vote):
+                self.fail(f"I2 peer {peer.number} takes back its vote of term {before.term}")
             if vote and self._vote_of.setdefault((peer.number, disk.hard_state.term), vote) != vote:
                 self.fail(f"I2 peer {peer.number} votes twice in term {disk.hard_state.term}")
             for entry in effect.entries:
@@ -150,16 +201,16 @@ class Invariants:
 
     # ------------------------------------------------------------ at clients
 
-    def acked(self, client: Client, peer: int, reply: Reply) -> None:
-        """A client was told that its request is kept."""
+    def acked(self, client: Client, peer: int, reply: Reply, seq: int) -> None:
+        """A client was told that its request ``seq`` is kept, be it in time or late."""
         self.acks += 1
         if reply.index > len(self.committed):
             self.fail(f"I9 peer {peer} acknowledges {reply.index}, which is not committed")
         entry = self.committed[reply.index - 1]
-        if entry.origin != client.origin(client.seq) or entry.term != reply.term:
-            self.fail(f"I1 peer {peer} acknowledges {client.name} {client.seq} at {reply.index}, where it is not")
+        if entry.origin != client.origin(seq) or entry.term != reply.term:
+            self.fail(f"I1 peer {peer} acknowledges {client.name} {seq} at {reply.index}, where it is not")
         self.last_acked_index = max(self.last_acked_index, reply.index)
-        self._acked_at[(client.name, client.seq)] = (reply.index, reply.term)
+        self._acked_at[(client.name, seq)] = (reply.index, reply.term)
 
     def read(self, peer: int, reply: Reply, floor: int) -> None:
         """A client was promised a consistent read."""
@@ -167,7 +218,30 @@ class Invariants:
         if reply.index < floor:
             self.fail(f"I9 peer {peer} serves a read at {reply.index} after {floor} was acknowledged")
 
+    def probed(self, peer: int, origin: Origin, reply: Reply) -> None:
+        """A request that must never be stored was answered."""
+        if reply.status == ACK:
+            self.fail(f"I4 peer {peer} acknowledges a {origin.seq} of {origin.client} that it does not keep")
+
     # ------------------------------------------------------------ at the end
+
+    def settled(self) -> bool:
+        """Whether there is nothing more to wait for: ``healed`` would find nothing missing."""
+        peers = list(self.peers.values())
+        leader = peers[0].replica
+        return (
+            leader is not None
+            and leader.serves
+            and all(client.done for client in self.clients.values())
+            and all(peer.disk.applied == leader.log.last.index for peer in peers)
+            and [peer.number for peer in peers if peer.replica and peer.replica.leading] == [peers[0].number]
+        )
+
+    def majority_serves(self, well: Iterable[int]) -> None:
+        """I10 for a quorum that has been well for long enough while the others are not."""
+        leaders = [n for n in well if (replica := self.peers[n].replica) and replica.serves]
+        if len(leaders) != 1:
+            self.fail(f"I10 of the well {sorted(well)} the leaders are {leaders}")
 
     def healed(self) -> None:
         """I10, I1 and I4 over the whole of the disks, after the world has been well for long enough."""

@@ -6,6 +6,7 @@ up --crash--> down --restart--> up        up --pause--> paused --resume--> up (a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from hfzmq.core.contract import (
     Tick,
 )
 from hfzmq.core.log import Log
-from hfzmq.core.messages import Heartbeat, Message
+from hfzmq.core.messages import AppendRequest, Heartbeat, Message, TimeoutNow
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import Entry, HardState, Membership
@@ -91,11 +92,14 @@ class Peer:
         self.life = 0
         self.up = False
         self.paused = False
+        self.dead = False  # it does not start before this is taken back
         self.replica: Replica | None = None
         self._waiting: list[Event] = []
         self._unsynced: list[Persist | Apply] = []
         self._disk_free_at = 0.0
         self._wake_at = 0.0
+        self.synced_at = 0.0  # when the core was last told of a sync
+        self.ambush: Callable[[Peer, list[Effect]], None] | None = None
 
     # ------------------------------------------------------------ power
 
@@ -104,7 +108,7 @@ class Peer:
         self.life += 1
         self.up, self.paused = True, False
         self._waiting, self._unsynced = [], []
-        self._disk_free_at = self.world.now
+        self._disk_free_at = self.synced_at = self.world.now
         disk = self.disk
         self.replica = Replica(
             self.number,
@@ -124,8 +128,8 @@ class Peer:
         self.take(Tick())
 
     def power_on(self) -> None:
-        """Start, if it is not running."""
-        if not self.up:
+        """Start, if it is not running and not dead."""
+        if not self.up and not self.dead:
             self.start()
 
     def crash(self) -> None:
@@ -168,11 +172,15 @@ class Peer:
             self._waiting.append(event)
             return
         assert self.replica is not None
+        if isinstance(event, (Persisted, Applied)):
+            self.synced_at = self.world.now
         effects = self.replica.step(self.clock(), event)
         self.invariants.stepped(self, effects)
         for effect in effects:
             self._carry_out(effect)
         self._plan_wake()
+        if self.ambush:
+            self.ambush(self, effects)
 
     def _plan_wake(self) -> None:
         assert self.replica is not None
@@ -189,7 +197,11 @@ class Peer:
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Send):
-            self.network.send(self.number, effect.to, self.others[effect.to].receive, self.number, effect.message)
+            receive, message = self.others[effect.to].receive, effect.message
+            self.network.send(self.number, effect.to, receive, self.number, message)
+            if not isinstance(message, AppendRequest):
+                for _ in range(4 if isinstance(message, TimeoutNow) else 1):  # it is rare, and should be ignored
+                    self.network.echo(self.number, effect.to, receive, self.number, message)
         elif isinstance(effect, Publish):
             for number, peer in self.others.items():
                 if number != self.number:

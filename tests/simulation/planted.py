@@ -1,90 +1,108 @@
 """Bugs planted on purpose: a storm that finds none of them proves nothing by finding nothing in the real code.
 
-Each is one small change of the core's text. ``find`` puts it into a copy of the tree and runs storms until an invariant
-breaks: ``python -m tests.simulation.planted`` prints the seed that found each.
+``python -m tests.simulation.planted`` plants each of ``bugs.BUGS``, runs storms until an invariant breaks, and prints
+how many it took; ``--results docs/results/planted.json`` keeps it. Two processes at most.
 """
 
 from __future__ import annotations
 
-import shutil
+import datetime
+import json
+import os
+import statistics
 import subprocess
 import sys
-import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 
+from tests.simulation.bugs import BUGS, OPEN, Bug
+
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS_MAX = 60
+SECONDS_MAX = 600
 
 
-class Bug(NamedTuple):
-    """A name, the file below hfzmq/core, and the text that is replaced by another."""
+class Found(NamedTuple):
+    """What found a bug: the seed, how many storms that took (None: not found), and what was broken."""
 
-    name: str
-    file: str
-    good: str
-    bad: str
-
-
-BUGS = (
-    Bug(
-        "an append is acknowledged before it is synced",
-        "promises.py",
-        "if self._synced == self._token and to != self._me:",
-        "if to != self._me:",
-    ),
-    Bug(
-        "the leader counts itself before its disk has it",
-        "log.py",
-        "        self._pending.append((token, self.last.index))",
-        "        self._pending.append((token, self.last.index))\n        self.durable = self.last.index",
-    ),
-    Bug("a vote is given twice in a term", "election.py", "self.vote in (0, candidate)", "True"),
-    Bug("a vote is given to a shorter log", "election.py",
-        "up_to_date = (request.last.term, request.last.index) >= (last.term, last.index)", "up_to_date = True"),
-    Bug("the log check is skipped", "replication.py", "if not log.holds(prev):", "if prev.index > log.last.index:"),
-    Bug("a request that comes again is stored again", "sessions.py", "    if origin.seq == last.seq:",
-        "    if origin.seq == last.seq and last.seq:\n        return NEW, last\n    if origin.seq == last.seq:"),
-    Bug(
-        "a new leader forgets what is on its way",
-        "pending.py",
-        "        self._sessions.rebuild(tail)",
-        "        self._sessions.rebuild(())",
-    ),
-    Bug("a leader without a quorum goes on", "replica.py",
-        "if now_ms > leading.deadline_ms(now_ms, synced_ms):", "if False:"),
-)  # fmt: skip
+    bug: Bug
+    seed: int | None
+    storms: int | None
+    violation: str | None
+    seconds: float
 
 
-def find(bug: Bug, seeds_max: int = SEEDS_MAX) -> int | None:
-    """The first seed that finds a bug; None where no storm does."""
-    with tempfile.TemporaryDirectory(prefix="hfzmq-planted-") as folder:
-        copy = Path(folder)
-        for part in ("hfzmq", "tests"):
-            shutil.copytree(ROOT / part, copy / part, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
-        target = copy / "hfzmq" / "core" / bug.file
-        text = target.read_text()
-        if text.count(bug.good) != 1:
-            raise ValueError(f"{bug.name}: its text stands {text.count(bug.good)} times in {bug.file}")
-        target.write_text(text.replace(bug.good, bug.bad))
-        command = [sys.executable, "-m", "tests.simulation", "--seeds", f"0-{seeds_max - 1}", "--first"]
-        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=600, check=False)
-        if done.returncode not in (0, 1):
-            raise RuntimeError(f"{bug.name}: {done.stderr[-2000:]}")
-        return int(done.stdout.split()[1]) if done.returncode else None
+def find(bug: Bug, seeds_max: int = SEEDS_MAX) -> Found:
+    """Run storms with the bug in until one finds it."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "tests.simulation.planting", bug.name, str(bug.first_seed), str(seeds_max)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{bug.name}: {done.stderr[-2000:]}")
+    told = json.loads(done.stdout)
+    storms = None if told["seed"] is None else told["seed"] - bug.first_seed + 1
+    return Found(bug, told["seed"], storms, told["violation"], time.monotonic() - began)
+
+
+def results(all_found: Iterable[Found]) -> dict[str, object]:
+    """The file: date, commit, cores, one row a bug, and the median number of storms to find one."""
+    rows = list(all_found)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    dirty = subprocess.run(
+        ["git", "status", "--porcelain", "hfzmq/core", "tests/simulation"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    took = [found.storms for found in rows if found.storms is not None]
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+        "commit": commit.stdout.strip(),
+        "dirty": bool(dirty.stdout.strip()),
+        "cores": os.cpu_count(),
+        "seeds_max": SEEDS_MAX,
+        "planted": len(rows),
+        "found": len(took),
+        "median_storms": statistics.median(took) if took else None,
+        "most_storms": max(took, default=None),
+        "open": [bug.name for bug in OPEN],
+        "bugs": [
+            {
+                "name": found.bug.name,
+                "file": found.bug.file,
+                "first_seed": found.bug.first_seed,
+                "seed": found.seed,
+                "storms": found.storms,
+                "violation": found.violation,
+            }
+            for found in rows
+        ],
+    }
 
 
 @click.command()
-def main() -> None:
-    """Plant each bug and say which seed found it."""
-    missed = 0
-    for bug in BUGS:
-        seed = find(bug)
-        missed += seed is None
-        click.echo(f"{'NOT FOUND' if seed is None else f'seed {seed:5d}'}  {bug.name}")
-    sys.exit(1 if missed else 0)
+@click.option("--only", default="", help="Only bugs with this in their name.")
+@click.option("--seeds", "seeds_max", default=SEEDS_MAX, show_default=True, help="Storms at most for each bug.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 2), help="Processes.")
+@click.option("--results", "file", type=click.Path(path_type=Path), help="Keep what was found here, as JSON.")
+def main(only: str, seeds_max: int, jobs: int, file: Path | None) -> None:
+    """Plant each bug and say which seed found it; exit 1 where one was not found."""
+    bugs = [bug for bug in BUGS if only in bug.name]
+    rows = []
+    with ThreadPoolExecutor(jobs) as pool:
+        for found in pool.map(lambda bug: find(bug, seeds_max), bugs):
+            rows.append(found)
+            verdict = "NOT FOUND  " if found.storms is None else f"{found.storms:4d} storms"
+            start = f" (from seed {found.bug.first_seed})" if found.bug.first_seed else ""
+            click.echo(f"{verdict}{start} {found.seconds:5.1f} s  {found.bug.name}: {(found.violation or '')[:70]}")
+    told = results(rows)
+    click.echo(f"{told['found']} of {told['planted']} found, median {told['median_storms']} storms")
+    if file:
+        file.write_text(json.dumps({**told, "seeds_max": seeds_max}, indent=1) + "\n")
+    sys.exit(0 if told["found"] == told["planted"] else 1)
 
 
 if __name__ == "__main__":

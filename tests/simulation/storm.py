@@ -5,9 +5,12 @@ Each seed draws its own mix, so that some storms have only crashes and others ev
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hfzmq.config import Limits, Timing
+from hfzmq.core.contract import ACK, LEADER, Became, Effect, Reply, Send
+from hfzmq.core.messages import AppendReply, AppendRequest, TimeoutNow, VoteReply
 from tests.simulation.client import Client
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.peer import Peer
@@ -16,6 +19,19 @@ from tests.simulation.world import Network, Weather, World
 TIMING = Timing(lease_ms=1000, heartbeat_ms=100, handover_settle_ms=2000)
 LIMITS = Limits(append_bytes_max=600, inflight_appends_max=4, uncommitted_bytes_max=4000)
 HEAL_MS = 30 * TIMING.lease_ms
+HALF_MS = 10 * TIMING.lease_ms  # so long a quorum is well while the others are not
+CALM_MS = 4 * TIMING.lease_ms
+
+
+# How often a storm strikes right after something has happened.
+AMBUSHES = {
+    "lead": (0.3, 0.8),
+    "vote": (0.1, 0.5),
+    "append": (0.005, 0.02),
+    "ack of an append": (0.003, 0.01),
+    "ack": (0.01, 0.03),
+    "hand-over": (0.4, 0.8),
+}
 
 
 @dataclass(frozen=True)
@@ -55,27 +71,34 @@ class Storm:
         self.network = Network(self.world, Weather())
         self.invariants = Invariants(count)
         voters = tuple(range(1, count + 1))
+        timing = TIMING if clients >= 0 else TIMING._replace(handover_settle_ms=rng.choice((2000, 2000, 100)))
         self.peers = {
-            number: Peer(number, self.world, self.network, self.invariants, voters, TIMING, LIMITS) for number in voters
+            number: Peer(number, self.world, self.network, self.invariants, voters, timing, LIMITS) for number in voters
         }
         self.clients = {
-            name: Client(name, self.world, self.network, self.peers, self.invariants, rng.randint(10, 120))
-            for name in (f"c{number}" for number in range(rng.randint(1, 6) if clients < 0 else clients))
+            name: Client(name, self.world, self.network, self.peers, self.invariants, rng.randint(10, 100))
+            for name in (f"c{number}" for number in range(rng.choice((1, 2, 3, 4, 6, 12)) if clients < 0 else clients))
         }
         self.invariants.peers, self.invariants.clients = self.peers, self.clients
         for peer in self.peers.values():
             peer.others = self.peers
             peer.clock_rate = rng.choice((1.0, 1.0, rng.uniform(0.9, 1.1)))
-            peer.sync_ms = (0.05, rng.choice((0.2, 1.0, 30.0, 200.0)))
+            peer.sync_ms = (0.05, rng.choice((0.2, 1.0, 30.0, 200.0, 600.0)))
             self.world.after(rng.uniform(0, 500), peer.start)
         for client in self.clients.values():
-            client.think_ms = chaos_ms / client.total
+            client.think_ms = rng.choice((chaos_ms / client.total, chaos_ms / client.total, 20.0))
             self.world.after(rng.uniform(0, 1000), client.ask)
         self.faults = 0
+        self._chaos_over = False
         kinds = [self._crash, self._power_cut, self._pause, self._split, self._one_way, self._isolate, self._bridge,
-                 self._stall, self._flaky, self._weather]  # fmt: skip
+                 self._stall, self._flaky, self._weather, self._link, self._figure_8, self._figure_8]  # fmt: skip
         self._kinds = rng.sample(kinds, rng.randint(1, len(kinds)))
         self._pace_ms = rng.choice((200.0, 500.0, 1500.0))
+        self.network.echoes = 0.0 if clients >= 0 else rng.choice((0.0, 0.0, 0.3, 0.9))
+        self._ambushes = {kind: rng.choice(AMBUSHES[kind]) for kind in rng.sample(list(AMBUSHES), rng.randint(0, 3))}
+        if self._ambushes and clients < 0:
+            for peer in self.peers.values():
+                peer.ambush = self._ambush
 
     def run(self) -> Outcome:
         """Chaos, heal, check."""
@@ -83,11 +106,18 @@ class Storm:
         try:
             self.world.after(1500, self._next_fault)
             self.world.run_until(self.chaos_ms)
+            if self.world.rng.random() < 0.3:
+                self._heal_half()
             self.heal()
-            self.world.run_until(self.chaos_ms + HEAL_MS)
+            end = self.world.now + HEAL_MS
+            while self.world.now < end and not self.invariants.settled():
+                self.world.run_until(min(end, self.world.now + 200))
+            self.world.run_until(min(end, self.world.now + CALM_MS))
             self.invariants.healed()
         except Violation as error:
             violation = str(error)
+        except Exception as error:  # the core has raised: that peer's process is gone
+            violation = f"the core raised {type(error).__name__}: {error}"
         return Outcome(
             self.seed,
             len(self.peers),
@@ -103,16 +133,137 @@ class Storm:
     def heal(self) -> None:
         """Everything is well from now on."""
         self.world.note("heal")
+        self._chaos_over = True
         self.network.mend()
         self.network.weather = Weather()
+        self.network.echoes = 0.0
         for client in self.clients.values():
-            client.think_ms = min(client.think_ms, 50.0)  # so that all can be done in the time that is left
+            client.hurry()  # so that all can be done in the time that is left
         for peer in self.peers.values():
             peer.resume()
             peer.sync_ms = (0.05, 1.0)
+            peer.dead = False
             peer.power_on()
 
+    def _heal_half(self) -> None:
+        """A quorum is well; the others are dead, deaf, mute or cut off, and must not be able to disturb it."""
+        rng = self.world.rng
+        numbers = list(self.peers)
+        rng.shuffle(numbers)
+        ill = numbers[: rng.randint(1, (len(numbers) - 1) // 2)]
+        well = [number for number in self.peers if number not in ill]
+        how = rng.choice(("dead", "deaf", "mute", "cut off", "half deaf", "half deaf"))
+        self.heal()
+        self.world.note("half", ill, how)
+        for number in ill:
+            if how == "dead":
+                self.peers[number].crash()
+                self.peers[number].dead = True
+            for other in well[:-1] if how == "half deaf" else ():
+                self.network.cut(other, number)
+            for other in self.peers:
+                if how in ("deaf", "cut off"):
+                    self.network.cut(other, number)
+                if how in ("mute", "cut off"):
+                    self.network.cut(number, other)
+        if how == "half deaf":
+            well = list(self.peers)  # it may lead
+        self.world.run_until(self.world.now + HALF_MS)
+        self.invariants.majority_serves(well)
+        changes = self.invariants.unprompted
+        self.world.run_until(self.world.now + CALM_MS)
+        self.invariants.majority_serves(well)
+        if self.invariants.unprompted != changes:
+            self.invariants.fail(f"I10 the {how} {ill} disturb the well {well}")
+        self.heal()
+        self.world.run_until(self.world.now + CALM_MS)
+        if self.invariants.unprompted != changes:
+            self.invariants.fail(f"I10 the {how} {ill} depose the leader when they return")
+
     # ------------------------------------------------------------ faults
+
+    def _unless_over(self, action: Callable[[], None]) -> None:
+        if not self._chaos_over:
+            action()
+
+    def _ambush(self, peer: Peer, effects: list[Effect]) -> None:
+        """Strike right after a peer has said or become something."""
+        if self._chaos_over or not effects:
+            return
+        rng = self.world.rng
+        for effect in effects:
+            chance = self._ambushes.get(_kind(effect), 0.0)
+            if chance and rng.random() < chance:
+                self.faults += 1
+                if _kind(effect) == "hand-over" and rng.random() < 0.6:
+                    self.world.after(rng.uniform(1, 8), self._leave_behind, peer)
+                else:
+                    self.world.after(rng.choice((0.0, rng.uniform(0, 5), rng.uniform(0, 100))), self._strike, peer)
+                return
+
+    def _strike(self, peer: Peer) -> None:
+        if self._chaos_over:
+            return
+        rng = self.world.rng
+        how = rng.choice(("crash", "crash", "pause", "stall", "cut off", "cut off", "almost"))
+        self.world.note("strike", how, peer.number)
+        if how == "crash" and peer.up:
+            peer.crash()
+            self.world.after(rng.choice((5.0, 100.0, 1500.0)), peer.power_on)
+        elif how == "pause":
+            peer.pause()
+            self.world.after(rng.uniform(500, 3000), peer.resume)
+        elif how == "stall":
+            peer.stall(self.world.now + rng.uniform(100, 2000))
+        elif how in ("cut off", "almost"):
+            friend = rng.choice(list(self.peers)) if how == "almost" else 0  # it still reaches one
+            self.network.split({peer.number}, set(self.peers) - {peer.number, friend})
+            self.world.after(rng.choice((300.0, 1500.0, 2500.0)), self._unless_over, self.network.mend)
+
+    def _leave_behind(self, peer: Peer) -> None:
+        """Whoever has just given the lead away does not hear that it was taken; clients may still ask it."""
+        if self._chaos_over:
+            return
+        rng = self.world.rng
+        self.world.note("left behind", peer.number)
+        self.network.split({peer.number}, set(self.peers) - {peer.number})
+        for client in self.clients.values():
+            if rng.random() < 0.7:
+                self.world.after(rng.uniform(30, 600), client.prefer, peer.number)
+        self.world.after(1500, self._unless_over, self.network.mend)
+
+    def _figure_8(self) -> None:
+        """A leader that reaches few or nobody for a moment, takes requests in, and then dies or comes back."""
+        rng = self.world.rng
+        leaders = [peer for peer in self.peers.values() if peer.replica and peer.replica.leading]
+        if not leaders:
+            return
+        peer = rng.choice(leaders)
+        friends = set(rng.sample(list(self.peers), rng.randint(0, len(self.peers) // 2 - 1)))
+        self.world.note("figure 8", peer.number, sorted(friends))
+        self.network.split({peer.number}, set(self.peers) - {peer.number} - friends)
+        if rng.random() < 0.6:
+            for client in self.clients.values():
+                client.prefer(peer.number)
+        after = rng.uniform(5, 900)
+        if rng.random() < 0.7:
+            self.world.after(after, self._unless_over, peer.crash)
+            self.world.after(after + rng.uniform(500, 3000), peer.power_on)
+        self.world.after(after + rng.uniform(0, 1500), self._unless_over, self.network.mend)
+
+    def _link(self) -> None:
+        """One direction of one link has weather of its own."""
+        rng = self.world.rng
+        source, target = rng.sample(list(self.peers), 2)
+        self.network.link_weather[(source, target)] = weather = Weather(
+            rng.choice((0.0, 0.3, 0.8)),
+            rng.choice((0.0, 0.5)),
+            0.2,
+            rng.choice((2.0, 100.0, 1500.0)),
+            rng.choice((0.0, 0.2)),
+        )
+        self.world.note("link", source, target, weather)
+        self._mend_later()
 
     def _next_fault(self) -> None:
         if self.world.now < self.chaos_ms - 100:
@@ -149,7 +300,7 @@ class Storm:
         self.world.after(self.world.rng.uniform(100, 5000), peer.resume)
 
     def _mend_later(self) -> None:
-        self.world.after(self.world.rng.uniform(200, 5000), self.network.mend)
+        self.world.after(self.world.rng.uniform(200, 5000), self._unless_over, self.network.mend)
 
     def _split(self) -> None:
         numbers = list(self.peers)
@@ -192,8 +343,23 @@ class Storm:
         rng = self.world.rng
         slow = rng.choice((2.0, 20.0, 400.0))
         self.network.weather = Weather(rng.choice((0.0, rng.uniform(0, 0.3))), rng.choice((0.0, rng.uniform(0, 0.5))),
-                                       0.2, slow)  # fmt: skip
+                                       0.2, slow, rng.choice((0.0, 0.0, rng.uniform(0, 0.3))))  # fmt: skip
         self.world.note("weather", self.network.weather)
+
+
+def _kind(effect: Effect) -> str:
+    if isinstance(effect, Send):
+        message = effect.message
+        if isinstance(message, VoteReply):
+            return "vote" if message.granted and not message.pre else ""
+        if isinstance(message, AppendRequest):
+            return "append" if message.entries else ""
+        if isinstance(message, AppendReply):
+            return "ack of an append"
+        return "hand-over" if isinstance(message, TimeoutNow) else ""
+    if isinstance(effect, Became):
+        return "lead" if effect.role == LEADER else ""
+    return "ack" if isinstance(effect, Reply) and effect.status == ACK else ""
 
 
 def run(seed: int, tracing: bool = False) -> Outcome:

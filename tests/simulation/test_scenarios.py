@@ -23,6 +23,7 @@ class Story(Storm):
             name = f"client{number}"
             self.clients[name] = Client(name, self.world, self.network, self.peers, self.invariants, requests)
             self.clients[name].think_ms = 20.0
+            self.clients[name].timeout_ms, self.clients[name].wanders, self.clients[name].probes = 1000.0, 0.0, 0.0
             self.world.after(100, self.clients[name].ask)
         self.run_until(lambda: self.leader() == 1 and self.acks() > 0, 10 * LEASE)
         self.run_for(LEASE)

@@ -13,7 +13,8 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.simulation.planted import BUGS, ROOT, Bug, find
+from tests.simulation.bugs import BUGS, Bug
+from tests.simulation.planted import ROOT, SEEDS_MAX, find
 from tests.simulation.storm import Outcome, run
 
 SEEDS = 300
@@ -61,4 +62,8 @@ def test_a_storm_says_in_one_line_how_it_went() -> None:
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
-    assert find(bug) is not None, f"60 storms did not find: {bug.name}"
+    assert find(bug).seed is not None, f"{SEEDS_MAX} storms from seed {bug.first_seed} on did not find: {bug.name}"
+
+
+def test_at_least_40_different_bugs_are_planted() -> None:
+    assert len({(bug.file, bug.good, bug.bad) for bug in BUGS}) == len({bug.name for bug in BUGS}) >= 40

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+REPLAY_MS = 5000.0
+
 
 @dataclass
 class Weather:
@@ -21,6 +23,7 @@ class Weather:
     double: float = 0.0
     delay_least_ms: float = 0.2
     delay_most_ms: float = 2.0
+    replay: float = 0.0  # so much arrives once more, up to REPLAY_MS later
 
 
 class World:
@@ -67,13 +70,17 @@ class Network:
     def __init__(self, world: World, weather: Weather) -> None:
         self._world = world
         self.weather = weather
+        self.link_weather: dict[tuple[Any, Any], Weather] = {}  # where it differs
         self.heard_at: dict[tuple[Any, Any], float] = {}
+        self.echoes = 0.0
         self._cut: set[tuple[Any, Any]] = set()
         self._flaky: dict[Any, float] = {}
 
     def send(self, source: Any, target: Any, deliver: Callable[..., None], *arguments: Any) -> None:
         """Deliver after a delay: once, not at all, or twice."""
         weather, rng = self.weather, self._world.rng
+        if self.link_weather:
+            weather = self.link_weather.get((source, target), weather)
         if (source, target) in self._cut or (weather.loss and rng.random() < weather.loss):
             return
         if self._flaky and rng.random() < max(self._flaky.get(source, 0), self._flaky.get(target, 0)):
@@ -82,6 +89,14 @@ class Network:
         for _ in range(copies):
             delay = rng.uniform(weather.delay_least_ms, weather.delay_most_ms)
             self._world.after(delay, self._arrive, source, target, deliver, arguments)
+        if weather.replay and rng.random() < weather.replay:
+            self._world.after(rng.uniform(100, REPLAY_MS), self._arrive, source, target, deliver, arguments)
+
+    def echo(self, source: Any, target: Any, deliver: Callable[..., None], *arguments: Any) -> None:
+        """What was said arrives once more, and much later, if this storm has echoes."""
+        rng = self._world.rng
+        if self.echoes and rng.random() < self.echoes:
+            self._world.after(rng.uniform(100, REPLAY_MS), self._arrive, source, target, deliver, arguments)
 
     def _arrive(self, source: Any, target: Any, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
         if (source, target) not in self._cut:  # a cut takes what is on its way along
@@ -106,4 +121,5 @@ class Network:
     def mend(self) -> None:
         """All links pass again."""
         self._cut.clear()
+        self.link_weather.clear()
         self._flaky.clear()
