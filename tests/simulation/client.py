@@ -56,6 +56,9 @@ class Client:
         self._thinking = False
         self._asked: dict[int, tuple[int, int]] = {}  # request -> (seq, or 0 for a read; floor of the read)
 
+    def __repr__(self) -> str:
+        return self.name
+
     @property
     def done(self) -> bool:
         """Whether everything was acknowledged."""
