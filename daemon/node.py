@@ -105,7 +105,7 @@ class Node:
         self.desk = Desk(config, self.sockets.answer, self.status, self.queries, self.ward, self.counters)
         self._to_write: list[Persist | Apply] = []
         self._events: deque[tuple[int, str]] = deque(maxlen=EVENTS_KEPT)
-        self._connected = set(config.peer_ids) - {peer_id}
+        self._others = set(config.peer_ids) - {peer_id}
         self._started_ms = now
         self._fsync_ms = 0.0
         self._idle_at_ms = now
@@ -234,7 +234,7 @@ class Node:
 
     def _housekeeping(self, idle: bool) -> None:
         now = monotonic_ms()
-        for peer in self._connected:
+        for peer in self._others:
             last = self.replica.liveness.last_of(peer)
             if last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
                 self.sockets.renew(peer)

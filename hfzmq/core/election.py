@@ -6,7 +6,7 @@ Touches nothing. Must not know: the log (it is handed places), replication, sess
        ^            (nothing changes, no timer is reset)   (term + 1, own vote durable)        |
        +------- a leader is heard, a later term is seen, the round is over, no quorum ---------+
 
-Keeps: one vote a term, durable before it is answered (the replica holds answers back until then); only ``become_*``
+Keeps: one vote a term, durable before it is answered (``promises`` holds answers back until then); only ``become_*``
 writes the role; the term never falls. Bully order is a timer: the more lower ids are alive, the later a peer campaigns.
 """
 

@@ -104,7 +104,6 @@ class Replica:
         self._leader_since_ms = now_ms
         self._promises = Promises(me, hard_state, now_ms)
         self._campaign = Campaign(me, self.voters, timing.lease_ms, self.election, log, self.liveness, self._promises)
-        # timers
         self._beat_at_ms = now_ms
         self._out: list[Effect] = []
         self._why = "started"
@@ -301,11 +300,12 @@ class Replica:
     # ------------------------------------------------------------ clients
 
     def _on_propose(self, now_ms: float, event: Propose) -> None:
-        mine = [one for one in event.proposals if one.body and self.leading and not self.resigned]
-        if self.leading and mine:
-            self._out += self.leading.propose(mine, self.commit, self.applied)
-        # A shell that saw no leader here has not packed a body: such a request is never stored.
-        self._out += [self._redirect(now_ms, one.route, one.origin.seq) for one in event.proposals if one not in mine]
+        leading = None if self.resigned else self.leading
+        if leading:  # a shell that saw no leader here has not packed a body: such a request is never stored
+            mine = [one for one in event.proposals if one.body]
+            self._out += leading.propose(mine, self.commit, self.applied)
+        away = [one for one in event.proposals if not (leading and one.body)]
+        self._out += [self._redirect(now_ms, one.route, one.origin.seq) for one in away]
 
     def _on_read_index(self, now_ms: float, event: ReadIndex) -> None:
         if self.leading and self.serves:
