@@ -14,11 +14,14 @@ because a message that promises durability is not even returned before Persisted
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hfzmq.core.messages import Heartbeat, Message
-from hfzmq.core.types import Entry, HardState, Origin
+from hfzmq.core.membership import Membership
+from hfzmq.core.sessions import Session, SessionKey
+from hfzmq.core.types import Entry, HardState, Origin, Place
 
 FOLLOWER, PRECANDIDATE, CANDIDATE, LEADER = "follower", "precandidate", "candidate", "leader"
 
@@ -36,18 +39,20 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message from another voter, checked for mesh, incarnation and boot."""
+    """A message from another peer of the mesh; ``incarnation`` (16 bytes) is the life of its disk."""
 
     sender: int
     message: Message
+    incarnation: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A heartbeat from another voter."""
+    """A heartbeat from another peer of the mesh."""
 
     sender: int
     heartbeat: Heartbeat
+    incarnation: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,30 @@ class Resign:
     """This process is about to stop: give the lead away, do not campaign again."""
 
 
-Event = Tick | Received | Heard | Propose | ReadIndex | Persisted | Applied | Resign
+ADD, REMOVE, TRANSFER = "add", "remove", "transfer"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An operator wants a peer added (it must be asking to join), removed, or given the lead. One Reply: ACK once it
+    has committed (a transfer: once it has begun), REFUSED with ``why``, or NOT_LEADER, NO_QUORUM, BUSY: ask again."""
+
+    route: Route
+    action: str
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A snapshot has taken the place of the log and the tables, on synced storage; see ``Replica.wants``."""
+
+    place: Place
+    membership: Membership
+    sessions: Mapping[SessionKey, Session]
+    state_hash: bytes
+
+
+Event = Tick | Received | Heard | Propose | ReadIndex | Change | Persisted | Applied | Installed | Resign
 
 
 # ------------------------------------------------------------ effects out
@@ -136,7 +164,40 @@ class Apply:
     fresh: tuple[bool, ...]
 
 
-ACK, NOT_LEADER, NO_QUORUM, BUSY, CONFLICT, GAP, READ = (
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """Drop the log up to ``place``, which is applied; ``membership`` is the one that was in force there. Written with
+    whatever else is; nothing is answered."""
+
+    place: Place
+    membership: Membership
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Pull a snapshot from ``source``, whose log no longer reaches back to this peer's. Said again as long as it is
+    needed; answer with Installed, if ``Replica.wants`` it by then and nothing is being written."""
+
+    source: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """Other members, or other addresses, than before: whom to connect to."""
+
+    membership: Membership
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """This process must stop. ``distrusted``: its disk holds something else than the mesh; it must come back under a
+    new incarnation."""
+
+    why: str
+    distrusted: bool
+
+
+ACK, NOT_LEADER, NO_QUORUM, BUSY, CONFLICT, GAP, READ, REFUSED = (
     "ACK",
     "NOT_LEADER",
     "NO_QUORUM",
@@ -144,6 +205,7 @@ ACK, NOT_LEADER, NO_QUORUM, BUSY, CONFLICT, GAP, READ = (
     "CONFLICT",
     "GAP",
     "READ",
+    "REFUSED",
 )
 
 
@@ -154,6 +216,7 @@ class Reply:
     ACK: stored at (term, index). NOT_LEADER: ``leader`` may know better (0: nobody known). NO_QUORUM: this peer
     cannot serve. BUSY: ask again after ``retry_ms``. CONFLICT: the same seq with another digest is stored. GAP:
     ``expected`` is the next seq. READ: everything up to ``index`` is applied here and nobody else led meanwhile.
+    REFUSED: a change of members that cannot be, ``why`` says what to do.
     """
 
     route: Route
@@ -164,6 +227,7 @@ class Reply:
     leader: int = 0
     retry_ms: int = 0
     expected: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,4 +240,4 @@ class Became:
     why: str
 
 
-Effect = Send | Publish | Persist | Apply | Reply | Became
+Effect = Send | Publish | Persist | Apply | Compact | Fetch | Reply | Reconfigured | Halt | Became

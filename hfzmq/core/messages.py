@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hfzmq.core.membership import Member
 from hfzmq.core.types import Entry, Place
 
 
@@ -60,6 +61,30 @@ class TimeoutNow:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotOffer:
+    """Instead of an append, to a peer that needs what the leader of ``term`` has compacted: pull a snapshot from me.
+    Answered like a refused append."""
+
+    term: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """``member`` (its id, addresses and new incarnation) is no member of the mesh, and would like to be."""
+
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Expelled:
+    """This ``incarnation`` of yours was removed from the mesh, by the entry at ``index``, which is committed."""
+
+    incarnation: bytes
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """What every peer publishes about itself. Hints, not facts: no rule of safety uses them.
 
@@ -82,4 +107,4 @@ class Heartbeat:
     state_hash: bytes
 
 
-Message = VoteRequest | VoteReply | AppendRequest | AppendReply | TimeoutNow
+Message = VoteRequest | VoteReply | AppendRequest | AppendReply | TimeoutNow | SnapshotOffer | JoinRequest | Expelled

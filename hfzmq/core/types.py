@@ -1,4 +1,4 @@
-"""The nouns of the log: entries, places, hard state, membership.
+"""The nouns of the log: entries, places, hard state.
 
 Touches nothing. Keeps: every value is frozen; an entry's chain is the hash of all that stands before it and of itself,
 so equal (index, chain) means equal logs up to there.
@@ -69,19 +69,6 @@ class HardState:
 
     term: int
     vote: int
-
-
-@dataclass(frozen=True, slots=True)
-class Membership:
-    """Who counts. ``voters`` rise; the index is that of the log entry that brought it (0: the bootstrap)."""
-
-    index: int
-    voters: tuple[int, ...]
-
-    @property
-    def majority(self) -> int:
-        """How many voters make a quorum."""
-        return len(self.voters) // 2 + 1
 
 
 _HEAD = struct.Struct(">QBHHQ")

@@ -15,7 +15,8 @@ import apsw
 
 from hfzmq.core.log import Log
 from hfzmq.core.sessions import Session, SessionKey
-from hfzmq.core.types import Entry, HardState, Membership, Place, chained
+from hfzmq.core.membership import Membership
+from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.errors import DataDirError
 from hfzmq.storage import tables
 from hfzmq.storage.connection import DAMAGED_HINT
