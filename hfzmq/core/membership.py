@@ -9,6 +9,7 @@ lost its disk is another, who counts for nothing until the log names it; a remov
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -46,12 +47,16 @@ class Membership:
     voters: tuple[int, ...] = field(init=False, repr=False, compare=False)
     learners: tuple[int, ...] = field(init=False, repr=False, compare=False)
     founded: bool = field(init=False, repr=False, compare=False)
+    founders: bytes = field(init=False, repr=False, compare=False)  # what first peers must agree on; b"" once founded
 
     def __post_init__(self) -> None:
         """Count once, for this is asked at every message."""
         object.__setattr__(self, "voters", tuple(one.peer for one in self.members if one.votes))
         object.__setattr__(self, "learners", tuple(one.peer for one in self.members if not one.votes))
         object.__setattr__(self, "founded", all(one.incarnation is not None for one in self.members))
+        ids = ",".join(str(one.peer) for one in self.members)
+        digest = b"" if self.founded else hashlib.blake2b(ids.encode(), digest_size=16).digest()
+        object.__setattr__(self, "founders", digest)
 
     @property
     def majority(self) -> int:

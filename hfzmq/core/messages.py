@@ -14,12 +14,14 @@ from hfzmq.core.types import Entry, Place
 
 @dataclass(frozen=True, slots=True)
 class VoteRequest:
-    """May I lead ``term``? ``pre``: only asking, nothing changes. ``hand_over``: the leader of term - 1 told me to."""
+    """May I lead ``term``? ``pre``: only asking, nothing changes. ``hand_over``: the leader of term - 1 told me to.
+    ``founders``: the hash of the first peers' ids from who would found the mesh, 16 bytes; b"" in one that is founded."""
 
     term: int
     last: Place
     pre: bool
     hand_over: bool
+    founders: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 import apsw
 
 from hfzmq.core.log import Log
-from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.membership import Membership
+from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.errors import DataDirError
 from hfzmq.storage import tables
