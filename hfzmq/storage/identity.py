@@ -1,7 +1,7 @@
 """Whose file this is: made once, checked at each start against what was asked for.
 
-Touches the disk, in transactions of its own. Must not know: the log. Keeps: a file serves one peer of one mesh with one
-set of first peers; the boot number rises and is on synced storage before anybody hears of it.
+Touches the disk, in transactions of its own. Must not know: the log. Keeps: a file serves one peer of one mesh, until
+that is founded with one set of first peers; the boot number rises and is on synced storage before anybody hears of it.
 
     no tables ---found---> boot 0 ---boot---> boot 1 ---boot---> boot 2 ...      anything else: DataDirError
 """
@@ -17,7 +17,8 @@ from typing import NamedTuple
 import apsw
 
 from hfzmq.config import Config
-from hfzmq.core.types import START, HardState, Membership
+from hfzmq.core.membership import bootstrap
+from hfzmq.core.types import CONFIG, START, HardState
 from hfzmq.errors import DataDirError
 from hfzmq.storage import tables
 from hfzmq.storage.connection import DAMAGED_HINT
@@ -67,7 +68,7 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
         (tables.INSERT_META, tables.meta_row(meta)),
         (tables.INSERT_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0)),
         (tables.INSERT_LOG_BASE, tables.log_base_row(START)),
-        (tables.INSERT_MEMBERSHIP, tables.membership_row(Membership(0, config.peer_ids))),
+        (tables.INSERT_MEMBERSHIP, tables.membership_row(bootstrap(config.peers))),
         (tables.INSERT_APPLIED, tables.applied_row(AppliedState(START, STATE_START, 1))),
     ):
         connection.execute(statement, row)
@@ -82,6 +83,11 @@ def _check(connection: apsw.Connection, path: Path, peer_id: int, config: Config
         raise DataDirError(
             f"{path}: written by a newer hfzmq (schema {version}, this one knows {SCHEMA_VERSION})",
             hint="install the newer hfzmq here",
+        )
+    if isinstance(version, int) and 0 < version < SCHEMA_VERSION:
+        raise DataDirError(
+            f"{path}: written by an older hfzmq (schema {version}, this one knows {SCHEMA_VERSION})",
+            hint="its files are not taken over: install the older hfzmq to read them, or give another --data-dir",
         )
     try:
         meta = tables.meta_of(connection.execute(tables.SELECT_META).fetchone())
@@ -99,18 +105,24 @@ def _check(connection: apsw.Connection, path: Path, peer_id: int, config: Config
             f"{path}: holds peer {meta.peer_id}, asked was peer {peer_id}",
             hint=f"was the file copied or renamed? start it with --id {meta.peer_id}, or give another --data-dir",
         )
-    if meta.bootstrap_hash != config.bootstrap_hash():
+    # Once the mesh is founded its members stand in the log, and peers.yaml may list others.
+    if meta.bootstrap_hash != config.bootstrap_hash() and not _is_founded(connection):
         raise DataDirError(
             f"{path}: founded with {_founders(connection)}, asked was a mesh of {_listed(config.peer_ids)}",
-            hint="peers.yaml must list the peers that founded the mesh; changed members are not read from it",
+            hint="until all of them have been up together once, peers.yaml must list the mesh's first peers",
         )
     return meta
 
 
+def _is_founded(connection: apsw.Connection) -> bool:
+    if connection.execute("SELECT idx FROM membership").get != 0:  # missing: recovery says so
+        return True
+    return connection.execute("SELECT 1 FROM log WHERE kind = ? LIMIT 1", (CONFIG,)).get is not None
+
+
 def _founders(connection: apsw.Connection) -> str:
-    row = connection.execute("SELECT idx, voters, crc FROM membership WHERE idx = 0").fetchone()
     try:
-        return _listed(tables.membership_of(row).voters)
+        return _listed(tables.membership_of(connection.execute(tables.SELECT_MEMBERSHIP).fetchone()).voters)
     except Damaged:
         return "other peers"
 

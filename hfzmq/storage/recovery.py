@@ -14,8 +14,8 @@ from typing import NamedTuple, TypeVar
 import apsw
 
 from hfzmq.core.log import Log
-from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.membership import Membership
+from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.errors import DataDirError
 from hfzmq.storage import tables
@@ -25,7 +25,7 @@ from hfzmq.storage.tables import AppliedState, Damaged, Row
 
 class Recovered(NamedTuple):
     """What the core is built from. ``applied`` is an index; ``state_hash`` is the tables' hash there, 16 bytes;
-    ``met`` is the incarnation of each other peer that was met first."""
+    ``membership`` is the one at the log's base, later ones stand in the log."""
 
     hard_state: HardState
     log: Log
@@ -33,7 +33,6 @@ class Recovered(NamedTuple):
     applied: int
     state_hash: bytes
     membership: Membership
-    met: dict[int, bytes]
 
 
 class Cursor(NamedTuple):
@@ -53,8 +52,7 @@ def recover(connection: apsw.Connection, path: Path) -> tuple[Recovered, Cursor]
     log = Log(reading.entries(base), base)
     reading.check_applied(applied.place, log)
     sessions = reading.sessions(applied.place.index)
-    met = reading.met()
-    recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership, met)
+    recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
     return recovered, Cursor(probe, applied)
 
 
@@ -105,13 +103,6 @@ class _Reading:
             raise self._damaged(f"log entry {place.index}", f"applied, but the log ends with {log.last.index}")
         if log.place_at(place.index) != place:
             raise self._damaged(f"log entry {place.index}", "another one was applied")
-
-    def met(self) -> dict[int, bytes]:
-        """The incarnations of the other peers."""
-        try:
-            return dict(tables.met_of(row) for row in self._connection.execute(tables.SELECT_MET))
-        except _ROTTEN as cause:
-            raise self._damaged("table met", cause) from None
 
     def sessions(self, applied: int) -> dict[SessionKey, Session]:
         """Every session; none of them may be ahead of what is applied."""

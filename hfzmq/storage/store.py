@@ -17,9 +17,9 @@ from pathlib import Path
 import apsw
 
 from hfzmq.config import Config
-from hfzmq.core.contract import Apply, Persist
+from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.errors import DiskFailed
-from hfzmq.storage import directory, identity, tables
+from hfzmq.storage import compaction, directory, identity, tables
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
 from hfzmq.storage.connection import open_writer, refusal
@@ -52,6 +52,8 @@ class Store:
         self._probe = cursor.probe
         self._last_index = recovered.log.last.index
         self._applied = cursor.applied
+        self._base = recovered.log.base
+        self._has_waste = True  # until a sweep has found none
         self._failure: BaseException | None = None
 
     @classmethod
@@ -96,7 +98,7 @@ class Store:
         """Pages of 4 KiB in the WAL after the last commit."""
         return self._checkpointer.wal_pages
 
-    def write(self, effects: Sequence[Persist | Apply]) -> tuple[int, bytes] | None:
+    def write(self, effects: Sequence[Persist | Apply | Compact]) -> tuple[int, bytes] | None:
         """Carry ``effects`` out in their order, in one transaction with one sync.
 
         Returns (applied index, state hash) when an Apply was among them. DiskFailed: nothing is promised, and this
@@ -109,15 +111,12 @@ class Store:
             return self._applied.place.index, self._applied.state_hash
         return None
 
-    def meet(self, peer: int, incarnation: bytes) -> None:
-        """Remember for good which ``incarnation`` (16 bytes) of another peer was met first. DiskFailed as ``write``."""
-        self._refuse_after_failure()
-        self._in_transaction(lambda: self._connection.execute(tables.INSERT_MET, tables.met_row(peer, incarnation)))
-
     def idle_checkpoint(self) -> None:
-        """Bring pages of the WAL back into the database, if it is worth it; for moments when nobody waits. DiskFailed
-        as with ``write``."""
+        """Delete a step of what was cut off the log, bring pages of the WAL back into the database, if it is worth it;
+        for moments when nobody waits. DiskFailed as with ``write``."""
         self._refuse_after_failure()
+        if self._has_waste:
+            self._in_transaction(self._sweep)
         try:
             self._checkpointer.when_idle()
         except Exception as error:
@@ -151,12 +150,20 @@ class Store:
             self._give_up(interrupt)
             raise
 
-    def _carry_out(self, effects: Sequence[Persist | Apply]) -> None:
+    def _carry_out(self, effects: Sequence[Persist | Apply | Compact]) -> None:
         for effect in effects:
             if isinstance(effect, Persist):
                 self._persist(effect)
-            else:
+            elif isinstance(effect, Apply):
                 self._apply(effect)
+            else:
+                self._base = compaction.compact(self._connection, self._base, self._applied.place, effect)
+                self._has_waste = True
+        if self._has_waste:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self._has_waste = compaction.sweep(self._connection, self._base)
 
     def _persist(self, effect: Persist) -> None:
         if effect.hard_state is not None or not effect.entries:

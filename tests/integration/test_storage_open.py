@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from hfzmq.config import Config
-from hfzmq.core.contract import Persist
+from hfzmq.core.contract import Compact, Persist
 from hfzmq.core.types import HardState
 from hfzmq.errors import DataDirError
 from hfzmq.storage import Store
@@ -23,6 +23,7 @@ from tests.integration.storage_world import (
     REPOSITORY,
     FaultyDisk,
     Tape,
+    founded,
     held_by,
     mesh,
     public_directory,
@@ -76,7 +77,6 @@ def test_every_table_is_strict_and_reports_have_one_index(tmp_path: Path) -> Non
         "log",
         "log_base",
         "membership",
-        "met",
         "applied",
         "sessions",
         "risk_reports",
@@ -205,6 +205,22 @@ def test_other_first_peers_are_refused_and_both_lists_shown(tmp_path: Path) -> N
     assert "founded with peers 1, 2, 3, asked was a mesh of peers 1, 2" in refusal(tmp_path, config=mesh((1, 2)))
 
 
+def test_once_the_mesh_is_founded_peers_yaml_may_list_others(tmp_path: Path) -> None:
+    """The members stand in the log from then on, also when the log is compacted past the founding."""
+    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
+    founding = tape.config(founded())
+    store.write([tape.persist(founding)])
+    store.close()
+    store = Store.open(tmp_path, 1, mesh((1, 2, 3, 4)))
+    tape.write(store, [report(1)])
+    store.write([tape.apply(), Compact(tape.last, founded(founding.index))])
+    store.close()
+    store = Store.open(tmp_path, 1, mesh((1, 5)))
+    assert store.recovered.membership == founded(founding.index)
+    assert store.recovered.log.last.index == store.recovered.log.base.index == tape.last.index
+    store.close()
+
+
 def test_other_addresses_are_no_other_mesh(tmp_path: Path) -> None:
     Store.open(tmp_path, 1, mesh()).close()
     moved = mesh()._replace(peers=tuple(peer._replace(host="10.0.0.9") for peer in mesh().peers))
@@ -215,10 +231,21 @@ def test_a_file_of_a_newer_hfzmq_is_refused(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
     store.close()
     connection = apsw.Connection(str(store.path))
-    connection.execute("UPDATE meta SET schema_version = 2")
+    connection.execute("UPDATE meta SET schema_version = 3")
     connection.close()
     message = refusal(tmp_path)
-    assert "newer hfzmq (schema 2, this one knows 1)" in message
+    assert "newer hfzmq (schema 3, this one knows 2)" in message
+
+
+def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, 1, mesh())
+    store.close()
+    connection = apsw.Connection(str(store.path))
+    connection.execute("UPDATE meta SET schema_version = 1")
+    connection.close()
+    message = refusal(tmp_path)
+    assert "older hfzmq (schema 1, this one knows 2)" in message
+    assert "damaged" not in message
 
 
 # ----------------------------------------------------------------------------------- what stands where the file belongs

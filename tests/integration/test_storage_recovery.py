@@ -10,15 +10,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hfzmq.core.contract import Apply, Persist
+from hfzmq.core.contract import Apply, Compact, Persist
+from hfzmq.core.membership import bootstrap
 from hfzmq.core.types import BATCH, CHAIN_START, Entry, HardState, Origin
 from hfzmq.errors import DataDirError
 from hfzmq.storage import Reader, Store, tables
-from tests.integration.storage_world import Tape, expected_of, held_by, mesh, report
+from tests.integration.storage_world import Tape, expected_of, founded, held_by, mesh, report
 
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["batch", "batch", "noop", "repeat", "gap", "vote", "probe", "truncate", "apply", "commit"]),
+        st.sampled_from(
+            [
+                "batch",
+                "batch",
+                "noop",
+                "repeat",
+                "gap",
+                "vote",
+                "probe",
+                "config",
+                "truncate",
+                "apply",
+                "apply",
+                "compact",
+                "commit",
+            ]
+        ),
         st.integers(0, 5),
         st.booleans(),
     ),
@@ -35,7 +52,7 @@ def test_after_any_history_a_reopened_store_holds_what_it_was_told(lives: list[l
             store = Store.open(Path(directory), 1, mesh())
             assert store.identity.boot_no == boot
             assert held_by(store) == expected_of(tape)
-            gathered: list[Persist | Apply] = []
+            gathered: list[Persist | Apply | Compact] = []
             for what, number, second_client in steps:
                 if what == "commit":
                     store.write(gathered)
@@ -54,7 +71,7 @@ def test_after_any_history_a_reopened_store_holds_what_it_was_told(lives: list[l
         store.close()
 
 
-def effects_of(tape: Tape, what: str, number: int, client: str) -> list[Persist | Apply]:
+def effects_of(tape: Tape, what: str, number: int, client: str) -> list[Persist | Apply | Compact]:
     start = len(tape.rows)
     if what == "batch":
         return [tape.persist(tape.batch([report(start + n) for n in range(number)], client))]
@@ -67,6 +84,10 @@ def effects_of(tape: Tape, what: str, number: int, client: str) -> list[Persist 
         return [tape.persist(tape.batch([report(start)], client, seq=90 + number))]
     if what == "vote":
         return [tape.persist(hard_state=HardState(tape.hard_state.term + 1, number))]
+    if what == "config":
+        return [tape.persist(tape.config(founded(0, (1, 2, 3 + number))))]
+    if what == "compact":
+        return [tape.compact(max(tape.base, tape.applied - number))]
     if what == "truncate" and len(tape.log) > tape.applied:
         index = max(tape.applied + 1, len(tape.log) - number)
         cut = tape.truncate(index)
@@ -139,7 +160,8 @@ DAMAGE = [
     ("UPDATE applied SET idx = 9", "table applied"),
     ("UPDATE applied SET state_hash = zeroblob(16)", "table applied"),
     ("UPDATE applied SET next_id = 20", "table applied"),
-    ("UPDATE membership SET voters = '[1, 2]'", "table membership"),
+    ("UPDATE membership SET idx = 3", "table membership"),
+    ("UPDATE membership SET members = CAST(replace(members, '5001', '5009') AS BLOB)", "table membership"),
     ("DELETE FROM membership", "table membership"),
     ("UPDATE sessions SET seq = seq + 1", "table sessions"),
     ("UPDATE sessions SET digest = zeroblob(16)", "table sessions"),
@@ -247,12 +269,18 @@ def test_a_session_ahead_of_what_is_applied_is_damage(tmp_path: Path) -> None:
         Store.open(tmp_path, 1, mesh())
 
 
-def test_the_incarnations_that_were_met_first_are_remembered(tmp_path: Path) -> None:
+def test_members_whose_checksum_fits_but_that_are_no_members_are_damage(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    row = tables._sealed(0, b'{"members": [], "removed": []}')
+    connection = apsw.Connection(str(path))
+    connection.execute(tables.UPDATE_MEMBERSHIP, row)
+    connection.close()
+    with pytest.raises(DataDirError, match="damaged: table membership"):
+        Store.open(tmp_path, 1, mesh())
+
+
+def test_a_new_file_holds_the_first_peers_of_peers_yaml_as_they_are_to_be_founded(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
-    assert store.recovered.met == {}
-    store.meet(2, b"a" * 16)
-    store.meet(3, b"b" * 16)
-    store.close()
-    store = Store.open(tmp_path, 1, mesh())
-    assert store.recovered.met == {2: b"a" * 16, 3: b"b" * 16}
+    assert store.recovered.membership == bootstrap(mesh().peers)
+    assert not store.recovered.membership.founded
     store.close()
