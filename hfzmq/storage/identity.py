@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +19,7 @@ from hfzmq.config import Config
 from hfzmq.core.membership import bootstrap
 from hfzmq.core.types import CONFIG, START, HardState
 from hfzmq.errors import DataDirError
-from hfzmq.storage import tables
-from hfzmq.storage.connection import DAMAGED_HINT
+from hfzmq.storage import examine, tables
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, AppliedState, Damaged, Meta
 
 INCARNATION_BYTES = 16
@@ -57,12 +55,11 @@ def boot(connection: apsw.Connection, meta: Meta) -> Identity:
 
 
 def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
-    schema = files("hfzmq.storage").joinpath("schema.sql").read_text(encoding="utf-8")
     now_ms = int(time.time() * 1000)
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
     meta = Meta(config.mesh_id, peer_id, incarnation, 0, config.bootstrap_hash(), now_ms)
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(schema)
+    connection.execute(examine.schema_text())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement, row in (
         (tables.INSERT_META, tables.meta_row(meta)),
@@ -78,7 +75,7 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
 
 
 def _check(connection: apsw.Connection, path: Path, peer_id: int, config: Config) -> Meta:
-    version = connection.execute("SELECT schema_version FROM meta").get
+    version = _version(connection)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise DataDirError(
             f"{path}: written by a newer hfzmq (schema {version}, this one knows {SCHEMA_VERSION})",
@@ -89,12 +86,13 @@ def _check(connection: apsw.Connection, path: Path, peer_id: int, config: Config
             f"{path}: written by an older hfzmq (schema {version}, this one knows {SCHEMA_VERSION})",
             hint="its files are not taken over: install the older hfzmq to read them, or give another --data-dir",
         )
+    examine.check_schema(connection)
     try:
         meta = tables.meta_of(connection.execute(tables.SELECT_META).fetchone())
-        if version != SCHEMA_VERSION:
-            raise Damaged(f"schema version {version}")
-    except Damaged as damage:
-        raise DataDirError(f"{path}: damaged: table meta: {damage}", hint=DAMAGED_HINT) from None
+    except (Damaged, UnicodeDecodeError) as damage:
+        raise Damaged(f"table meta: {damage}") from None
+    if version != SCHEMA_VERSION:
+        raise Damaged(f"table meta: schema version {version}")
     if meta.mesh_id != config.mesh_id:
         raise DataDirError(
             f"{path}: holds mesh {meta.mesh_id.hex()}, asked was mesh {config.mesh_id.hex()} ({config.mesh_name})",
@@ -112,6 +110,13 @@ def _check(connection: apsw.Connection, path: Path, peer_id: int, config: Config
             hint="until all of them have been up together once, peers.yaml must list the mesh's first peers",
         )
     return meta
+
+
+def _version(connection: apsw.Connection) -> object:
+    try:
+        return connection.execute("SELECT schema_version FROM meta").get
+    except (apsw.SQLError, UnicodeDecodeError) as error:  # no such table or column
+        raise Damaged(f"table meta: {error}") from None
 
 
 def _is_founded(connection: apsw.Connection) -> bool:

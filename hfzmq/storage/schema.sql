@@ -95,7 +95,8 @@ CREATE TABLE risk_reports (
     model_id          TEXT    NOT NULL,  -- which weights judged
     flags             TEXT    NOT NULL,  -- comma-separated, '' for none
     created_at        INTEGER NOT NULL,  -- ms, the leader's clock, when it took the batch in
-    log_index         INTEGER NOT NULL   -- of the entry that brought it
+    log_index         INTEGER NOT NULL,  -- of the entry that brought it
+    crc               INTEGER NOT NULL   -- checked by the scrub, and at the start where there are few rows
 ) STRICT;
 
 -- 'The last N of one patient': an index ends with the rowid, which is id, so this one is (patient_id, id).

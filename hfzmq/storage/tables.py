@@ -84,7 +84,9 @@ SELECT_APPLIED = "SELECT idx, term, chain, state_hash, next_id, crc FROM applied
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
 
-INSERT_REPORT = "INSERT INTO risk_reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_REPORT = "INSERT INTO risk_reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SELECT_REPORTS = "SELECT * FROM risk_reports WHERE id > ? ORDER BY id LIMIT ?"
+SELECT_LAST_REPORT = "SELECT max(id) FROM risk_reports"
 
 
 # ------------------------------------------------------------------------------------------------------------ checksums
@@ -181,6 +183,52 @@ def session_of(row: Row | None) -> tuple[SessionKey, Session]:
     """From SELECT_SESSIONS."""
     client, epoch, *rest = _opened(row, str, bytes, int, bytes, int, int)
     return (client, epoch), Session(*rest)
+
+
+# ---------------------------------------------------------------------------------------------------------- the reports
+
+_REPORT_NUMBERS = struct.Struct(">QqddddqddqqQ")
+_NO_DAY = -(1 << 63)
+_NONE = float("nan")
+
+
+def _report_crc(row: Row) -> int:
+    """Numbers as SQLite gives them back: it knows no negative zero."""
+    number, patient, stamp, age, sodium, creatinine, ejection, day, chance, tier, alert, study, model, flags, *rest = row
+    numbers = _REPORT_NUMBERS.pack(
+        number,
+        stamp,
+        _NONE if age is None else age + 0.0,
+        _NONE if sodium is None else sodium + 0.0,
+        _NONE if creatinine is None else creatinine + 0.0,
+        _NONE if ejection is None else ejection + 0.0,
+        _NO_DAY if day is None else day,
+        chance + 0.0,
+        study + 0.0,
+        alert,
+        *rest,
+    )
+    return zlib.crc32(f"{patient}\0{tier}\0{model}\0{flags}".encode(), zlib.crc32(numbers))
+
+
+def report_row(*values: Any) -> Row:
+    """For INSERT_REPORT: ``values`` are all columns but the checksum. ValueError for values that no column takes."""
+    try:
+        return (*values, _report_crc(values))
+    except (TypeError, struct.error) as error:
+        raise ValueError(f"report {values[0]} is none: {error}") from error
+
+
+def check_report(row: Row, number: int) -> None:
+    """A row of SELECT_REPORTS must be report ``number``, as it was written; else Damaged."""
+    if row[0] != number:
+        raise Damaged(f"missing, after {number - 1} comes {row[0]}")
+    try:
+        if _report_crc(row[:-1]) == row[-1]:
+            return
+    except (TypeError, ValueError, struct.error):  # a value of another type than was written
+        pass
+    raise Damaged("wrong checksum")
 
 
 # -------------------------------------------------------------------------------------------------------------- the log

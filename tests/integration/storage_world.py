@@ -171,6 +171,13 @@ def held_by(store: Store) -> Held:
     return Held(found.hard_state, log, found.sessions, found.applied, found.state_hash, found.membership, rows)
 
 
+def amnesia(data_dir: Path, peer_id: int = 1) -> str:
+    """Open and close; why what stood there was set aside, '' when it was believed."""
+    store = Store.open(data_dir, peer_id, mesh())
+    store.close()
+    return store.amnesia or ""
+
+
 def expected_of(tape: Tape) -> Held:
     return Held(
         tape.hard_state,

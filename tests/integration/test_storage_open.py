@@ -23,6 +23,7 @@ from tests.integration.storage_world import (
     REPOSITORY,
     FaultyDisk,
     Tape,
+    amnesia,
     founded,
     held_by,
     mesh,
@@ -118,7 +119,8 @@ def test_each_new_directory_and_file_is_synced_into_its_parent(tmp_path: Path, m
 
     monkeypatch.setattr(os, "fsync", spy)
     Store.open(tmp_path / "a" / "b", 1, mesh()).close()
-    assert synced == [str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "b")]
+    b = tmp_path / "a" / "b"  # the database's name, the mark, the mark's name
+    assert synced == [str(tmp_path), str(tmp_path / "a"), str(b), str(b / "hfzmq_1.mark"), str(b)]
 
 
 def test_who_the_peer_is_stands_in_the_file_itself_not_only_in_its_wal(tmp_path: Path) -> None:
@@ -308,9 +310,6 @@ def a_cut_database(directory: Path) -> Path:
         (a_directory_for_the_lock, "a directory stands where the file belongs"),
         (no_database, "not a database"),
         (another_programs_database, "a database of another program"),
-        (a_wal_without_its_database, "missing or empty, but its hfzmq_1.db-wal is there"),
-        (a_wal_beside_an_empty_database, "missing or empty, but its hfzmq_1.db-wal is there"),
-        (a_cut_database, "damaged"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -319,6 +318,23 @@ def test_what_is_no_peers_file_is_refused(tmp_path: Path, prepare: Callable[[Pat
     before = sorted(tmp_path.glob("*.db*"))
     assert words in refusal(data_dir)
     assert [path for path in before if not path.exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (a_wal_without_its_database, "missing or empty, but its WAL is there"),
+        (a_wal_beside_an_empty_database, "missing or empty, but its WAL is there"),
+        (a_cut_database, "damaged"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_left_of_a_peers_files_is_set_aside(tmp_path: Path, prepare: Callable[[Path], Path], words: str) -> None:
+    prepare(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.db*")}
+    assert words in amnesia(tmp_path)
+    (aside,) = tmp_path.glob("aside-*")
+    assert {name: (aside / name).read_bytes() for name in before} == before
 
 
 def test_an_empty_file_is_a_new_one(tmp_path: Path) -> None:
