@@ -54,7 +54,7 @@ def _report_rows(entry: Entry, first_id: int) -> list[Row]:
         raise ValueError(f"entry {entry.index} cannot be read: {error}") from error
     cut = _COLUMNS_BEFORE_ALERT
     return [
-        (report_id, *row[:cut], _NOT_ALERTED, *row[cut:], created_at, entry.index)
+        tables.report_row(report_id, *row[:cut], _NOT_ALERTED, *row[cut:], created_at, entry.index)
         for report_id, row in enumerate(rows, first_id)
     ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -26,15 +27,9 @@ PRAGMAS: tuple[tuple[str, str, object], ...] = (
     ("busy_timeout", str(BUSY_MS), BUSY_MS),
 )
 
-# An empty directory under an old id is no cure: that peer would have forgotten its votes and what it acknowledged.
-DAMAGED_HINT = (
-    "leave this peer stopped (the others go on without it) and keep its files; do not start it anew with its id"
-)
-
 
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     """Open or make the file; apsw.Error when SQLite cannot, DataDirError when a setting does not hold."""
-    refuse_orphaned_wal(path)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = apsw.Connection(str(path.absolute()), flags=flags, vfs=vfs)
     try:
@@ -47,19 +42,17 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
                     hint="the data directory must be on a local disk that supports SQLite's WAL mode",
                 )
     except BaseException:
-        connection.close()
+        abandon(connection)
         raise
     return connection
 
 
-def refuse_orphaned_wal(path: Path) -> None:
-    """SQLite deletes a WAL whose database is gone or empty; what it holds may have been acknowledged."""
-    wal = path.with_name(path.name + "-wal")
-    if _size(wal) and not _size(path):
-        raise DataDirError(
-            f"{path}: missing or empty, but its {wal.name} is there: damaged",
-            hint="bring the .db file back; " + DAMAGED_HINT,
-        )
+def abandon(connection: apsw.Connection) -> None:
+    """Close without another write: no checkpoint, whose syncs would be the second try that is forbidden, and which would
+    mix what is damaged into what is not."""
+    with suppress(apsw.Error):  # whoever called is raising the error that matters
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.close(True)
 
 
 def refusal(error: Exception, path: Path) -> DataDirError:
@@ -79,10 +72,10 @@ def refusal(error: Exception, path: Path) -> DataDirError:
         return _no_rights(path)
     if isinstance(error, apsw.NotADBError):
         return DataDirError(
-            f"{path}: not a database", hint="a file of another program? give another --data-dir; else: " + DAMAGED_HINT
+            f"{path}: not a database", hint="a file of another program? give another --data-dir; else move it aside"
         )
     if isinstance(error, apsw.CorruptError):
-        return DataDirError(f"{path}: damaged: {error}", hint=DAMAGED_HINT)
+        return DataDirError(f"{path}: damaged: {error}", hint="not a file of hfzmq? give another --data-dir")
     if isinstance(error, apsw.BusyError):
         return DataDirError(f"{path}: another program is writing to it", hint="close it, then start again")
     return DataDirError(f"{path}: {error}", hint="look at the disk and at the system's log")
@@ -93,10 +86,3 @@ def _no_rights(path: Path) -> DataDirError:
         f"{path}: permission denied",
         hint="the user that runs the daemon needs read and write rights to the directory and its files",
     )
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

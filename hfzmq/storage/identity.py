@@ -1,7 +1,7 @@
 """Whose file this is: made once, checked at each start against what was asked for.
 
-Touches the disk, in transactions of its own. Must not know: the log. Keeps: a file serves one peer of one mesh with one
-set of first peers; the boot number rises and is on synced storage before anybody hears of it.
+Touches the disk, in transactions of its own. Must not know: the log. Keeps: a file serves one peer of one mesh, until
+that is founded with one set of first peers; the boot number rises and is on synced storage before anybody hears of it.
 
     no tables ---found---> boot 0 ---boot---> boot 1 ---boot---> boot 2 ...      anything else: DataDirError
 """
@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import secrets
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 import apsw
 
 from hfzmq.config import Config
-from hfzmq.core.types import START, HardState, Membership
+from hfzmq.core.membership import bootstrap
+from hfzmq.core.types import CONFIG, START, HardState
 from hfzmq.errors import DataDirError
-from hfzmq.storage import tables
-from hfzmq.storage.connection import DAMAGED_HINT
+from hfzmq.storage import examine, tables
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, AppliedState, Damaged, Meta
 
 INCARNATION_BYTES = 16
@@ -56,18 +55,17 @@ def boot(connection: apsw.Connection, meta: Meta) -> Identity:
 
 
 def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
-    schema = files("hfzmq.storage").joinpath("schema.sql").read_text(encoding="utf-8")
     now_ms = int(time.time() * 1000)
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
     meta = Meta(config.mesh_id, peer_id, incarnation, 0, config.bootstrap_hash(), now_ms)
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(schema)
+    connection.execute(examine.schema_text())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement, row in (
         (tables.INSERT_META, tables.meta_row(meta)),
         (tables.INSERT_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0)),
         (tables.INSERT_LOG_BASE, tables.log_base_row(START)),
-        (tables.INSERT_MEMBERSHIP, tables.membership_row(Membership(0, config.peer_ids))),
+        (tables.INSERT_MEMBERSHIP, tables.membership_row(bootstrap(config.peers))),
         (tables.INSERT_APPLIED, tables.applied_row(AppliedState(START, STATE_START, 1))),
     ):
         connection.execute(statement, row)
@@ -77,18 +75,24 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
 
 
 def _check(connection: apsw.Connection, path: Path, peer_id: int, config: Config) -> Meta:
-    version = connection.execute("SELECT schema_version FROM meta").get
+    version = _version(connection)
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise DataDirError(
             f"{path}: written by a newer hfzmq (schema {version}, this one knows {SCHEMA_VERSION})",
             hint="install the newer hfzmq here",
         )
+    if isinstance(version, int) and 0 < version < SCHEMA_VERSION:
+        raise DataDirError(
+            f"{path}: written by an older hfzmq (schema {version}, this one knows {SCHEMA_VERSION})",
+            hint="its files are not taken over: install the older hfzmq to read them, or give another --data-dir",
+        )
+    examine.check_schema(connection)
     try:
         meta = tables.meta_of(connection.execute(tables.SELECT_META).fetchone())
-        if version != SCHEMA_VERSION:
-            raise Damaged(f"schema version {version}")
-    except Damaged as damage:
-        raise DataDirError(f"{path}: damaged: table meta: {damage}", hint=DAMAGED_HINT) from None
+    except (Damaged, UnicodeDecodeError) as damage:
+        raise Damaged(f"table meta: {damage}") from None
+    if version != SCHEMA_VERSION:
+        raise Damaged(f"table meta: schema version {version}")
     if meta.mesh_id != config.mesh_id:
         raise DataDirError(
             f"{path}: holds mesh {meta.mesh_id.hex()}, asked was mesh {config.mesh_id.hex()} ({config.mesh_name})",
@@ -99,18 +103,31 @@ def _check(connection: apsw.Connection, path: Path, peer_id: int, config: Config
             f"{path}: holds peer {meta.peer_id}, asked was peer {peer_id}",
             hint=f"was the file copied or renamed? start it with --id {meta.peer_id}, or give another --data-dir",
         )
-    if meta.bootstrap_hash != config.bootstrap_hash():
+    # Once the mesh is founded its members stand in the log, and peers.yaml may list others.
+    if meta.bootstrap_hash != config.bootstrap_hash() and not _is_founded(connection):
         raise DataDirError(
             f"{path}: founded with {_founders(connection)}, asked was a mesh of {_listed(config.peer_ids)}",
-            hint="peers.yaml must list the peers that founded the mesh; changed members are not read from it",
+            hint="until all of them have been up together once, peers.yaml must list the mesh's first peers",
         )
     return meta
 
 
-def _founders(connection: apsw.Connection) -> str:
-    row = connection.execute("SELECT idx, voters, crc FROM membership WHERE idx = 0").fetchone()
+def _version(connection: apsw.Connection) -> object:
     try:
-        return _listed(tables.membership_of(row).voters)
+        return connection.execute("SELECT schema_version FROM meta").get
+    except (apsw.SQLError, UnicodeDecodeError) as error:  # no such table or column
+        raise Damaged(f"table meta: {error}") from None
+
+
+def _is_founded(connection: apsw.Connection) -> bool:
+    if connection.execute("SELECT idx FROM membership").get != 0:  # missing: recovery says so
+        return True
+    return connection.execute("SELECT 1 FROM log WHERE kind = ? LIMIT 1", (CONFIG,)).get is not None
+
+
+def _founders(connection: apsw.Connection) -> str:
+    try:
+        return _listed(tables.membership_of(connection.execute(tables.SELECT_MEMBERSHIP).fetchone()).voters)
     except Damaged:
         return "other peers"
 

@@ -1,31 +1,31 @@
 """What a peer remembers, read back at its start and checked row by row.
 
 Touches the disk, reading only. Must not know: what the entries mean. Keeps: what is returned is exactly what was
-written, checksum and chain of each entry verified; one wrong row refuses the whole file, for a peer that forgot or
-misremembers must not vote or count.
+written, checksum and chain of each entry verified; one wrong row condemns the whole file (Damaged), for a peer that
+forgot or misremembers must not vote or count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
 import apsw
 
 from hfzmq.core.log import Log
 from hfzmq.core.membership import Membership
-from hfzmq.core.sessions import Session, SessionKey
+from hfzmq.core.sessions import NOTHING, Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
-from hfzmq.errors import DataDirError
 from hfzmq.storage import tables
-from hfzmq.storage.connection import DAMAGED_HINT
 from hfzmq.storage.tables import AppliedState, Damaged, Row
+
+
+REPORTS_AT_START = 20_000  # takes about 0.1 s; the scrub checks more
 
 
 class Recovered(NamedTuple):
     """What the core is built from. ``applied`` is an index; ``state_hash`` is the tables' hash there, 16 bytes;
-    ``met`` is the incarnation of each other peer that was met first."""
+    ``membership`` is the one at the log's base, later ones stand in the log."""
 
     hard_state: HardState
     log: Log
@@ -33,7 +33,6 @@ class Recovered(NamedTuple):
     applied: int
     state_hash: bytes
     membership: Membership
-    met: dict[int, bytes]
 
 
 class Cursor(NamedTuple):
@@ -43,9 +42,9 @@ class Cursor(NamedTuple):
     applied: AppliedState
 
 
-def recover(connection: apsw.Connection, path: Path) -> tuple[Recovered, Cursor]:
-    """Read everything; DataDirError names the damaged table or log entry."""
-    reading = _Reading(connection, path)
+def recover(connection: apsw.Connection) -> tuple[Recovered, Cursor]:
+    """Read everything; Damaged names the table or log entry."""
+    reading = _Reading(connection)
     hard_state, probe = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
     base = reading.one(tables.SELECT_LOG_BASE, tables.log_base_of, "log_base")
     membership = reading.one(tables.SELECT_MEMBERSHIP, tables.membership_of, "membership")
@@ -53,8 +52,9 @@ def recover(connection: apsw.Connection, path: Path) -> tuple[Recovered, Cursor]
     log = Log(reading.entries(base), base)
     reading.check_applied(applied.place, log)
     sessions = reading.sessions(applied.place.index)
-    met = reading.met()
-    recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership, met)
+    reading.check_sessions(sessions, log.between(log.base.index, applied.place.index))
+    reading.check_reports(applied.next_id - 1)
+    recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
     return recovered, Cursor(probe, applied)
 
 
@@ -67,9 +67,8 @@ _ROTTEN = (Damaged, apsw.CorruptError, UnicodeDecodeError)
 class _Reading:
     """Reads one file, and says where it is damaged."""
 
-    def __init__(self, connection: apsw.Connection, path: Path) -> None:
+    def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._path = path
 
     def one(self, select: str, value_of: Callable[[Row | None], Value], table: str) -> Value:
         """The only row of a table."""
@@ -106,13 +105,6 @@ class _Reading:
         if log.place_at(place.index) != place:
             raise self._damaged(f"log entry {place.index}", "another one was applied")
 
-    def met(self) -> dict[int, bytes]:
-        """The incarnations of the other peers."""
-        try:
-            return dict(tables.met_of(row) for row in self._connection.execute(tables.SELECT_MET))
-        except _ROTTEN as cause:
-            raise self._damaged("table met", cause) from None
-
     def sessions(self, applied: int) -> dict[SessionKey, Session]:
         """Every session; none of them may be ahead of what is applied."""
         found: dict[SessionKey, Session] = {}
@@ -129,5 +121,30 @@ class _Reading:
                 raise self._damaged(f"table sessions, row {len(found) + 1}", cause) from None
             found[key] = session
 
-    def _damaged(self, place: str, cause: object) -> DataDirError:
-        return DataDirError(f"{self._path}: damaged: {place}: {cause}", hint=DAMAGED_HINT)
+    def check_sessions(self, sessions: dict[SessionKey, Session], applied: Iterable[Entry]) -> None:
+        """A session that is whole but old would let a request in twice: whatever came next for it was applied too."""
+        for entry in applied:
+            if entry.origin is None:
+                continue
+            known = sessions.get(entry.origin.session, NOTHING)
+            if entry.index > known.index and entry.origin.seq == known.seq + 1:
+                raise self._damaged("table sessions", f"older than entry {entry.index}, which is applied")
+
+    def check_reports(self, count: int) -> None:
+        """The reports end where the tables say; each of them is checked where they are few."""
+        try:
+            last = self._connection.execute(tables.SELECT_LAST_REPORT).get or 0
+            if last != count:
+                raise Damaged(f"the last one is {last}, {count} were applied")
+            if count <= REPORTS_AT_START:
+                number = 0
+                for number, row in enumerate(self._connection.execute(tables.SELECT_REPORTS, (0, count)), 1):
+                    tables.check_report(row, number)
+                if number != count:
+                    raise Damaged(f"{count} were applied, {number} are there")
+        except _ROTTEN as cause:
+            raise self._damaged("table risk_reports", cause) from None
+
+    @staticmethod
+    def _damaged(place: str, cause: object) -> Damaged:
+        return Damaged(f"{place}: {cause}")

@@ -1,4 +1,4 @@
--- The tables of one peer's file, schema version 1. Times are Unix milliseconds UTC.
+-- The tables of one peer's file, schema version 2. Times are Unix milliseconds UTC.
 -- One transaction holds what belongs together: hard state, log, and the applied index with all that applying wrote.
 -- crc: zlib.crc32 over the row's other columns (tables.py says how); checked each time the file is opened.
 
@@ -24,11 +24,11 @@ CREATE TABLE hard_state (
     crc   INTEGER NOT NULL
 ) STRICT;
 
--- The replicated log after log_base.
+-- The replicated log after log_base. Rows up to log_base are waste that is deleted bit by bit.
 CREATE TABLE log (
     idx    INTEGER PRIMARY KEY,  -- from 1, no holes
     term   INTEGER NOT NULL,     -- in which it was proposed
-    kind   INTEGER NOT NULL,     -- 0 no-op, 1 batch of reports, 2 change of members
+    kind   INTEGER NOT NULL,     -- 0 no-op, 1 batch of reports, 2 members
     client TEXT,                 -- who asked; NULL with the next three: nobody did
     epoch  BLOB,                 -- 16 bytes, of the client's queue file
     seq    INTEGER,              -- the client's request number, from 1
@@ -47,19 +47,12 @@ CREATE TABLE log_base (
     crc   INTEGER NOT NULL
 ) STRICT;
 
--- Who counts for a quorum, from which log index on. Index 0: the peers of peers.yaml at the bootstrap.
+-- The members of the mesh at log_base; later ones are entries of the log. One row.
 CREATE TABLE membership (
-    idx    INTEGER PRIMARY KEY,
-    voters TEXT    NOT NULL,  -- JSON array of peer ids, rising
-    crc    INTEGER NOT NULL
-) STRICT;
-
--- Which incarnation of each other peer this one met first. Another one under the same id is not heard: it may have
--- forgotten what the first has promised.
-CREATE TABLE met (
-    peer        INTEGER PRIMARY KEY,  -- peer id
-    incarnation BLOB    NOT NULL,     -- 16 bytes
-    crc         INTEGER NOT NULL
+    id      INTEGER PRIMARY KEY CHECK (id = 1),
+    idx     INTEGER NOT NULL,  -- of the entry that made them members; 0: the first peers, from peers.yaml
+    members BLOB    NOT NULL,  -- as in the body of such an entry (core.membership)
+    crc     INTEGER NOT NULL
 ) STRICT;
 
 -- How far the log has been brought to the tables below. One row.
@@ -102,7 +95,8 @@ CREATE TABLE risk_reports (
     model_id          TEXT    NOT NULL,  -- which weights judged
     flags             TEXT    NOT NULL,  -- comma-separated, '' for none
     created_at        INTEGER NOT NULL,  -- ms, the leader's clock, when it took the batch in
-    log_index         INTEGER NOT NULL   -- of the entry that brought it
+    log_index         INTEGER NOT NULL,  -- of the entry that brought it
+    crc               INTEGER NOT NULL   -- checked by the scrub, and at the start where there are few rows
 ) STRICT;
 
 -- 'The last N of one patient': an index ends with the rowid, which is id, so this one is (patient_id, id).

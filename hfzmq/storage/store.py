@@ -11,80 +11,70 @@ again, for what an fsync has failed for once may be gone though the next one say
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import apsw
 
 from hfzmq.config import Config
-from hfzmq.core.contract import Apply, Persist
+from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.errors import DiskFailed
-from hfzmq.storage import directory, identity, tables
+from hfzmq.storage import aside, compaction, directory, tables
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
-from hfzmq.storage.connection import open_writer, refusal
+from hfzmq.storage.connection import abandon, refusal
 from hfzmq.storage.directory import Lock
-from hfzmq.storage.identity import Identity
-from hfzmq.storage.recovery import Cursor, Recovered, recover
+from hfzmq.storage.mark import Mark
+from hfzmq.storage.opening import Opened, open_files
 
 
 class Store:
     """A peer's file, open for writing. Made by ``open``; for one thread.
 
-    ``path``: the file. ``identity``: who this process is. ``recovered``: what the file held at the start."""
+    ``path``: the file. ``identity``: who this process is. ``recovered``: what the file held at the start. ``amnesia``:
+    why the files before were set aside (``aside``) and this one begun anew, None when they were whole."""
 
     def __init__(
         self,
         path: Path,
         lock: Lock,
-        connection: apsw.Connection,
-        who: Identity,
-        recovered: Recovered,
-        cursor: Cursor,
+        opened: Opened,
     ) -> None:
+        connection, who, recovered, cursor, mark, amnesia = opened
         self.path = path
         self.identity = who
         self.recovered = recovered
+        self.amnesia = amnesia
         self._lock = lock
         self._connection = connection
+        self._mark = mark
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
         self._probe = cursor.probe
         self._last_index = recovered.log.last.index
+        self._last_chain = recovered.log.last.chain
         self._applied = cursor.applied
+        self._base = recovered.log.base
+        self._has_waste = True  # until a sweep has found none
         self._failure: BaseException | None = None
 
     @classmethod
     def open(cls, data_dir: Path, peer_id: int, config: Config, *, vfs: str | None = None) -> Store:
         """Create or open ``hfzmq_<peer_id>.db`` and count one start, synced. ``vfs`` names another SQLite VFS.
 
-        DataDirError, with what to do: no rights, no directory, no space, in use, damaged, of another peer, mesh or
-        program, of a newer hfzmq, founded with other peers."""
+        DataDirError, with what to do: no rights, no directory, no space, in use, of another peer, mesh or program, of a
+        newer hfzmq, founded with other peers. Damaged files are set aside: see ``amnesia``."""
         data_dir = Path(data_dir)
         path = directory.database_path(data_dir, peer_id)
         try:
             directory.prepare(data_dir)
             lock = Lock(path.with_suffix(".lock"))
             try:
-                return cls._open_locked(path, lock, peer_id, config, vfs)
+                return cls(path, lock, open_files(path, peer_id, config, vfs))
             except BaseException:
                 lock.release()
                 raise
         except (apsw.Error, OSError, UnicodeDecodeError) as error:
             raise refusal(error, path) from error
-
-    @classmethod
-    def _open_locked(cls, path: Path, lock: Lock, peer_id: int, config: Config, vfs: str | None) -> Store:
-        connection = open_writer(path, vfs)
-        try:
-            meta = identity.establish(connection, path, peer_id, config)
-            recovered, cursor = recover(connection, path)
-            who = identity.boot(connection, meta)
-            directory.sync(path.parent)
-            return cls(path, lock, connection, who, recovered, cursor)
-        except BaseException:
-            _abandon(connection)
-            raise
 
     @property
     def reports_stored(self) -> int:
@@ -96,7 +86,7 @@ class Store:
         """Pages of 4 KiB in the WAL after the last commit."""
         return self._checkpointer.wal_pages
 
-    def write(self, effects: Sequence[Persist | Apply]) -> tuple[int, bytes] | None:
+    def write(self, effects: Sequence[Persist | Apply | Compact]) -> tuple[int, bytes] | None:
         """Carry ``effects`` out in their order, in one transaction with one sync.
 
         Returns (applied index, state hash) when an Apply was among them. DiskFailed: nothing is promised, and this
@@ -109,17 +99,15 @@ class Store:
             return self._applied.place.index, self._applied.state_hash
         return None
 
-    def meet(self, peer: int, incarnation: bytes) -> None:
-        """Remember for good which ``incarnation`` (16 bytes) of another peer was met first. DiskFailed as ``write``."""
-        self._refuse_after_failure()
-        self._in_transaction(lambda: self._connection.execute(tables.INSERT_MET, tables.met_row(peer, incarnation)))
-
     def idle_checkpoint(self) -> None:
-        """Bring pages of the WAL back into the database, if it is worth it; for moments when nobody waits. DiskFailed
-        as with ``write``."""
+        """Delete a step of what was cut off the log, bring pages of the WAL back into the database, if it is worth it;
+        for moments when nobody waits. DiskFailed as with ``write``."""
         self._refuse_after_failure()
+        if self._has_waste:
+            self._in_transaction(self._sweep)
         try:
             self._checkpointer.when_idle()
+            self._mark.sync_when_due()
         except Exception as error:
             raise self._failed(error) from error
         except BaseException as interrupt:
@@ -131,11 +119,21 @@ class Store:
         try:
             if self._failure is None:
                 self._failure = DiskFailed("closed")
+                self._mark.sync()
                 self._connection.close()
-        except apsw.Error as error:  # what was promised is in the WAL
+        except (apsw.Error, OSError) as error:  # what was promised is in the WAL
             raise DiskFailed(f"{self.path}: cannot close: {error}", hint=_HINT) from error
         finally:
+            self._mark.close()
             self._lock.release()
+
+    def distrust(self, why: str) -> None:
+        """Leave word, synced, that these files must not be believed any more: the next start sets them aside and begins
+        anew under another incarnation. Also after a failure. DiskFailed: the word could not be written."""
+        try:
+            aside.distrust(self.path, why)
+        except OSError as error:
+            raise DiskFailed(f"{self.path}: cannot be marked as distrusted: {error}", hint=_HINT) from error
 
     # --------------------------------------------------------------------------------------------- inside a transaction
 
@@ -144,6 +142,7 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
             work()
             self._connection.execute("COMMIT")
+            self._note_commit()
             self._checkpointer.after_commit()
         except Exception as error:
             raise self._failed(error) from error
@@ -151,12 +150,30 @@ class Store:
             self._give_up(interrupt)
             raise
 
-    def _carry_out(self, effects: Sequence[Persist | Apply]) -> None:
+    def _note_commit(self) -> None:
+        state, before = self._hard_state, self._mark.mark
+        who = self.identity
+        self._mark.note(
+            Mark(who.incarnation, who.boot_no, state.term, state.vote, self._last_index, self._last_chain)
+        )
+        if (state.term, state.vote) != (before.term, before.vote):
+            self._mark.sync()
+        self._mark.sync_when_due()
+
+    def _carry_out(self, effects: Sequence[Persist | Apply | Compact]) -> None:
         for effect in effects:
             if isinstance(effect, Persist):
                 self._persist(effect)
-            else:
+            elif isinstance(effect, Apply):
                 self._apply(effect)
+            else:
+                self._base = compaction.compact(self._connection, self._base, self._applied.place, effect)
+                self._has_waste = True
+        if self._has_waste:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self._has_waste = compaction.sweep(self._connection, self._base)
 
     def _persist(self, effect: Persist) -> None:
         if effect.hard_state is not None or not effect.entries:
@@ -170,14 +187,26 @@ class Store:
             for entry in effect.entries:
                 if entry.index != self._last_index + 1:
                     raise ValueError(f"entry {entry.index} cannot stand after {self._last_index}")
-                self._last_index = entry.index
+                self._last_index, self._last_chain = entry.index, entry.chain
             self._connection.executemany(tables.INSERT_LOG, [tables.log_row(entry) for entry in effect.entries])
 
     def _truncate(self, index: int) -> None:
         if index <= self._applied.place.index:
             raise ValueError(f"entries from {index} on cannot be dropped: {self._applied.place.index} are applied")
+        if index > self._last_index:
+            return
         self._connection.execute(tables.TRUNCATE_LOG, (index,))
-        self._last_index = min(self._last_index, index - 1)
+        self._last_index = index - 1
+        self._last_chain = self._chain_at(index - 1)
+        if self._last_index < self._mark.mark.index:  # the mark first, or a cut would make this file look forgetful
+            self._mark.note(self._mark.mark._replace(index=self._last_index, chain=self._last_chain))
+            self._mark.sync()
+
+    def _chain_at(self, index: int) -> bytes:
+        if index == self._base.index:
+            return self._base.chain
+        found = self._connection.execute(tables.SELECT_PLACE, (index,)).fetchone()
+        return bytes(found[2])
 
     def _apply(self, effect: Apply) -> None:
         if effect.entries and effect.entries[-1].index > self._last_index:
@@ -196,7 +225,8 @@ class Store:
 
     def _give_up(self, why: BaseException) -> None:
         self._failure = why
-        _abandon(self._connection)
+        abandon(self._connection)
+        self._mark.close()
 
     def _failed(self, error: Exception) -> DiskFailed:
         self._give_up(error)
@@ -204,10 +234,3 @@ class Store:
 
 
 _HINT = "look at the disk and the system's log, then restart this peer: a failed sync is never tried again"
-
-
-def _abandon(connection: apsw.Connection) -> None:
-    """Close without another write: no checkpoint, whose syncs would be the second try that is forbidden."""
-    with suppress(apsw.Error):  # whoever called is raising the error that matters
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        connection.close(True)

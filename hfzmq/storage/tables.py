@@ -6,15 +6,16 @@ Touches nothing: rows in, rows out. Must not know: transactions, when a row is w
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
 from typing import Any, NamedTuple
 
+from hfzmq.core import membership as members
+from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Session, SessionKey
-from hfzmq.core.types import KINDS, Entry, HardState, Membership, Origin, Place
+from hfzmq.core.types import KINDS, Entry, HardState, Origin, Place
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x68667A71  # 'hfzq' in the file's header: a database of hfzmq
 
 HASH_BYTES = 16
@@ -48,6 +49,8 @@ class Meta(NamedTuple):
 
 INSERT_META = f"INSERT INTO meta VALUES (1, {SCHEMA_VERSION}, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_META = "SELECT mesh_id, peer_id, incarnation, boot_no, bootstrap_hash, created_at, crc FROM meta"
+UPDATE_META = """UPDATE meta SET mesh_id = ?, peer_id = ?, incarnation = ?, boot_no = ?, bootstrap_hash = ?,
+    created_at = ?, crc = ?"""
 UPDATE_BOOT = "UPDATE meta SET boot_no = ?, crc = ?"
 
 INSERT_HARD_STATE = "INSERT INTO hard_state VALUES (1, ?, ?, ?, ?)"
@@ -58,14 +61,21 @@ INSERT_LOG = "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 TRUNCATE_LOG = "DELETE FROM log WHERE idx >= ?"
 SELECT_LOG = "SELECT idx, term, kind, client, epoch, seq, digest, chain, crc, body FROM log WHERE idx > ? ORDER BY idx"
 
+# For cutting the log: where an entry stands, the oldest rows with what they weigh, and their end.
+SELECT_PLACE = "SELECT idx, term, chain FROM log WHERE idx = ?"
+SELECT_OLDEST = "SELECT idx, length(body) FROM log WHERE idx <= ? ORDER BY idx LIMIT ?"
+DELETE_OLDEST = "DELETE FROM log WHERE idx <= ?"
+# For a snapshot: the last change of members up to an index.
+SELECT_CONFIG = """SELECT idx, term, kind, client, epoch, seq, digest, chain, crc, body FROM log
+    WHERE kind = ? AND idx <= ? ORDER BY idx DESC LIMIT 1"""
+
 INSERT_LOG_BASE = "INSERT INTO log_base VALUES (1, ?, ?, ?, ?)"
+UPDATE_LOG_BASE = "UPDATE log_base SET idx = ?, term = ?, chain = ?, crc = ?"
 SELECT_LOG_BASE = "SELECT idx, term, chain, crc FROM log_base"
 
-INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (?, ?, ?)"
-SELECT_MEMBERSHIP = "SELECT idx, voters, crc FROM membership ORDER BY idx DESC LIMIT 1"
-
-INSERT_MET = "INSERT INTO met VALUES (?, ?, ?)"
-SELECT_MET = "SELECT peer, incarnation, crc FROM met"
+INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
+UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
+SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
 INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?)"
 UPDATE_APPLIED = "UPDATE applied SET idx = ?, term = ?, chain = ?, state_hash = ?, next_id = ?, crc = ?"
@@ -74,7 +84,9 @@ SELECT_APPLIED = "SELECT idx, term, chain, state_hash, next_id, crc FROM applied
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
 
-INSERT_REPORT = "INSERT INTO risk_reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_REPORT = "INSERT INTO risk_reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+SELECT_REPORTS = "SELECT * FROM risk_reports WHERE id > ? ORDER BY id LIMIT ?"
+SELECT_LAST_REPORT = "SELECT max(id) FROM risk_reports"
 
 
 # ------------------------------------------------------------------------------------------------------------ checksums
@@ -107,7 +119,7 @@ def _opened(row: Row | None, *types: type) -> Row:
 
 
 def meta_row(meta: Meta) -> Row:
-    """For INSERT_META; its last column, with the boot number, for UPDATE_BOOT."""
+    """For INSERT_META and UPDATE_META; its last column, with the boot number, for UPDATE_BOOT."""
     return _sealed(*meta)
 
 
@@ -128,7 +140,7 @@ def hard_state_of(row: Row | None) -> tuple[HardState, int]:
 
 
 def log_base_row(place: Place) -> Row:
-    """For INSERT_LOG_BASE."""
+    """For INSERT_LOG_BASE and UPDATE_LOG_BASE."""
     return _sealed(place.index, place.term, place.chain)
 
 
@@ -138,25 +150,17 @@ def log_base_of(row: Row | None) -> Place:
 
 
 def membership_row(membership: Membership) -> Row:
-    """For INSERT_MEMBERSHIP."""
-    return _sealed(membership.index, json.dumps(membership.voters))
+    """For INSERT_MEMBERSHIP and UPDATE_MEMBERSHIP."""
+    return _sealed(membership.index, members.encode(membership))
 
 
 def membership_of(row: Row | None) -> Membership:
     """From SELECT_MEMBERSHIP."""
-    index, voters = _opened(row, int, str)
-    return Membership(index, tuple(json.loads(voters)))
-
-
-def met_row(peer: int, incarnation: bytes) -> Row:
-    """For INSERT_MET."""
-    return _sealed(peer, incarnation)
-
-
-def met_of(row: Row | None) -> tuple[int, bytes]:
-    """From SELECT_MET."""
-    peer, incarnation = _opened(row, int, bytes)
-    return peer, incarnation
+    index, body = _opened(row, int, bytes)
+    try:
+        return members.decode(index, body)
+    except ValueError as error:
+        raise Damaged(str(error)) from None
 
 
 def applied_row(state: AppliedState) -> Row:
@@ -179,6 +183,52 @@ def session_of(row: Row | None) -> tuple[SessionKey, Session]:
     """From SELECT_SESSIONS."""
     client, epoch, *rest = _opened(row, str, bytes, int, bytes, int, int)
     return (client, epoch), Session(*rest)
+
+
+# ---------------------------------------------------------------------------------------------------------- the reports
+
+_REPORT_NUMBERS = struct.Struct(">QqddddqddqqQ")
+_NO_DAY = -(1 << 63)
+_NONE = float("nan")
+
+
+def _report_crc(row: Row) -> int:
+    """Numbers as SQLite gives them back: it knows no negative zero."""
+    number, patient, stamp, age, sodium, creatinine, ejection, day, chance, tier, alert, study, model, flags, *rest = row
+    numbers = _REPORT_NUMBERS.pack(
+        number,
+        stamp,
+        _NONE if age is None else age + 0.0,
+        _NONE if sodium is None else sodium + 0.0,
+        _NONE if creatinine is None else creatinine + 0.0,
+        _NONE if ejection is None else ejection + 0.0,
+        _NO_DAY if day is None else day,
+        chance + 0.0,
+        study + 0.0,
+        alert,
+        *rest,
+    )
+    return zlib.crc32(f"{patient}\0{tier}\0{model}\0{flags}".encode(), zlib.crc32(numbers))
+
+
+def report_row(*values: Any) -> Row:
+    """For INSERT_REPORT: ``values`` are all columns but the checksum. ValueError for values that no column takes."""
+    try:
+        return (*values, _report_crc(values))
+    except (TypeError, struct.error) as error:
+        raise ValueError(f"report {values[0]} is none: {error}") from error
+
+
+def check_report(row: Row, number: int) -> None:
+    """A row of SELECT_REPORTS must be report ``number``, as it was written; else Damaged."""
+    if row[0] != number:
+        raise Damaged(f"missing, after {number - 1} comes {row[0]}")
+    try:
+        if _report_crc(row[:-1]) == row[-1]:
+            return
+    except (TypeError, ValueError, struct.error):  # a value of another type than was written
+        pass
+    raise Damaged("wrong checksum")
 
 
 # -------------------------------------------------------------------------------------------------------------- the log

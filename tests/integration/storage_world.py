@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -19,9 +20,11 @@ import apsw
 
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
-from hfzmq.core.contract import Apply, Persist
+from hfzmq.core import membership as members
+from hfzmq.core.contract import Apply, Compact, Persist
+from hfzmq.core.membership import Membership, bootstrap
 from hfzmq.core.sessions import Session, SessionKey, Sessions
-from hfzmq.core.types import BATCH, NOOP, START, Entry, HardState, Origin, Place, chained
+from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, HardState, Origin, Place, chained
 from hfzmq.storage import Reader, Store
 from hfzmq.wire.body import encode_body
 from hfzmq.wire.requests import encode_rows
@@ -34,6 +37,11 @@ STAMP_MS = 1_700_000_500_000
 def mesh(ids: Sequence[int] = (1, 2, 3), mesh_id: bytes = b"the mesh's own id", name: str = "ward") -> Config:
     peers = tuple(PeerAddress(i, "127.0.0.1", 5000 + i, 5100 + i, 5200 + i) for i in ids)
     return Config(name, mesh_id[:16], peers)
+
+
+def founded(index: int = 0, ids: Sequence[int] = (1, 2, 3)) -> Membership:
+    """The members of a mesh that has begun, as of ``index``."""
+    return replace(bootstrap(mesh(ids).peers).bound({peer: bytes([peer]) * 16 for peer in ids}), index=index)
 
 
 def report(number: int, patient: str = "") -> Report:
@@ -49,6 +57,10 @@ def stored_row(report_id: int, one: Report, index: int) -> tuple[Any, ...]:
     return (report_id, *one[:9], 0, *one[9:], STAMP_MS, index)
 
 
+def place_of(entry: Entry) -> Place:
+    return Place(entry.index, entry.term, entry.chain)
+
+
 class Tape:
     """The log that a replica would keep, the effects that it would hand out, and what the tables must then hold."""
 
@@ -58,6 +70,7 @@ class Tape:
         self.sessions = Sessions()
         self.stored_sessions: dict[SessionKey, Session] = {}
         self.applied = 0
+        self.base = 0  # index
         self.state_hash = bytes(16)
         self.rows: list[tuple[Any, ...]] = []
         self._token = 0
@@ -65,9 +78,7 @@ class Tape:
 
     @property
     def last(self) -> Place:
-        if not self.log:
-            return START
-        return Place(self.log[-1].index, self.log[-1].term, self.log[-1].chain)
+        return place_of(self.log[-1]) if self.log else START
 
     def batch(self, reports: Sequence[Report], client: str = "bed", seq: int | None = None) -> Entry:
         """Append a client's request; without ``seq`` the next one of its session."""
@@ -84,6 +95,15 @@ class Tape:
         entry = chained(self.last, max(1, self.hard_state.term), NOOP, None, b"")
         self.log.append(entry)
         return entry
+
+    def config(self, membership: Membership) -> Entry:
+        """Append a change of members."""
+        entry = chained(self.last, max(1, self.hard_state.term), CONFIG, None, members.encode(membership))
+        self.log.append(entry)
+        return entry
+
+    def place(self, index: int) -> Place:
+        return place_of(self.log[index - 1]) if index else START
 
     def persist(
         self, *entries: Entry, hard_state: HardState | None = None, truncate_from: int | None = None
@@ -113,6 +133,16 @@ class Tape:
             self.applied = entry.index
         return Apply(entries, fresh)
 
+    def compact(self, index: int) -> Compact:
+        """Cut the log off up to ``index``."""
+        self.base = index
+        return Compact(self.place(index), self.members_at(index))
+
+    def members_at(self, index: int) -> Membership:
+        """Who was in force at an index."""
+        changes = [members.decode(e.index, e.body) for e in self.log[:index] if e.kind == CONFIG]
+        return changes[-1] if changes else bootstrap(mesh().peers)
+
     def write(self, store: Store, reports: Sequence[Report]) -> None:
         """One request, persisted and applied in one transaction."""
         entry = self.batch(reports)
@@ -120,14 +150,14 @@ class Tape:
 
 
 class Held(NamedTuple):
-    """Everything that a file holds, to compare."""
+    """Everything that a file holds, to compare; of the log what is after its base."""
 
     hard_state: HardState
     log: tuple[Entry, ...]
     sessions: dict[SessionKey, Session]
     applied: int
     state_hash: bytes
-    voters: tuple[int, ...]
+    membership: Membership
     rows: list[tuple[Any, ...]]
 
 
@@ -137,18 +167,25 @@ def held_by(store: Store) -> Held:
     reader = Reader(store.path)
     rows = reader.reports(limit=1_000_000)
     reader.close()
-    log = found.log.between(0, found.log.last.index)
-    return Held(found.hard_state, log, found.sessions, found.applied, found.state_hash, found.membership.voters, rows)
+    log = found.log.between(found.log.base.index, found.log.last.index)
+    return Held(found.hard_state, log, found.sessions, found.applied, found.state_hash, found.membership, rows)
 
 
-def expected_of(tape: Tape, voters: tuple[int, ...] = (1, 2, 3)) -> Held:
+def amnesia(data_dir: Path, peer_id: int = 1) -> str:
+    """Open and close; why what stood there was set aside, '' when it was believed."""
+    store = Store.open(data_dir, peer_id, mesh())
+    store.close()
+    return store.amnesia or ""
+
+
+def expected_of(tape: Tape) -> Held:
     return Held(
         tape.hard_state,
-        tuple(tape.log),
+        tuple(tape.log[tape.base :]),
         dict(tape.stored_sessions),
         tape.applied,
         tape.state_hash,
-        voters,
+        tape.members_at(tape.base),
         list(tape.rows),
     )
 

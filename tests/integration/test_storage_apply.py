@@ -204,4 +204,4 @@ def test_a_value_that_no_column_takes_stops_the_peer(store: Store) -> None:
     tape = Tape()
     entry = tape.batch([report(1)._replace(probability="high")])  # type: ignore[arg-type]
     message = refused(store, tape.persist(entry, hard_state=HardState(5, 1)), tape.apply())
-    assert "risk_reports.probability" in message
+    assert "report 1 is none" in message

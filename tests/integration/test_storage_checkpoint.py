@@ -112,8 +112,8 @@ def test_a_busy_reader_never_turns_into_a_failed_disk(tmp_path: Path, monkeypatc
     store.close()
 
 
-def test_closing_leaves_one_file(tmp_path: Path) -> None:
+def test_closing_leaves_one_database_and_its_mark(tmp_path: Path) -> None:
     store, tape = Store.open(tmp_path, 1, mesh()), Tape()
     tape.write(store, BIG)
     store.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["hfzmq_1.db", "hfzmq_1.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hfzmq_1.db", "hfzmq_1.lock", "hfzmq_1.mark"]

@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 import pytest
 
-from hfzmq.core.contract import Apply, Persist
+from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.types import HardState
 from hfzmq.storage import Store
 from hfzmq.storage import connection as connection_module
@@ -55,9 +55,9 @@ class Script:
         self.tape = Tape()
         self.steps = 0
 
-    def step(self, size: int = 40) -> list[Persist | Apply]:
+    def step(self, size: int = 40) -> list[Persist | Apply | Compact]:
         tape, rng = self.tape, self._rng
-        effects: list[Persist | Apply] = []
+        effects: list[Persist | Apply | Compact] = []
         if rng.random() < 0.5:
             effects.append(tape.persist(hard_state=HardState(tape.hard_state.term + 1, rng.randint(0, 3))))
         if len(tape.log) > tape.applied and rng.random() < 0.3:
@@ -69,6 +69,8 @@ class Script:
         effects.append(tape.persist(*entries))
         if rng.random() < 0.7:
             effects.append(tape.apply(rng.randint(tape.applied + 1, len(tape.log))))
+        if rng.random() < 0.3:
+            effects.append(tape.compact(rng.randint(tape.base, tape.applied)))
         self.steps += 1
         return effects
 

@@ -13,7 +13,7 @@ import apsw
 import pytest
 
 from hfzmq.config import Config
-from hfzmq.core.contract import Persist
+from hfzmq.core.contract import Compact, Persist
 from hfzmq.core.types import HardState
 from hfzmq.errors import DataDirError
 from hfzmq.storage import Store
@@ -23,6 +23,8 @@ from tests.integration.storage_world import (
     REPOSITORY,
     FaultyDisk,
     Tape,
+    amnesia,
+    founded,
     held_by,
     mesh,
     public_directory,
@@ -76,7 +78,6 @@ def test_every_table_is_strict_and_reports_have_one_index(tmp_path: Path) -> Non
         "log",
         "log_base",
         "membership",
-        "met",
         "applied",
         "sessions",
         "risk_reports",
@@ -118,7 +119,8 @@ def test_each_new_directory_and_file_is_synced_into_its_parent(tmp_path: Path, m
 
     monkeypatch.setattr(os, "fsync", spy)
     Store.open(tmp_path / "a" / "b", 1, mesh()).close()
-    assert synced == [str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "b")]
+    b = tmp_path / "a" / "b"  # the database's name, the mark, the mark's name
+    assert synced == [str(tmp_path), str(tmp_path / "a"), str(b), str(b / "hfzmq_1.mark"), str(b)]
 
 
 def test_who_the_peer_is_stands_in_the_file_itself_not_only_in_its_wal(tmp_path: Path) -> None:
@@ -205,6 +207,22 @@ def test_other_first_peers_are_refused_and_both_lists_shown(tmp_path: Path) -> N
     assert "founded with peers 1, 2, 3, asked was a mesh of peers 1, 2" in refusal(tmp_path, config=mesh((1, 2)))
 
 
+def test_once_the_mesh_is_founded_peers_yaml_may_list_others(tmp_path: Path) -> None:
+    """The members stand in the log from then on, also when the log is compacted past the founding."""
+    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
+    founding = tape.config(founded())
+    store.write([tape.persist(founding)])
+    store.close()
+    store = Store.open(tmp_path, 1, mesh((1, 2, 3, 4)))
+    tape.write(store, [report(1)])
+    store.write([tape.apply(), Compact(tape.last, founded(founding.index))])
+    store.close()
+    store = Store.open(tmp_path, 1, mesh((1, 5)))
+    assert store.recovered.membership == founded(founding.index)
+    assert store.recovered.log.last.index == store.recovered.log.base.index == tape.last.index
+    store.close()
+
+
 def test_other_addresses_are_no_other_mesh(tmp_path: Path) -> None:
     Store.open(tmp_path, 1, mesh()).close()
     moved = mesh()._replace(peers=tuple(peer._replace(host="10.0.0.9") for peer in mesh().peers))
@@ -215,10 +233,21 @@ def test_a_file_of_a_newer_hfzmq_is_refused(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
     store.close()
     connection = apsw.Connection(str(store.path))
-    connection.execute("UPDATE meta SET schema_version = 2")
+    connection.execute("UPDATE meta SET schema_version = 3")
     connection.close()
     message = refusal(tmp_path)
-    assert "newer hfzmq (schema 2, this one knows 1)" in message
+    assert "newer hfzmq (schema 3, this one knows 2)" in message
+
+
+def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
+    store = Store.open(tmp_path, 1, mesh())
+    store.close()
+    connection = apsw.Connection(str(store.path))
+    connection.execute("UPDATE meta SET schema_version = 1")
+    connection.close()
+    message = refusal(tmp_path)
+    assert "older hfzmq (schema 1, this one knows 2)" in message
+    assert "damaged" not in message
 
 
 # ----------------------------------------------------------------------------------- what stands where the file belongs
@@ -281,9 +310,6 @@ def a_cut_database(directory: Path) -> Path:
         (a_directory_for_the_lock, "a directory stands where the file belongs"),
         (no_database, "not a database"),
         (another_programs_database, "a database of another program"),
-        (a_wal_without_its_database, "missing or empty, but its hfzmq_1.db-wal is there"),
-        (a_wal_beside_an_empty_database, "missing or empty, but its hfzmq_1.db-wal is there"),
-        (a_cut_database, "damaged"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -292,6 +318,23 @@ def test_what_is_no_peers_file_is_refused(tmp_path: Path, prepare: Callable[[Pat
     before = sorted(tmp_path.glob("*.db*"))
     assert words in refusal(data_dir)
     assert [path for path in before if not path.exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (a_wal_without_its_database, "missing or empty, but its WAL is there"),
+        (a_wal_beside_an_empty_database, "missing or empty, but its WAL is there"),
+        (a_cut_database, "damaged"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_left_of_a_peers_files_is_set_aside(tmp_path: Path, prepare: Callable[[Path], Path], words: str) -> None:
+    prepare(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.db*")}
+    assert words in amnesia(tmp_path)
+    (aside,) = tmp_path.glob("aside-*")
+    assert {name: (aside / name).read_bytes() for name in before} == before
 
 
 def test_an_empty_file_is_a_new_one(tmp_path: Path) -> None:

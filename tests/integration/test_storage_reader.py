@@ -269,9 +269,9 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_schema_is_refused(ward: tuple[Store, Tape]) -> None:
     ward[0].close()
     connection = apsw.Connection(str(ward[0].path))
-    connection.execute("UPDATE meta SET schema_version = 2")
+    connection.execute("UPDATE meta SET schema_version = 3")
     connection.close()
-    with pytest.raises(InvalidInput, match="schema version 1, got 2"):
+    with pytest.raises(InvalidInput, match="schema version 2, got 3"):
         Reader(ward[0].path)
 
 

@@ -1,0 +1,152 @@
+"""The mark: a second, tiny file that says how far the database was, so that a database which is behind is found out.
+
+Touches the disk. Must not know: SQLite, the tables. A database that lost its WAL, or was rolled back to an older copy,
+looks whole: nothing in it is wrong, it has only forgotten what it promised. Keeps: what a mark says on the disk, after
+whatever crash, the database had on *synced* storage before: it is written after each commit, and before a commit that
+cuts the log it is lowered and synced; so it never makes a whole database look forgetful. It is synced before a changed
+term or vote is reported, at each start, and else within SYNC_MS of writing on or at the next idle moment.
+
+Two slots, in two blocks of the disk. Written is always the one that does not hold what was synced last: a torn write
+costs what was not promised yet, no more.
+
+    slot A: synced -- note --> slot B: written, written again ... -- sync --> slot B: synced -- note --> slot A ...
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from hfzmq.core.types import HardState, Place
+from hfzmq.storage.directory import FILE_MODE
+from hfzmq.storage.tables import Damaged
+
+SYNC_MS = 250  # how far behind the mark on the disk may be while entries are written; a sync costs as much as a commit's
+SLOT_BYTES = 4096  # apart, so that one bad block costs one slot
+_KIND = b"hfzmqmk1"
+_SLOT = struct.Struct(">8sQ16sQQqQ16s")
+_CRC = struct.Struct(">I")
+
+
+class Mark(NamedTuple):
+    """What the database had: ``incarnation`` (16 bytes), the start's number, the hard state, the last entry of the log
+    and its chain (16 bytes)."""
+
+    incarnation: bytes
+    boot_no: int
+    term: int
+    vote: int
+    index: int
+    chain: bytes
+
+
+def mark_path(path: Path) -> Path:
+    """Where the mark of the database at ``path`` lies."""
+    return path.with_suffix(".mark")
+
+
+class MarkFile:
+    """A mark on the disk; made by ``create`` or ``open``. OSError from any method: the disk failed. One thread."""
+
+    def __init__(self, descriptor: int, mark: Mark, number: int, slot: int) -> None:
+        self.mark = mark
+        self._descriptor = descriptor
+        self._number = number
+        self._synced_slot = slot
+        self._dirty = False
+        self._synced_at = time.monotonic()
+
+    @classmethod
+    def create(cls, path: Path, mark: Mark) -> MarkFile:
+        """Write the first mark of a new database, synced; its directory is for the caller to sync."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        try:
+            os.pwrite(descriptor, _packed(mark, 1).ljust(2 * SLOT_BYTES, b"\0"), 0)
+            os.fsync(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(descriptor, mark, 1, 0)
+
+    @classmethod
+    def open(cls, path: Path) -> MarkFile | None:
+        """The mark that was written last; None where there is no file. Damaged: neither slot can be read."""
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            found = [_unpacked(os.pread(descriptor, _SLOT.size + 4, slot * SLOT_BYTES)) for slot in (0, 1)]
+            slots = [(*one, slot) for slot, one in enumerate(found) if one is not None]
+            if not slots:
+                raise Damaged("the mark: neither of its slots can be read")
+            number, mark, slot = max(slots)
+            os.fdatasync(descriptor)  # the life before may have ended before it was synced: from here on it is
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(descriptor, mark, number, slot)
+
+    def note(self, mark: Mark) -> None:
+        """Write what the database has synced. Costs a write to the system's cache."""
+        if mark != self.mark:
+            self._write(mark)
+
+    def sync(self) -> None:
+        """Bring what was noted to synced storage."""
+        if self._dirty:
+            os.fdatasync(self._descriptor)
+            self._synced_slot = 1 - self._synced_slot
+            self._dirty = False
+        self._synced_at = time.monotonic()
+
+    def sync_when_due(self) -> None:
+        """Sync, if the last time is SYNC_MS ago."""
+        if self._dirty and (time.monotonic() - self._synced_at) * 1000 >= SYNC_MS:
+            self.sync()
+
+    def close(self) -> None:
+        """Let the file go. Twice is harmless."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _write(self, mark: Mark) -> None:
+        self._number += 1
+        os.pwrite(self._descriptor, _packed(mark, self._number), (1 - self._synced_slot) * SLOT_BYTES)
+        self.mark = mark
+        self._dirty = True
+
+
+def behind(mark: Mark, boot_no: int, hard_state: HardState, last: Place, chain_at: Callable[[int], bytes | None]) -> str:
+    """What the database has forgotten of what its mark says, in words; '' when nothing. ``chain_at`` gives the chain of
+    an entry, None for one that is compacted."""
+    if boot_no < mark.boot_no:
+        return f"start {boot_no}, but {mark.boot_no} were counted"
+    if hard_state.term < mark.term:
+        return f"term {hard_state.term}, but it had reached {mark.term}"
+    if hard_state.term == mark.term and mark.vote not in (0, hard_state.vote):
+        return f"vote {hard_state.vote} in term {mark.term}, but it had voted for {mark.vote}"
+    if last.index < mark.index:
+        return f"the log ends with {last.index}, but it had reached {mark.index}"
+    if chain_at(mark.index) not in (None, mark.chain):
+        return f"entry {mark.index} of the log is another one than it was"
+    return ""
+
+
+def _packed(mark: Mark, number: int) -> bytes:
+    data = _SLOT.pack(_KIND, number, *mark)
+    return data + _CRC.pack(zlib.crc32(data))
+
+
+def _unpacked(slot: bytes) -> tuple[int, Mark] | None:
+    data = slot[: _SLOT.size]
+    if len(slot) != _SLOT.size + _CRC.size or slot[_SLOT.size :] != _CRC.pack(zlib.crc32(data)):
+        return None
+    kind, number, *fields = _SLOT.unpack(data)
+    return (number, Mark(*fields)) if kind == _KIND else None
