@@ -19,7 +19,7 @@ import apsw
 from hfzmq.config import Config
 from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.errors import DiskFailed
-from hfzmq.storage import compaction, directory, identity, tables
+from hfzmq.storage import compaction, directory, exchange, identity, install, tables
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
 from hfzmq.storage.connection import open_writer, refusal
@@ -41,11 +41,17 @@ class Store:
         who: Identity,
         recovered: Recovered,
         cursor: Cursor,
+        vfs: str | None,
     ) -> None:
         self.path = path
         self.identity = who
-        self.recovered = recovered
         self._lock = lock
+        self._vfs = vfs
+        self._failure: BaseException | None = None
+        self._go_on_from(connection, recovered, cursor)
+
+    def _go_on_from(self, connection: apsw.Connection, recovered: Recovered, cursor: Cursor) -> None:
+        self.recovered = recovered
         self._connection = connection
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
@@ -54,7 +60,6 @@ class Store:
         self._applied = cursor.applied
         self._base = recovered.log.base
         self._has_waste = True  # until a sweep has found none
-        self._failure: BaseException | None = None
 
     @classmethod
     def open(cls, data_dir: Path, peer_id: int, config: Config, *, vfs: str | None = None) -> Store:
@@ -77,13 +82,14 @@ class Store:
 
     @classmethod
     def _open_locked(cls, path: Path, lock: Lock, peer_id: int, config: Config, vfs: str | None) -> Store:
+        exchange.finish(path)
         connection = open_writer(path, vfs)
         try:
             meta = identity.establish(connection, path, peer_id, config)
             recovered, cursor = recover(connection, path)
             who = identity.boot(connection, meta)
             directory.sync(path.parent)
-            return cls(path, lock, connection, who, recovered, cursor)
+            return cls(path, lock, connection, who, recovered, cursor, vfs)
         except BaseException:
             _abandon(connection)
             raise
@@ -124,6 +130,32 @@ class Store:
         except BaseException as interrupt:
             self._give_up(interrupt)
             raise
+
+    def install(self, snapshot: Path) -> Recovered:
+        """Let a snapshot take the place of the log and the tables, synced; the file ``snapshot`` is used up. Identity,
+        boot number and hard state stay. ``recovered`` is what the file holds from here on.
+
+        InvalidInput: this one cannot be used (damaged, of another mesh, nothing new in it); DataDirError: there is no
+        room or no right to prepare it. After both this store goes on as before. DiskFailed as with ``write``; at the
+        next start the file is the old one or the new one."""
+        self._refuse_after_failure()
+        found, _ = install.prepare(snapshot, self._connection, self.path, self._hard_state, self._probe)
+        try:
+            connection, recovered, cursor = install.exchanged(snapshot, self._connection, self.path, self._vfs)
+            self._go_on_from(connection, recovered, cursor)
+            if (recovered.applied, recovered.hard_state) != (found.applied, self._hard_state):
+                raise ValueError("the file that was installed is not the one that was checked")
+            self._after_install()
+        except Exception as error:
+            raise self._failed(error) from error
+        except BaseException as interrupt:
+            self._give_up(interrupt)
+            raise
+        return recovered
+
+    def _after_install(self) -> None:
+        """A snapshot has taken the place of everything, synced: whatever lies beside the file and speaks of the log
+        must be brought up to ``recovered`` now."""
 
     def close(self) -> None:
         """Let the file and its lock go. Twice is harmless."""

@@ -154,7 +154,15 @@ def membership_row(membership: Membership) -> Row:
 
 def membership_of(row: Row | None) -> Membership:
     """From SELECT_MEMBERSHIP."""
-    index, body = _opened(row, int, bytes)
+    return _members(*_opened(row, int, bytes))
+
+
+def members_of(entry: Entry) -> Membership:
+    """Of a change of members."""
+    return _members(entry.index, entry.body)
+
+
+def _members(index: int, body: bytes) -> Membership:
     try:
         return members.decode(index, body)
     except ValueError as error:
