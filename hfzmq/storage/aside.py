@@ -52,7 +52,9 @@ def set_aside(path: Path, why: str) -> Path:
             hint="look at the disk; then keep aside-* elsewhere or delete them, and start again",
         )
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    number = 1 + max((int(one.name.rsplit("-", 1)[1]) for one in taken if one.name.rsplit("-", 1)[1].isdigit()), default=0)
+    number = 1 + max(
+        (int(one.name.rsplit("-", 1)[1]) for one in taken if one.name.rsplit("-", 1)[1].isdigit()), default=0
+    )
     target = path.parent / f"aside-{stamp}-{number}"
     target.mkdir(mode=DIRECTORY_MODE)
     _write(target / "why.txt", why)

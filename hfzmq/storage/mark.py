@@ -26,7 +26,9 @@ from hfzmq.core.types import HardState, Place
 from hfzmq.storage.directory import FILE_MODE
 from hfzmq.storage.tables import Damaged
 
-SYNC_MS = 250  # how far behind the mark on the disk may be while entries are written; a sync costs as much as a commit's
+SYNC_MS = (
+    250  # how far behind the mark on the disk may be while entries are written; a sync costs as much as a commit's
+)
 SLOT_BYTES = 4096  # apart, so that one bad block costs one slot
 _KIND = b"hfzmqmk1"
 _SLOT = struct.Struct(">8sQ16sQQqQ16s")
@@ -123,7 +125,9 @@ class MarkFile:
         self._dirty = True
 
 
-def behind(mark: Mark, boot_no: int, hard_state: HardState, last: Place, chain_at: Callable[[int], bytes | None]) -> str:
+def behind(
+    mark: Mark, boot_no: int, hard_state: HardState, last: Place, chain_at: Callable[[int], bytes | None]
+) -> str:
     """What the database has forgotten of what its mark says, in words; '' when nothing. ``chain_at`` gives the chain of
     an entry, None for one that is compacted."""
     if boot_no < mark.boot_no:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import apsw
 
 from hfzmq.config import Config
-from hfzmq.storage import aside, directory, examine, identity, mark, walscan
+from hfzmq.storage import aside, directory, examine, exchange, identity, mark, walscan
 from hfzmq.storage.connection import abandon, open_writer
 from hfzmq.storage.identity import Identity
 from hfzmq.storage.mark import Mark, MarkFile
@@ -51,6 +51,7 @@ def open_files(path: Path, peer_id: int, config: Config, vfs: str | None) -> Ope
 
 
 def _open(path: Path, peer_id: int, config: Config, vfs: str | None) -> Opened:
+    exchange.finish(path)  # a snapshot that was to take the file's place when the last process ended
     said = aside.distrusted(path)
     if said:
         raise Damaged(said)

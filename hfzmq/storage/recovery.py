@@ -19,7 +19,6 @@ from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.storage import tables
 from hfzmq.storage.tables import AppliedState, Damaged, Row
 
-
 REPORTS_AT_START = 20_000  # takes about 0.1 s; the scrub checks more
 
 

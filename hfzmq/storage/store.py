@@ -17,14 +17,16 @@ import apsw
 
 from hfzmq.config import Config
 from hfzmq.core.contract import Apply, Compact, Persist
+from hfzmq.core.types import CHAIN_START
 from hfzmq.errors import DiskFailed
-from hfzmq.storage import aside, compaction, directory, tables
+from hfzmq.storage import aside, compaction, directory, install, tables
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
 from hfzmq.storage.connection import abandon, refusal
 from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
+from hfzmq.storage.recovery import Cursor, Recovered
 
 
 class Store:
@@ -38,15 +40,21 @@ class Store:
         path: Path,
         lock: Lock,
         opened: Opened,
+        vfs: str | None,
     ) -> None:
         connection, who, recovered, cursor, mark, amnesia = opened
         self.path = path
         self.identity = who
-        self.recovered = recovered
         self.amnesia = amnesia
-        self._lock = lock
-        self._connection = connection
         self._mark = mark
+        self._lock = lock
+        self._vfs = vfs
+        self._failure: BaseException | None = None
+        self._go_on_from(connection, recovered, cursor)
+
+    def _go_on_from(self, connection: apsw.Connection, recovered: Recovered, cursor: Cursor) -> None:
+        self.recovered = recovered
+        self._connection = connection
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
         self._probe = cursor.probe
@@ -55,7 +63,6 @@ class Store:
         self._applied = cursor.applied
         self._base = recovered.log.base
         self._has_waste = True  # until a sweep has found none
-        self._failure: BaseException | None = None
 
     @classmethod
     def open(cls, data_dir: Path, peer_id: int, config: Config, *, vfs: str | None = None) -> Store:
@@ -69,7 +76,7 @@ class Store:
             directory.prepare(data_dir)
             lock = Lock(path.with_suffix(".lock"))
             try:
-                return cls(path, lock, open_files(path, peer_id, config, vfs))
+                return cls(path, lock, open_files(path, peer_id, config, vfs), vfs)
             except BaseException:
                 lock.release()
                 raise
@@ -114,6 +121,32 @@ class Store:
             self._give_up(interrupt)
             raise
 
+    def install(self, snapshot: Path) -> Recovered:
+        """Let a snapshot take the place of the log and the tables, synced; the file ``snapshot`` is used up. Identity,
+        boot number and hard state stay. ``recovered`` is what the file holds from here on.
+
+        InvalidInput: this one cannot be used (damaged, of another mesh, nothing new in it); DataDirError: there is no
+        room or no right to prepare it. After both this store goes on as before. DiskFailed as with ``write``; at the
+        next start the file is the old one or the new one."""
+        self._refuse_after_failure()
+        found, _ = install.prepare(snapshot, self._connection, self.path, self._hard_state, self._probe)
+        try:
+            # The log may be shorter afterwards: the mark first, or a crash would make this file look forgetful.
+            self._mark.note(self._mark.mark._replace(index=0, chain=CHAIN_START))
+            self._mark.sync()
+            connection, recovered, cursor = install.exchanged(snapshot, self._connection, self.path, self._vfs)
+            self._go_on_from(connection, recovered, cursor)
+            if (recovered.applied, recovered.hard_state) != (found.applied, self._hard_state):
+                raise ValueError("the file that was installed is not the one that was checked")
+            self._note_commit()
+            self._mark.sync()
+        except Exception as error:
+            raise self._failed(error) from error
+        except BaseException as interrupt:
+            self._give_up(interrupt)
+            raise
+        return recovered
+
     def close(self) -> None:
         """Let the file and its lock go. Twice is harmless."""
         try:
@@ -153,9 +186,7 @@ class Store:
     def _note_commit(self) -> None:
         state, before = self._hard_state, self._mark.mark
         who = self.identity
-        self._mark.note(
-            Mark(who.incarnation, who.boot_no, state.term, state.vote, self._last_index, self._last_chain)
-        )
+        self._mark.note(Mark(who.incarnation, who.boot_no, state.term, state.vote, self._last_index, self._last_chain))
         if (state.term, state.vote) != (before.term, before.vote):
             self._mark.sync()
         self._mark.sync_when_due()
