@@ -305,7 +305,7 @@ class Pirate:
             leader = heard if isinstance(heard, int) and heard > 0 else None
             cut_off = said.get("quorum") is not True
             state = NO_QUORUM if cut_off else CONNECTED if leader is not None else SEARCHING
-            if leader in self.addresses and not self._is_silent(leader):
+            if leader is not None and self._can_ask(leader):
                 self._target = leader
         self._set_link(Link(state, target, leader))
 

@@ -190,7 +190,7 @@ def _answers(reply: Reply, batch: Batch) -> bool:
     """Whether a final reply can be the answer to this batch: its seq, and rejected rows that are in it."""
     if reply["status"] == "REFUSED":
         return True
-    if reply["status"] not in ("ACK", "CONFLICT", "GAP") or reply["seq"] != batch.seq:
+    if reply["status"] not in ("ACK", "CONFLICT", "GAP") or reply.get("seq") != batch.seq:
         return False
     rejected = reply.get("rejected", [])
     for item in rejected:
