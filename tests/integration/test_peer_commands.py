@@ -1,4 +1,4 @@
-"""``hfzmq peer``: what an operator asks for is true when the command returns 0; otherwise it says why not and what next.
+"""``hfzmq peer``: what an operator asks for is true when the command returns 0; otherwise it says why not.
 
 Against fakes: what the core decides is shown by the tests of real meshes.
 """
@@ -153,7 +153,8 @@ def test_ls_exit_codes_tell_served_from_leaderless_from_unreached(mesh: FakeMesh
 def test_add_waits_until_the_peer_votes_and_says_what_it_waits_for(mesh: FakeMesh, operator: Operator) -> None:
     mesh.start_another(4)
     mesh.behind = {4: 1203}
-    step_by_step(mesh, lambda: None, lambda: None, lambda: mesh.behind.clear(), lambda: mesh.set_role(4, VOTER))
+    nothing = [lambda: None] * 3
+    step_by_step(mesh, *nothing, mesh.behind.clear, *nothing, lambda: mesh.set_role(4, VOTER))
     done = operator.peer("add", 4)
     assert (done.code, done.out) == (0, "peer 4 votes\n")
     assert done.err.splitlines() == [
@@ -213,7 +214,7 @@ def test_add_of_a_peer_that_is_just_starting_waits_for_it(mesh: FakeMesh, operat
 
 def test_add_of_a_member_with_a_new_disk_waits_until_the_new_one_votes(mesh: FakeMesh, operator: Operator) -> None:
     mesh.asking[3] = 0.2
-    other = {"asking": [[3, "127.0.0.1", mesh.peers[3].port, "ee" * 16, 0.2]]}
+    other: dict[str, object] = {"asking": [[3, "127.0.0.1", mesh.peers[3].port, "ee" * 16, 0.2]]}
     mesh.status_more = dict.fromkeys((1, 2, 3), other)
     listed = operator.peer("ls")
     assert "2 of 3 peers answer" in listed.out

@@ -19,6 +19,7 @@ FIRST = tuple(PeerAddress(n, f"host-{n}", 7000 + n, 7100 + n, 7200 + n) for n in
 NEW = PeerAddress(4, "host-4", 7004, 7104, 7204)
 LIVES = {n: bytes([n]) * 16 for n in (1, 2, 3)}
 CONFIG = Config("ward", bytes(16), FIRST)
+GOOD = (1, "a", 1, 2, 3, "", "voter")
 
 
 def said(**changes: Any) -> dict[str, Any]:
@@ -67,7 +68,7 @@ def test_what_is_remembered_is_recalled_without_those_who_asked() -> None:
         ({"members": [[1, "a", 1, 2, 3, ""]]}, "members"),
         ({"members": [1]}, "members"),
         *(
-            ({"members": [[1, "a", 1, 2, 3, "", "voter"][:n] + [wrong] + [1, "a", 1, 2, 3, "", "voter"][n + 1 :]]}, "members")
+            ({"members": [[wrong if place == n else right for place, right in enumerate(GOOD)]]}, "members")
             for n, wrong in (
                 (0, 0), (0, 10_000), (0, True), (0, "1"), (1, ""), (1, "a b"), (1, "a\n"), (1, "a" * 254), (1, b"a"),
                 (2, 0), (2, 65_536), (3, "2"), (4, None), (5, "xy"), (5, b"ab"), (5, "a" * 65), (6, "boss"), (6, None),
