@@ -96,21 +96,25 @@ def test_a_client_that_was_off_while_its_peers_were_replaced_finds_the_mesh(mesh
     assert [report.day for report in mesh.stored] == [0, 1]
 
 
-def test_a_remembered_list_of_peers_that_are_gone_does_not_hide_those_of_the_file(
-    mesh: FakeMesh, tmp_path: Path
+@pytest.mark.parametrize("gone", [(1, 8, 9), (7, 8, 9)])  # 1: where that peer once was
+@pytest.mark.parametrize("answer", [None, wire.encode_reply("NO_QUORUM", members_index=90)])
+def test_a_remembered_list_of_peers_that_are_gone_or_cut_off_does_not_hide_the_file(
+    mesh: FakeMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: tuple[int, ...], answer: bytes | None
 ) -> None:
-    port = FakePeer(lambda frame: None)
-    port.die()
-    with Client(mesh.config, "bed", tmp_path) as client:
-        client.wait(10)
+    monkeypatch.setattr("hfzmq.client.pirate.OTHERS_AFTER_S", 0.5)
+    left_over = FakePeer(lambda frame: answer)
+    if answer is None:
+        left_over.die()
     queue = Queue.open(tmp_path, "bed", MESH)
-    gone = [ToldMember(peer, "127.0.0.1", port.port, 1, 1, "", VOTER) for peer in (1, 8, 9)]  # 1: where it once was
-    queue.remember_members(Told(90, tuple(gone)))
+    queue.remember_members(
+        Told(90, tuple(ToldMember(peer, "127.0.0.1", left_over.port, 1, 1, "", VOTER) for peer in gone))
+    )
     queue.close()
     with Client(mesh.config, "bed", tmp_path) as client:
         client.submit(ROW)
-        client.wait(10)
+        client.wait(20)
     assert mesh.stored == [ROW]
+    left_over.die()
 
 
 def test_a_list_that_a_later_version_wrote_is_passed_over(mesh: FakeMesh, tmp_path: Path) -> None:
@@ -220,9 +224,11 @@ def test_a_list_is_asked_for_once_and_again_when_it_is_newer(scripted: Scripted)
 
 def test_a_peer_of_another_mesh_teaches_nothing(scripted: Scripted) -> None:
     refusal = wire.encode_reply("REFUSED", field="mesh", bound="the id of this mesh", hint="", members_index=99)
-    scripted.peer.answer = lambda frame: refusal
+    which = wire.encode_request(MESH, "members")
+    scripted.peer.answer = lambda frame: members_reply(99) if frame == which else refusal
     assert scripted.pirate.ask(b"x", deadline=time.monotonic() + 0.3) is None
-    assert (scripted.asked, scripted.learned) == (0, [])
+    assert {frame for _, frame in scripted.peer.heard} == {b"x"}
+    assert scripted.learned == []
 
 
 def test_a_client_that_is_stopped_while_it_asks_for_the_list_stops_at_once(scripted: Scripted) -> None:
