@@ -28,7 +28,8 @@ import apsw
 
 from hfzmq.client.queue_file import Connection, open_queue_file
 from hfzmq.client.queue_types import Batch, DeadLetter, Progress, QueueFull
-from hfzmq.errors import DiskFailed, InvalidInput
+from hfzmq.errors import DiskFailed, InvalidInput, WireError
+from hfzmq.wire.members import Told, recall, remember
 from hfzmq.wire.requests import EPOCH_BYTES, digest
 from hfzmq.wire.rows import join_rows, pack_row, unpack_rows
 
@@ -237,6 +238,22 @@ class Queue:
                 "SELECT id, row, field, bound, hint, at_ms FROM dead_letters ORDER BY id DESC LIMIT ?", (limit,)
             ).fetchall()
         return [DeadLetter(row_id, _unpacked(row), *rest) for row_id, row, *rest in found]
+
+    # ---------------------------------------------------------------------------------------------------- the members
+
+    def members(self) -> Told | None:
+        """The members of the mesh as last remembered: where this client may find it when its own file is old."""
+        with self._mutex:
+            found: list[Any] = self._db.execute("SELECT told FROM members").fetchall()
+        try:
+            return recall(found[0][0]) if found else None
+        except WireError:  # by a later version, or damaged: the file of peers is still there
+            return None
+
+    def remember_members(self, told: Told) -> None:
+        """Keep a newer list, in place of the last."""
+        with self._mutex:
+            self._write(lambda: self._db.execute("INSERT OR REPLACE INTO members VALUES (1, ?)", (remember(told),)))
 
     # ------------------------------------------------------------------------------------------------------ the parts
 
