@@ -48,11 +48,11 @@ class Changes:
         if len(self._asking) < ASKING_MAX or member.peer in self._asking:
             self._asking[member.peer] = (first, now_ms, member)
 
-    def asking(self, now_ms: float) -> tuple[tuple[Member, float], ...]:
-        """Who asks to join now, and for how long (ms)."""
+    def asking(self, now_ms: float) -> tuple[tuple[Member, float, float], ...]:
+        """Who asks to join now, since when, and when it last did (ms ago)."""
         now = self._members.now
         return tuple(
-            (member, now_ms - first)
+            (member, now_ms - first, now_ms - last)
             for peer, (first, last, member) in sorted(self._asking.items())
             if self._fresh(now_ms, last)
             and (peer, member.incarnation) not in now.removed
@@ -73,7 +73,7 @@ class Changes:
             answers = progress.acked_round > 0 and now_ms - progress.acked_ms < self._lease_ms
             if answers and self._followers.close_behind(peer) and progress.match >= commit:
                 return now.with_voter(peer)
-        for member, asking_ms in self.asking(now_ms) if self._asking else ():
+        for member, asking_ms, _ in self.asking(now_ms) if self._asking else ():
             old = now.of(member.peer)
             if old is None or member.peer == self._me:
                 continue
@@ -97,7 +97,7 @@ class Changes:
         """The members that an operator's add or remove makes, or the answer where it makes none (now)."""
         now = self._members.now
         member = now.of(event.peer)
-        asks = next((one for one, _ in self.asking(now_ms) if one.peer == event.peer), None)
+        asks = next((one for one, *_ in self.asking(now_ms) if one.peer == event.peer), None)
         if event.action == ADD:
             if member and asks is None:
                 return None, self.busy(event) if busy else self.done(event, term)

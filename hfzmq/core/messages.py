@@ -15,7 +15,7 @@ from hfzmq.core.types import Entry, Place
 @dataclass(frozen=True, slots=True)
 class VoteRequest:
     """May I lead ``term``? ``pre``: only asking, nothing changes. ``hand_over``: the leader of term - 1 told me to.
-    ``founders``: the hash of the first peers' ids from who would found the mesh, 16 bytes; b"" in one that is founded."""
+    ``founders``: from who would found a mesh, the hash (16 bytes) of its first peers' ids; else b""."""
 
     term: int
     last: Place

@@ -189,6 +189,11 @@ class Replica:
         return self._members.now
 
     @property
+    def committed_members(self) -> Membership:
+        """The members that nothing takes back any more."""
+        return self._members.at(self.commit)
+
+    @property
     def voters(self) -> tuple[int, ...]:
         """Who counts for a quorum, rising."""
         return self._members.now.voters
