@@ -64,10 +64,22 @@ class About:
         waiting = [(member, last_ms / 1000) for member, _, last_ms in asking]
         return {"index": self.members_index(), **members.told(replica.committed_members, waiting)}
 
+    def addresses(self) -> list[PeerAddress]:
+        """Where the members are: the first peers as this machine's peers.yaml says, whoever joined later as it said."""
+        file = {peer.id: peer for peer in self._config.peers}
+        members = self._replica.membership.members
+        return [one.address if one.joined else file.get(one.peer, one.address) for one in members]
+
     def address_of(self, peer: int) -> PeerAddress | None:
         """Where a member is."""
-        member = self._replica.membership.of(peer)
-        return member.address if member else None
+        return next((address for address in self.addresses() if address.id == peer), None)
+
+    def refused_peers(self) -> list[int]:
+        """Ids under which somebody speaks that is no member, and does not (or must not) ask to be one."""
+        now = self._clock_ms()
+        alive = self._replica.liveness.alive(now)
+        heard = self._gate.strangers(now)
+        return sorted(peer for peer, asks in heard.items() if not asks or peer in alive)
 
     def status(self) -> dict[str, Any]:
         """What docs/protocol.md promises under ``status``."""
@@ -101,7 +113,7 @@ class About:
             "now_ms": self._wall_clock_ms(),
             "db_bytes": self._store.path.stat().st_size,
             "hears": hears,
-            "refused_peers": self._gate.refused_peers,
+            "refused_peers": self.refused_peers(),
             "differs": list(replica.agreement.differs),
             "counters": dict(self._counters),
             "events": [list(event) for event in self.events],

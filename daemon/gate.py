@@ -12,12 +12,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hfzmq.core.messages import JoinRequest
 from hfzmq.errors import WireError
 from hfzmq.wire import peers
 from hfzmq.wire.peers import Content
 
 LIVES_MAX = 1024
-REFUSED_FOR_MS = 10_000
+STRANGE_FOR_MS = 10_000
 
 log = logging.getLogger("hfzmq.gate")
 
@@ -32,7 +33,7 @@ class Admitted(NamedTuple):
 
 class Gate:
     """Checks envelopes for the daemon ``me`` of ``mesh_id``. ``counts``: whether an incarnation of a peer is a member;
-    who is none may speak all the same (it would like to join), and is named in ``refused_peers``."""
+    who is none may speak all the same (it would like to join), and is among the ``strangers``."""
 
     def __init__(
         self,
@@ -48,14 +49,17 @@ class Gate:
         self._counts = counts
         self._clock_ms = clock_ms
         self._strangers: dict[int, float] = {}  # peer -> when last heard under an incarnation that is no member
+        self._asked: dict[int, float] = {}  # peer -> when it last asked to join
         self._lives: dict[tuple[int, bytes], int] = {}  # (peer, incarnation) -> newest boot
 
-    @property
-    def refused_peers(self) -> list[int]:
-        """Peers lately heard under an incarnation that is no member: they have lost their disks, were removed, or
-        another process claims their id."""
-        now_ms = self._clock_ms()
-        return sorted(peer for peer, at in self._strangers.items() if now_ms - at < REFUSED_FOR_MS)
+    def strangers(self, now_ms: float) -> dict[int, bool]:
+        """Who was lately heard under an incarnation that is no member, and whether it asks to be one: it has lost its
+        disk, was removed, is new, or claims the id of another."""
+        return {
+            peer: now_ms - self._asked.get(peer, -1e18) < STRANGE_FOR_MS
+            for peer, at in self._strangers.items()
+            if now_ms - at < STRANGE_FOR_MS
+        }
 
     def admit(self, frame: bytes) -> Admitted | None:
         """A message and its sender, or None for what must not pass."""
@@ -82,13 +86,15 @@ class Gate:
             self._lives.pop(next(iter(self._lives)))
         self._lives[life] = sender.boot
         if not self._counts(*life):
-            self._note_stranger(sender.peer)
+            self._note_stranger(sender.peer, isinstance(letter.content, JoinRequest))
         return Admitted(sender.peer, sender.incarnation, letter.content)
 
-    def _note_stranger(self, peer: int) -> None:
+    def _note_stranger(self, peer: int, asks: bool) -> None:
         now_ms = self._clock_ms()
-        if now_ms - self._strangers.get(peer, -1e18) >= REFUSED_FOR_MS:
+        if now_ms - self._strangers.get(peer, -1e18) >= STRANGE_FOR_MS:
             log.warning("peer %d speaks as one that is no member: it counts for nothing until it is", peer)
         if len(self._strangers) < LIVES_MAX or peer in self._strangers:
             self._strangers[peer] = now_ms
+            if asks:
+                self._asked[peer] = now_ms
         self._counters["peer_message_of_no_member"] += 1

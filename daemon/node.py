@@ -111,7 +111,7 @@ class Node:
         self.transfers = Transfers(
             data_dir, self.store.path, self._send, self.counters, oldest=lambda: self.replica.log.base.index
         )
-        self.sockets.connect(one.address for one in self.replica.membership.members)
+        self.sockets.connect(self.about.addresses())
         self.ward = Ward(monotonic_ms)
         self.queries = Queries(self.store.path, self.sockets.answers_sender(), self.about.staleness)
         self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.counters)
@@ -270,7 +270,7 @@ class Node:
         self.transfers.forget()
 
     def _reconfigure(self, membership: Membership) -> None:
-        self.sockets.connect(one.address for one in membership.members)
+        self.sockets.connect(self.about.addresses())
         voters = ", ".join(map(str, membership.voters)) or "nobody"
         learners = ", ".join(map(str, membership.learners))
         self._note(f"members since entry {membership.index}: {voters}" + (f"; learning: {learners}" * bool(learners)))
