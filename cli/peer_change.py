@@ -25,6 +25,7 @@ ADD, REMOVE, TRANSFER = "add", "remove", "transfer"
 LOOK_S = 0.2  # so often while something is waited for
 SAY_S = 1.0  # numbers that change are told so often at most
 ASKS_WITHIN_S = 3.0  # a peer that was just started asks to join within so long
+SILENT_WITHIN_LEASES = 5  # the old life of one that came back with a new disk falls silent within so long
 BEGUN_WITHIN_LEASES = 5  # a hand-over that did not happen within so long is asked for again
 _SEE = "see how it stands: hfzmq peer ls"
 
@@ -83,8 +84,7 @@ class Changer:
             return False
         member = view.told.of(self.peer)
         if self.action == ADD:
-            asks = view.told.asks(self.peer)  # with another disk than the member's, if it is to be taken in again
-            return member is not None and member.role == VOTER and asks in (None, _as_if_asking(member, asks))
+            return member is not None and member.role == VOTER and self._other_life(view) is None
         return view.leader == self.peer if self.action == TRANSFER else member is None
 
     def waiting(self, view: MeshView) -> str:
@@ -109,8 +109,8 @@ class Changer:
 
     def _due(self, view: MeshView, asked_at: float | None) -> bool:
         """Whether the change is to be asked for (again)."""
-        if asked_at is None:  # a learner becomes a voter, and a member with a new disk is taken in, without being told
-            return not (self.action == ADD and view.told is not None and view.told.of(self.peer) is not None)
+        if asked_at is None:  # a learner becomes a voter without being told
+            return not (self.action == ADD and self._member(view) is not None and self._other_life(view) is None)
         again_s = BEGUN_WITHIN_LEASES * self._config.timing.lease_ms / 1000
         return self.action == TRANSFER and time.monotonic() - asked_at > again_s
 
@@ -118,7 +118,8 @@ class Changer:
         """Until it is acknowledged, or refused for good."""
         from hfzmq.client.ask import ask_leader
 
-        asks_until = min(self._until, time.monotonic() + ASKS_WITHIN_S)
+        patience_s = max(ASKS_WITHIN_S, SILENT_WITHIN_LEASES * self._config.timing.lease_ms / 1000)
+        asks_until = min(self._until, time.monotonic() + patience_s)
         fields: dict[str, object] = {"action": self.action, "peer": self.peer}
         while True:
             left_ms = max(1, int((self._until - time.monotonic()) * 1000))
@@ -129,17 +130,26 @@ class Changer:
                 view = self.look()
                 if self.reached(view):
                     return
-                if self.action != ADD or not self._unheard(view):
+                # It may not have begun to ask yet; or its old life may not have been silent for long enough yet.
+                patient = self.action == ADD and (self._unheard(view) or self._other_life(view) is not None)
+                if not patient or time.monotonic() >= asks_until:
                     raise self._explained(refusal, view) from None
-                if time.monotonic() >= asks_until:
-                    raise self._explained(refusal, view) from None
-                self._tell(f"waiting for peer {self.peer} to ask to join")
+                known = "'s old life to fall silent" if self._member(view) else " to ask to join"
+                self._tell(f"waiting for peer {self.peer}{known}")
                 _PAUSE.wait(LOOK_S)
             except MeshUnavailable as error:
                 view = self.look()
                 if self.reached(view):
                     return
                 raise self._too_late(view, error) from None
+
+    def _member(self, view: MeshView) -> ToldMember | None:
+        return view.told.of(self.peer) if view.told else None
+
+    def _other_life(self, view: MeshView) -> Asking | None:
+        """The peer, asking to join with another disk than that of the member of its id."""
+        asks, member = view.told.asks(self.peer) if view.told else None, self._member(view)
+        return asks if asks and member and asks.incarnation != member.incarnation else None
 
     def _unheard(self, view: MeshView) -> bool:
         told = view.told
@@ -173,11 +183,6 @@ class Changer:
         if line != self._said and (kind != re.sub("[0-9,]", "", self._said) or now - self._said_at >= SAY_S):
             self._said, self._said_at = line, now
             self._say(line)
-
-
-def _as_if_asking(member: ToldMember, asks: Asking | None) -> Asking | None:
-    """``asks`` when it is the very incarnation that is the member by now."""
-    return asks if asks is not None and asks.incarnation == member.incarnation else None
 
 
 _PAUSE = threading.Event()  # never set: a rest that Ctrl-C ends

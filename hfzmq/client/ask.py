@@ -116,7 +116,7 @@ def _ask_each(where: Iterable[Where], request: bytes, timeout_ms: int, grow: boo
                 del waiting[place]
                 if frame is not None and answers[place[0]] is None:
                     answers[place[0]] = _decoded(frame)
-                    if False:
+                    if grow:
                         begin(_named(answers[place[0]]))
             if time.monotonic() >= until:
                 break

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 import apsw
 
 from hfzmq.client.queue_file import Connection, open_queue_file
-from hfzmq.client.queue_types import Batch, DeadLetter, Progress, QueueFull
+from hfzmq.client.queue_types import Batch, DeadLetter, Places, Progress, QueueFull
 from hfzmq.errors import DiskFailed, InvalidInput, WireError
 from hfzmq.wire.members import Told, recall, remember
 from hfzmq.wire.requests import EPOCH_BYTES, digest
@@ -100,10 +100,10 @@ class Queue:
 
     # ------------------------------------------------------------------------------------------------------------ in
 
-    def put(self, rows: Sequence[Sequence[object]], source: tuple[Progress | None, Progress] | None = None) -> int:
+    def put(self, rows: Sequence[Sequence[object]], source: tuple[Places, Places] | None = None) -> int:
         """Keep ``rows``, all of them or none, in one synced transaction; the id of the last one (0: none).
 
-        ``source``: (before, after): the rows bring the memory of a source from one Progress to the next, in the same
+        ``source``: (before, after): the rows bring the memory of a source from one to the other, in the same
         transaction. QueueFull beyond ``rows_max`` rows.
         """
         packed = [pack_row(row) for row in rows]
@@ -134,10 +134,12 @@ class Queue:
             ).fetchall()
         return [Progress(*row) for row in found]
 
-    def _remember(self, before: Progress | None, after: Progress) -> None:
-        if before is not None:
-            self._db.execute("DELETE FROM sources WHERE prefix = ?", (before.prefix,))
-        self._db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", (*after, self._now_ms()))
+    def _remember(self, before: Places, after: Places) -> None:
+        now_ms = self._now_ms()
+        self._db.executemany("DELETE FROM sources WHERE prefix = ?", [(place.prefix,) for place in before])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", [(*place, now_ms) for place in after]
+        )
         self._db.execute(
             "DELETE FROM sources WHERE prefix IN (SELECT prefix FROM sources ORDER BY at_ms DESC LIMIT -1 OFFSET 1000)"
         )

@@ -9,7 +9,7 @@ Touches nothing. Must not know: sockets, who leads, why somebody asks. Keeps: a 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from hfzmq.config import PEER_ID_MAX, Config, PeerAddress
@@ -37,8 +37,8 @@ class ToldMember(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """A peer that would like to be a member: where its clients' port is, its ``incarnation`` (hex), and how many
-    seconds ago it last asked."""
+    """A peer that would like to be a member: where its clients' port is, its ``incarnation`` (hex), and for how many
+    seconds it has been asking."""
 
     id: int
     host: str
@@ -75,7 +75,7 @@ class Told:
 
 
 def told(membership: Membership, asking: Iterable[tuple[Member, float]] = ()) -> dict[str, object]:
-    """The keys ``members``, ``asking`` and ``founded`` of an answer; each who asks comes with the seconds since."""
+    """The keys ``members``, ``asking`` and ``founded`` of an answer; with each who asks: for how many seconds."""
     members = [
         [*one.address, one.incarnation.hex() if one.incarnation else "", VOTER if one.votes else LEARNER]
         for one in membership.members
@@ -138,9 +138,14 @@ def told_by(answer: Mapping[str, Any] | None) -> Told | None:
 
 def newest(answers: Iterable[Mapping[str, Any] | None]) -> Told | None:
     """The newest list in ``answers``; None when there is none. Of the founded ones, where there are any: a peer that
-    has lost its disk tells of the mesh's first day."""
+    has lost its disk tells of the mesh's first day. Who asks to join is known to the leader alone, so whoever any of
+    them named is taken over."""
     found = [told for told in map(told_by, answers) if told is not None]
-    return max(found, key=lambda told: (told.founded, told.index), default=None)
+    best = max(found, key=lambda told: (told.founded, told.index), default=None)
+    if best is None:
+        return None
+    asking = {one.id: one for told in found for one in told.asking}
+    return replace(best, asking=tuple(asking[peer] for peer in sorted(asking)))
 
 
 def with_members(config: Config, known: Told | None) -> Config:

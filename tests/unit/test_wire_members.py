@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hfzmq.config import Config, PeerAddress
@@ -97,11 +97,12 @@ def test_a_list_that_cannot_be_used_is_refused_by_name(changes: dict[str, Any], 
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5)
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(("index", "members", "asking", "founded")), st.lists(st.lists(plain) | plain) | plain
-    )
-)
+keys = st.sampled_from(("index", "members", "asking", "founded"))
+values = st.lists(st.lists(plain, max_size=8) | plain, max_size=4) | plain
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(keys, values))
 def test_no_answer_whatever_raises_anything_but_a_wire_error(changes: dict[str, Any]) -> None:
     with contextlib.suppress(WireError):
         members.read(said(**changes))
