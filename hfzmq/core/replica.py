@@ -2,7 +2,6 @@
 
 Touches nothing. Joins what is blind to each other: Election, Journal, Sessions, Liveness and Leadership.
     events --> [ follow a later term? ] --> the part it is for --> [ timers, appends, one Persist, Apply ] --> effects
-
 Keeps (the numbers are those of docs/guarantees.md):
   I2  one vote a term: an answer leaves only after the vote is durable.
   I3  nothing that promises durability leaves before Persisted(token): answers are *held* until then, and dropped if the
@@ -55,6 +54,7 @@ from hfzmq.core.membership import Member, Membership
 from hfzmq.core.messages import (
     AppendReply,
     AppendRequest,
+    Disowned,
     Expelled,
     JoinRequest,
     SnapshotOffer,
@@ -66,10 +66,11 @@ from hfzmq.core.readings import Readings
 from hfzmq.core.replication import Refused, receive
 from hfzmq.core.sessions import Sessions
 from hfzmq.core.standing import Standing
-from hfzmq.core.types import Entry, HardState, Origin, Place
+from hfzmq.core.types import HardState, Place
 
 PROBE_DISK_AFTER = 0.3  # of a lease, since the last sync: an idle leader writes something
 TRUST_AFTER_LEASES = 600
+COUNTED = (VoteReply, AppendReply)
 TERM_JUMP_MAX = 1 << 40  # a message from further ahead is nonsense, and following it would end all elections
 
 
@@ -89,6 +90,7 @@ class Replica(Readings):
         applied: int,
         state_hash: bytes,
         now_ms: float,
+        boot: int = 0,
     ) -> None:
         self.me = me = myself.peer
         self._timing = timing
@@ -99,7 +101,7 @@ class Replica(Readings):
         self._journal = Journal(me, membership, log, hard_state, now_ms)
         self._members = members = self._journal.members
         self._promises = self._journal.promises
-        self._standing = Standing(myself, members, timing.lease_ms, now_ms)
+        self._standing = Standing(myself, boot, members, timing.lease_ms, now_ms)
         self._applying = Applying(log, sessions, applied, state_hash)
         self.agreement = Agreement(applied, state_hash)
         self.election = Election(myself, members, timing.lease_ms, rng, hard_state, now_ms)
@@ -131,6 +133,7 @@ class Replica(Readings):
             SnapshotOffer: self._on_snapshot_offer,
             JoinRequest: self._on_join_request,
             Expelled: lambda now_ms, message: self._out.extend(self._standing.expelled(message)),
+            Disowned: lambda now_ms, message: self._out.extend(self._standing.disowned(message)),
         }
         self._mine = myself.incarnation or b""
         self._sender = 0
@@ -180,11 +183,11 @@ class Replica(Readings):
         sender, message = event.sender, event.message
         if sender == self.me or getattr(message, "term", 0) > self.term + TERM_JUMP_MAX:
             return
-        if not self._standing.counts(sender, event.incarnation):
-            told = self._standing.expel(sender, event.incarnation, self.commit)
-            self._out += told
-            if told or isinstance(message, (VoteReply, AppendReply)):
-                return
+        who = (sender, event.incarnation)
+        told = [] if self._standing.counts(*who) else self._standing.expel(*who, self.commit)
+        self._out += told
+        if told or (isinstance(message, COUNTED) and not self._standing.may_answer(*who, event.boot)):
+            return
         self._sender, self._incarnation = sender, event.incarnation
         self._handlers[type(message)](now_ms, message)
 
@@ -193,6 +196,10 @@ class Replica(Readings):
         if beat.term > self.term + TERM_JUMP_MAX:
             return
         if event.sender == self.me or not self._standing.counts(event.sender, event.incarnation):
+            return
+        disowned = self._standing.shows(event.sender, event.incarnation, event.boot, beat.applied)
+        if disowned:
+            self._out += disowned
             return
         self.liveness.heard(now_ms, event.sender, beat)
         if self.agreement.heard(event.sender, beat.applied, beat.state_hash, self._members.now):
@@ -232,7 +239,7 @@ class Replica(Readings):
             self._promises.promise(sender, AppendReply(self.term, False, outcome.hint, request.round))
             return
         if outcome.truncate_from is not None:
-            self._drop_log_from(outcome.truncate_from)
+            self._journal.drop_from(outcome.truncate_from, self.commit)
         if outcome.added:
             self._journal.add(outcome.added)
         self.commit = max(self.commit, min(request.commit, outcome.match))
@@ -305,7 +312,7 @@ class Replica(Readings):
         self._why = f"{len(incarnations)} of {len(self.voters)} votes"
         self.leading = Leadership(
             self.me, self._members, self._timing, self._limits, self.log, self.sessions, self.liveness, self.hand_over,
-            self._append, now_ms,
+            lambda kind, origin, body: self._journal.append(self.term, kind, origin, body), now_ms,
         )  # fmt: skip
         self.leading.open(now_ms, self._applying.handed_out, self.commit, incarnations)
 
@@ -338,13 +345,6 @@ class Replica(Readings):
             self.leading.resign(now_ms)
 
     # ------------------------------------------------------------ durability
-
-    def _append(self, kind: int, origin: Origin | None, body: bytes) -> Entry:
-        return self._journal.append(self.term, kind, origin, body)
-
-    def _drop_log_from(self, index: int) -> None:
-        assert index > self.commit, "a committed entry would be dropped"
-        self._journal.drop_from(index)
 
     def _hand_out_persist(self, now_ms: float, probe: bool = False) -> None:
         self._out += self._journal.hand_out(now_ms, HardState(self.term, self.election.vote), probe)

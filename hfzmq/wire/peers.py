@@ -23,6 +23,7 @@ from hfzmq.core.contract import CANDIDATE, FOLLOWER, LEADER, PRECANDIDATE
 from hfzmq.core.messages import (
     AppendReply,
     AppendRequest,
+    Disowned,
     Expelled,
     Heartbeat,
     JoinRequest,
@@ -200,6 +201,7 @@ _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
     SnapshotOffer: (6, lambda m: [m.term, m.round]),
     JoinRequest: (7, lambda m: [*m.member.address, m.member.incarnation]),
     Expelled: (8, lambda m: [m.incarnation, m.index]),
+    Disowned: (11, lambda m: [m.incarnation, m.boot]),
     **transfer.ENCODERS,
 }  # fmt: skip
 
@@ -218,5 +220,6 @@ _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
     6: (2, lambda v: SnapshotOffer(integer(v[0], "term"), integer(v[1], "round"))),
     7: (6, _join_request),
     8: (2, lambda v: Expelled(binary(v[0], "expelled", 16), integer(v[1], "index"))),
+    11: (2, lambda v: Disowned(binary(v[0], "disowned", 16), integer(v[1], "boot"))),
     **transfer.DECODERS,
 }  # fmt: skip
