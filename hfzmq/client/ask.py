@@ -125,7 +125,7 @@ def _ask_each(where: Iterable[Where], request: bytes, timeout_ms: int, grow: boo
     finally:
         for line in lines.values():
             line.close()
-        context.term()
+        context.destroy(linger=0)  # term would wait for a line that Ctrl-C left half made
     return dict(sorted(answers.items()))
 
 

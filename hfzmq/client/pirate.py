@@ -168,7 +168,7 @@ class Pirate:
             line.close()
         self._lines.clear()
         if self._owns_context:
-            self._context.term()
+            self._context.destroy(linger=0)  # term would wait for a line that Ctrl-C left half made
 
     # -------------------------------------------------------------------------------------------------- who there is
 

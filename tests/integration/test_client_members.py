@@ -10,6 +10,7 @@ from random import Random
 
 import apsw
 import pytest
+import zmq
 
 from hfzmq import Client
 from hfzmq.client.ask import ask_all, ask_leader, knowing
@@ -296,3 +297,22 @@ def test_the_leader_is_found_among_those_that_the_file_does_not_know(mesh: FakeM
     mesh.peers[9] = FakePeer(lambda frame: None)
     reply = ask_leader(mesh.config, "change", {"action": "add", "peer": 9}, 3000)
     assert (reply["status"], reply["index"], mesh.roles[9]) == ("ACK", mesh.members_index, LEARNER)
+
+
+def test_ctrl_c_while_a_line_is_half_made_ends_the_question(mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = zmq.Socket.get_monitor_socket
+    calls = []
+
+    def interrupted(self: zmq.Socket[bytes], *args: object, **named: object) -> object:
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return made(self, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(zmq.Socket, "get_monitor_socket", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ask_all(mesh.config, "status")
+    calls.clear()
+    with pytest.raises(KeyboardInterrupt):
+        ask_leader(mesh.config, "change", {"action": "transfer", "peer": 2}, 3000)
+        ask_leader(mesh.config, "change", {"action": "transfer", "peer": 2}, 3000)
