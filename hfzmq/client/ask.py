@@ -123,9 +123,7 @@ def _ask_each(where: Iterable[Where], request: bytes, timeout_ms: int, grow: boo
             if waiting:
                 wait(list(waiting.values()), until)
     finally:
-        for line in lines.values():
-            line.close()
-        context.destroy(linger=0)  # term would wait for a line that Ctrl-C left half made
+        context.destroy(linger=0)  # all lines at once; term would wait for one that Ctrl-C left half made
     return dict(sorted(answers.items()))
 
 
