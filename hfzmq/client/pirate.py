@@ -164,11 +164,11 @@ class Pirate:
 
     def close(self) -> None:
         """Drop every line. May be called twice."""
-        if self._owns_context:
-            self._context.destroy(linger=0)  # all lines at once; term would wait for one that Ctrl-C left half made
         for _, line in self._lines.values():
             line.close()
         self._lines.clear()
+        if self._owns_context:
+            self._context.term()
 
     # -------------------------------------------------------------------------------------------------- who there is
 
