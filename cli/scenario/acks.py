@@ -2,12 +2,14 @@
 
 Touches the histories, reading what was added; the monotonic clock. Must not know: peers, faults. Keeps: the clocks are
 the writers' own (one machine, one monotonic clock), so a silence is not lengthened by whoever reads late; a silence
-that still lasts counts as long as it has lasted.
+that still lasts counts as long as it has lasted; the last word, after ``close``, is computed anew from all of them.
 """
 
 from __future__ import annotations
 
 import heapq
+from array import array
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -58,14 +60,20 @@ class _Tail:
 
 
 class Acks:
-    """Follows histories. ``add`` each; ``read`` often."""
+    """Follows histories. ``add`` each; ``read`` often; another thread may look at what was read.
+
+    ``longest_gap_ms``: the longest time between two acknowledgements of the steady writers, from the first one until
+    they were told to stop; None: nothing was acknowledged.
+    """
 
     def __init__(self) -> None:
         self._tails: dict[str, _Tail] = {}
-        self._moments: list[int] = []  # a heap: files are read one after the other
+        self._all = array("q")  # every moment at which a steady writer was acknowledged
+        self._moments: list[int] = []  # the latest of them, a heap: files are read one after the other
         self._last_ms: int | None = None
-        self._longest_ms: int | None = None
+        self._longest_ms = 0
         self._ended_ms: int | None = None
+        self.longest_gap_ms: int | None = None
         self._closed = False
 
     def add(self, name: str, path: Path, steady: bool) -> None:
@@ -74,10 +82,15 @@ class Acks:
 
     def read(self) -> None:
         """Take in what the clients have written since."""
+        known_to_ms = now_ms() - SETTLED_MS
         for tail in self._tails.values():
             for moment in tail.read():
                 heapq.heappush(self._moments, moment)
-        self._settle(now_ms() - SETTLED_MS)
+                self._all.append(moment)
+        self._settle(known_to_ms)
+        if self._last_ms is not None and not self._closed:
+            until_ms = known_to_ms if self._ended_ms is None else min(known_to_ms, self._ended_ms)
+            self.longest_gap_ms = max(self._longest_ms, until_ms - self._last_ms)
 
     def end(self, at_ms: int) -> None:
         """The steady writers were told to stop at ``at_ms``: what comes later is no silence of theirs. Once only."""
@@ -90,7 +103,7 @@ class Acks:
             return
         self._closed = True
         self.read()
-        self._settle(now_ms())
+        self._conclude()
         for tail in self._tails.values():
             tail.close()
 
@@ -107,20 +120,17 @@ class Acks:
         """When the last acknowledgement of one writing process came, by its clock; 0: none did."""
         return self._tails[name].last_ack_ms
 
-    @property
-    def longest_gap_ms(self) -> int | None:
-        """The longest time between two acknowledgements of the steady writers, from the first one until they were told
-        to stop; None: nothing was acknowledged."""
-        if self._last_ms is None:
-            return None
-        until = min(now_ms() - SETTLED_MS, now_ms() if self._ended_ms is None else self._ended_ms)
-        return max(self._longest_ms or 0, until - self._last_ms)
-
     def _settle(self, before_ms: int) -> None:
         while self._moments and self._moments[0] <= before_ms:
             moment = heapq.heappop(self._moments)
             if self._ended_ms is not None and moment > self._ended_ms:
                 continue
             if self._last_ms is not None:
-                self._longest_ms = max(self._longest_ms or 0, moment - self._last_ms)
-            self._last_ms = moment
+                self._longest_ms = max(self._longest_ms, moment - self._last_ms)
+            self._last_ms = max(moment, self._last_ms or 0)
+
+    def _conclude(self) -> None:
+        ended_ms = now_ms() if self._ended_ms is None else self._ended_ms
+        moments = sorted(moment for moment in self._all if moment <= ended_ms)
+        gaps_ms = [later - earlier for earlier, later in pairwise([*moments, ended_ms])]
+        self.longest_gap_ms = max(gaps_ms, default=None)

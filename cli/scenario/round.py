@@ -15,13 +15,13 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hfzmq import __version__
-from hfzmq.cli.scenario.account import Account, accounts_of
+from hfzmq.cli.scenario.account import Account, History, accounts_of
 from hfzmq.cli.scenario.catalogue import DYNAMIC_MEMBERSHIP, Scenario
 from hfzmq.cli.scenario.check import FAULTS_FROM, FAULTS_TO, Findings, Holding, check
 from hfzmq.cli.scenario.members import CannotRun, check_it_can_run
@@ -42,6 +42,13 @@ class Round(NamedTuple):
     of: int
     terms: Terms
     folder: Path
+
+
+class PeerFile(NamedTuple):
+    """A peer's database. ``whole``: it had caught up with the others, so it must hold everything."""
+
+    path: Path
+    whole: bool = True
 
 
 class Result(NamedTuple):
@@ -92,7 +99,9 @@ def run_round(
         problems += stage.end_peers()
         stage.acks.close()
         tell("reading the files of all peers")
-        findings = _compare(stage, level, problems)
+        peers = sorted(stage.members | stage.ended)
+        files = {peer: PeerFile(stage.file(peer), level and peer in stage.members) for peer in peers}
+        findings = compare(files, stage.histories, problems)
     finally:
         stage.close()
     problems += findings.examples if findings else ()
@@ -149,25 +158,26 @@ def _play(stage: Stage, this: Round, problems: list[str]) -> bool:
     return True
 
 
-def _compare(stage: Stage, level: bool, problems: list[str]) -> Findings | None:
-    accounts: list[Account] = [account for history in stage.histories for account in accounts_of(history)]
+def compare(files: Mapping[int, PeerFile], histories: Iterable[History], problems: list[str]) -> Findings | None:
+    """The files of all peers (by id) against the clients' histories; what is wrong beside the findings is added to
+    ``problems``. None: a file could not be read to its end."""
+    accounts: list[Account] = [account for history in histories for account in accounts_of(history)]
     for account in accounts:
         problems += account.problems[:3]
         if account.sent != account.acked:
             problems.append(f"{account.name} sent {account.sent} reports, {account.acked} were acknowledged")
     if not any(account.acked for account in accounts):
         problems.append("nothing was acknowledged")
-    with contextlib.ExitStack() as files:
+    with contextlib.ExitStack() as opened:
         holdings, applied = [], set()
-        for peer in sorted(stage.members | stage.ended):
-            whole = level and peer in stage.members
+        for peer, file in files.items():
             try:
-                rows = files.enter_context(StoredRows(Reader(stage.file(peer))))
+                rows = opened.enter_context(StoredRows(Reader(file.path)))
             except HfzmqError as error:
                 problems.append(f"peer {peer}'s file cannot be read: {error}")
                 continue
-            holdings.append(Holding(peer, rows.fields, rows, whole))
-            if whole:
+            holdings.append(Holding(peer, rows.fields, rows, file.whole))
+            if file.whole:
                 applied.add(rows.applied)
         if len(applied) > 1:
             problems.append(f"the peers have applied {', '.join(map(str, sorted(applied)))} entries")

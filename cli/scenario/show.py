@@ -111,13 +111,15 @@ class Table:
     def end(self, result: Result) -> None:
         """See Show."""
         self._this = self._stage = None
+        if self._live is not None:
+            self._live.refresh()  # nothing of it may stand beneath its own verdict
         self._print(round_lines(result, self._console.width))
 
     def draw(self) -> Text:
         """The running round as it is now."""
         this, stage = self._this, self._stage
         if this is None:
-            return Text("")
+            return Text("", end="")
         acked, gap_ms = (None, None) if stage is None else (stage.acks.count, stage.acks.longest_gap_ms)
         line = Line(this.scenario.name, f"{this.number}/{this.of}", acked, gap_ms, None, None, None, "runs")
         lines = [line_text(line, self._rounds)]
