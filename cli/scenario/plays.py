@@ -52,9 +52,8 @@ def leader_recovery(stage: Stage, terms: Terms) -> None:
     dead = _kill_leader(stage)
     _another_leads(stage, dead)
     _back(stage, dead)
-    lowest = min(stage.members)
-    stage.leader((lowest,), f"the lead is given to peer {lowest}")
-    stage.inject(f"the lead was given to peer {lowest}")
+    stage.leader((dead,), f"the lead is given to peer {dead}")
+    stage.inject(f"the lead was given to peer {dead}")
     stage.flow(FLOW)
 
 
@@ -114,7 +113,7 @@ def high_load(stage: Stage, terms: Terms) -> None:
 def network_partition(stage: Stage, terms: Terms) -> None:
     """The leader and one more are cut off from the other three."""
     assert stage.links is not None
-    leader = stage.leader((min(stage.members),), "the lowest id leads")
+    leader = stage.leader()
     minority = {leader, min(stage.members - {leader})}
     majority = stage.members - minority
     theirs = stage.config._replace(peers=tuple(peer for peer in stage.config.peers if peer.id in minority))

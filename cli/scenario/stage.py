@@ -152,9 +152,10 @@ class Stage:
     # ----------------------------------------------------------------------------------------------------- the clients
 
     def begin(self, steady: bool = True) -> None:
-        """Start all first peers, wait for a leader; with ``steady`` start those who report all the time."""
+        """Start all first peers, wait until the lowest id leads (whoever was up first may have begun); with ``steady``
+        start those who report all the time."""
         self.start(*self.config.peer_ids)
-        self.leader()
+        self.leader((min(self.config.peer_ids),), "the lowest id leads")
         if steady:
             self.write("writer", STEADY)
             self.bedside("bedside")
