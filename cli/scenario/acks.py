@@ -112,6 +112,11 @@ class Acks:
         """How many reports were acknowledged, of all clients."""
         return sum(tail.acked for tail in self._tails.values())
 
+    @property
+    def sessions(self) -> int:
+        """How many sessions of writers had something acknowledged."""
+        return sum(len(tail.sessions) for tail in self._tails.values())
+
     def of(self, name: str) -> int:
         """How many reports of one client process were acknowledged."""
         return self._tails[name].acked

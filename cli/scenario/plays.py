@@ -19,7 +19,6 @@ FLOW = 60  # acknowledged reports that show that all goes on
 NORMAL_S = 6.0
 LOAD_S = 8.0
 LOAD_PROCESSES, LOAD_SESSIONS, LOAD_BATCH = 2, 25, 100
-FIRST_LOAD = LOAD_PROCESSES * LOAD_SESSIONS * LOAD_BATCH
 UNDER_WAY_MS = 250  # an acknowledgement that had left before the cut may come so much later
 SILENCE_S = 2.0  # two leases without a quorum
 
@@ -100,12 +99,12 @@ def high_load(stage: Stage, terms: Terms) -> None:
     """Many sessions, large batches, no rest."""
     for number in range(1, LOAD_PROCESSES + 1):
         stage.write(f"load-{number}", Sessions(f"load-{number}", LOAD_SESSIONS, LOAD_BATCH, 0.0))
-    stage.flow(FIRST_LOAD, "each client has its first batch acknowledged, or others have had theirs")
+    clients = LOAD_PROCESSES * LOAD_SESSIONS
+    stage.wait(f"each of {clients} clients has a batch acknowledged", lambda: stage.acks.sessions == clients)
     before, began = stage.acks.count, monotonic()
-    stage.rest(LOAD_S, f"{LOAD_PROCESSES * LOAD_SESSIONS} clients send batches of {LOAD_BATCH}")
+    stage.rest(LOAD_S, f"{clients} clients send batches of {LOAD_BATCH}")
     elapsed_s = monotonic() - began
     rate = (stage.acks.count - before) / elapsed_s
-    clients = LOAD_PROCESSES * LOAD_SESSIONS
     stage.inject(f"{clients} clients, batches of {LOAD_BATCH}: {rate:.0f} reports/s acknowledged for {elapsed_s:.1f} s")
     stage.measured["reports_per_s"] = round(rate)
 

@@ -135,7 +135,7 @@ def test_the_longest_silence_is_between_two_acknowledgements_of_any_steady_write
     write_lines(two, ack(1, T + 400, name="x"), ack(1, T + 750, name="y"))
     clock.ms = T + 750 + SETTLED_MS
     acks.read()
-    assert (acks.count, acks.of("one"), acks.of("two")) == (5, 3, 2)
+    assert (acks.count, acks.of("one"), acks.of("two"), acks.sessions) == (5, 3, 2, 3)
     assert acks.longest_gap_ms == 400
     assert acks.last_of("two") == T + 750
 
