@@ -171,6 +171,12 @@ def _rounds(
         for number in range(1, repeat + 1):
             this = Round(one, number, repeat, Terms(duration_s, number), folder / f"{one.slug}-{number}")
             show.begin(this)
-            result = run_round(this, tick, show.step, show.stage)
+            try:
+                result = run_round(this, tick, show.step, show.stage)
+            except BrokenPipeError:  # who read our output has gone
+                raise
+            except OSError as error:
+                cause = f"cannot write into {this.folder}: {error.strerror or error}"
+                raise DataDirError(cause, hint="space and rights there? or give another one: --out DIR") from error
             results.append(result)
             show.end(result)

@@ -95,12 +95,12 @@ def run_round(
     stage = Stage(this.folder, scenario.peers, links=scenario.links, spare=spare, tick=tick, tell=tell)
     try:
         on_stage(stage)
-        level = _play(stage, this, problems)
+        whole = _play(stage, this, problems)
         problems += stage.end_peers()
         stage.acks.close()
         tell("reading the files of all peers")
         peers = sorted(stage.members | stage.ended)
-        files = {peer: PeerFile(stage.file(peer), level and peer in stage.members) for peer in peers}
+        files = {peer: PeerFile(stage.file(peer), peer in whole) for peer in peers}
         findings = compare(files, stage.histories, problems)
     finally:
         stage.close()
@@ -140,22 +140,23 @@ def as_json(result: Result) -> dict[str, Any]:
     }
 
 
-def _play(stage: Stage, this: Round, problems: list[str]) -> bool:
-    """Play, then end the clients; whether all members hold the same at the end."""
+def _play(stage: Stage, this: Round, problems: list[str]) -> set[int]:
+    """Play, then end the clients; the members that have caught up with each other: their files must be whole."""
     try:
         stage.begin(this.scenario.steady)
         play_of(this.scenario)(stage, this.terms)
     except Failed as failure:
         problems.append(str(failure))
     problems += stage.end_clients()
-    if not stage.running:
-        return False
+    caught_up = stage.members & stage.running
+    if not caught_up:
+        return set()
     try:
         stage.equal()
     except Failed as failure:
         problems.append(str(failure))
-        return False
-    return True
+        return set()
+    return caught_up & stage.running
 
 
 def compare(files: Mapping[int, PeerFile], histories: Iterable[History], problems: list[str]) -> Findings | None:

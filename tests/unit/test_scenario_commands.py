@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -112,6 +113,17 @@ def test_a_scenario_that_cannot_run_says_so_and_is_not_passed(tmp_path: Path, mo
     assert "Dynamic Membership       1/1        -      -    -       -            - NOT RUN" in done.out
     assert "0 of 1 rounds passed; NOT passed: Dynamic Membership" in done.out
     assert (tmp_path / "out" / "dynamic-membership-1" / "result.json").exists()
+
+
+def test_a_disk_that_is_full_is_said_without_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("hfzmq.cli.scenario.round.run_round", full)
+    done = run("scenario", "run", "normal-operation", "--out", str(tmp_path / "out"))
+    assert done.code == 1
+    assert f"error: cannot write into {tmp_path / 'out' / 'normal-operation-1'}: No space left on device" in done.err
+    assert "0 of 1 rounds passed; 1 not begun or not finished" in done.out
 
 
 def _cannot() -> None:
