@@ -7,6 +7,7 @@ every round passed; Ctrl-C and SIGTERM leave no process behind.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -20,10 +21,11 @@ from hfzmq.cli.scenario.catalogue import LONG_RUNNING, SCENARIOS, Scenario, find
 from hfzmq.errors import DataDirError, InvalidInput
 
 if TYPE_CHECKING:
-    from hfzmq.cli.scenario.round import Result
+    from hfzmq.cli.scenario.round import Result, Round
     from hfzmq.cli.scenario.show import Show
 
 REPEAT_MAX = 999
+SEED_BELOW = 1_000_000
 LONG_RUNNING_S = 60.0
 DEFAULT_OUT = "hfzmq-scenarios"
 
@@ -50,11 +52,19 @@ def list_scenarios() -> None:
               help="Run each so many times in a row, each time in a new mesh.")  # fmt: skip
 @click.option("--duration", "duration_s", type=Seconds(1, 31 * 86_400), metavar="S",
               help="How long Long-Running Stability injects faults.  [default: 60]")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), metavar="N", help="Choose the faults of Long-Running Stability as a "
+              "round with this seed did (its result.json tells).  [default: others each time]")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
               help="Takes all that is written; new or empty.  [default: ./hfzmq-scenarios/<date>-<time>]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a round on stdout, one a line.")
 def run(
-    names: tuple[str, ...], everything: bool, repeat: int, duration_s: float | None, out: Path | None, as_json: bool
+    names: tuple[str, ...],
+    everything: bool,
+    repeat: int,
+    duration_s: float | None,
+    seed: int | None,
+    out: Path | None,
+    as_json: bool,
 ) -> int:
     """Run scenarios by NAME: peers, clients, faults, a verdict from the peers' files.
 
@@ -79,10 +89,12 @@ def run(
     hfzmq scenario run --all --json > results.jsonl
     """
     chosen = _chosen(names, everything)
-    if duration_s is not None and LONG_RUNNING not in chosen:
-        raise click.UsageError(f"--duration is for {LONG_RUNNING.name}, which is not among those to run")
+    for option, value in (("--duration", duration_s), ("--seed", seed)):
+        if value is not None and LONG_RUNNING not in chosen:
+            raise click.UsageError(f"{option} is for {LONG_RUNNING.name}, which is not among those to run")
     folder = _made(out or Path(DEFAULT_OUT) / datetime.now().strftime("%Y%m%d-%H%M%S"))
-    return _run(chosen, repeat, duration_s or LONG_RUNNING_S, folder, as_json)
+    first_seed = secrets.randbelow(SEED_BELOW) if seed is None else seed
+    return _run(_planned(chosen, repeat, duration_s or LONG_RUNNING_S, first_seed, folder), repeat, folder, as_json)
 
 
 @scenario.command(hidden=True)
@@ -127,7 +139,19 @@ def _made(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _run(chosen: tuple[Scenario, ...], repeat: int, duration_s: float, folder: Path, as_json: bool) -> int:
+def _planned(chosen: tuple[Scenario, ...], repeat: int, duration_s: float, seed: int, folder: Path) -> list[Round]:
+    """All rounds in their order; those of one scenario have the seeds from ``seed`` on."""
+    from hfzmq.cli.scenario.plays import Terms
+    from hfzmq.cli.scenario.round import Round
+
+    return [
+        Round(one, number, repeat, Terms(duration_s, seed + number - 1), folder / f"{one.slug}-{number}")
+        for one in chosen
+        for number in range(1, repeat + 1)
+    ]
+
+
+def _run(planned: list[Round], repeat: int, folder: Path, as_json: bool) -> int:
     from rich.console import Console
 
     from hfzmq.cli.live_screen import on_terminal, stop_signals
@@ -135,7 +159,6 @@ def _run(chosen: tuple[Scenario, ...], repeat: int, duration_s: float, folder: P
     from hfzmq.cli.scenario.table import conclusion
 
     results: list[Result] = []
-    wanted = len(chosen) * repeat
     try:
         with stop_signals() as stopped:
 
@@ -145,38 +168,27 @@ def _run(chosen: tuple[Scenario, ...], repeat: int, duration_s: float, folder: P
 
             if on_terminal() and not as_json:
                 with Table(repeat, Console(highlight=False)).shown() as table:
-                    _rounds(chosen, repeat, duration_s, folder, results, table, tick)
+                    _play_all(planned, results, table, tick)
             else:
-                _rounds(chosen, repeat, duration_s, folder, results, Lines(repeat, as_json), tick)
+                _play_all(planned, results, Lines(repeat, as_json), tick)
     finally:
-        click.echo(conclusion(results, wanted), err=as_json)
+        click.echo(conclusion(results, len(planned)), err=as_json)
         click.echo(f"logs, databases, histories and results are in {folder}", err=as_json)
-    return 0 if len(results) == wanted and all(result.passed for result in results) else 1
+    return 0 if len(results) == len(planned) and all(result.passed for result in results) else 1
 
 
-def _rounds(
-    chosen: tuple[Scenario, ...],
-    repeat: int,
-    duration_s: float,
-    folder: Path,
-    results: list[Result],
-    show: Show,
-    tick: Callable[[], None],
-) -> None:
+def _play_all(planned: list[Round], results: list[Result], show: Show, tick: Callable[[], None]) -> None:
     """Run all rounds, one after the other; each finished one is added to ``results``."""
-    from hfzmq.cli.scenario.plays import Terms
-    from hfzmq.cli.scenario.round import Round, run_round
+    from hfzmq.cli.scenario.round import run_round
 
-    for one in chosen:
-        for number in range(1, repeat + 1):
-            this = Round(one, number, repeat, Terms(duration_s, number), folder / f"{one.slug}-{number}")
-            show.begin(this)
-            try:
-                result = run_round(this, tick, show.step, show.stage)
-            except BrokenPipeError:  # who read our output has gone
-                raise
-            except OSError as error:
-                cause = f"cannot write into {this.folder}: {error.strerror or error}"
-                raise DataDirError(cause, hint="space and rights there? or give another one: --out DIR") from error
-            results.append(result)
-            show.end(result)
+    for this in planned:
+        show.begin(this)
+        try:
+            result = run_round(this, tick, show.step, show.stage)
+        except BrokenPipeError:  # who read our output has gone
+            raise
+        except OSError as error:
+            cause = f"cannot write into {this.folder}: {error.strerror or error}"
+            raise DataDirError(cause, hint="space and rights there? or give another one: --out DIR") from error
+        results.append(result)
+        show.end(result)

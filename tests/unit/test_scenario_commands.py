@@ -65,6 +65,8 @@ def test_an_unknown_name_lists_the_names() -> None:
         (("--all", "--duration", "0"), "--duration"),
         (("--all", "--duration", "nan"), "--duration"),
         (("high-load", "--duration", "5"), "--duration is for Long-Running Stability"),
+        (("high-load", "--seed", "5"), "--seed is for Long-Running Stability"),
+        (("--all", "--seed", "-1"), "--seed"),
     ],
 )
 def test_a_wrong_option_is_a_usage_error_that_starts_nothing(
