@@ -101,7 +101,7 @@ def run_round(
         tell("reading the files of all peers")
         peers = sorted(stage.members | stage.ended)
         files = {peer: PeerFile(stage.file(peer), peer in whole) for peer in peers}
-        findings = compare(files, stage.histories, problems)
+        findings = compare(files, stage.clients.histories, problems)
     finally:
         stage.close()
     problems += findings.examples if findings else ()

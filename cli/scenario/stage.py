@@ -18,8 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 from hfzmq.cli.format import counted
 from hfzmq.cli.mesh_view import MeshView, mesh_view
 from hfzmq.cli.processes import Processes, free_addresses
-from hfzmq.cli.scenario.account import History
-from hfzmq.cli.scenario.acks import Acks
+from hfzmq.cli.scenario.clients import Clients
 from hfzmq.cli.scenario.relay import Links
 from hfzmq.cli.scenario.writer import Sessions
 from hfzmq.client.ask import ask_all
@@ -33,7 +32,6 @@ ASK_TIMEOUT_MS = 400
 HANDOVER_SETTLE_MS = 3_000  # short, so that a round with a hand-over is short
 FIRST_FLOW = 50
 STEADY = Sessions("bed", 2, 1, 0.02)
-BEDSIDE_PATIENTS, BEDSIDE_INTERVAL_S, BEDSIDE_SEED = "4", "0.25", "8"
 
 Found = TypeVar("Found")
 
@@ -77,14 +75,13 @@ class Stage:
             for peer in self.config.peers:
                 self.written(f"peers-{peer.id}", self._seen_by(peer.id, self.links))
             self.links.start()
-        self.acks = Acks()
-        self.histories: list[History] = []
+        self.clients = Clients(folder, self.processes)
+        self.acks = self.clients.acks
         self.injected: list[Injected] = []
         self.measured: dict[str, int] = {}  # figures of one scenario only, by name
         self.members: set[int] = set(self.config.peer_ids)  # who must hold everything at the end
         self.running: set[int] = set()
         self.ended: set[int] = set()  # peers whose files are a true beginning only: dead, removed
-        self._clients: dict[str, float] = {}  # name: how long its orderly end may take
         self._leaving: set[int] = set()  # peers that may end by themselves
         self._asked: tuple[float, MeshView] | None = None
 
@@ -158,57 +155,25 @@ class Stage:
         self.leader((min(self.config.peer_ids),), "the lowest id leads")
         if steady:
             self.write("writer", STEADY)
-            self.bedside("bedside")
+            self.clients.bedside("bedside", self.config.path)
             self.flow(FIRST_FLOW, "the first reports are acknowledged")
 
     def write(self, name: str, sessions: Sessions, config: Config | None = None, steady: bool = True) -> None:
-        """Start a process that writes; its history is ``<name>.jsonl``. ``steady``: its silences count."""
-        path = self.folder / f"{name}.jsonl"
-        words = ("--name", sessions.name, "--sessions", str(sessions.number), "--batch", str(sessions.batch))
-        self.processes.start(
-            name,
-            *("scenario", "write", "--config", (config or self.config).path, "--queue", str(self.folder / "queues")),
-            *(*words, "--interval", str(sessions.interval_s)),
-            output=path,
-        )
-        self._follow(name, History(path), steady, 35.0)
-
-    def bedside(self, name: str) -> None:
-        """Start ``hfzmq client`` with simulated patients."""
-        path = self.folder / f"{name}.jsonl"
-        self.processes.start(
-            name,
-            *("client", "--patients", BEDSIDE_PATIENTS, "--config", self.config.path, "--headless", "-o", "jsonl"),
-            *("--interval", BEDSIDE_INTERVAL_S, "--seed", BEDSIDE_SEED, "--client-id", name),
-            *("--queue", str(self.folder / "queues" / name)),
-            output=path,
-        )
-        self._follow(name, History(path, bedside=True), False, 10.0)
+        """Start a process that writes reports (to the peers of ``config``). ``steady``: its silences count."""
+        self.clients.write(name, sessions, (config or self.config).path, steady)
 
     def end_clients(self) -> list[str]:
         """Ask all clients to end, wait for their last acknowledgements; what went wrong, in words."""
-        self._say("the clients stop; what is queued is sent")
-        self.acks.end(time.monotonic_ns() // 1_000_000)
-        names, self._clients = self._clients, {}
-        for name in names:
-            self.processes.signal(name, signal.SIGTERM)
-        until = time.monotonic() + max(names.values(), default=0.0)
-        while time.monotonic() < until and any(map(self.processes.alive, names)):
-            self._turn()
-        problems = []
-        for name in names:
-            if self.processes.alive(name):
-                self.processes.kill(name)
-                problems.append(f"{name} did not end when asked to")
-            elif self.processes.exit_code(name):
-                words = self.processes.last_words(name) or "it said nothing"
-                problems.append(f"{name} ended with exit code {self.processes.exit_code(name)}: {words}")
-        return problems
+        self._tell("the clients stop; what is queued is sent")
+        problems: list[str] = []
 
-    def _follow(self, name: str, history: History, steady: bool, ends_within_s: float) -> None:
-        self._clients[name] = ends_within_s
-        self.histories.append(history)
-        self.acks.add(name, history.path, steady)
+        def turn() -> None:
+            try:
+                self._turn()
+            except Failed as failure:  # the clients are to end all the same
+                problems.append(str(failure))
+
+        return self.clients.end(turn) + problems
 
     # ------------------------------------------------------------------------------------------------------ the waiting
 
@@ -232,7 +197,7 @@ class Stage:
 
     def wait(self, what: str, reached: Callable[[], Found], within_s: float = WITHIN_S) -> Found:
         """Ask until it is true (Failed after the deadline); returns what ``reached`` returned."""
-        self._say(f"waiting: {what}")
+        self._tell(f"waiting: {what}")
         until = time.monotonic() + within_s
         while True:
             found = reached()
@@ -244,7 +209,7 @@ class Stage:
 
     def rest(self, seconds: float, why: str) -> None:
         """Let things run."""
-        self._say(why)
+        self._tell(why)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self._turn()
@@ -318,19 +283,15 @@ class Stage:
             if not self.processes.alive(_name(peer)):
                 self._gone((peer,))
                 raise Failed(f"peer {peer} ended by itself: {self.processes.last_words(_name(peer))}")
-        for name in list(self._clients):
-            if not self.processes.alive(name):
-                del self._clients[name]
-                raise Failed(f"{name} ended by itself: {self.processes.last_words(name) or 'it said nothing'}")
+        gone = self.clients.ended_by_itself()
+        if gone:
+            raise Failed(gone)
         time.sleep(TICK_S)
 
     def _gone(self, peers: Iterable[int]) -> None:
         self.running.difference_update(peers)
         self.ended.update(peers)
         self._asked = None
-
-    def _say(self, words: str) -> None:
-        self._tell(words)
 
     def _seen_by(self, me: int, links: Links) -> Config:
         def seen(peer: PeerAddress) -> PeerAddress:

@@ -16,7 +16,7 @@ import pytest
 from hfzmq.cli.scenario.account import History
 from hfzmq.cli.scenario.check import Findings
 from hfzmq.cli.scenario.round import PeerFile, compare
-from hfzmq.cli.scenario.stage import Failed, Stage
+from hfzmq.cli.scenario.stage import STEADY, Failed, Stage
 from tests.system.mesh import ROOT, hfzmq, wait_for
 
 
@@ -117,6 +117,11 @@ def test_a_peer_that_ends_by_itself_fails_the_round_at_once(tmp_path: Path) -> N
     try:
         stage.start(*stage.config.peer_ids)
         stage.leader()
+        stage.write("writer", STEADY)
+        stage.flow(5)
+        stage.processes.kill("peer-3")
+        (problem,) = stage.end_clients()  # the round is ended in order all the same: the writer has its last ack
+        assert problem.startswith("peer 3 ended by itself: ")
         stage.processes.kill("peer-2")
         with pytest.raises(Failed, match="peer 2 ended by itself: "):
             stage.rest(10, "until it is noticed")
