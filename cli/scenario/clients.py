@@ -14,7 +14,9 @@ from pathlib import Path
 from hfzmq.cli.processes import Processes
 from hfzmq.cli.scenario.account import History
 from hfzmq.cli.scenario.acks import Acks
+from hfzmq.cli.scenario.probe import Probe
 from hfzmq.cli.scenario.writer import LAST_ACK_WITHIN_S, Sessions
+from hfzmq.config import Config
 
 BEDSIDE_PATIENTS, BEDSIDE_INTERVAL_S, BEDSIDE_SEED = "4", "0.25", "8"
 WRITER_ENDS_WITHIN_S = LAST_ACK_WITHIN_S + 5.0
@@ -54,6 +56,13 @@ class Clients:
             output=history.path,
         )
         self._follow(name, history, False, BEDSIDE_ENDS_WITHIN_S)
+
+    def probe(self, name: str, config: Config) -> Probe:
+        """A client in this process that asks one peer of one's choice."""
+        history = History(self._folder / f"{name}.jsonl")
+        self.histories.append(history)
+        self.acks.add(name, history.path, steady=False)
+        return Probe(config, name, history.path)
 
     def ended_by_itself(self) -> str:
         """The name of one that is gone, with its last words; '' when all run. Each is told once."""

@@ -12,6 +12,7 @@ from time import monotonic, monotonic_ns
 from typing import NamedTuple
 
 from hfzmq.cli.scenario import catalogue
+from hfzmq.cli.scenario.probe import Probe
 from hfzmq.cli.scenario.stage import Failed, Stage
 from hfzmq.cli.scenario.writer import Sessions
 
@@ -115,26 +116,41 @@ def network_partition(stage: Stage, terms: Terms) -> None:
     leader = stage.leader()
     minority = {leader, min(stage.members - {leader})}
     majority = stage.members - minority
-    theirs = stage.config._replace(peers=tuple(peer for peer in stage.config.peers if peer.id in minority))
-    stage.write("cut-off", Sessions("cut-off", 1, 1, 0.02), stage.written("peers-of-cut-off", theirs), steady=False)
-    stage.wait("the client of the two is acknowledged", lambda: stage.acks.of("cut-off") >= 10)
-    cut_ms = _now_ms()
+    probe = stage.clients.probe("cut-off", stage.config)
+    stage.wait(f"peer {leader} acknowledges what it is asked", lambda: probe.ask(leader) and probe.acked >= 5)
     stage.links.split(minority, majority)
     words = " | ".join(", ".join(map(str, sorted(group))) for group in (minority, majority))
     stage.inject(f"cut the links {words}; the leader was peer {leader}")
     stage.leader(majority, "one of the three leads")
     stage.flow(FLOW)
     stage.wait("the two say that they have no quorum", lambda: _quorumless(stage, minority))
-    stage.rest(SILENCE_S, "the two must acknowledge nothing")
-    if stage.acks.last_of("cut-off") > cut_ms + UNDER_WAY_MS:
-        late_ms = stage.acks.last_of("cut-off") - cut_ms
-        raise Failed(f"a peer of the minority acknowledged a report {late_ms} ms after the cut")
-    before = stage.acks.of("cut-off")
+    asked = _ask_in_vain(stage, probe, minority)
+    stage.inject(f"asked the two {asked} times to keep a report, in vain")
     stage.links.mend()
     stage.inject("mended the links")
-    stage.wait("the client of the two is acknowledged again", lambda: stage.acks.of("cut-off") > before)
+    before = probe.acked
+    stage.wait("the report that the two had refused is acknowledged", lambda: _ask_all(stage, probe, before))
     stage.level()
     stage.flow(FLOW)
+
+
+def _ask_in_vain(stage: Stage, probe: Probe, minority: set[int]) -> int:
+    """Ask the minority for a while; how often. Failed when it acknowledges anything."""
+    asked, until = 0, monotonic() + SILENCE_S
+    while monotonic() < until:
+        for peer in sorted(minority):
+            if probe.ask(peer) == "ACK":
+                raise Failed(f"peer {peer}, cut off with {len(minority)} of 5, acknowledged a report")
+            asked += 1
+        stage.rest(0.05, "the two must acknowledge nothing")
+    return asked
+
+
+def _ask_all(stage: Stage, probe: Probe, before: int) -> bool:
+    for peer in sorted(stage.running):
+        if probe.acked == before:
+            probe.ask(peer)
+    return probe.acked > before
 
 
 def long_running(stage: Stage, terms: Terms) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from hfzmq.cli.format import counted
 from hfzmq.cli.mesh_view import MeshView, mesh_view
@@ -22,7 +22,7 @@ from hfzmq.cli.scenario.clients import Clients
 from hfzmq.cli.scenario.relay import Links
 from hfzmq.cli.scenario.writer import Sessions
 from hfzmq.client.ask import ask_all
-from hfzmq.config import Config, PeerAddress, Timing, render
+from hfzmq.config import Config, Timing, render
 from hfzmq.errors import HfzmqError
 
 WITHIN_S = 30.0  # a deadline, unless a scenario gives another
@@ -71,9 +71,9 @@ class Stage:
         self.config = self.written("peers", self.everyone._replace(peers=addresses[:peers]))
         self.processes = Processes(folder)
         self.links = Links() if links else None
+        self._relayed: dict[int, tuple[str, ...]] = {}  # by peer: options for the relays it uses
         if self.links is not None:
-            for peer in self.config.peers:
-                self.written(f"peers-{peer.id}", self._seen_by(peer.id, self.links))
+            self._relayed = {peer: self._relays_of(peer, self.links) for peer in self.config.peer_ids}
             self.links.start()
         self.clients = Clients(folder, self.processes)
         self.acks = self.clients.acks
@@ -90,9 +90,11 @@ class Stage:
     def start(self, *peers: int) -> None:
         """Start these peers, or start them again on the disks they have."""
         for peer in peers:
-            config = self.config_of(peer)
-            data = str(self.data_dir(peer))
-            self.processes.start(_name(peer), "serve", "--id", str(peer), "--config", config.path, "--data-dir", data)
+            words = ["--id", str(peer), "--config", self.config.path, "--data-dir", str(self.data_dir(peer))]
+            if peer not in self.config.peer_ids:
+                words[3] = self.written(f"peers-{peer}", self.everyone).path
+                words.append("--join")
+            self.processes.start(_name(peer), "serve", *words, *self._relayed.get(peer, ()))
             self.running.add(peer)
             self.ended.discard(peer)
 
@@ -138,14 +140,6 @@ class Stage:
         """A peer's file."""
         return self.data_dir(peer) / f"hfzmq_{peer}.db"
 
-    def config_of(self, peer: int) -> Config:
-        """The configuration that a peer is started with."""
-        if self.links is not None:
-            return self.config._replace(path=str(self.folder / f"peers-{peer}.yaml"))
-        if peer not in self.config.peer_ids:
-            return self.written(f"peers-{peer}", self.everyone)
-        return self.config
-
     # ----------------------------------------------------------------------------------------------------- the clients
 
     def begin(self, steady: bool = True) -> None:
@@ -165,6 +159,8 @@ class Stage:
     def end_clients(self) -> list[str]:
         """Ask all clients to end, wait for their last acknowledgements; what went wrong, in words."""
         self._tell("the clients stop; what is queued is sent")
+        if self.links is not None:
+            self.links.mend()  # a round that failed may have left them cut
         problems: list[str] = []
 
         def turn() -> None:
@@ -293,16 +289,13 @@ class Stage:
         self.ended.update(peers)
         self._asked = None
 
-    def _seen_by(self, me: int, links: Links) -> Config:
-        def seen(peer: PeerAddress) -> PeerAddress:
-            if peer.id == me:
-                return peer
-            ports: dict[str, Any] = {
-                key: links.add(me, peer.id, getattr(peer, key)) for key in ("peer_port", "beat_port")
-            }
-            return peer._replace(**ports)
-
-        return self.config._replace(peers=tuple(map(seen, self.config.peers)))
+    def _relays_of(self, me: int, links: Links) -> tuple[str, ...]:
+        words: list[str] = []
+        for peer in self.config.peers:
+            if peer.id != me:
+                ports = [links.add(me, peer.id, port) for port in (peer.peer_port, peer.beat_port)]
+                words += ["--via", f"{peer.id}=127.0.0.1:{ports[0]}:{ports[1]}"]
+        return tuple(words)
 
     def written(self, name: str, config: Config) -> Config:
         """Write a peers.yaml called ``name`` into the folder; the config that was read from it."""
