@@ -18,7 +18,12 @@ def test_the_same_bytes_are_sent_until_they_are_acknowledged_and_the_history_say
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, bytes]] = []
-    answers = [{"status": "NO_QUORUM"}, None, {"status": "ACK", "seq": 1, "term": 3, "index": 7}, None]
+    answers: list[dict[str, object] | None] = [
+        {"status": "NO_QUORUM"},
+        None,
+        {"status": "ACK", "seq": 1, "term": 3, "index": 7},
+        None,
+    ]
 
     def ask(host: str, port: int, request: bytes, timeout_ms: int) -> dict[str, object] | None:
         asked.append((port, request))
