@@ -22,7 +22,7 @@ from hfzmq.cli.scenario.clients import Clients
 from hfzmq.cli.scenario.relay import Links
 from hfzmq.cli.scenario.writer import Sessions
 from hfzmq.client.ask import ask_all
-from hfzmq.config import Config, Timing, render
+from hfzmq.config import Config, PeerAddress, Timing, render
 from hfzmq.errors import HfzmqError
 
 WITHIN_S = 30.0  # a deadline, unless a scenario gives another
@@ -71,9 +71,9 @@ class Stage:
         self.config = self.written("peers", self.everyone._replace(peers=addresses[:peers]))
         self.processes = Processes(folder)
         self.links = Links() if links else None
-        self._relayed: dict[int, tuple[str, ...]] = {}  # by peer: options for the relays it uses
         if self.links is not None:
-            self._relayed = {peer: self._relays_of(peer, self.links) for peer in self.config.peer_ids}
+            for peer in self.config.peers:
+                self.written(f"peers-{peer.id}", self._seen_by(peer.id, self.links))
             self.links.start()
         self.clients = Clients(folder, self.processes)
         self.acks = self.clients.acks
@@ -91,10 +91,12 @@ class Stage:
         """Start these peers, or start them again on the disks they have."""
         for peer in peers:
             words = ["--id", str(peer), "--config", self.config.path, "--data-dir", str(self.data_dir(peer))]
-            if peer not in self.config.peer_ids:
+            if self.links is not None:
+                words[3] = str(self.folder / f"peers-{peer}.yaml")
+            elif peer not in self.config.peer_ids:
                 words[3] = self.written(f"peers-{peer}", self.everyone).path
                 words.append("--join")
-            self.processes.start(_name(peer), "serve", *words, *self._relayed.get(peer, ()))
+            self.processes.start(_name(peer), "serve", *words)
             self.running.add(peer)
             self.ended.discard(peer)
 
@@ -289,13 +291,16 @@ class Stage:
         self.ended.update(peers)
         self._asked = None
 
-    def _relays_of(self, me: int, links: Links) -> tuple[str, ...]:
-        words: list[str] = []
-        for peer in self.config.peers:
-            if peer.id != me:
-                ports = [links.add(me, peer.id, port) for port in (peer.peer_port, peer.beat_port)]
-                words += ["--via", f"{peer.id}=127.0.0.1:{ports[0]}:{ports[1]}"]
-        return tuple(words)
+    def _seen_by(self, me: int, links: Links) -> Config:
+        """The mesh as peer ``me`` is told it: all others behind relays."""
+
+        def seen(peer: PeerAddress) -> PeerAddress:
+            if peer.id == me:
+                return peer
+            ports = [links.add(me, peer.id, port) for port in (peer.peer_port, peer.beat_port)]
+            return peer._replace(peer_port=ports[0], beat_port=ports[1])
+
+        return self.config._replace(peers=tuple(map(seen, self.config.peers)))
 
     def written(self, name: str, config: Config) -> Config:
         """Write a peers.yaml called ``name`` into the folder; the config that was read from it."""
