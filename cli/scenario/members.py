@@ -29,6 +29,7 @@ def dynamic_membership(stage: Stage, terms: Terms) -> None:
     newcomer = max(stage.everyone.peer_ids)
 
     stage.start(newcomer)
+    stage.wait(f"peer {newcomer} asks to join", lambda: _asks(stage, newcomer))
     _peer(stage, "add", newcomer)
     stage.members.add(newcomer)
     stage.inject(f"peer {newcomer} joined")
@@ -57,6 +58,11 @@ def check_it_can_run() -> None:
 
     if "peer" not in COMMANDS:
         raise CannotRun("this hfzmq has no command 'peer', which adds and removes peers")
+
+
+def _asks(stage: Stage, peer: int) -> bool:
+    told = stage.status().told
+    return told is not None and told.asks(peer) is not None
 
 
 def _peer(stage: Stage, action: str, peer: int) -> None:

@@ -50,8 +50,13 @@ class FakeStage:
     def data_dir(self, peer: int) -> Path:
         return self.folder / f"peer-{peer}"
 
-    def wait(self, what: str, reached: Callable[[], bool], within_s: float) -> None:
+    def wait(self, what: str, reached: Callable[[], bool], within_s: float = 30.0) -> None:
         assert reached()
+        if "asks" in what:
+            self.done.append(what)
+
+    def status(self) -> SimpleNamespace:
+        return SimpleNamespace(told=SimpleNamespace(asks=lambda peer: peer if peer == 4 else None))
 
     def may_leave(self, peer: int) -> None:
         self.members.discard(peer)
@@ -70,6 +75,7 @@ def test_a_peer_joins_one_is_removed_and_stops_one_loses_its_disk_and_reports_fl
     stage = played(tmp_path)
     assert stage.done == [
         "start 4",
+        "peer 4 asks to join",
         "hfzmq peer add 4",
         "inject peer 4 joined",
         "level 4",
