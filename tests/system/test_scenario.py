@@ -59,9 +59,9 @@ TAMPERING: dict[str, tuple[str, set[str]]] = {
     "a lost report": ("DELETE FROM risk_reports WHERE id = 7", {"lost", "differing"}),
     "the last ones lost": ("DELETE FROM risk_reports WHERE id > 60", {"lost", "differing"}),
     "a doubled report": (
-        "INSERT INTO risk_reports SELECT (SELECT max(id) + 1 FROM risk_reports), patient_id, timestamp, age, "
-        "serum_sodium, serum_creatinine, ejection_fraction, day, probability, tier, alert_sent, probability_study, "
-        "model_id, flags, created_at, log_index FROM risk_reports WHERE id = 5",
+        "CREATE TEMP TABLE again AS SELECT * FROM risk_reports WHERE id = 5;"
+        "UPDATE again SET id = (SELECT max(id) + 1 FROM risk_reports);"
+        "INSERT INTO risk_reports SELECT * FROM again",
         {"doubled", "differing"},
     ),
     "two reports in another order": (
@@ -139,11 +139,11 @@ def test_an_interrupted_run_leaves_no_process_behind(number: signal.Signals, tmp
         process = subprocess.Popen(
             hfzmq("scenario", "run", "normal-operation", "--out", out), cwd=ROOT, stdout=file, stderr=file
         )
-    wait_for("the peers run", lambda: len(_children(process.pid)) >= 3)
+    wait_for("the peers run", lambda: len(_children(process.pid)) >= 3, 60)
     children = _children(process.pid)
     process.send_signal(number)
-    assert process.wait(20) == 130, said.read_text()
-    wait_for("all are gone", lambda: not any(map(_lives, children)))
+    assert process.wait(60) == 130, said.read_text()
+    wait_for("all are gone", lambda: not any(map(_lives, children)), 60)
     assert "0 of 1 rounds passed; 1 not begun or not finished" in said.read_text()
 
 
