@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hfzmq import Client
 from hfzmq import config as configuration
-from hfzmq.cli.demo_processes import free_addresses
+from hfzmq.cli.processes import free_addresses
 from hfzmq.clinical.report import Report
 from hfzmq.config import PeerAddress
 from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
