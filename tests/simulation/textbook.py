@@ -2,8 +2,8 @@
 
     python -m tests.simulation.textbook --seeds 0-99
 
-Two kinds: ``all alive`` acknowledges when every peer that the leader believes alive has synced the entry too, ``written``
-when the leader has. Weather, faults, disks and clients are the storm's own, and so is the count at the end.
+Two kinds: ``all alive`` acknowledges when every peer that the leader believes alive has synced the entry too,
+``written`` when the leader has. Weather, faults, disks and clients are the storm's own, and so is the count at the end.
 """
 
 from __future__ import annotations

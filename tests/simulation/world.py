@@ -35,6 +35,7 @@ class World:
         self.events = 0
         self.fingerprint = 0
         self.trace: list[str] = []
+        self.listeners: dict[str, list[Callable[..., None]]] = {}  # what is noted under a name goes to these too
         self._tracing = tracing
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._planned = 0
@@ -59,9 +60,15 @@ class World:
         self.now = end
 
     def note(self, text: str, *parts: Any) -> None:
-        """One line of the trace; its fingerprint is kept even when the text is not."""
+        """One line of the trace, and a word to whoever listens for it."""
         if self._tracing:
             self.trace.append(f"{self.now:10.1f}  {text} " + " ".join(map(str, parts)))
+        for listener in self.listeners.get(text, ()):
+            listener(*parts)
+
+    def listen(self, text: str, listener: Callable[..., None]) -> None:
+        """Call ``listener`` with the parts of whatever is noted under ``text``."""
+        self.listeners.setdefault(text, []).append(listener)
 
 
 class Network:
