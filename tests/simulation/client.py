@@ -78,6 +78,7 @@ class Client:
         if self.nosy:
             world.listen("became", self._became)
         self._thinking = False
+        self._quiet_until = 0.0
         self._asked: dict[int, tuple[int, int]] = {}  # request -> (seq, or 0 for a read; floor of the read)
 
     def __repr__(self) -> str:
@@ -100,6 +101,9 @@ class Client:
         """Send the request that is due, under a new number, so that a late answer to an old one is not mistaken."""
         self._thinking = False
         if self.done:
+            return
+        if self.world.now < self._quiet_until:
+            self._think(self._quiet_until - self.world.now)
             return
         self._request += 1
         route = (self, self._request)
@@ -160,7 +164,7 @@ class Client:
                 self.world.after(self.rng.uniform(0, most_ms), self._peek, peer)
 
     def _peek(self, peer: int) -> None:
-        if self.done or self.rng.random() < 0.6:
+        if self.done or self.world.now < self._quiet_until or self.rng.random() < 0.6:
             aside, question = Aside(self, 0, self.invariants.last_acked_index), None
         else:
             aside, question = Aside(self, self.seq, 0), self.origin(self.seq)
@@ -193,6 +197,10 @@ class Client:
         self._target = peer
         if self._thinking:
             self._think(self.rng.uniform(0, 20))
+
+    def hush(self, span_ms: float) -> None:
+        """Ask nothing more for so long."""
+        self._quiet_until = self.world.now + span_ms
 
     def hurry(self) -> None:
         """No long thoughts any more, not even the one it is at."""

@@ -14,6 +14,7 @@ from hfzmq.core.messages import AppendReply, AppendRequest, TimeoutNow, VoteRepl
 from tests.simulation.client import Client
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.peer import Peer
+from tests.simulation.strikes import Strikes
 from tests.simulation.world import Network, Weather, World
 
 TIMING = Timing(lease_ms=1000, heartbeat_ms=100, handover_settle_ms=2000)
@@ -92,6 +93,7 @@ class Storm:
         self._chaos_over = False
         kinds = [self._crash, self._power_cut, self._pause, self._split, self._one_way, self._isolate, self._bridge,
                  self._stall, self._flaky, self._weather, self._link, self._figure_8, self._figure_8]  # fmt: skip
+        kinds += Strikes(self).kinds()
         self._kinds = rng.sample(kinds, rng.randint(1, len(kinds)))
         self._pace_ms = rng.choice((200.0, 500.0, 1500.0))
         self.network.echoes = 0.0 if clients >= 0 else rng.choice((0.0, 0.0, 0.3, 0.9))
@@ -155,6 +157,9 @@ class Storm:
         how = rng.choice(("dead", "deaf", "mute", "cut off", "half deaf", "half deaf"))
         self.heal()
         self.world.note("half", ill, how)
+        if rng.random() < 0.5:
+            for client in self.clients.values():
+                client.hush(HALF_MS + CALM_MS)  # whoever is cut off does not even fall behind
         for number in ill:
             if how == "dead":
                 self.peers[number].crash()
