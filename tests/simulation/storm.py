@@ -93,9 +93,11 @@ class Storm:
         self._chaos_over = False
         kinds = [self._crash, self._power_cut, self._pause, self._split, self._one_way, self._isolate, self._bridge,
                  self._stall, self._flaky, self._weather, self._link, self._figure_8, self._figure_8]  # fmt: skip
-        kinds += Strikes(self).kinds()
-        self._kinds = rng.sample(kinds, rng.randint(1, len(kinds)))
-        self._pace_ms = rng.choice((200.0, 500.0, 1500.0))
+        plots = Strikes(self).kinds()
+        kinds += plots
+        staged = clients < 0 and rng.random() < 0.3  # plots alone, and time for each: other faults' ends spoil them
+        self._kinds = plots if staged else rng.sample(kinds, rng.randint(1, len(kinds)))
+        self._pace_ms = 2500.0 if staged else rng.choice((200.0, 500.0, 1500.0))
         self.network.echoes = 0.0 if clients >= 0 else rng.choice((0.0, 0.0, 0.3, 0.9))
         self._ambushes = {kind: rng.choice(AMBUSHES[kind]) for kind in rng.sample(list(AMBUSHES), rng.randint(0, 3))}
         if self._ambushes and clients < 0:
