@@ -53,7 +53,8 @@ def one(seed: int, size: Size, seconds_max: float = STORM_SECONDS_MAX) -> Told:
 
 
 def _worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal interrupts everybody; only the campaign may decide
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal tells everybody; only the campaign may decide
+        signal.signal(number, signal.SIG_IGN)
     Thread(target=_end_with_the_campaign, daemon=True).start()
 
 
@@ -206,7 +207,7 @@ def main(
             line.show(last=True)
             click.echo(f"ended at once ({type(error).__name__}); what was done is in {file}", err=True)
             for worker in active_children():
-                worker.terminate()
+                worker.kill()
             os._exit(2)  # the storms under way are not waited for
         line.show(last=True)
     if campaign.stopping:
