@@ -139,8 +139,8 @@ class Strikes:
         leaders = [
             one for one in self._peers.values() if one.up and not one.paused and one.replica and one.replica.serves
         ]
-        if not leaders:
-            return None
+        if not leaders or not hasattr(leaders[0].replica, "hand_over"):
+            return None  # the textbook bully knows no such thing: it stands the other faults only
         leader = self._world.rng.choice(leaders)
         others = [one for one in self._peers.values() if one is not leader and one.up and not one.paused]
         return (leader, self._world.rng.choice(others)) if others else None

@@ -11,7 +11,7 @@ from tests.simulation.sized import storm
 from tests.simulation.textbook import run, textbook_storm
 from tests.simulation.textbook_peer import ALL_ALIVE, KINDS, WRITTEN
 
-SEEDS = range(8)
+SEEDS = range(12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
