@@ -1,6 +1,7 @@
 # Everything starts here. Needs make, Python >= 3.10 with venv, and nothing else:
 #   make demo                          the whole story on this machine (ARGS="--headless --duration 30" for plain lines)
 #   make test                          set up and run the tests        (ARGS="tests/unit -k config" for some)
+#   make storms N=100000               simulated storms on all cores; Ctrl-C stops, the same again goes on
 #   make check                         linters, formatter, types, floors
 #   make clean                         away with all that make made
 # PYTHON=python3.12 picks the interpreter, VENV=dir the place of the environment.
@@ -8,11 +9,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+N ?= 1000
 BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check clean
+.PHONY: demo test storms check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -20,6 +22,9 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+storms: $(VENV)/.core
+	@$(BIN)/python -m tests.simulation.campaign --storms $(N) $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
