@@ -1,0 +1,42 @@
+"""The machine that makes up stories: it finds nothing in the core, finds what is planted, and tells it shortly.
+
+A longer look: HFZMQ_MACHINE_EXAMPLES=5000 python -m pytest tests/simulation/test_machine.py (other stories each time).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.machine import EXAMPLES, hunt, profile
+from tests.simulation.planted import ROOT
+from tests.simulation.story import parse, tell
+
+ASKED = int(os.environ.get("HFZMQ_MACHINE_EXAMPLES", "0"))
+
+
+@pytest.mark.timeout(300 + ASKED)
+def test_no_story_that_the_machine_makes_up_breaks_an_invariant() -> None:
+    found = hunt(profile(ASKED or EXAMPLES, derandomize=not ASKED))
+    assert found is None, "{}\n\nsave this below tests/simulation/scenarios, with a title:\n\n{}".format(*(found or ()))
+
+
+def test_a_planted_bug_is_found_and_told_in_a_few_lines_that_find_it_again(tmp_path: Path) -> None:
+    bug, file = "a restart forgets the sessions", tmp_path / "found.story"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.with_bug", bug, "tests.simulation.machine", "--save", str(file)],
+        cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    story = parse(file.read_text())
+    assert 1 < len(story.steps) <= 8, story.steps
+    assert tell(story.steps) is None, "the core without the bug breaks it too"
+    again = subprocess.run(
+        [sys.executable, "-m", "tests.simulation.with_bug", bug, "tests.simulation.story", str(file)],
+        cwd=ROOT, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert again.returncode == 1, again.stdout + again.stderr

@@ -1,0 +1,29 @@
+"""Run any module of the simulator with a bug planted: ``python -m tests.simulation.with_bug BUG MODULE [ARGUMENT...]``.
+
+Imports nothing of the core before the bug is in its place.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+from tests.simulation.bugs import BUGS, OPEN
+from tests.simulation.planting import _Finder
+
+
+def main() -> None:
+    """Plant, then run the module as the program."""
+    name, module, *arguments = sys.argv[1:]
+    bug = next((bug for bug in (*BUGS, *OPEN) if bug.name == name), None)
+    if bug is None:
+        sys.exit(f"no bug is called {name!r}; tests/simulation/bugs.py lists them")
+    if any(loaded.startswith("hfzmq.core") for loaded in sys.modules):
+        sys.exit("the core is here already")
+    sys.meta_path.insert(0, _Finder(bug))
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
