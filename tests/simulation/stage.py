@@ -93,13 +93,13 @@ class Stage:
         """All start together; time passes until the lowest id serves."""
         for peer in self.peers.values():
             peer.start()
-        if not self.until(lambda: self.leaders() == [1], PATIENCE_MS):
+        if not self.until(lambda: self.leaders() == [1], PATIENCE_MS, 1.0):
             raise Violation("I10 a mesh that begins has no leader")
 
     def finish(self) -> None:
         """All is healed and must converge."""
         self.heal()
-        self.until(self.invariants.settled, HEAL_MS)
+        self.until(self.invariants.settled, HEAL_MS, 20.0)
         self.wait(CALM_MS)
         self.invariants.healed()
 
@@ -109,13 +109,13 @@ class Stage:
         """Let time pass."""
         self.world.run_until(self.world.now + duration_ms)
 
-    def until(self, condition: Callable[[], bool], within_ms: float) -> bool:
+    def until(self, condition: Callable[[], bool], within_ms: float, step_ms: float = 0.25) -> bool:
         """Let time pass until something is true; False when it does not become so."""
         end = self.world.now + within_ms
         while not condition():
             if self.world.now >= end:
                 return False
-            self.wait(0.25)
+            self.wait(step_ms)
         return True
 
     # ------------------------------------------------------------ what is so

@@ -90,6 +90,20 @@ def test_a_link_cut_one_way_between_the_leader_and_one_follower_stops_nothing() 
         stage.finish()
 
 
+@pytest.mark.parametrize("deaf", [2, 3])
+def test_a_follower_that_hears_no_leader_while_nobody_asks_anything_deposes_nobody_when_it_hears_again(
+    deaf: int,
+) -> None:
+    stage = mesh()  # while nobody asks, its log is as good as anyone's
+    stage.network.cut(1, deaf)
+    changes = stage.invariants.leader_changes
+    stage.wait(10 * LEASE_MS)
+    stage.network.mend()
+    stage.wait(4 * LEASE_MS)
+    assert stage.invariants.leader_changes == changes
+    stage.finish()
+
+
 def test_across_a_bridge_of_one_peer_somebody_serves_and_the_lead_does_not_flap() -> None:
     stage = mesh(5)
     stage.network.split({1, 2}, {4, 5})

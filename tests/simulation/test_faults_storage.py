@@ -1,0 +1,151 @@
+"""Faults of disks, each a named test on the simulated mesh; what happens inside one file is tested on real SQLite.
+
+docs/fault_table.md lists them all. On a ``Stage`` nothing is left to chance: only the fault of the test happens.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from hfzmq.core.contract import GAP, Proposal, Reply
+from hfzmq.core.types import HardState
+from tests.simulation.stage import LEASE_MS, Stage
+from tests.simulation.test_faults_election import ask, mesh, steady
+
+
+class Asker:
+    """Asks once and keeps the answer."""
+
+    def __init__(self) -> None:
+        self.name = "asker"
+        self.answers: list[Reply] = []
+
+    def answered(self, peer: int, request: int, reply: Reply) -> None:
+        """The answer."""
+        self.answers.append(reply)
+
+
+def test_nothing_is_acknowledged_before_a_majority_of_disks_has_synced_it() -> None:
+    stage = mesh()
+    for follower in (2, 3):
+        stage.peers[follower].stall(stage.world.now + 400)
+    assert 400 <= ask(stage) < 500
+    stage.finish()
+
+
+def test_a_repeated_append_is_acknowledged_no_earlier_than_the_sync_of_the_first() -> None:
+    stage = mesh()
+    for follower in (2, 3):
+        stage.peers[follower].stall(stage.world.now + 400)
+        stage.network.link_weather[(1, follower)] = weather = copy.copy(stage.network.weather)
+        weather.double = 1.0
+    assert 400 <= ask(stage) < 500
+    stage.finish()
+
+
+def test_a_leader_whose_disk_is_slower_than_its_only_follower_counts_itself_no_earlier_than_its_own_sync() -> None:
+    stage = mesh()
+    stage.peers[3].crash()
+    stage.peers[1].stall(stage.world.now + 400)
+    assert 400 <= ask(stage) < 500
+    stage.finish()
+
+
+def test_what_a_majority_of_followers_has_synced_is_not_lost_with_the_leaders_disk() -> None:
+    stage = mesh()
+    stage.peers[1].stall(stage.world.now + 500)
+    stage.client("c1").ask()
+    stage.wait(20)
+    committed = len(stage.invariants.committed)
+    stage.peers[1].crash()  # nothing of it is on its own disk
+    assert len(stage.peers[1].disk.log) < committed
+    assert stage.until(lambda: stage.client("c1").done, 4 * LEASE_MS)
+    stage.finish()
+
+
+@pytest.mark.parametrize("voter", [2, 3])
+def test_a_vote_that_was_given_stands_after_a_power_cut_right_behind_it(voter: int) -> None:
+    stage = mesh()
+    stage.peers[1].crash()
+    assert stage.until(lambda: stage.peers[voter].disk.hard_state == HardState(2, 2), 3 * LEASE_MS)
+    stage.peers[voter].crash()
+    before = stage.peers[voter].disk.hard_state
+    stage.peers[voter].start()
+    replica = stage.peers[voter].replica
+    assert replica is not None
+    assert (replica.term, replica.election.vote) == (before.term, before.vote)
+    stage.wait(3 * LEASE_MS)
+    stage.finish()
+
+
+def test_a_leader_whose_disk_hangs_while_its_heartbeats_flow_gives_way_within_two_leases() -> None:
+    stage = mesh()
+    stage.peers[1].stall(stage.world.now + 10 * LEASE_MS)
+    assert stage.until(lambda: stage.leaders() == [2], 3 * LEASE_MS)
+    assert steady(stage, 5 * LEASE_MS) > 20
+    assert stage.leaders() == [2], "a peer whose disk hangs was handed the lead"
+    stage.wait(3 * LEASE_MS)
+    stage.finish()
+
+
+def test_a_follower_whose_disk_hangs_costs_nothing_and_catches_up_when_it_writes_again() -> None:
+    stage = mesh()
+    stage.peers[2].stall(stage.world.now + 10 * LEASE_MS)
+    assert steady(stage, 9 * LEASE_MS) > 100
+    assert stage.leaders() == [1]
+    behind = stage.peers[2].disk.applied
+    stage.wait(3 * LEASE_MS)
+    assert stage.peers[2].disk.applied == stage.peers[1].disk.applied > behind
+    stage.finish()
+
+
+def test_two_of_three_disks_that_hang_stop_the_mesh_and_nothing_else() -> None:
+    stage = mesh()
+    for peer in (1, 2):
+        stage.peers[peer].stall(stage.world.now + 6 * LEASE_MS)
+    stage.client("c1").ask()
+    stage.wait(5 * LEASE_MS)
+    assert stage.leaders() == []
+    assert not stage.client("c1").done
+    assert stage.until(lambda: stage.client("c1").done, 5 * LEASE_MS)
+    stage.finish()
+
+
+def test_a_power_cut_of_all_at_once_loses_nothing_whether_or_not_the_last_writes_reached_the_disks() -> None:
+    for late in (False, True):
+        stage = mesh()
+        for number in range(5):
+            stage.client(f"c{number}").ask()
+            stage.wait(2.6)  # in the middle of a write
+            for peer in stage.peers:
+                stage.crash(peer, late)
+            for peer in stage.peers:
+                stage.peers[peer].start()
+            assert stage.until(lambda: bool(stage.leaders()), 4 * LEASE_MS)  # noqa: B023
+        stage.finish()
+
+
+def test_a_mesh_whose_disks_are_all_put_back_to_an_earlier_day_serves_and_says_gap_to_who_is_ahead() -> None:
+    first = mesh()
+    steady(first, 2 * LEASE_MS)
+    backup = {number: copy.deepcopy(peer.disk) for number, peer in first.peers.items()}
+    kept = first.client("c1").seq - 1
+    steady(first, 2 * LEASE_MS)
+    ahead = first.client("c1").seq
+    assert ahead > kept + 10
+
+    again = Stage(3)  # the record of what was acknowledged since is gone with the disks
+    known = again.client("c1")
+    known.seq, known.total = kept + 1, kept
+    for number, peer in again.peers.items():
+        peer.disk = backup[number]
+    again.invariants.committed = list(max((disk.log[: disk.applied] for disk in backup.values()), key=len))
+    again.begin()
+    ask_for = Asker()
+    again.peers[1].asked(Proposal((ask_for, 0), known.origin(ahead), known.body(ahead)))
+    again.client("c2").ask()
+    assert again.until(lambda: again.client("c2").done and bool(ask_for.answers), 3 * LEASE_MS)
+    assert [(reply.status, reply.expected) for reply in ask_for.answers] == [(GAP, kept + 1)]
+    again.finish()
