@@ -4,8 +4,8 @@
     python -m tests.simulation.with_bug "the vote is not saved" tests.simulation.machine --save new.story
 
 Hypothesis draws the steps of ``story``, sees what breaks, and takes away and lowers whatever is not needed for it. What
-is left is printed as a file of ``tests/simulation/scenarios`` would hold it. Each story ends with everything healed, and
-must converge.
+is left is printed as a file of ``tests/simulation/scenarios`` would hold it. Each story ends with everything healed,
+and must converge.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.simulation.invariants import Violation
 from tests.simulation.story import Player
 
 WAITS = (1, 3, 10, 50, 200, 500, 1100, 2500, 5000)
@@ -57,7 +56,7 @@ class Machine(RuleBasedStateMachine):
             act()
         except Exception as error:
             self._over = True
-            what = str(error) if isinstance(error, Violation) else f"the core raised {type(error).__name__}: {error}"
+            what = self.player.broken(error)
             type(self).broken = (what, self.player.transcript())
             raise Broken(f"{what}\n\n{self.player.transcript()}") from None
 

@@ -7,6 +7,7 @@ otherwise. ``STEPS`` in ``story`` lists the lines. The invariants are checked at
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
@@ -55,16 +56,19 @@ class Wires(Network):
     def __init__(self, world: World) -> None:
         super().__init__(world, Weather(delay_least_ms=1.0, delay_most_ms=1.0))
         self._said: dict[tuple[Any, Any, str], tuple[Callable[..., None], tuple[Any, ...]]] = {}
+        self._times: Counter[tuple[Any, Any, str]] = Counter()
 
     def send(self, source: Any, target: Any, deliver: Callable[..., None], *arguments: Any) -> None:
         """Remember and send."""
         if arguments:
-            self._said[source, target, type(arguments[-1]).__name__] = (deliver, arguments)
+            key = (source, target, type(arguments[-1]).__name__)
+            self._said[key] = (deliver, arguments)
+            self._times[key] += 1
         super().send(source, target, deliver, *arguments)
 
-    def said(self, source: Any, target: Any, kind: str) -> bool:
-        """Whether anything of this kind was ever said on this link."""
-        return (source, target, kind) in self._said
+    def said(self, source: Any, target: Any, kind: str) -> int:
+        """How often something of this kind was said on this link so far, delivered or not."""
+        return self._times[source, target, kind]
 
     def again(self, source: Any, target: Any, kind: str) -> None:
         """The last of its kind on this link arrives once more, now."""

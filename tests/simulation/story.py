@@ -1,11 +1,11 @@
 """Stories: a mesh's life in lines that a person can read, replayed step by step on the real core.
 
-    python -m tests.simulation.story tests/simulation/scenarios/*.story        tell them; --trace shows what the core did
+    python -m tests.simulation.story tests/simulation/scenarios/*.story     tell them; --trace shows every event
     python -m tests.simulation.with_bug "the vote is not saved" tests.simulation.story FILE...
 
 A file begins with its title and what it tells, as comments; then ``mesh N`` and one line a step. ``bug: NAME`` in a
-comment names a planted bug that must break the story. ``STEPS`` lists the steps. At the end of each story everything is
-healed and must converge; that needs no line.
+comment, once or more, names a planted bug that must break the story. ``STEPS`` lists the steps. At the end of each
+story everything is healed and must converge; that needs no line.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ await new leader       ... until somebody serves in a later term
 await candidate        ... until a peer asks for votes in earnest
 await vote             ... until a vote is on a disk
 await ack C            ... until client C has everything acknowledged
+await said A->B KIND   ... until the next message of this kind is said on this link
 crash P | all          the plug is pulled; nothing reaches the disk any more ("crash P late": it does, unreported)
 start P | all          it is plugged in again
 pause P, resume P      SIGSTOP, SIGCONT
@@ -60,10 +61,10 @@ class Unreadable(ValueError):
 
 
 class Story(NamedTuple):
-    """A file: its title, the bug that it finds (or ""), and its steps without comments."""
+    """A file: its title, the planted bugs that break it, and its steps without comments."""
 
     title: str
-    bug: str
+    bugs: tuple[str, ...]
     steps: tuple[str, ...]
 
 
@@ -72,25 +73,28 @@ def parse(text: str) -> Story:
     comments = [line.lstrip("# ").rstrip() for line in text.splitlines() if line.startswith("#")]
     steps = [line.split("#")[0].strip() for line in text.splitlines()]
     steps = [line for line in steps if line]
-    bug = next((line.removeprefix("bug:").strip() for line in comments if line.startswith("bug:")), "")
+    bugs = tuple(line.removeprefix("bug:").strip() for line in comments if line.startswith("bug:"))
     if not comments or not steps or not steps[0].startswith("mesh "):
         raise Unreadable("a story begins with a title, and its first step is: mesh N")
-    return Story(comments[0], bug, tuple(steps))
+    return Story(comments[0], bugs, tuple(steps))
 
 
-def tell(steps: tuple[str, ...]) -> str | None:
-    """What a story breaks; None when every invariant holds and all its expectations are met."""
-    player = Player()
-    try:
-        for step in steps:
-            player.play(step)
-        player.finish()
-    except Unreadable:
-        raise
-    except Violation as error:
-        return str(error)
-    except Exception as error:  # the core has raised: that peer's process is gone
-        return f"the core raised {type(error).__name__}: {error}"
+def tell(steps: tuple[str, ...], show: Callable[[str], None] | None = None) -> str | None:
+    """What a story breaks; None when every invariant holds and all its expectations are met. ``show`` is told each step
+    and every event of it."""
+    player, told = Player(), 0
+    for step in (*steps, ""):
+        try:
+            player.play(step) if step else player.finish()
+        except Unreadable:
+            raise
+        except Exception as error:
+            return player.broken(error)
+        finally:
+            if show:
+                trace = player.stage.world.trace
+                show("\n".join([f"--- {step or 'the end: all is healed and converges'}", *trace[told:]]))
+                told = len(trace)
     return None
 
 
@@ -112,6 +116,10 @@ class Player:
     def transcript(self) -> str:
         """The story so far, as a file would hold it."""
         return "\n".join(self.played) + "\n"
+
+    def broken(self, error: Exception) -> str:
+        """What an error means: an invariant, or the core has raised: that peer's process is gone."""
+        return str(error) if isinstance(error, Violation) else f"the core raised {type(error).__name__}: {error}"
 
     def play(self, line: str) -> None:
         """One step; Unreadable for what is none, Violation for what must not be."""
@@ -157,6 +165,10 @@ class Player:
         elif words == ("vote",):
             before = [peer.disk.hard_state for peer in stage.peers.values()]
             stage.until(lambda: [peer.disk.hard_state for peer in stage.peers.values()] != before, PATIENCE_MS)
+        elif words[0] == "said":
+            link = (*stage.links(words[1])[0], _kind(words[2]))
+            times = stage.network.said(*link)
+            stage.until(lambda: stage.network.said(*link) > times, PATIENCE_MS)
         elif words[0] == "ack":
             client = stage.client(words[1])
             stage.until(lambda: client.done, PATIENCE_MS)
@@ -196,10 +208,8 @@ class Player:
             self.stage.weather(one, double=1.0)
 
     def _play_again(self, link: str, kind: str) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"a message is one of {', '.join(KINDS)}")
         for source, target in self.stage.links(link):
-            self.stage.network.again(source, target, kind)
+            self.stage.network.again(source, target, _kind(kind))
 
     def _play_mend(self) -> None:
         self.stage.network.mend()
@@ -258,6 +268,12 @@ class Player:
         return list(self.stage.peers) if word == "all" else [self._peer(word)]
 
 
+def _kind(word: str) -> str:
+    if word not in KINDS:
+        raise ValueError(f"a message is one of {', '.join(KINDS)}")
+    return word
+
+
 def _is_ours(error: BaseException) -> bool:
     """Whether a line was wrong, and not the core below it."""
     at = error.__traceback__
@@ -277,29 +293,12 @@ def main(files: tuple[Path, ...], trace: bool) -> None:
     for file in files:
         try:
             story = parse(file.read_text())
-            player = Player()
-            broken = tell(story.steps) if not trace else _traced(player, story.steps)
+            broken = tell(story.steps, click.echo if trace else None)
         except Unreadable as error:
             raise click.ClickException(f"{file}: {error}") from error
         bad += broken is not None
         click.echo(f"{file.stem}: {story.title}: {broken or 'ok'}")
     sys.exit(1 if bad else 0)
-
-
-def _traced(player: Player, steps: tuple[str, ...]) -> str | None:
-    told = 0
-    try:
-        for step in (*steps, ""):
-            click.echo(f"--- {step or 'the end: heal, converge'}")
-            try:
-                player.play(step) if step else player.finish()
-            finally:
-                trace = player.stage.world.trace
-                click.echo("\n".join(trace[told:]))
-                told = len(trace)
-    except Violation as error:
-        return str(error)
-    return None
 
 
 if __name__ == "__main__":
