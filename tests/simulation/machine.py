@@ -30,6 +30,7 @@ STEPS = 25
 
 peers = st.sampled_from((1, 2, 3))
 links = st.sampled_from(("1->2", "1->3", "2->1", "2->3", "3->1", "3->2"))
+NEWCOMER = 4
 clients = st.sampled_from(("c1", "c2"))
 kinds = st.sampled_from(("VoteReply", "AppendReply", "AppendRequest", "TimeoutNow", "VoteRequest"))
 
@@ -144,6 +145,36 @@ class Machine(RuleBasedStateMachine):
         """SIGCONT."""
         if self._paused(peer):
             self._play(f"resume {peer}")
+
+    # ------------------------------------------------------------ members
+
+    def _said(self, verb: str) -> bool:
+        return any(line.startswith(verb) for line in self.player.played)
+
+    @precondition(lambda self: not self._said("remove") and not self._said("wipe"))
+    @rule(peer=peers)
+    def wipe(self, peer: int) -> None:
+        """A disk is lost that a majority can do without. A peer is not removed in the same story: both at once is more
+        than three can survive."""
+        if self.player.stage.may_lose(peer):
+            self._play(f"wipe {peer}")
+
+    @precondition(lambda self: not self._said("wipe"))
+    @rule(peer=peers)
+    def remove(self, peer: int) -> None:
+        """A member is to leave."""
+        self._play(f"remove {peer}")
+
+    @precondition(lambda self: not self._said("join"))
+    @rule()
+    def join(self) -> None:
+        """A fourth peer comes."""
+        self._play(f"join {NEWCOMER}")
+
+    @rule(peer=peers)
+    def lead(self, peer: int) -> None:
+        """A member is to lead."""
+        self._play(f"lead {peer}")
 
     # ------------------------------------------------------------ links, disks
 

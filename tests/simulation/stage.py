@@ -15,6 +15,7 @@ from typing import Any
 from hfzmq.core.replica import Replica
 from tests.simulation.bed import Bed
 from tests.simulation.invariants import Invariants, Violation
+from tests.simulation.operator import Operator
 from tests.simulation.peer import Peer
 from tests.simulation.storm import LIMITS, TIMING
 from tests.simulation.world import Network, Weather, World
@@ -60,8 +61,8 @@ class Wires(Network):
 
     def send(self, source: Any, target: Any, deliver: Callable[..., None], *arguments: Any) -> None:
         """Remember and send."""
-        if arguments:
-            key = (source, target, type(arguments[-1]).__name__)
+        for one in arguments:
+            key = (source, target, type(one).__name__)
             self._said[key] = (deliver, arguments)
             self._times[key] += 1
         super().send(source, target, deliver, *arguments)
@@ -84,26 +85,30 @@ class Stage:
         self.world = Still()
         self.network = Wires(self.world)
         self.invariants = Invariants(peers)
-        voters = tuple(range(1, peers + 1))
+        voters = self._voters = tuple(range(1, peers + 1))
         self.peers = {
             number: Peer(number, self.world, self.network, self.invariants, voters, TIMING, LIMITS) for number in voters
         }
         self.clients: dict[str, Bed] = {}
         self.invariants.peers, self.invariants.clients = self.peers, self.clients  # type: ignore[assignment]
         for peer in self.peers.values():
-            peer.others, peer.sync_ms, peer.clock_offset = self.peers, (SYNC_MS, SYNC_MS), 0.0
+            self._set_up(peer)
+        self.operator = Operator(self.world, self.network, self.peers, self.invariants)
+
+    def _set_up(self, peer: Peer) -> None:
+        peer.others, peer.sync_ms, peer.clock_offset = self.peers, (SYNC_MS, SYNC_MS), 0.0
 
     def begin(self) -> None:
         """All start together; time passes until the lowest id serves."""
         for peer in self.peers.values():
             peer.start()
-        if not self.until(lambda: self.leaders() == [1], PATIENCE_MS, 1.0):
+        if not self.until(lambda: self.leaders() == [1] and self.invariants.membership is not None, PATIENCE_MS, 1.0):
             raise Violation("I10 a mesh that begins has no leader")
 
     def finish(self) -> None:
         """All is healed and must converge."""
         self.heal()
-        self.until(self.invariants.settled, HEAL_MS, 20.0)
+        self.until(self.invariants.settled, 2 * HEAL_MS, 20.0)
         self.wait(CALM_MS)
         self.invariants.healed()
 
@@ -149,6 +154,7 @@ class Stage:
     def heal(self) -> None:
         """Everything is well from now on."""
         self.world.note("heal")
+        self.operator.calm()
         self.network.mend()
         for peer in self.peers.values():
             peer.resume()
@@ -165,6 +171,21 @@ class Stage:
                 plug._sync(effect)
             plug._unsynced = []
         plug.crash()
+
+    def join(self, number: int) -> None:
+        """A machine that is no member starts, and the operator has it added; one that was removed has lost its disk."""
+        if number not in self.peers:
+            self.peers[number] = Peer(
+                number, self.world, self.network, self.invariants, self._voters, TIMING, LIMITS
+            )  # fmt: skip
+            self._set_up(self.peers[number])
+        self.operator.invite(number)
+
+    def may_lose(self, number: int) -> bool:
+        """Whether a mesh can survive the loss of this disk: those that are left make a majority, whichever change of
+        members wins."""
+        peer = self.peers[number]
+        return not peer.halted and not self.operator._wishes and self.operator.may_lose(peer)
 
     def links(self, text: str) -> list[tuple[Any, Any]]:
         """``1->2``, ``1<->2`` or ``c1->2``: one link or two."""

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import click
 
+from hfzmq.core.contract import REMOVE, TRANSFER
 from tests.simulation.invariants import Violation
 from tests.simulation.stage import PATIENCE_MS, Stage
 
@@ -42,6 +43,9 @@ again A->B KIND        the last message of its kind on this link arrives once mo
 mend                   all links are well
 stall P MS             the disk of P finishes nothing for so long
 sync P MS              each write of P takes so long
+wipe P                 the disk of P is lost; it starts again with an empty one, and is nobody's member
+join P                 a new machine starts as P, and the operator has it added (or P, removed, with a new disk)
+remove P, lead P       the operator wants P to leave, or to lead
 ask C [P]              client C has one more request ("ask C P": it asks P, and keeps asking P)
 retry C P              client C asks P for what is due
 read C [P]             client C asks for a consistent read
@@ -50,6 +54,7 @@ drift P RATE           the clock of P runs so fast
 heal                   links, disks and power are well, everybody runs
 expect leader P        P serves and nobody else
 expect no leader       nobody serves
+expect voters P,P,...  these vote
 expect acks N          N requests were acknowledged so far
 expect changes N       the leader has changed N times at most since the mesh began
 """
@@ -220,6 +225,22 @@ class Player:
     def _play_sync(self, peer: str, ms: str) -> None:
         self.stage.peers[self._peer(peer)].sync_ms = (float(ms), float(ms))
 
+    def _play_wipe(self, peer: str) -> None:
+        one = self.stage.peers[self._peer(peer)]
+        one.wipe()
+        one.power_on()
+
+    def _play_join(self, peer: str) -> None:
+        if not peer.isdigit() or (int(peer) in self.stage.peers and not self.stage.peers[int(peer)].halted):
+            raise ValueError(f"{peer} is a member, or no id")
+        self.stage.join(int(peer))
+
+    def _play_remove(self, peer: str) -> None:
+        self.stage.operator.wish(REMOVE, self._peer(peer))
+
+    def _play_lead(self, peer: str) -> None:
+        self.stage.operator.wish(TRANSFER, self._peer(peer))
+
     def _play_ask(self, client: str, peer: str = "0") -> None:
         self.stage.client(client).ask(self._peer(peer) if peer != "0" else 0)
 
@@ -248,6 +269,9 @@ class Player:
         elif words[0] == "leader":
             told = f"the leaders are {self.stage.leaders()}"
             holds = self.stage.leaders() == [self._peer(words[1])]
+        elif words[0] == "voters":
+            voters = invariants.membership.voters if invariants.membership else ()
+            told, holds = f"the voters are {voters}", voters == tuple(map(int, words[1].split(",")))
         elif words[0] == "acks":
             acks = sum(client.seq - 1 for client in self.stage.clients.values())
             told, holds = f"{acks} requests were acknowledged", acks == int(words[1])

@@ -13,6 +13,7 @@ from random import Random
 import pytest
 
 from hfzmq.core.types import NOOP, START, Entry, HardState, Place, chained
+from tests.simulation.disk import founded
 from tests.simulation.stage import LEASE_MS, Stage
 from tests.simulation.world import Weather
 
@@ -207,6 +208,8 @@ def test_a_peer_in_an_earlier_term_with_the_longer_log_is_elected_by_one_in_a_la
     stage.peers[1].disk.log = logged(1)
     stage.peers[2].disk.hard_state = HardState(2, 2)
     stage.peers[2].disk.log = logged(1, 2)
+    for peer in stage.peers.values():
+        peer.disk.membership = stage.invariants.membership = founded((1, 2, 3))
     stage.peers[1].start()
     stage.peers[2].start()
     assert stage.until(lambda: stage.leaders() == [2], 6 * LEASE_MS), stage.world.trace

@@ -142,6 +142,7 @@ def test_a_mesh_whose_disks_are_all_put_back_to_an_earlier_day_serves_and_says_g
     for number, peer in again.peers.items():
         peer.disk = backup[number]
     again.invariants.committed = max((disk.log[: disk.applied] for disk in backup.values()), key=len)[:]
+    again.invariants.membership = first.invariants.membership
     again.begin()
     ask_for = Asker()
     again.peers[1].asked(Proposal((ask_for, 0), known.origin(ahead), known.body(ahead)))
