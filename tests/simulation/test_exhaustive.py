@@ -16,7 +16,8 @@ from hfzmq.core.log import Log
 from hfzmq.core.messages import AppendReply, VoteReply, VoteRequest
 from hfzmq.core.promises import Promises
 from hfzmq.core.types import Place
-from tests.simulation.exhaustive import Scope, Search
+from tests.simulation.exhaustive_scope import BEGUN, COLD, Scope
+from tests.simulation.exhaustive_search import Search
 
 Patch = pytest.MonkeyPatch
 
@@ -61,7 +62,7 @@ BUGS = {
     "a vote is given twice in a term": (_vote_twice, ONE_TERM._replace(campaigns=2), "I2 two votes"),
     "an append is acknowledged before it is synced": (_acknowledge_before_sync, ONE_TERM, "I3"),
     "the leader counts itself before its disk has it": (_count_oneself_early, ONE_TERM, "I3 entry 1 is committed"),
-    "the log check is skipped": (_skip_the_log_check, Scope(terms=2, campaigns=1, begun=True), "I5"),
+    "the log check is skipped": (_skip_the_log_check, Scope(terms=2, campaigns=1, start=BEGUN), "I5"),
 }
 
 EXHAUSTED = {
@@ -69,9 +70,9 @@ EXHAUSTED = {
     "one term, two campaigns": ONE_TERM._replace(campaigns=2),
     "one term, a crash": ONE_TERM._replace(crashes=1),
     "one term, a message twice": ONE_TERM._replace(doubles=1),
-    "two terms, a no-op of the first on one disk": Scope(terms=2, entries=0, asks=0, campaigns=1, begun=True),
+    "two terms, a no-op of the first on one disk": Scope(terms=2, entries=0, asks=0, campaigns=1, start=BEGUN),
     "two terms, a no-op of the first on one disk, a crash": Scope(
-        terms=2, entries=0, asks=0, campaigns=1, crashes=1, begun=True
+        terms=2, entries=0, asks=0, campaigns=1, crashes=1, start=BEGUN
     ),
 }
 
