@@ -55,6 +55,7 @@ heal                   links, disks and power are well, everybody runs
 expect leader P        P serves and nobody else
 expect no leader       nobody serves
 expect voters P,P,...  these vote
+expect stopped P       P was told that it is no member any more, and has stopped
 expect acks N          N requests were acknowledged so far
 expect changes N       the leader has changed N times at most since the mesh began
 """
@@ -269,6 +270,9 @@ class Player:
         elif words[0] == "leader":
             told = f"the leaders are {self.stage.leaders()}"
             holds = self.stage.leaders() == [self._peer(words[1])]
+        elif words[0] == "stopped":
+            why = self.stage.peers[self._peer(words[1])].halted
+            told, holds = f"peer {words[1]} runs", bool(why)
         elif words[0] == "voters":
             voters = invariants.membership.voters if invariants.membership else ()
             told, holds = f"the voters are {voters}", voters == tuple(map(int, words[1].split(",")))

@@ -1,0 +1,99 @@
+"""Faults around changes of members, on the simulated mesh; most of them are stories below scenarios/."""
+
+from __future__ import annotations
+
+from hfzmq.core.contract import ADD, BUSY, REMOVE, Change, Reply
+from hfzmq.core.types import CONFIG
+from tests.simulation.stage import LEASE_MS, Stage
+from tests.simulation.test_faults_election import mesh
+
+
+class Asker:
+    """Asks once and keeps the answers."""
+
+    name = "asker"
+
+    def __init__(self) -> None:
+        self.answers: list[Reply] = []
+
+    def answered(self, peer: int, request: int, reply: Reply) -> None:
+        """An answer."""
+        self.answers.append(reply)
+
+
+def changes_in_log(stage: Stage, peer: int) -> int:
+    """How many changes of members this peer has on disk, the founding among them."""
+    return sum(1 for entry in stage.peers[peer].disk.log if entry.kind == CONFIG)
+
+
+def test_a_leader_changes_no_members_before_its_no_op_commits() -> None:
+    stage, asker = mesh(5), Asker()
+    stage.peers[1].crash()
+    replica = stage.peers[2].replica
+    assert replica is not None
+    assert stage.until(lambda: replica.leading is not None, 3 * LEASE_MS)
+    assert not replica.serves
+    stage.peers[2].asked(Change((asker, 0), REMOVE, 5))
+    stage.wait(0.5)
+    assert replica.membership.voters == (1, 2, 3, 4, 5)
+    assert stage.until(lambda: bool(asker.answers), LEASE_MS)
+    assert [reply.status for reply in asker.answers] == [BUSY]
+    stage.wait(LEASE_MS)
+    assert changes_in_log(stage, 2) == 1
+    stage.finish()
+
+
+def test_a_second_change_waits_for_the_first_to_be_applied() -> None:
+    stage, asker = mesh(5), Asker()
+    stage.peers[1].asked(Change((asker, 0), REMOVE, 5))
+    stage.peers[1].asked(Change((asker, 1), REMOVE, 4))
+    stage.wait(0.5)
+    replica = stage.peers[1].replica
+    assert replica is not None
+    assert replica.membership.voters == (1, 2, 3, 4)
+    assert stage.until(lambda: len(asker.answers) == 2, LEASE_MS)
+    assert sorted(reply.status for reply in asker.answers) == ["ACK", BUSY]
+    stage.finish()
+
+
+def test_a_change_that_only_the_dead_leader_knew_is_taken_back_when_it_returns() -> None:
+    stage = mesh(5)
+    for other in (2, 3, 4, 5):
+        stage.network.cut(1, other)
+    stage.peers[1].asked(Change((Asker(), 0), REMOVE, 5))
+    stage.wait(5)
+    assert changes_in_log(stage, 1) == 2
+    stage.peers[1].crash()
+    stage.network.mend()
+    assert stage.until(lambda: stage.leaders() == [2], 4 * LEASE_MS)
+    stage.peers[1].start()
+    restarted = stage.peers[1].replica
+    assert restarted is not None
+    assert restarted.membership.voters == (1, 2, 3, 4), "a restart forgets an appended change"
+    assert stage.until(lambda: restarted.membership.voters == (1, 2, 3, 4, 5), 2 * LEASE_MS)
+    stage.finish()
+
+
+def test_a_peer_that_nobody_asked_for_counts_for_nothing_however_long_it_runs() -> None:
+    stage = mesh()
+    stage.join(4)
+    stage.operator.calm()
+    stage.wait(10 * LEASE_MS)
+    assert stage.invariants.membership is not None
+    assert stage.invariants.membership.voters == (1, 2, 3)
+    stage.operator.wish(ADD, 4)
+    assert stage.until(lambda: 4 in stage.peers[1].disk.members().voters, 5 * LEASE_MS)
+    stage.finish()
+
+
+def test_a_member_with_a_new_disk_takes_its_own_place_by_itself_and_its_old_life_is_nobody() -> None:
+    stage = mesh()
+    stage.peers[3].wipe()
+    stage.peers[3].power_on()
+    assert stage.until(lambda: changes_in_log(stage, 1) == 3, 12 * LEASE_MS)  # founded, replaced, votes
+    members = stage.peers[1].disk.members()
+    assert members.voters == (1, 2, 3)
+    assert members.counts(3, b"3.2")
+    assert not members.counts(3, b"3.1")
+    assert (3, b"3.1") in members.removed
+    stage.finish()
