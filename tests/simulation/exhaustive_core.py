@@ -50,6 +50,7 @@ from tests.simulation.exhaustive_local import (
 from tests.simulation.exhaustive_scope import BEGUN, COLD, PEERS, Move
 
 ME, VOTERS = 1, (1, 2, 3)
+MYSELF = Member(address(ME), LIFE)
 BOUND = Membership(0, tuple(Member(address(peer), LIFE) for peer in VOTERS))
 
 
@@ -136,7 +137,7 @@ class Machine:
 
     def _born(self, disk: Disk) -> Local:
         local = Local(
-            Replica(Member(address(ME), LIFE), disk.membership, TIMING, Limits(), CHANCE, disk.hard_state, Log(disk.log),
+            Replica(MYSELF, disk.membership, TIMING, Limits(), CHANCE, disk.hard_state, Log(disk.log),
                     Sessions(disk.sessions), disk.applied, disk.state_hash, 0.0),
             disk,
         )  # fmt: skip

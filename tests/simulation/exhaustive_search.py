@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hfzmq.core.contract import CANDIDATE, LEADER
-from hfzmq.core.messages import AppendReply, AppendRequest, Message, TimeoutNow, VoteReply, VoteRequest
+from hfzmq.core.messages import AppendReply, AppendRequest, Message, VoteReply, VoteRequest
 from tests.simulation.exhaustive_core import Machine
 from tests.simulation.exhaustive_local import Done, Facts, request
 from tests.simulation.exhaustive_scope import (
@@ -28,10 +28,13 @@ from tests.simulation.exhaustive_scope import (
 
 
 class Search:
-    """Breadth first, so that the first story of a violation is a shortest one; or depth first."""
+    """Breadth first, so that the first story of a violation is a shortest one; or depth first. ``lazy``: that a lease
+    has run out is told together with the first thing that looks at it (a campaign, a request for a vote), and not by
+    itself: whatever happens in between comes out the same."""
 
-    def __init__(self, scope: Scope, symmetric: bool = True, depth_first: bool = False) -> None:
+    def __init__(self, scope: Scope, symmetric: bool = True, depth_first: bool = False, lazy: bool = True) -> None:
         self.scope = scope
+        self._lazy = lazy
         self.machine = Machine(scope.prompt)
         self._renamings = RENAMINGS if symmetric else RENAMINGS[:1]
         self._depth_first = depth_first
@@ -93,6 +96,8 @@ class Search:
         for flight in dict.fromkeys(state.flights):
             message, link = divmod(flight, 9)
             yield ("take", link % 3, link // 3, message, flight)
+            if self._lazy and self._may_expire(state, link % 3) and self._looks_at_lease(message):
+                yield ("take late", link % 3, link // 3, message, flight)
             if left.doubles:
                 yield ("take twice", link % 3, link // 3, message, flight)
         for seat in range(PEERS):
@@ -106,12 +111,19 @@ class Search:
                 if left.asks:  # requests differ in name alone: the first of them is asked first
                     known = sum(1 for times in left.asked if times)
                     yield from (("ask", seat, number) for number in range(min(known + 1, scope.entries)))
-            elif facts.role == "follower" and not facts.expired:
+            elif not self._lazy and self._may_expire(state, seat):
                 yield ("expire", seat)
             elif left.campaigns and facts.term < scope.terms:
                 yield ("campaign", seat)
             if left.crashes:
                 yield ("crash", seat)
+
+    def _may_expire(self, state: State, seat: int) -> bool:
+        facts = self.machine.facts[state.peers[seat]]
+        return facts.role == "follower" and not facts.expired
+
+    def _looks_at_lease(self, message: int) -> bool:
+        return isinstance(self.machine.messages[message], VoteRequest)
 
     def _is_idle(self, state: State, move: Move) -> bool:
         """Whether a peer does nothing about a message: as good as never delivered."""
@@ -126,9 +138,12 @@ class Search:
         kind, seat = move[0], move[1]
         flights, left = list(state.flights), state.left
         local: Move = (kind,)
-        if kind in ("take", "take twice"):
+        before = state.peers[seat]
+        if kind == "take late" or (kind == "campaign" and self._may_expire(state, seat)):
+            before = self.machine.step(before, ("expire",)).local
+        if kind in ("take", "take late", "take twice"):
             local = ("take", (move[2] - seat) % PEERS, move[3])
-            if kind == "take":
+            if kind != "take twice":
                 flights.remove(move[4])
             else:
                 left = left._replace(doubles=left.doubles - 1)
@@ -139,7 +154,7 @@ class Search:
         elif kind in ("campaign", "beat", "crash"):
             name = {"campaign": "campaigns", "beat": "beats", "crash": "crashes"}[kind]
             left = left._replace(**{name: getattr(left, name) - 1})
-        done = self.machine.step(state.peers[seat], local)
+        done = self.machine.step(before, local)
         peers = (*state.peers[:seat], done.local, *state.peers[seat + 1 :])
         flights += [message * 9 + seat * 3 + (seat + seats) % PEERS for seats, message in done.sends]
         led, committed, wrong = self._judge(state, peers, seat, done)
@@ -230,9 +245,12 @@ class Search:
 
     def _told(self, move: Move, names: list[int]) -> str:
         kind, peer = move[0], names[move[1]]
-        if kind in ("take", "take twice"):
+        if kind in ("take", "take late", "take twice"):
             message = self.machine.messages[move[3]]
-            return f"peer {peer} {kind}s from {names[move[2]]}: {_short(message)}".replace("twices", "twice")
+            how = {"take": "takes", "take late": "takes, its lease over,", "take twice": "takes, once more to come,"}[
+                kind
+            ]
+            return f"peer {peer} {how} from {names[move[2]]}: {_short(message)}"
         return f"peer {peer}: {kind} {' '.join(map(str, move[2:]))}".rstrip()
 
 
@@ -245,7 +263,7 @@ def _never_heeded(message: Message, source: Facts, target: Facts, terms: int) ->
     if isinstance(message, AppendReply):
         leads = target.role in (CANDIDATE, LEADER) and target.term == message.term
         return message.term <= target.disk_term and not leads
-    if isinstance(message, TimeoutNow):
+    if not isinstance(message, (AppendRequest, VoteRequest)):
         return False
     # A request that can only be refused, and whose refusal can only be ignored: both are in the last term for good.
     if not source.disk_term == target.disk_term == terms:

@@ -25,7 +25,9 @@ Patch = pytest.MonkeyPatch
 def _vote_twice(patch: Patch) -> None:
     good = Election.consider
 
-    def consider(self: Election, now_ms: float, candidate: int, request: VoteRequest, last: Place) -> VoteReply | None:
+    def consider(
+        self: Election, now_ms: float, candidate: tuple[int, bytes], request: VoteRequest, last: Place
+    ) -> VoteReply | None:
         if not request.pre and request.term == self.term:
             self.vote = 0
         return good(self, now_ms, candidate, request, last)
@@ -68,8 +70,12 @@ BUGS = {
 EXHAUSTED = {
     "one term, one request": Scope(terms=1, entries=1, asks=1, campaigns=1),
     "one term, two campaigns": ONE_TERM._replace(campaigns=2),
+    "founding by all three, a request": Scope(terms=1, entries=1, asks=1, campaigns=1, start=COLD),
     "one term, a crash": ONE_TERM._replace(crashes=1),
     "one term, a message twice": ONE_TERM._replace(doubles=1),
+    "prompt disks: two terms, a no-op of the first on one disk, a request": Scope(
+        terms=2, entries=1, asks=1, campaigns=1, start=BEGUN, prompt=True
+    ),
     "two terms, a no-op of the first on one disk": Scope(terms=2, entries=0, asks=0, campaigns=1, start=BEGUN),
     "two terms, a no-op of the first on one disk, a crash": Scope(
         terms=2, entries=0, asks=0, campaigns=1, crashes=1, start=BEGUN
@@ -104,6 +110,16 @@ def test_counting_renamings_as_one_leaves_no_state_out() -> None:
     assert once.depth == every.depth
     assert once.states < every.states <= 6 * once.states
     assert once.locals == every.locals, "a peer's state that only a renaming reaches"
+
+
+def test_telling_late_that_a_lease_has_run_out_leaves_nothing_out_that_a_peer_can_do() -> None:
+    small = ONE_TERM
+    lazy, eager = Search(small), Search(small, lazy=False)
+    few, every = lazy.run(), eager.run()
+    assert few.frontier == every.frontier == 0
+    assert few.states < every.states
+    assert (few.led, few.violation) == (every.led, every.violation) == (1, "")
+    assert set(lazy.machine.messages) == set(eager.machine.messages), "something is said in one search alone"
 
 
 def test_a_search_that_runs_out_of_time_says_that_it_did_not_exhaust_its_scope() -> None:
