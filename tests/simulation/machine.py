@@ -21,7 +21,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.simulation.story import Player
+from tests.simulation.player import Player
 
 WAITS = (1, 3, 10, 50, 200, 500, 1100, 2500, 5000)
 DELAYS = (50, 400, 1500)

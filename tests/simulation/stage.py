@@ -1,8 +1,8 @@
 """A stage for stories: the simulated mesh with nothing left to chance, moved by one short line at a time.
 
 Every message takes one millisecond, every write to a disk half of one, every clock runs true, until a line says
-otherwise. ``STEPS`` in ``story`` lists the lines. The invariants are checked at every step of every peer: a line raises
-``Violation`` when one is broken by what it lets happen.
+otherwise. ``STEPS`` in ``player`` lists the lines. The invariants are checked at every step of every peer: a line
+raises ``Violation`` when one is broken by what it lets happen.
 """
 
 from __future__ import annotations

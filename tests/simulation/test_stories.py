@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.planted import ROOT
-from tests.simulation.story import SCENARIOS, Player, Unreadable, parse, tell
+from tests.simulation.player import Player, Unreadable
+from tests.simulation.story import SCENARIOS, parse, tell
 
 FILES = sorted(SCENARIOS.glob("*.story"))
 WITH_BUG = [(file, bug) for file in FILES for bug in parse(file.read_text()).bugs]
