@@ -25,7 +25,7 @@ from tests.simulation.player import Player
 
 WAITS = (1, 3, 10, 50, 200, 500, 1100, 2500, 5000)
 DELAYS = (50, 400, 1500)
-EXAMPLES = 150
+EXAMPLES = 100
 STEPS = 25
 
 peers = st.sampled_from((1, 2, 3))

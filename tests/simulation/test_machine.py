@@ -19,7 +19,7 @@ from tests.simulation.story import parse, tell
 ASKED = int(os.environ.get("HFZMQ_MACHINE_EXAMPLES", "0"))
 
 
-@pytest.mark.timeout(300 + ASKED)
+@pytest.mark.timeout(600 + 5 * ASKED)
 def test_no_story_that_the_machine_makes_up_breaks_an_invariant() -> None:
     found = hunt(profile(ASKED or EXAMPLES, derandomize=not ASKED))
     if found:
