@@ -84,7 +84,7 @@ def _files(path: Path) -> list[str]:
 def _write(path: Path, why: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     try:
-        os.write(descriptor, (why[:WHY_CHARS_MAX] + "\n").encode())
+        os.pwrite(descriptor, (why[:WHY_CHARS_MAX] + "\n").encode(), 0)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

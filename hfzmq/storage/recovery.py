@@ -7,17 +7,17 @@ forgot or misremembers must not vote or count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import apsw
 
 from hfzmq.core.log import Log
 from hfzmq.core.membership import Membership
-from hfzmq.core.sessions import NOTHING, Session, SessionKey
+from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.storage import tables
-from hfzmq.storage.tables import AppliedState, Damaged, Row
+from hfzmq.storage.tables import AppliedState, Damaged, Row, SessionSum
 
 
 REPORTS_AT_START = 20_000  # takes about 0.1 s; the scrub checks more
@@ -36,26 +36,29 @@ class Recovered(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """What only the store needs to go on writing: the probe counter and how far the tables are."""
+    """What only the store needs to go on writing: the probe counter, how far the tables are, the sum of the sessions."""
 
     probe: int
     applied: AppliedState
+    sessions: SessionSum
 
 
 def recover(connection: apsw.Connection) -> tuple[Recovered, Cursor]:
     """Read everything; Damaged names the table or log entry."""
     reading = _Reading(connection)
-    hard_state, probe = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
+    hard_state, probe, root = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
     base = reading.one(tables.SELECT_LOG_BASE, tables.log_base_of, "log_base")
     membership = reading.one(tables.SELECT_MEMBERSHIP, tables.membership_of, "membership")
     applied = reading.one(tables.SELECT_APPLIED, tables.applied_of, "applied")
     log = Log(reading.entries(base), base)
     reading.check_applied(applied.place, log)
     sessions = reading.sessions(applied.place.index)
-    reading.check_sessions(sessions, log.between(log.base.index, applied.place.index))
+    sums = SessionSum(sessions)
     reading.check_reports(applied.next_id - 1)
+    if root != tables.root_of(applied, base, log.last, membership, sums):
+        raise Damaged("the tables are not those of one transaction")
     recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
-    return recovered, Cursor(probe, applied)
+    return recovered, Cursor(probe, applied, sums)
 
 
 Value = TypeVar("Value")
@@ -120,15 +123,6 @@ class _Reading:
             except _ROTTEN as cause:
                 raise self._damaged(f"table sessions, row {len(found) + 1}", cause) from None
             found[key] = session
-
-    def check_sessions(self, sessions: dict[SessionKey, Session], applied: Iterable[Entry]) -> None:
-        """A session that is whole but old would let a request in twice: whatever came next for it was applied too."""
-        for entry in applied:
-            if entry.origin is None:
-                continue
-            known = sessions.get(entry.origin.session, NOTHING)
-            if entry.index > known.index and entry.origin.seq == known.seq + 1:
-                raise self._damaged("table sessions", f"older than entry {entry.index}, which is applied")
 
     def check_reports(self, count: int) -> None:
         """The reports end where the tables say; each of them is checked where they are few."""

@@ -17,6 +17,7 @@ import apsw
 
 from hfzmq.config import Config
 from hfzmq.core.contract import Apply, Compact, Persist
+from hfzmq.core.types import Place
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import aside, compaction, directory, tables
 from hfzmq.storage.apply import apply
@@ -25,6 +26,7 @@ from hfzmq.storage.connection import abandon, refusal
 from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
+from hfzmq.storage.tables import root_of
 
 
 class Store:
@@ -50,10 +52,11 @@ class Store:
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
         self._probe = cursor.probe
-        self._last_index = recovered.log.last.index
-        self._last_chain = recovered.log.last.chain
+        self._last = recovered.log.last
         self._applied = cursor.applied
         self._base = recovered.log.base
+        self._membership = recovered.membership
+        self._session_sum = cursor.sessions
         self._has_waste = True  # until a sweep has found none
         self._failure: BaseException | None = None
 
@@ -141,6 +144,7 @@ class Store:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             work()
+            self._seal()
             self._connection.execute("COMMIT")
             self._note_commit()
             self._checkpointer.after_commit()
@@ -150,11 +154,17 @@ class Store:
             self._give_up(interrupt)
             raise
 
+    def _seal(self) -> None:
+        """The last write of each transaction: it counts it, and says what else belongs to it. It also makes an empty
+        Persist sync something, for SQLite writes no page that stays as it is."""
+        self._probe += 1
+        root = root_of(self._applied, self._base, self._last, self._membership, self._session_sum)
+        self._connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(self._hard_state, self._probe, root))
+
     def _note_commit(self) -> None:
-        state, before = self._hard_state, self._mark.mark
-        who = self.identity
+        before, who, state, last = self._mark.mark, self.identity, self._hard_state, self._last
         self._mark.note(
-            Mark(who.incarnation, who.boot_no, state.term, state.vote, self._last_index, self._last_chain)
+            Mark(who.incarnation, who.boot_no, state.term, state.vote, last.index, last.chain, self._probe)
         )
         if (state.term, state.vote) != (before.term, before.vote):
             self._mark.sync()
@@ -167,8 +177,10 @@ class Store:
             elif isinstance(effect, Apply):
                 self._apply(effect)
             else:
-                self._base = compaction.compact(self._connection, self._base, self._applied.place, effect)
-                self._has_waste = True
+                before = self._base
+                self._base = compaction.compact(self._connection, before, self._applied.place, effect)
+                if self._base != before:
+                    self._membership, self._has_waste = effect.membership, True
         if self._has_waste:
             self._sweep()
 
@@ -176,44 +188,36 @@ class Store:
         self._has_waste = compaction.sweep(self._connection, self._base)
 
     def _persist(self, effect: Persist) -> None:
-        if effect.hard_state is not None or not effect.entries:
-            # SQLite writes no page that stays as it is: without the counter an empty Persist would sync nothing.
-            self._hard_state = effect.hard_state or self._hard_state
-            self._probe += 1
-            self._connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(self._hard_state, self._probe))
+        self._hard_state = effect.hard_state or self._hard_state
         if effect.truncate_from is not None:
             self._truncate(effect.truncate_from)
         if effect.entries:
             for entry in effect.entries:
-                if entry.index != self._last_index + 1:
-                    raise ValueError(f"entry {entry.index} cannot stand after {self._last_index}")
-                self._last_index, self._last_chain = entry.index, entry.chain
+                if entry.index != self._last.index + 1:
+                    raise ValueError(f"entry {entry.index} cannot stand after {self._last.index}")
+                self._last = Place(entry.index, entry.term, entry.chain)
             self._connection.executemany(tables.INSERT_LOG, [tables.log_row(entry) for entry in effect.entries])
 
     def _truncate(self, index: int) -> None:
         if index <= self._applied.place.index:
             raise ValueError(f"entries from {index} on cannot be dropped: {self._applied.place.index} are applied")
-        if index > self._last_index:
+        if index > self._last.index:
             return
         self._connection.execute(tables.TRUNCATE_LOG, (index,))
-        self._last_index = index - 1
-        self._last_chain = self._chain_at(index - 1)
-        if self._last_index < self._mark.mark.index:  # the mark first, or a cut would make this file look forgetful
-            self._mark.note(self._mark.mark._replace(index=self._last_index, chain=self._last_chain))
-            self._mark.sync()
+        self._last = self._place_at(index - 1)
+        self._mark.lower(self._last.index, self._last.chain)
 
-    def _chain_at(self, index: int) -> bytes:
+    def _place_at(self, index: int) -> Place:
         if index == self._base.index:
-            return self._base.chain
-        found = self._connection.execute(tables.SELECT_PLACE, (index,)).fetchone()
-        return bytes(found[2])
+            return self._base
+        return Place(*self._connection.execute(tables.SELECT_PLACE, (index,)).fetchall()[0])
 
     def _apply(self, effect: Apply) -> None:
-        if effect.entries and effect.entries[-1].index > self._last_index:
+        if effect.entries and effect.entries[-1].index > self._last.index:
             raise ValueError(
-                f"entry {effect.entries[-1].index} cannot be applied: the log ends with {self._last_index}"
+                f"entry {effect.entries[-1].index} cannot be applied: the log ends with {self._last.index}"
             )
-        self._applied = apply(self._connection, self._applied, effect)
+        self._applied = apply(self._connection, self._applied, effect, self._session_sum)
 
     # ---------------------------------------------------------------------------------------------------------- failing
 

@@ -27,7 +27,6 @@ _VERSION = 3007000
 _HEADER = struct.Struct(">IIIIIIII")  # magic, version, page bytes, checkpoint number, two salts, two checksums
 _FRAME = struct.Struct(">IIIIII")  # page number, database's pages after a commit or 0, two salts, two checksums
 _PAGE_BYTES_DEFAULT = 4096
-_SECTOR_BYTES = 512
 _MASK = 0xFFFFFFFF
 
 Sum = tuple[int, int]
@@ -119,11 +118,6 @@ class _Frames:
         """Whether the frame verifies after one with the checksum ``start``."""
         return self.page_number(number) != 0 and self.computed(number, start) == self.stored(number)
 
-    def head_is_split(self, number: int) -> bool:
-        """Whether the frame's head lies in two sectors, of which a power cut may lose one."""
-        at = self._at(number)
-        return at // _SECTOR_BYTES != (at + _FRAME.size - 1) // _SECTOR_BYTES
-
 
 def _header_of(content: bytes) -> tuple[int, str, Sum, Sum] | None:
     """(page size, word order, salts, checksum), or None for a header that SQLite will not take."""
@@ -166,10 +160,9 @@ def _later_transaction(frames: _Frames, salts: Sum, bad: int, running: Sum) -> i
             continue
         before = running if number == bad else frames.stored(number - 1)
         own = frames.computed(number, before)
-        if own == frames.stored(number) or not frames.head_is_split(number):
-            if frames.follows(number + 1, frames.stored(number)):
-                return number + 1
-        if frames.follows(number + 1, own):  # its page is whole, the sum or the salts in its head are not
+        # The next frame knows the sum of this one as it is, so that its word of being a commit is its own; beside the
+        # sum that merely stands in it, a torn write may have left that word.
+        if frames.follows(number + 1, own):
             return number + 1
     return None
 

@@ -1,0 +1,111 @@
+"""Rot: the files of a peer that was killed, with something in them changed that nobody wrote.
+
+Every such change must be harmless (everything promised is there) or found (the files are set aside; or the start is
+refused), never a silent loss. What no peer can find alone is left out: its whole directory, mark and all, put back as
+it was at an earlier time. The mesh sees that from its start's number.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from hfzmq.errors import DataDirError
+from tests.integration.storage_world import Tape
+from tests.powercuts.cuts import STEPS, Violation
+from tests.powercuts.disk import Image, Platter
+from tests.powercuts.history import Life, live
+
+DAMAGES_A_SEED = 60
+PAGE_BYTES = 4096
+HARMLESS, FOUND, REFUSED, LOST = "harmless", "found", "refused", "lost"
+
+Damage = tuple[str, Image]
+"""In words, and the files with it."""
+
+
+def run(seed: int, directory: Path, count: int = DAMAGES_A_SEED) -> tuple[list[Violation], Counter[str]]:
+    """``count`` damages to one life; what was lost without a word, and how many ended how."""
+    rng = random.Random(f"rot {seed}")
+    life = live(rng, directory / "live", f"rot-{seed}", {}, Tape(), 0, b"", STEPS)
+    violations = []
+    ends: Counter[str] = Counter()
+    for at, words, left in _damages(rng, life, count):
+        end, what = judge(life, directory / "rot", at, left)
+        ends[f"{words.split()[1]}: {end}"] += 1
+        if end == LOST:
+            violations.append(Violation(seed, 0, at, f"{words}: {what}"))
+    return violations, ends
+
+
+def judge(life: Life, directory: Path, at: int, left: Image) -> tuple[str, str]:
+    """How a start on these files ends, and what is wrong with it."""
+    try:
+        found = life.check(directory, at, left)
+    except DataDirError:
+        return REFUSED, ""
+    except Exception as error:
+        return LOST, f"{type(error).__name__}: {error}"
+    if found.amnesia or found.wrong.startswith("amnesia"):
+        return FOUND, ""
+    return (LOST, found.wrong) if found.wrong else (HARMLESS, "")
+
+
+def _damages(rng: random.Random, life: Life, count: int) -> Iterator[tuple[int, str, Image]]:
+    """Kills at random calls after the first start, each with one damage."""
+    started = next(one.calls for one in life.promises if one.incarnation)
+    usable = [at for at in range(started, len(life.calls) + 1) if not life.promise_at(at).distrusted]
+    platter, played = Platter(life.start), 0
+    older: list[Image] = []
+    for place in sorted(rng.choices(usable, k=count)):
+        for call in life.calls[played:place]:
+            platter.play(call)
+        played = place
+        image = platter.whole()
+        words, left = damaged(rng, image, rng.choice(older) if older else image)
+        older.append(image)
+        yield place, words, left
+
+
+def damaged(rng: random.Random, image: Image, older: Image) -> Damage:
+    """The image with one damage; ``older``: what the files held some time before."""
+    names = [name for name in image if name.startswith("hfzmq_1.") and image[name]]
+    name = rng.choices(names, [2 if name.endswith(".mark") else 10 for name in names])[0]
+    content = bytearray(image[name])
+    how = rng.randrange(20)
+    page = rng.randrange(-(-len(content) // PAGE_BYTES)) * PAGE_BYTES
+    at = rng.randrange(len(content))
+    if name.endswith("-wal") and rng.random() < 0.2:
+        at = rng.randrange(32)
+    elif name.endswith(".mark") and rng.random() < 0.5:
+        at = at % 96 + rng.choice((0, PAGE_BYTES))
+    words = f"byte {at}"
+    if how < 10:
+        content[at] ^= 1 << rng.randrange(8)
+    elif how < 12:
+        content[at] = (content[at] + rng.randint(1, 255)) % 256
+    elif how < 14:
+        at -= at % 512
+        content[at : at + 512] = bytes(len(content[at : at + 512]))
+        words = f"zeros from {at}"
+    elif how == 14:
+        content[page : page + PAGE_BYTES] = bytes(len(content[page : page + PAGE_BYTES]))
+        words = f"zeros, page at {page}"
+    elif how == 15:
+        content[page : page + PAGE_BYTES] = rng.randbytes(len(content[page : page + PAGE_BYTES]))
+        words = f"noise, page at {page}"
+    elif how == 16:
+        old = older.get(name, b"")[page : page + PAGE_BYTES]
+        content[page : page + len(old)] = old
+        words = f"page at {page} as it was before"
+    elif how == 17:
+        del content[at:]
+        words = f"cut at {at}"
+    elif how == 18:
+        return f"file {name} removed", {other: image[other] for other in image if other != name}
+    else:
+        content[:] = older.get(name, b"")
+        words = "as it was before"
+    return f"in {name} {words}", {**image, name: bytes(content)}
