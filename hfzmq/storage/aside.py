@@ -52,7 +52,7 @@ def set_aside(path: Path, why: str) -> Path:
             hint="look at the disk; then keep aside-* elsewhere or delete them, and start again",
         )
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    number = 1 + max((int(one.name.rsplit("-", 1)[1]) for one in taken if one.name.rsplit("-", 1)[1].isdigit()), default=0)
+    number = 1 + max((_number(one) for one in taken), default=0)
     target = path.parent / f"aside-{stamp}-{number}"
     target.mkdir(mode=DIRECTORY_MODE)
     _write(target / "why.txt", why)
@@ -73,6 +73,11 @@ def earlier(path: Path) -> str:
         return (newest / "why.txt").read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         return "its files were set aside"
+
+
+def _number(one: Path) -> int:
+    last = one.name.rsplit("-", 1)[1]
+    return int(last) if last.isdigit() else 0
 
 
 def _files(path: Path) -> list[str]:

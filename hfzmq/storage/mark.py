@@ -26,7 +26,7 @@ from hfzmq.core.types import CHAIN_START
 from hfzmq.storage.directory import FILE_MODE
 from hfzmq.storage.tables import Damaged
 
-SYNC_MS = 250  # how far behind the mark on the disk may be while entries are written; a sync costs as much as a commit's
+SYNC_MS = 250  # how far behind the mark on the disk may be while entries are written; a sync costs what a commit does
 SLOT_BYTES = 4096  # apart, so that one bad block costs one slot
 _KIND = b"hfzmqmk1"
 _SLOT = struct.Struct(">8sQ16sQQqQ16sQ")
@@ -41,7 +41,7 @@ class Mark(NamedTuple):
     boot_no: int
     term: int
     vote: int
-    index: int
+    last_index: int
     chain: bytes
     probe: int
 
@@ -120,14 +120,14 @@ class MarkFile:
     def lower(self, index: int, chain: bytes) -> None:
         """To be called before the log is cut down to ``index``: the mark first, synced, or the cut would look like a
         loss."""
-        if index < self.mark.index:
-            self.note(self.mark._replace(index=index, chain=chain))
+        if index < self.mark.last_index:
+            self.note(self.mark._replace(last_index=index, chain=chain))
             self.sync()
 
     def loosen(self) -> None:
         """To be called before another file takes the database's place: from here on only the incarnation, the start,
         term and vote are held against it. Synced."""
-        self.note(self.mark._replace(index=0, chain=CHAIN_START, probe=0))
+        self.note(self.mark._replace(last_index=0, chain=CHAIN_START, probe=0))
         self.sync()
 
     def _write(self, mark: Mark) -> None:
@@ -148,10 +148,10 @@ def behind(mark: Mark, found: Mark, chain_at: Callable[[int], bytes | None]) -> 
         return f"term {found.term}, but it had reached {mark.term}"
     if found.term == mark.term and mark.vote not in (0, found.vote):
         return f"vote {found.vote} in term {mark.term}, but it had voted for {mark.vote}"
-    if found.index < mark.index:
-        return f"the log ends with {found.index}, but it had reached {mark.index}"
-    if chain_at(mark.index) not in (None, mark.chain):
-        return f"entry {mark.index} of the log is another one than it was"
+    if found.last_index < mark.last_index:
+        return f"the log ends with {found.last_index}, but it had reached {mark.last_index}"
+    if chain_at(mark.last_index) not in (None, mark.chain):
+        return f"entry {mark.last_index} of the log is another one than it was"
     if found.probe < mark.probe:
         return f"{found.probe} transactions, but {mark.probe} were counted"
     return ""

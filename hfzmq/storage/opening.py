@@ -4,11 +4,11 @@ Touches the disk. Must not know: what is written later. Keeps: a peer that may h
 comes back under its old incarnation; a peer whose disk only lost power always does. What the device refuses (I/O
 errors, rights, space) and files of others are no damage: they are refused, and stay as they are.
 
-    distrusted? --> mark, header --> WAL --> SQLite --> whose? --> schema, tree --> rows --> behind the mark? --> boot + 1
-         `---------------`-----------`---------`----------------------`------------`-----------`--> aside, and a new file
+    distrusted? -> mark, header -> WAL -> SQLite -> whose? -> schema, tree -> rows -> behind the mark? -> start + 1
+         `---------------`----------`--------`---------------------`----------`----------`--> aside, and a new file
 
-A new file comes to be in this order, each step synced: tables with start 0, in the database itself; the mark; start 1. So a missing mark beside a
-file that has been started is no crash: somebody or something took it away.
+A new file comes to be in this order, each step synced: tables with start 0, in the database itself; the mark; start 1.
+So a missing mark beside a file that has been started is no crash: somebody or something took it away.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import apsw
 
 from hfzmq.config import Config
-from hfzmq.storage import aside, directory, examine, identity, mark, walscan
+from hfzmq.storage import aside, directory, examine, exchange, identity, mark, walscan
 from hfzmq.storage.connection import abandon, open_writer
 from hfzmq.storage.identity import Identity
 from hfzmq.storage.mark import Mark, MarkFile
@@ -51,6 +51,7 @@ def open_files(path: Path, peer_id: int, config: Config, vfs: str | None) -> Ope
 
 
 def _open(path: Path, peer_id: int, config: Config, vfs: str | None) -> Opened:
+    exchange.finish(path)
     said = aside.distrusted(path)
     if said:
         raise Damaged(said)

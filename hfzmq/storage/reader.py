@@ -1,7 +1,8 @@
 """Reading a peer's file: beside the daemon that writes it, or offline from a copy.
 
 Touches the disk, reading only. Must not know: who asks, how rows are shown. Keeps: each answer is one short read
-transaction, so that a reader never holds the checkpoint up; what cannot be read whole and current is refused,
+transaction, so that a reader never holds the checkpoint up; a file that another has taken the place of is never read
+again; what cannot be read whole and current is refused,
 never shown in part: a copy without its WAL's rows would be a stale picture that looks live.
 """
 
@@ -19,10 +20,14 @@ import apsw
 
 from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
+from hfzmq.storage import exchange
 from hfzmq.storage.directory import may
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
 
 BUSY_MS = 1000  # while another process recovers the WAL
+TRIES = 5  # at a file that is replaced again and again
+
+FileNumber = tuple[int, int]
 
 # Patients one by one through the index: as quick with a million reports as with a thousand.
 _LAST_OF_EACH = """
@@ -44,16 +49,16 @@ _TREND = "SELECT timestamp, probability FROM risk_reports WHERE patient_id = ? O
 class Reader:
     """A read-only view of ``path``; for one thread at a time.
 
-    ``fields``: the columns of ``risk_reports``, in order, without its checksum. NotFound: no such file. InvalidInput('db', ...): not a file
+    ``fields``: the columns of ``risk_reports``, in order, without its checksum. NotFound: no such file.
+    InvalidInput('db', ...): not a file
     of hfzmq, or of a newer one. DataDirError: it is one and cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        _check_path(self.path)
-        self._connection = self._open()
-        self.fields: tuple[str, ...] = tuple(
-            row[0] for row in self._rows("SELECT name FROM pragma_table_info('risk_reports') WHERE name <> 'crc' ORDER BY cid")
-        )
+        self._in_snapshot = False
+        self._connection, self._file = self._opened()
+        columns = self._rows("SELECT name FROM pragma_table_info('risk_reports') ORDER BY cid")
+        self.fields: tuple[str, ...] = tuple(row[0] for row in columns if row[0] != "crc")
 
     def reports(
         self,
@@ -92,18 +97,52 @@ class Reader:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """All that is read inside is of one moment: the rows belong to the applied index. Keep it short."""
-        self._rows("BEGIN")
+        """All that is read inside is of one moment: the rows belong to the applied index. Keep it short. DataDirError
+        at its end when another file took the place of this one meanwhile: ask again."""
+        self._follow()
+        self._run("BEGIN")
+        self._in_snapshot = True
         try:
             yield
         finally:
-            self._rows("COMMIT")
+            self._in_snapshot = False
+            self._run("COMMIT")
+        if self._is_replaced():
+            raise self._replaced()
 
     def close(self) -> None:
         """Let the file go. Twice is harmless."""
         self._connection.close()
 
     # ---------------------------------------------------------------------------------------------------------- opening
+
+    def _opened(self) -> tuple[apsw.Connection, FileNumber]:
+        """A connection, and which file it is to; the file had that name before and after it was opened."""
+        for _ in range(TRIES):
+            with exchange.OPENING:
+                _check_path(self.path)
+                before = exchange.file_number(self.path)
+                connection = self._open()
+                if before is not None and before == exchange.file_number(self.path):
+                    return connection, before
+            connection.close()
+        raise self._replaced()
+
+    def _is_replaced(self) -> bool:
+        try:
+            return exchange.file_number(self.path) != self._file
+        except OSError as error:
+            raise DataDirError(f"{self.path}: {error.strerror}", hint="rights to the directory are needed") from None
+
+    def _follow(self) -> None:
+        """Go on with the file that has the name now."""
+        if self._is_replaced():
+            old = self._connection
+            self._connection, self._file = self._opened()
+            old.close()
+
+    def _replaced(self) -> DataDirError:
+        return DataDirError(f"{self.path}: replaced while it was read", hint="ask again")
 
     def _open(self) -> apsw.Connection:
         name = str(self.path.absolute())
@@ -144,6 +183,21 @@ class Reader:
         return connection
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        if self._in_snapshot:
+            return self._run(query, values)
+        for _ in range(TRIES):
+            self._follow()
+            try:
+                rows = self._run(query, values)
+            except DataDirError:
+                if not self._is_replaced():
+                    raise
+            else:
+                if not self._is_replaced():
+                    return rows
+        raise self._replaced()
+
+    def _run(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(query, values).fetchall()
         except (OverflowError, UnicodeEncodeError) as error:

@@ -19,7 +19,6 @@ from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.storage import tables
 from hfzmq.storage.tables import AppliedState, Damaged, Row, SessionSum
 
-
 REPORTS_AT_START = 20_000  # takes about 0.1 s; the scrub checks more
 
 
@@ -36,15 +35,18 @@ class Recovered(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """What only the store needs to go on writing: the probe counter, how far the tables are, the sum of the sessions."""
+    """What only the store needs to go on writing: the probe counter, how far the tables are, the sum of the sessions,
+    and the root."""
 
     probe: int
     applied: AppliedState
     sessions: SessionSum
+    root: int
 
 
-def recover(connection: apsw.Connection) -> tuple[Recovered, Cursor]:
-    """Read everything; Damaged names the table or log entry."""
+def recover(connection: apsw.Connection, reports_max: int | None = REPORTS_AT_START) -> tuple[Recovered, Cursor]:
+    """Read everything; Damaged names the table or log entry. Reports are read where they are ``reports_max`` at most
+    (None: always)."""
     reading = _Reading(connection)
     hard_state, probe, root = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
     base = reading.one(tables.SELECT_LOG_BASE, tables.log_base_of, "log_base")
@@ -54,11 +56,11 @@ def recover(connection: apsw.Connection) -> tuple[Recovered, Cursor]:
     reading.check_applied(applied.place, log)
     sessions = reading.sessions(applied.place.index)
     sums = SessionSum(sessions)
-    reading.check_reports(applied.next_id - 1)
+    reading.check_reports(applied.next_id - 1, reports_max)
     if root != tables.root_of(applied, base, log.last, membership, sums):
         raise Damaged("the tables are not those of one transaction")
     recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
-    return recovered, Cursor(probe, applied, sums)
+    return recovered, Cursor(probe, applied, sums, root)
 
 
 Value = TypeVar("Value")
@@ -124,13 +126,13 @@ class _Reading:
                 raise self._damaged(f"table sessions, row {len(found) + 1}", cause) from None
             found[key] = session
 
-    def check_reports(self, count: int) -> None:
+    def check_reports(self, count: int, reports_max: int | None) -> None:
         """The reports end where the tables say; each of them is checked where they are few."""
         try:
             last = self._connection.execute(tables.SELECT_LAST_REPORT).get or 0
             if last != count:
                 raise Damaged(f"the last one is {last}, {count} were applied")
-            if count <= REPORTS_AT_START:
+            if reports_max is None or count <= reports_max:
                 number = 0
                 for number, row in enumerate(self._connection.execute(tables.SELECT_REPORTS, (0, count)), 1):
                     tables.check_report(row, number)

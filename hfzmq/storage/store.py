@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -19,13 +20,14 @@ from hfzmq.config import Config
 from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.types import Place
 from hfzmq.errors import DiskFailed
-from hfzmq.storage import aside, compaction, directory, tables
+from hfzmq.storage import aside, compaction, directory, install, tables
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
 from hfzmq.storage.connection import abandon, refusal
 from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
+from hfzmq.storage.recovery import Cursor, Recovered
 from hfzmq.storage.tables import root_of
 
 
@@ -40,15 +42,20 @@ class Store:
         path: Path,
         lock: Lock,
         opened: Opened,
+        vfs: str | None,
     ) -> None:
-        connection, who, recovered, cursor, mark, amnesia = opened
         self.path = path
-        self.identity = who
-        self.recovered = recovered
-        self.amnesia = amnesia
+        self.identity = opened.who
+        self.amnesia = opened.amnesia
         self._lock = lock
+        self._mark = opened.mark
+        self._vfs = vfs
+        self._failure: BaseException | None = None
+        self._go_on_from(opened.connection, opened.recovered, opened.cursor)
+
+    def _go_on_from(self, connection: apsw.Connection, recovered: Recovered, cursor: Cursor) -> None:
+        self.recovered = recovered
         self._connection = connection
-        self._mark = mark
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
         self._probe = cursor.probe
@@ -58,7 +65,6 @@ class Store:
         self._membership = recovered.membership
         self._session_sum = cursor.sessions
         self._has_waste = True  # until a sweep has found none
-        self._failure: BaseException | None = None
 
     @classmethod
     def open(cls, data_dir: Path, peer_id: int, config: Config, *, vfs: str | None = None) -> Store:
@@ -72,7 +78,7 @@ class Store:
             directory.prepare(data_dir)
             lock = Lock(path.with_suffix(".lock"))
             try:
-                return cls(path, lock, open_files(path, peer_id, config, vfs))
+                return cls(path, lock, open_files(path, peer_id, config, vfs), vfs)
             except BaseException:
                 lock.release()
                 raise
@@ -116,6 +122,34 @@ class Store:
         except BaseException as interrupt:
             self._give_up(interrupt)
             raise
+
+    def install(self, snapshot: Path) -> Recovered:
+        """Let a snapshot take the place of the log and the tables, synced; the file ``snapshot`` is used up. Identity,
+        boot number and hard state stay. ``recovered`` is what the file holds from here on.
+
+        InvalidInput: this one cannot be used (damaged, of another mesh, nothing new in it); DataDirError: there is no
+        room or no right to prepare it. After both this store goes on as before. DiskFailed as with ``write``; at the
+        next start the file is the old one or the new one."""
+        self._refuse_after_failure()
+        found, _ = install.prepare(snapshot, self._connection, self.path, self._hard_state, self._probe)
+        try:
+            self._mark.loosen()  # first: the file that comes may end before the log that it takes the place of
+            connection, recovered, cursor = install.exchanged(snapshot, self._connection, self.path, self._vfs)
+            self._go_on_from(connection, recovered, cursor)
+            if (recovered.applied, recovered.hard_state) != (found.applied, self._hard_state):
+                raise ValueError("the file that was installed is not the one that was checked")
+            self._after_install()
+        except Exception as error:
+            raise self._failed(error) from error
+        except BaseException as interrupt:
+            self._give_up(interrupt)
+            raise
+        return recovered
+
+    def _after_install(self) -> None:
+        """A snapshot has taken the place of everything, synced: the mark speaks of that from here on."""
+        self._note_commit()
+        self._mark.sync()
 
     def close(self) -> None:
         """Let the file and its lock go. Twice is harmless."""
@@ -163,9 +197,7 @@ class Store:
 
     def _note_commit(self) -> None:
         before, who, state, last = self._mark.mark, self.identity, self._hard_state, self._last
-        self._mark.note(
-            Mark(who.incarnation, who.boot_no, state.term, state.vote, last.index, last.chain, self._probe)
-        )
+        self._mark.note(Mark(who.incarnation, who.boot_no, state.term, state.vote, last.index, last.chain, self._probe))
         if (state.term, state.vote) != (before.term, before.vote):
             self._mark.sync()
         self._mark.sync_when_due()
@@ -210,7 +242,8 @@ class Store:
     def _place_at(self, index: int) -> Place:
         if index == self._base.index:
             return self._base
-        return Place(*self._connection.execute(tables.SELECT_PLACE, (index,)).fetchall()[0])
+        found: tuple[Any, ...] = self._connection.execute(tables.SELECT_PLACE, (index,)).fetchall()[0]
+        return Place(*found)
 
     def _apply(self, effect: Apply) -> None:
         if effect.entries and effect.entries[-1].index > self._last.index:

@@ -157,7 +157,15 @@ def membership_row(membership: Membership) -> Row:
 
 def membership_of(row: Row | None) -> Membership:
     """From SELECT_MEMBERSHIP."""
-    index, body = _opened(row, int, bytes)
+    return _members(*_opened(row, int, bytes))
+
+
+def members_of(entry: Entry) -> Membership:
+    """Of a change of members."""
+    return _members(entry.index, entry.body)
+
+
+def _members(index: int, body: bytes) -> Membership:
     try:
         return members.decode(index, body)
     except ValueError as error:
@@ -222,7 +230,8 @@ _NONE = float("nan")
 
 def _report_crc(row: Row) -> int:
     """Numbers as SQLite gives them back: it knows no negative zero."""
-    number, patient, stamp, age, sodium, creatinine, ejection, day, chance, tier, alert, study, model, flags, *rest = row
+    number, patient, stamp, age, sodium, creatinine, ejection, day, chance, tier, *more = row
+    alert, study, model, flags, *rest = more
     numbers = _REPORT_NUMBERS.pack(
         number,
         stamp,

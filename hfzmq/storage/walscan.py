@@ -87,7 +87,9 @@ class _Frames:
         self._size = _FRAME.size + page_bytes
         self._order = order
         self.count = max(0, len(content) - _HEADER.size) // self._size
-        self._heads = [_FRAME.unpack_from(content, self._at(number)) for number in range(self.count)]
+        self._heads: list[tuple[int, ...]] = [
+            _FRAME.unpack_from(content, self._at(number)) for number in range(self.count)
+        ]
 
     def _at(self, number: int) -> int:
         return _HEADER.size + number * self._size
@@ -100,11 +102,13 @@ class _Frames:
         return self._heads[number][1] != 0
 
     def salts(self, number: int) -> Sum:
-        return self._heads[number][2:4]
+        head = self._heads[number]
+        return head[2], head[3]
 
     def stored(self, number: int) -> Sum:
         """The checksum that stands in the frame."""
-        return self._heads[number][4:6]
+        head = self._heads[number]
+        return head[4], head[5]
 
     def page(self, number: int) -> bytes:
         return self._content[self._at(number) + _FRAME.size : self._at(number + 1)]

@@ -1,6 +1,7 @@
 """What peers say to each other, as bytes: the second half of docs/protocol.md.
 
-Touches nothing. Must not know: sockets, who leads. Every message is one msgpack array of fixed order:
+Touches nothing. Must not know: sockets, who leads. Every message (those that carry a snapshot: transfer.py)
+is one msgpack array of fixed order:
 
     [version, mesh_id, kind, from, incarnation, boot, to, ...the message's own fields]
 
@@ -16,23 +17,32 @@ from typing import Any
 
 import msgpack
 
+from hfzmq.config import PEER_ID_MAX, PeerAddress
+from hfzmq.core import membership
 from hfzmq.core.contract import CANDIDATE, FOLLOWER, LEADER, PRECANDIDATE
 from hfzmq.core.messages import (
     AppendReply,
     AppendRequest,
+    Expelled,
     Heartbeat,
+    JoinRequest,
     Message,
+    SnapshotOffer,
     TimeoutNow,
     VoteReply,
     VoteRequest,
 )
-from hfzmq.core.types import CHAIN_BYTES, KINDS, Entry, Origin, Place, chained
+from hfzmq.core.types import CHAIN_BYTES, CONFIG, KINDS, Entry, Origin, Place, chained
 from hfzmq.errors import WireError
+from hfzmq.wire import transfer
+from hfzmq.wire.checks import binary, boolean, integer, is_int
 from hfzmq.wire.requests import CLIENT_CHARS_MAX
+from hfzmq.wire.transfer import Chunk, Pull
+from hfzmq.yaml_reader import is_host
 
 VERSION = 1
 ROLES = (FOLLOWER, PRECANDIDATE, CANDIDATE, LEADER)
-U63 = (1 << 63) - 1
+Content = Message | Heartbeat | Pull | Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,10 @@ class Letter:
     """A message with its envelope."""
 
     sender: Sender
-    content: Message | Heartbeat
+    content: Content
 
 
-def encode(sender: Sender, content: Message | Heartbeat) -> bytes:
+def encode(sender: Sender, content: Content) -> bytes:
     """The bytes of a message."""
     kind, fields = _ENCODERS[type(content)]
     head = [VERSION, sender.mesh_id, kind, sender.peer, sender.incarnation, sender.boot, sender.to]
@@ -74,10 +84,10 @@ def decode(frame: bytes) -> Letter:
     if version != VERSION:
         raise WireError("version", f"{VERSION} is spoken here")
     sender = Sender(
-        _binary(mesh_id, "mesh_id", 16), _int(peer, "from"), _binary(incarnation, "incarnation", 16),
-        _int(boot, "boot"), _int(to, "to"),
+        binary(mesh_id, "mesh_id", 16), integer(peer, "from"), binary(incarnation, "incarnation", 16),
+        integer(boot, "boot"), integer(to, "to"),
     )  # fmt: skip
-    decoder = _DECODERS.get(kind) if _is_int(kind) else None
+    decoder = _DECODERS.get(kind) if is_int(kind) else None
     if decoder is None:
         raise WireError("kind", f"one of {sorted(_DECODERS)}")
     count, make = decoder
@@ -100,23 +110,31 @@ def _entry(before: Place, values: Any) -> Entry:
     if not isinstance(values, list) or len(values) != 7:
         raise WireError("entry", "an array of 7 fields")
     term, kind, client, epoch, seq, digest, body = values
-    if not _is_int(kind) or kind not in KINDS:
+    if not is_int(kind) or kind not in KINDS:
         raise WireError("entry.kind", f"one of {KINDS}")
     origin = None
     if client is not None:
         if not isinstance(client, str) or not 0 < len(client) <= CLIENT_CHARS_MAX:
             raise WireError("entry.client", f"text of 1 to {CLIENT_CHARS_MAX} characters, or nil")
         origin = Origin(
-            client, _binary(epoch, "entry.epoch", 16), _int(seq, "entry.seq"), _binary(digest, "entry.digest", 16)
+            client, binary(epoch, "entry.epoch", 16), integer(seq, "entry.seq"), binary(digest, "entry.digest", 16)
         )
     if not isinstance(body, bytes):
         raise WireError("entry.body", "bytes")
-    return chained(before, _int(term, "entry.term"), kind, origin, body)
+    entry = chained(before, integer(term, "entry.term"), kind, origin, body)
+    if kind == CONFIG:
+        try:
+            membership.decode(entry.index, body)
+        except ValueError as error:
+            raise WireError("entry.body", f"the members of the mesh: {error}") from None
+    return entry
 
 
 def _append_request(values: list[Any]) -> AppendRequest:
     term, index, prev_term, chain, commit, number, rows = values
-    prev = Place(_int(index, "prev.index"), _int(prev_term, "prev.term"), _binary(chain, "prev.chain", CHAIN_BYTES))
+    prev = Place(
+        integer(index, "prev.index"), integer(prev_term, "prev.term"), binary(chain, "prev.chain", CHAIN_BYTES)
+    )
     if not isinstance(rows, list):
         raise WireError("entries", "an array")
     entries: list[Entry] = []
@@ -125,35 +143,46 @@ def _append_request(values: list[Any]) -> AppendRequest:
         entry = _entry(before, row)
         entries.append(entry)
         before = Place(entry.index, entry.term, entry.chain)
-    return AppendRequest(_int(term, "term"), prev, tuple(entries), _int(commit, "commit"), _int(number, "round"))
+    return AppendRequest(
+        integer(term, "term"), prev, tuple(entries), integer(commit, "commit"), integer(number, "round")
+    )
 
 
 def _vote_request(values: list[Any]) -> VoteRequest:
     term, last_index, last_term, pre, hand_over = values
-    last = Place(_int(last_index, "last.index"), _int(last_term, "last.term"), b"")
-    return VoteRequest(_int(term, "term"), last, _bool(pre, "pre"), _bool(hand_over, "hand_over"))
+    last = Place(integer(last_index, "last.index"), integer(last_term, "last.term"), b"")
+    return VoteRequest(integer(term, "term"), last, boolean(pre, "pre"), boolean(hand_over, "hand_over"))
 
 
 def _heartbeat(values: list[Any]) -> Heartbeat:
     term, role, leader, commit, applied, durable, last, fsync_age, quorum_age, hears, willing, state_hash = values
-    if not _is_int(role) or not 0 <= role < len(ROLES):
+    if not is_int(role) or not 0 <= role < len(ROLES):
         raise WireError("role", f"0 to {len(ROLES) - 1}")
     if not isinstance(hears, list) or len(hears) > 64:
         raise WireError("hears", "an array of at most 64 peers")
     return Heartbeat(
-        term=_int(term, "term"),
+        term=integer(term, "term"),
         role=ROLES[role],
-        leader=_int(leader, "leader"),
-        commit=_int(commit, "commit"),
-        applied=_int(applied, "applied"),
-        durable=_int(durable, "durable"),
-        last=_int(last, "last"),
-        fsync_age_ms=_int(fsync_age, "fsync_age_ms"),
-        quorum_age_ms=_int(quorum_age, "quorum_age_ms"),
-        hears=tuple(_int(peer, "hears") for peer in hears),
-        willing=_bool(willing, "willing"),
-        state_hash=_binary(state_hash, "state_hash", 16),
+        leader=integer(leader, "leader"),
+        commit=integer(commit, "commit"),
+        applied=integer(applied, "applied"),
+        durable=integer(durable, "durable"),
+        last=integer(last, "last"),
+        fsync_age_ms=integer(fsync_age, "fsync_age_ms"),
+        quorum_age_ms=integer(quorum_age, "quorum_age_ms"),
+        hears=tuple(integer(peer, "hears") for peer in hears),
+        willing=boolean(willing, "willing"),
+        state_hash=binary(state_hash, "state_hash", 16),
     )
+
+
+def _join_request(values: list[Any]) -> JoinRequest:
+    peer, host, client_port, peer_port, beat_port, incarnation = values
+    if not isinstance(host, str) or not is_host(host):
+        raise WireError("host", "an IPv4 address or a host name")
+    ports = (integer(port, "port", 65_535, 1) for port in (client_port, peer_port, beat_port))
+    address = PeerAddress(integer(peer, "id", PEER_ID_MAX, 1), host, *ports)
+    return JoinRequest(membership.Member(address, binary(incarnation, "member", 16), votes=False))
 
 
 _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
@@ -165,38 +194,26 @@ _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
                                   [_entry_fields(entry) for entry in m.entries]]),
     AppendReply: (4, lambda m: [m.term, m.accepted, m.match, m.round]),
     TimeoutNow: (5, lambda m: [m.term]),
+    SnapshotOffer: (6, lambda m: [m.term, m.round]),
+    JoinRequest: (7, lambda m: [*m.member.address, m.member.incarnation]),
+    Expelled: (8, lambda m: [m.incarnation, m.index]),
+    **transfer.ENCODERS,
 }  # fmt: skip
 
-_DECODERS: dict[int, tuple[int, Callable[[list[Any]], Message | Heartbeat]]] = {
+_DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
     0: (12, _heartbeat),
     1: (5, _vote_request),
-    2: (3, lambda v: VoteReply(_int(v[0], "term"), _bool(v[1], "pre"), _bool(v[2], "granted"))),
+    2: (3, lambda v: VoteReply(integer(v[0], "term"), boolean(v[1], "pre"), boolean(v[2], "granted"))),
     3: (7, _append_request),
     4: (
         4,
-        lambda v: AppendReply(_int(v[0], "term"), _bool(v[1], "accepted"), _int(v[2], "match"), _int(v[3], "round")),
+        lambda v: AppendReply(
+            integer(v[0], "term"), boolean(v[1], "accepted"), integer(v[2], "match"), integer(v[3], "round")
+        ),
     ),
-    5: (1, lambda v: TimeoutNow(_int(v[0], "term"))),
-}
-
-
-def _is_int(value: Any) -> bool:
-    return type(value) is int
-
-
-def _int(value: Any, field: str) -> int:
-    if type(value) is not int or not 0 <= value <= U63:
-        raise WireError(field, "a whole number from 0")
-    return value
-
-
-def _bool(value: Any, field: str) -> bool:
-    if type(value) is not bool:
-        raise WireError(field, "true or false")
-    return value
-
-
-def _binary(value: Any, field: str, length: int) -> bytes:
-    if type(value) is not bytes or len(value) != length:
-        raise WireError(field, f"{length} bytes")
-    return value
+    5: (1, lambda v: TimeoutNow(integer(v[0], "term"))),
+    6: (2, lambda v: SnapshotOffer(integer(v[0], "term"), integer(v[1], "round"))),
+    7: (6, _join_request),
+    8: (2, lambda v: Expelled(binary(v[0], "expelled", 16), integer(v[1], "index"))),
+    **transfer.DECODERS,
+}  # fmt: skip

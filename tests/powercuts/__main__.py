@@ -44,9 +44,7 @@ def one_seed(task: tuple[str, int, int]) -> Outcome:
 def tasks_of(kind: str, total: int, first: int) -> list[tuple[str, int, int]]:
     """Seeds from ``first`` on, with ``total`` cuts or damages in all."""
     each = A_SEED[kind]
-    return [
-        (kind, first + number, min(each, total - number * each)) for number in range(-(-total // each))
-    ]
+    return [(kind, first + number, min(each, total - number * each)) for number in range(-(-total // each))]
 
 
 def outcomes(tasks: list[tuple[str, int, int]], jobs: int) -> Iterator[Outcome]:
@@ -116,8 +114,8 @@ def _run(kind: str, total: int, first: int | None, jobs: int, file: Path | None)
             click.echo(f"seed {one.seed}, life {one.life}, call {one.call}: {one.what}")
         now = time.monotonic()
         if now - told >= PROGRESS_S:
-            told = now
-            click.echo(f"{done} of {total} {kind}, {len(violations)} lost, {done / (now - began):.0f} a second", err=True)
+            told, rate = now, done / (now - began)
+            click.echo(f"{done} of {total} {kind}, {len(violations)} broken, {rate:.0f} a second", err=True)
     seconds = time.monotonic() - began
     click.echo(f"{done} {kind} from seed {first} to {tasks[-1][1]}: {len(violations)} broken promises, {seconds:.0f} s")
     for end in sorted(ends):

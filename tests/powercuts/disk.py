@@ -21,7 +21,15 @@ from hfzmq.storage import aside, directory, mark
 Image = dict[str, bytes]
 """File name -> content."""
 
-WRITE, CUT, SYNC, CREATE, DELETE, RENAME, SYNC_NAMES = "write", "cut", "sync", "create", "delete", "rename", "sync names"
+WRITE, CUT, SYNC, CREATE, DELETE, RENAME, SYNC_NAMES = (
+    "write",
+    "cut",
+    "sync",
+    "create",
+    "delete",
+    "rename",
+    "sync names",
+)
 SECTOR_BYTES = 512
 
 
@@ -155,7 +163,7 @@ class Platter:
         self._since: list[tuple[Call, _Inode]] = []
 
     def play(self, call: Call) -> None:
-        kind, name, _, data = call
+        kind, name = call.kind, call.file
         if kind in (WRITE, CUT):
             self._names[name].since.append(call)
         elif kind == SYNC:

@@ -40,7 +40,7 @@ class Promise(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is ``wrong`` ('': nothing) with files that were opened, which state they hold, whether they were set aside."""
+    """What is ``wrong`` ('': nothing) with files that were opened, which state they hold, were they set aside."""
 
     wrong: str
     tape: Tape
@@ -104,7 +104,14 @@ def copied(tape: Tape) -> Tape:
 
 
 def live(
-    rng: random.Random, directory: Path, vfs: str, start: Image, tape: Tape, boot_no: int, incarnation: bytes, steps: int
+    rng: random.Random,
+    directory: Path,
+    vfs: str,
+    start: Image,
+    tape: Tape,
+    boot_no: int,
+    incarnation: bytes,
+    steps: int,
 ) -> Life:
     """Live one life of ``steps`` steps in ``directory``, beginning with what ``start`` holds."""
     life = Life(start, copied(tape), boot_no, incarnation)

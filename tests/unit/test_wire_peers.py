@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -10,21 +12,27 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hfzmq.config import Limits
+from hfzmq.config import Limits, PeerAddress
+from hfzmq.core.membership import Member, bootstrap
+from hfzmq.core.membership import encode as encode_members
 from hfzmq.core.messages import (
     AppendReply,
     AppendRequest,
+    Expelled,
     Heartbeat,
-    Message,
+    JoinRequest,
+    SnapshotOffer,
     TimeoutNow,
     VoteReply,
     VoteRequest,
 )
-from hfzmq.core.types import BATCH, KINDS, START, Entry, Origin, Place, chained
+from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, Origin, Place, chained
 from hfzmq.errors import WireError
 from hfzmq.wire import peers
-from hfzmq.wire.peers import ROLES, U63, Letter, Sender, decode, encode
+from hfzmq.wire.checks import U63
+from hfzmq.wire.peers import ROLES, Content, Letter, Sender, decode, encode
 from hfzmq.wire.requests import CLIENT_CHARS_MAX
+from hfzmq.wire.transfer import CHUNK_BYTES_MAX, Chunk, Pull, snapshot_id
 
 SENDER = Sender(b"m" * 16, 2, b"i" * 16, 5, 1)
 
@@ -37,24 +45,49 @@ places = st.builds(Place, st.integers(0, U63 - 100), numbers, keys)
 origins = st.builds(Origin, st.text(min_size=1, max_size=CLIENT_CHARS_MAX), keys, numbers, keys)
 
 
+addresses = st.builds(
+    PeerAddress, st.integers(1, 9_999), st.sampled_from(["10.0.0.7", "ward-3.example", "localhost"]),
+    st.integers(1, 65_535), st.integers(1, 65_535), st.integers(1, 65_535),
+)  # fmt: skip
+THREE = bootstrap(PeerAddress(peer, "10.0.0.7", 5000 + peer, 5100 + peer, 5200 + peer) for peer in (1, 2, 3))
+joining = st.builds(Member, addresses, keys, st.just(False))
+
+
+@st.composite
+def chunks(draw: st.DrawFn) -> Chunk:
+    data, whole = draw(st.binary(min_size=1, max_size=60)), draw(st.binary(min_size=32, max_size=32))
+    offset = draw(st.integers(0, 1 << 40))
+    total = offset + len(data) + draw(st.integers(0, 1 << 40))
+    return Chunk(
+        snapshot_id(whole), offset, total, data, draw(st.binary(min_size=32, max_size=32)), whole, draw(places)
+    )
+
+
 @st.composite
 def append_requests(draw: st.DrawFn) -> AppendRequest:
     prev = draw(places)
     before, entries = prev, []
     for _ in range(draw(st.integers(0, 4))):
         origin = draw(st.none() | origins)
-        entry = chained(before, draw(numbers), draw(st.sampled_from(KINDS)), origin, draw(st.binary(max_size=60)))
+        kind = draw(st.sampled_from((NOOP, BATCH, CONFIG)))
+        body = encode_members(THREE) if kind == CONFIG else draw(st.binary(max_size=60))
+        entry = chained(before, draw(numbers), kind, origin, body)
         entries.append(entry)
         before = Place(entry.index, entry.term, entry.chain)
     return AppendRequest(draw(numbers), prev, tuple(entries), draw(numbers), draw(numbers))
 
 
-contents: st.SearchStrategy[Message | Heartbeat] = st.one_of(
+contents: st.SearchStrategy[Content] = st.one_of(
     st.builds(VoteRequest, numbers, bare_places, st.booleans(), st.booleans()),
     st.builds(VoteReply, numbers, st.booleans(), st.booleans()),
     append_requests(),
     st.builds(AppendReply, numbers, st.booleans(), numbers, numbers),
     st.builds(TimeoutNow, numbers),
+    st.builds(SnapshotOffer, numbers, numbers),
+    st.builds(JoinRequest, joining),
+    st.builds(Expelled, keys, numbers),
+    st.builds(Pull, keys, st.integers(0, 1 << 40)),
+    chunks(),
     st.builds(
         Heartbeat, numbers, st.sampled_from(ROLES), numbers, numbers, numbers, numbers, numbers, numbers, numbers,
         st.lists(numbers, max_size=64).map(tuple), st.booleans(), keys,
@@ -68,10 +101,15 @@ EVERY = (
     AppendReply(3, True, 7, 1),
     TimeoutNow(3),
     Heartbeat(3, "leader", 1, 1, 1, 1, 1, 0, 0, (1, 3), True, bytes(16)),
+    SnapshotOffer(3, 9),
+    JoinRequest(Member(PeerAddress(4, "10.0.0.9", 5004, 5104, 5204), b"n" * 16, votes=False)),
+    Expelled(b"o" * 16, 12),
+    Pull(b"w" * 16, 4096),
+    Chunk(b"w" * 16, 4096, 9000, b"data", b"d" * 32, b"w" * 32, Place(7, 2, b"c" * 16)),
 )
 
 
-def values_of(content: Message | Heartbeat) -> list[Any]:
+def values_of(content: Content) -> list[Any]:
     unpacked: list[Any] = msgpack.unpackb(encode(SENDER, content))
     return unpacked
 
@@ -87,7 +125,7 @@ def refused(values: object) -> WireError:
 
 @settings(max_examples=200, deadline=None)
 @given(senders, contents)
-def test_what_is_encoded_is_decoded_again(sender: Sender, content: Message | Heartbeat) -> None:
+def test_what_is_encoded_is_decoded_again(sender: Sender, content: Content) -> None:
     assert decode(encode(sender, content)) == Letter(sender, content)
 
 
@@ -97,7 +135,7 @@ def test_every_kind_of_message_that_the_core_knows_has_a_place_on_the_wire() -> 
 
 
 @pytest.mark.parametrize("content", EVERY, ids=lambda content: type(content).__name__)
-def test_the_envelope_comes_first_and_tells_who_speaks_to_whom(content: Message | Heartbeat) -> None:
+def test_the_envelope_comes_first_and_tells_who_speaks_to_whom(content: Content) -> None:
     version, mesh_id, _, peer, incarnation, boot, to, *_ = values_of(content)
     assert (version, mesh_id, peer, incarnation, boot, to) == (1, b"m" * 16, 2, b"i" * 16, 5, 1)
 
@@ -135,7 +173,7 @@ def test_no_bytes_raise_anything_but_a_wire_error(frame: bytes) -> None:
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(contents, st.data())
 def test_no_valid_frame_with_a_few_bytes_changed_cut_or_added_raises_anything_but_a_wire_error(
-    content: Message | Heartbeat, data: st.DataObject
+    content: Content, data: st.DataObject
 ) -> None:
     frame = bytearray(encode(SENDER, content))
     for _ in range(data.draw(st.integers(1, 4))):
@@ -156,6 +194,10 @@ def test_no_valid_frame_with_a_few_bytes_changed_cut_or_added_raises_anything_bu
     assert decode(encode(letter.sender, letter.content)) == letter, "what passes is whole"
 
 
+# Fields of EVERY whose neighbours in ANYTHING are values of theirs as well.
+PLAIN: tuple[object, ...] = (b"data", 4, "10.0.0.9", 5004, 5104, 5204)
+
+
 ANYTHING: tuple[object, ...] = (
     None, True, -1, 1 << 63, 1.5, "text", "sixteen letters!", b"", bytes(15), bytes(17), [], [1], [[]], [None] * 7,
 )  # fmt: skip
@@ -163,7 +205,7 @@ ANYTHING: tuple[object, ...] = (
 
 @pytest.mark.parametrize("content", EVERY, ids=lambda content: type(content).__name__)
 def test_each_field_of_each_message_is_of_its_type_and_in_its_bounds_or_the_message_is_refused(
-    content: Message | Heartbeat,
+    content: Content,
 ) -> None:
     values = values_of(content)
     letter = decode(msgpack.packb(values))
@@ -171,6 +213,8 @@ def test_each_field_of_each_message_is_of_its_type_and_in_its_bounds_or_the_mess
         for bad in ANYTHING:
             if type(bad) is type(good) and (isinstance(bad, (bool, list)) or bad == good):
                 continue
+            if type(bad) is type(good) and good in PLAIN:
+                continue  # another one of these would be as good
             if number == 0 and bad == 1:
                 continue  # True is 1 to Python
             assert refused([*values[:number], bad, *values[number + 1 :]]).field
@@ -193,7 +237,7 @@ def test_each_field_of_an_entry_is_of_its_type_and_in_its_bounds_or_the_message_
 
 
 @pytest.mark.parametrize("content", EVERY, ids=lambda content: type(content).__name__)
-def test_a_field_too_few_or_too_many_is_refused(content: Message | Heartbeat) -> None:
+def test_a_field_too_few_or_too_many_is_refused(content: Content) -> None:
     values = values_of(content)
     for wrong in (values[:-1], [*values, 1], values[:6], []):
         assert refused(wrong).field == "frame"
@@ -202,8 +246,68 @@ def test_a_field_too_few_or_too_many_is_refused(content: Message | Heartbeat) ->
 def test_another_version_and_an_unknown_kind_are_refused() -> None:
     values = values_of(TimeoutNow(3))
     assert refused([2, *values[1:]]).field == "version"
-    for kind in (6, -1, True, "5", 1 << 62):
+    for kind in (11, -1, True, "5", 1 << 62):
         assert refused([*values[:2], kind, *values[3:]]).field == "kind"
+
+
+def test_a_change_of_members_that_names_none_is_refused_before_the_core_sees_it() -> None:
+    for body in (b"", b"[]", b'{"members": []}', encode_members(THREE)[:-1], b'{"members": 1, "removed": []}'):
+        entry = chained(START, 3, CONFIG, None, body)
+        with pytest.raises(WireError) as caught:
+            decode(encode(SENDER, AppendRequest(3, START, (entry,), 0, 1)))
+        assert caught.value.field == "entry.body"
+
+
+@pytest.mark.parametrize(
+    ("number", "bad", "field"),
+    [
+        (0, 0, "id"), (0, 10_000, "id"), (1, "", "host"), (1, "tcp://x", "host"), (1, "a b", "host"),
+        (1, "0.0.0.0", "host"), (2, 0, "port"), (3, 65_536, "port"), (4, -1, "port"), (5, b"short", "member"),
+        (5, None, "member"),
+    ],
+)  # fmt: skip
+def test_who_wants_to_join_gives_an_id_an_address_and_a_life(number: int, bad: object, field: str) -> None:
+    values = values_of(next(content for content in EVERY if isinstance(content, JoinRequest)))
+    values[7 + number] = bad
+    assert refused(values).field == field
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"data": b""}, "data"),
+        ({"data": bytes(CHUNK_BYTES_MAX + 1), "total": 1 << 30}, "data"),
+        ({"data": "text"}, "data"),
+        ({"offset": 8997}, "offset"),  # its end would be past the snapshot's
+        ({"offset": 1 << 43, "total": 1 << 42}, "offset"),
+        ({"total": 0}, "total"),
+        ({"total": 1 << 43}, "total"),
+        ({"snapshot": b"x" * 16}, "snapshot"),  # not the one of the whole
+        ({"snapshot": b"w" * 15}, "snapshot"),
+        ({"sha256": b"d" * 31}, "sha256"),
+        ({"whole_sha256": b"w" * 16}, "whole_sha256"),
+        ({"place": Place(-1, 2, b"c" * 16)}, "place.index"),
+        ({"place": Place(7, -1, b"c" * 16)}, "place.term"),
+        ({"place": Place(7, 2, b"c")}, "place.chain"),
+    ],
+)
+def test_a_piece_of_a_snapshot_that_cannot_be_one_is_refused(changes: dict[str, Any], field: str) -> None:
+    good = next(content for content in EVERY if isinstance(content, Chunk))
+    with pytest.raises(WireError) as caught:
+        decode(encode(SENDER, replace(good, **changes)))
+    assert caught.value.field == field
+
+
+def test_a_piece_says_whether_its_bytes_are_those_that_were_sent() -> None:
+    good = next(content for content in EVERY if isinstance(content, Chunk))
+    assert replace(good, sha256=hashlib.sha256(b"data").digest()).is_sound
+    assert not good.is_sound
+
+
+def test_the_largest_piece_of_a_snapshot_is_little_more_than_its_bytes() -> None:
+    good = next(content for content in EVERY if isinstance(content, Chunk))
+    frame = encode(SENDER, replace(good, data=bytes(CHUNK_BYTES_MAX), offset=0, total=1 << 42))
+    assert len(frame) < CHUNK_BYTES_MAX + 400
 
 
 def test_a_list_of_heard_peers_is_bounded() -> None:
