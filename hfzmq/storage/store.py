@@ -11,6 +11,7 @@ again, for what an fsync has failed for once may be gone though the next one say
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +268,9 @@ class Store:
 
     def _failed(self, error: Exception) -> DiskFailed:
         self._give_up(error)
+        if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):  # to start again on this file would end here again
+            with suppress(DiskFailed):
+                self.distrust(f"damaged: {error}, while it was written")
         return DiskFailed(f"{self.path}: cannot write: {str(error) or type(error).__name__}", hint=_HINT)
 
 

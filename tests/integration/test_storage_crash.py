@@ -1,5 +1,5 @@
-"""A killed process takes whole transactions or none; what was reported as written is there. (kill -9 proves nothing about
-power: tests/powercuts.)"""
+"""A killed process takes whole transactions or none; what was reported as written is there. (kill -9 proves nothing
+about power: tests/powercuts.)"""
 
 from __future__ import annotations
 

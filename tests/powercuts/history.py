@@ -18,6 +18,7 @@ from typing import NamedTuple
 from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.sessions import Sessions
 from hfzmq.core.types import Entry, HardState
+from hfzmq.errors import DiskFailed
 from hfzmq.storage import Store, checkpoint
 from hfzmq.storage.connection import abandon
 from tests.integration.storage_world import Held, Tape, expected_of, founded, held_by, mesh, report
@@ -26,17 +27,20 @@ from tests.powercuts.disk import Call, Image, Recorder
 Effects = list[Persist | Apply | Compact]
 
 
+MAYBE, SURELY = 1, 2
+
+
 class Promise(NamedTuple):
     """What holds from one call to the disk on: of the states of a life, at least ``least`` and at most ``most`` must be
-    found, a start numbered above ``boot_no``, the incarnation (b'': any), and whether the peer may have been told to
-    distrust its files."""
+    found, a start numbered above ``boot_no``, the incarnation (b'': any), and whether the files may (MAYBE) or must
+    (SURELY) be distrusted."""
 
     calls: int
     least: int
     most: int
     boot_no: int
     incarnation: bytes
-    distrusted: bool = False
+    distrusted: int = 0
 
 
 class Found(NamedTuple):
@@ -60,8 +64,8 @@ class Life:
         """What must hold when the power goes after so many calls."""
         return self.promises[bisect_right([one.calls for one in self.promises], calls) - 1]
 
-    def check(self, directory: Path, calls: int, left: Image) -> Found:
-        """Open what an outage after so many calls left, in ``directory``, and compare."""
+    def check(self, directory: Path, calls: int, left: Image, votes_only: bool = False) -> Found:
+        """Open what an outage after so many calls left, in ``directory``, and compare (or only term and vote)."""
         promise = self.promise_at(calls)
         lay_out(directory, left)
         store = Store.open(directory, 1, mesh())
@@ -71,12 +75,14 @@ class Life:
             return Found("" if promise.distrusted else f"amnesia: {amnesia}", Tape(), True)
         if promise.distrusted and who.incarnation != promise.incarnation and held == expected_of(Tape()):
             return Found("", Tape(), True)  # the power went between the new file's first start and its being known
+        if promise.distrusted == SURELY:
+            return Found("distrusted files were believed", Tape())
         if promise.incarnation not in (b"", who.incarnation):
             return Found("another incarnation", Tape())
         if who.boot_no <= promise.boot_no:
             return Found(f"start {who.boot_no}, after {promise.boot_no}", Tape())
         for tape in self.states[promise.least : promise.most + 1]:
-            if held == expected_of(tape):
+            if held == expected_of(tape) or (votes_only and held.hard_state == tape.hard_state):
                 return Found("", tape)
         return Found(_difference(held, expected_of(self.states[promise.least])), Tape())
 
@@ -156,7 +162,7 @@ class _Writer:
 
     def __init__(self, life: Life, disk: Recorder, rng: random.Random, directory: Path, tape: Tape) -> None:
         self.life, self.disk, self.rng, self.directory, self.tape = life, disk, rng, directory, tape
-        self.distrusted = False
+        self.distrusted = 0
         self.store = self._open()
 
     def live(self, steps: int) -> None:
@@ -171,9 +177,11 @@ class _Writer:
             elif chance < 0.96:
                 self.store.close()
                 self.store = self._open()
-            elif chance < 0.99:
+            elif chance < 0.98:
                 self._die()
                 self.store = self._open()
+            elif chance < 0.99:
+                self._ask_too_much()
             else:
                 self._distrust()
         self._die()
@@ -183,9 +191,11 @@ class _Writer:
         if store.amnesia:
             if not self.distrusted:
                 raise AssertionError(f"amnesia without a cut: {store.amnesia}")
-            self.distrusted = False
+            self.distrusted = 0
             self.tape = Tape()
             self.life.states.append(copied(self.tape))
+        if self.distrusted:
+            raise AssertionError("distrusted files were believed")
         at = len(self.life.states) - 1
         self._promise(at, at, store)
         return store
@@ -197,9 +207,24 @@ class _Writer:
 
     def _distrust(self) -> None:
         at = len(self.life.states) - 1
-        self.distrusted = True
-        self._promise(at, at, self.store)  # it may be known from here on
+        self.distrusted = MAYBE
+        self._promise(at, at, self.store)
         self.store.distrust("the mesh holds something else")
+        self.distrusted = SURELY
+        self._promise(at, at, self.store)
+        self.store.close()
+        self.store = self._open()
+
+    def _ask_too_much(self) -> None:
+        """What is applied must never be dropped, and who was asked to writes no more."""
+        for effects in ([Persist(0, None, max(1, self.tape.applied), ())], [Persist(0, HardState(99, 1), None, ())]):
+            if not self.tape.applied:
+                return
+            try:
+                self.store.write(effects)
+            except DiskFailed:
+                continue
+            raise AssertionError("an applied entry was dropped, or a store that has failed writes on")
         self.store.close()
         self.store = self._open()
 
