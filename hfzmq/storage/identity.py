@@ -59,7 +59,7 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
     meta = Meta(config.mesh_id, peer_id, incarnation, 0, config.bootstrap_hash(), now_ms)
     applied, members = AppliedState(START, STATE_START, 1), bootstrap(config.peers)
-    root = tables.root_of(applied, START, START, members, tables.SessionSum({}))
+    root = tables.root_of(applied, tables.cut_crc(START, members), START, tables.SessionSum({}))
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(examine.schema_text())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -122,7 +122,7 @@ def _wipe(copy: apsw.Connection) -> tuple[Place, bytes]:
     members = _members_at(copy, place.index)
     meta = tables.meta_of(copy.execute(tables.SELECT_META).fetchone())
     sessions = SessionSum(dict(map(tables.session_of, copy.execute(tables.SELECT_SESSIONS))))
-    root = tables.root_of(applied, place, place, members, sessions)
+    root = tables.root_of(applied, tables.cut_crc(place, members), place, sessions)
     nobody = Meta(meta.mesh_id, 0, NOBODY, 0, NOBODY, 0)
     copy.execute("BEGIN")
     copy.execute("DELETE FROM log")

@@ -29,7 +29,7 @@ from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
 from hfzmq.storage.recovery import Cursor, Recovered
-from hfzmq.storage.tables import root_of
+from hfzmq.storage.tables import cut_crc, root_of
 
 
 class Store:
@@ -63,7 +63,7 @@ class Store:
         self._last = recovered.log.last
         self._applied = cursor.applied
         self._base = recovered.log.base
-        self._membership = recovered.membership
+        self._cut_crc = cut_crc(recovered.log.base, recovered.membership)
         self._session_sum = cursor.sessions
         self._has_waste = True  # until a sweep has found none
 
@@ -193,7 +193,7 @@ class Store:
         """The last write of each transaction: it counts it, and says what else belongs to it. It also makes an empty
         Persist sync something, for SQLite writes no page that stays as it is."""
         self._probe += 1
-        root = root_of(self._applied, self._base, self._last, self._membership, self._session_sum)
+        root = root_of(self._applied, self._cut_crc, self._last, self._session_sum)
         self._connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(self._hard_state, self._probe, root))
 
     def _note_commit(self) -> None:
@@ -213,7 +213,7 @@ class Store:
                 before = self._base
                 self._base = compaction.compact(self._connection, before, self._applied.place, effect)
                 if self._base != before:
-                    self._membership, self._has_waste = effect.membership, True
+                    self._cut_crc, self._has_waste = cut_crc(self._base, effect.membership), True
         if self._has_waste:
             self._sweep()
 

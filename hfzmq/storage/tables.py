@@ -210,11 +210,19 @@ class SessionSum:
         self._parts[key] = crc
 
 
-def root_of(applied: AppliedState, base: Place, last: Place, members: Membership, sessions: SessionSum) -> int:
+def root_of(applied: AppliedState, cut: int, last: Place, sessions: SessionSum) -> int:
     """One checksum over what a transaction leaves; it stands in the hard state, which each transaction writes, so that
-    pages of different transactions, each of them whole, are not taken for one file."""
-    rows = (applied_row(applied), log_base_row(base), membership_row(members))
-    return _crc(*(row[-1] for row in rows), last.index, last.chain, sessions.value)
+    pages of different transactions, each of them whole, are not taken for one file. ``cut``: from ``cut_crc``."""
+    return zlib.crc32(_ROOT.pack(applied_row(applied)[-1], cut, last.index, last.chain, sessions.value))
+
+
+def cut_crc(base: Place, members: Membership) -> int:
+    """The part of the root that only compaction changes."""
+    return zlib.crc32(_CUT.pack(log_base_row(base)[-1], membership_row(members)[-1]))
+
+
+_ROOT = struct.Struct(">IIQ16sI")
+_CUT = struct.Struct(">II")
 
 
 def _session_columns(one: Session) -> tuple[int, bytes, int, int]:
