@@ -66,13 +66,13 @@ def updated(before: BoardStatus, config: Config, status: Answers, beds: Answers,
     """``before`` brought up to date by one poll's answers that came at ``at_ms``."""
     mesh = mesh_view(config, status)
     answered = dict(before.answered_at_ms) | {peer.id: at_ms for peer in mesh.peers if peer.reachable}
-    good = mesh.reached > 0 and any(answer is not None and answer.get("status") == "OK" for answer in beds.values())
+    told = any(answer is not None and answer.get("status") == "OK" for answer in beds.values())
     known = merge_beds({bed.patient_id: bed for bed in before.beds}, beds.values(), at_ms)
     return before._replace(
         mesh=mesh,
         beds=tuple(known.values()),
         events=_events(before.events, status),
-        polled_at_ms=at_ms if good else before.polled_at_ms,
+        polled_at_ms=at_ms if told and mesh.answers else before.polled_at_ms,
         answered_at_ms=tuple(sorted(answered.items())),
         wall_minus_mono_ms=time.time_ns() // 1_000_000 - now_ms(),
         failure="",
@@ -122,8 +122,18 @@ class BoardFeed:
 
 def _ask_all(config: Config) -> Ask:
     from hfzmq.client.ask import ask_all
+    from hfzmq.wire.members import newest, with_members
 
-    return lambda op: ask_all(config, op, timeout_ms=POLL_TIMEOUT_MS)
+    known = config
+
+    def ask(op: str) -> Answers:
+        nonlocal known
+        answers = ask_all(known, op, timeout_ms=POLL_TIMEOUT_MS)
+        if op == "status":  # also while nobody of the file is left, whoever took their place is asked
+            known = with_members(known, newest(answers.values()))
+        return answers
+
+    return ask
 
 
 def _events(before: Iterable[Happening], answers: Answers) -> tuple[Happening, ...]:

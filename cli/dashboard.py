@@ -45,7 +45,7 @@ def dashboard(config_path: str, interval: float, once: bool, export: Path | None
             feed.first_poll(FIRST_POLL_S)
             status = feed.latest
             print_frame(status)
-            if not status.mesh.reached:
+            if not status.mesh.answers:
                 raise unreached(status.mesh)
         elif on_terminal():
             _live(feed)

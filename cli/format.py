@@ -20,6 +20,11 @@ def number(value: float) -> str:
     return text[:-2] if text.endswith(".0") else text
 
 
+def thousands(count: int) -> str:
+    """``1,203``: in full, easy to read."""
+    return f"{count:,}"
+
+
 def counted(count: int, noun: str) -> str:
     """``1 report``, ``2 reports``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

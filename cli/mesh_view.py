@@ -2,6 +2,8 @@
 
 Touches nothing: answers come in. Must not know: sockets, screens. Keeps: the leader is the peer that says it serves, in
 the highest term; a peer without an answer is a row that says so; a value that a peer did not give is None, never zero.
+Who is a member is what the newest list among the answers says, not peers.yaml; only members are counted. Whoever asks
+to join, and whoever peers.yaml lists and the mesh does not, is a row all the same, and says so.
 """
 
 from __future__ import annotations
@@ -9,19 +11,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from hfzmq.cli.format import printable
 from hfzmq.config import Config, PeerAddress
 from hfzmq.errors import NoDaemonReached
+from hfzmq.wire.members import LEARNER, VOTER, Told, newest
 
 NO_ANSWER = "no answer"
 REFUSES_MESH = "refuses: mesh: "
 ROLES = ("follower", "precandidate", "candidate", "leader")
+ASKING, NO_MEMBER = "asking", "none"  # beside VOTER and LEARNER: how a peer belongs to the mesh
 
 
 class PeerView(NamedTuple):
     """One peer by its own word, or the fact that it gave none (``reachable`` False and ``problem`` says why).
 
     ``trails_leader_by``: entries of the leader's log that this peer's log has not; None without a leader.
-    ``refused_peers``: ids of peers that came with other data than those this one met first.
+    ``refused_peers``: ids of peers that came with other data than those this one met first. ``membership``: VOTER,
+    LEARNER, ASKING (not a member, or with another disk than the member's), NO_MEMBER; None when nobody told.
+    ``counted``: the mesh has a member of this id. ``incarnation``: hex, of the member or of who asks. ``amnesia``: why
+    it does not trust its own disk. ``hears``: (id, how many ms ago), by this peer's word.
     """
 
     id: int
@@ -45,6 +53,19 @@ class PeerView(NamedTuple):
     refused_peers: tuple[int, ...]
     problem: str
     address: str
+    membership: str | None = None
+    counted: bool = True
+    incarnation: str = ""
+    amnesia: str | None = None
+    hears: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def standing(self) -> str:
+        """Its role in words: learner, asking and no member come before what its own replica calls itself."""
+        stranger = {LEARNER: "learner", ASKING: "asks to join", NO_MEMBER: "no member"}.get(self.membership or "", "")
+        if self.reachable:
+            return stranger or self.role or ""
+        return ", ".join(filter(None, (stranger, f"unreachable: {self.problem}")))
 
 
 class Mismatch(NamedTuple):
@@ -69,16 +90,45 @@ class MeshView(NamedTuple):
     peers: tuple[PeerView, ...]
     mismatches: tuple[Mismatch, ...]
     asked_one: bool = False
+    told: Told | None = None  # the newest list of members among the answers
+    file: str = "peers.yaml"
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What must be said loudly: peers whose states differ, peers that came back with other data."""
-        return (*map(str, self.mismatches), *_lost_disks(self.peers))
+        """What must be said loudly: peers whose states differ, that came back with other data, or that do not trust
+        their disk and are not voters again yet."""
+        return (*map(str, self.mismatches), *_lost_disks(self.peers), *_amnesiacs(self.peers))
+
+    @property
+    def founded(self) -> bool:
+        """Whether the mesh has begun, as far as anybody told."""
+        return self.told is None or self.told.founded
+
+    @property
+    def waiting_for(self) -> tuple[int, ...]:
+        """The first peers whose absence keeps a new mesh from beginning."""
+        return () if self.founded else tuple(peer.id for peer in self.peers if peer.counted and not peer.reachable)
+
+    @property
+    def total(self) -> int:
+        """How many members there are."""
+        return sum(peer.counted for peer in self.peers)
 
     @property
     def reached(self) -> int:
-        """How many peers answered."""
-        return sum(peer.reachable for peer in self.peers)
+        """How many members answered."""
+        return sum(peer.reachable and peer.counted and peer.membership != ASKING for peer in self.peers)
+
+    @property
+    def answers(self) -> bool:
+        """Whether any daemon of this mesh answered, member or not."""
+        return any(peer.reachable for peer in self.peers)
+
+    @property
+    def reading(self) -> tuple[PeerView, ...]:
+        """The peers that answered and can be read from: members, or else whoever answered."""
+        there = [peer for peer in self.peers if peer.reachable]
+        return tuple([peer for peer in there if peer.membership in (None, VOTER, LEARNER)] or there)
 
     @property
     def serves(self) -> bool:
@@ -95,8 +145,8 @@ class MeshView(NamedTuple):
 
 def mesh_view(config: Config, answers: Mapping[int, Mapping[str, Any] | None], only: int | None = None) -> MeshView:
     """What ``answers`` (by peer id; None or no key: no answer) say together. With ``only``, that peer's view alone."""
-    asked = [peer for peer in config.peers if only in (None, peer.id)]
-    peers = [_peer_view(address, answers.get(address.id)) for address in asked]
+    told = newest(answers.values())
+    peers = [_peer_view(row, answers.get(row[0].id)) for row in _rows(config, told) if only in (None, row[0].id)]
     terms = [peer.term for peer in peers if peer.term is not None]
     serving = [peer for peer in peers if peer.serves and peer.term is not None]
     leader, quorum = None, False
@@ -105,10 +155,12 @@ def mesh_view(config: Config, answers: Mapping[int, Mapping[str, Any] | None], o
         leader, quorum = chief.id, chief.quorum
         if chief.last_index is not None:
             peers = [_with_lag(peer, chief.last_index) for peer in peers]
-    elif only is not None and peers[0].role == "follower":
+    elif only is not None and peers and peers[0].role == "follower":
         leader, quorum = peers[0].knows_leader, peers[0].quorum
     term = chief.term if serving else max(terms, default=None)
-    return MeshView(config.mesh_name, leader, term, quorum, tuple(peers), _mismatches(peers), only is not None)
+    file = config.path or "peers.yaml"
+    mismatches = _mismatches(peers)
+    return MeshView(config.mesh_name, leader, term, quorum, tuple(peers), mismatches, only is not None, told, file)
 
 
 def unreached(view: MeshView, hint: str = "start one: hfzmq serve --id N --data-dir DIR") -> NoDaemonReached:
@@ -136,6 +188,13 @@ def _lost_disks(peers: Iterable[PeerView]) -> Iterator[str]:
         yield f"{came}: {who} {verb} not listen to it; it must be replaced"
 
 
+def _amnesiacs(peers: Iterable[PeerView]) -> Iterator[str]:
+    for peer in peers:
+        if peer.amnesia and peer.membership != VOTER:
+            does = {LEARNER: "; it comes back as a learner", ASKING: "; it asks to join again"}
+            yield f"peer {peer.id} does not trust its disk: {peer.amnesia}{does.get(peer.membership or '', '')}"
+
+
 def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
     if peer.last_index is None:
         return peer
@@ -154,12 +213,32 @@ def _mismatches(peers: list[PeerView]) -> tuple[Mismatch, ...]:
     )
 
 
-def _peer_view(address: PeerAddress, answer: Mapping[str, Any] | None) -> PeerView:
+_Row = tuple[PeerAddress, str | None, bool, str]  # its address, membership, whether it is counted, its incarnation
+
+
+def _rows(config: Config, told: Told | None) -> list[_Row]:
+    """Each peer that is worth a row, in the order of ids."""
+    if told is None:
+        return [(peer, None, True, "") for peer in config.peers]
+    rows: dict[int, _Row] = {peer.id: (peer, NO_MEMBER, False, "") for peer in config.peers}
+    for member in told.members:
+        rows[member.id] = (PeerAddress(*member[:5]), member.role, True, member.incarnation)
+    for one in told.asking if told.founded else ():
+        before = told.of(one.id)
+        if before is None or before.incarnation != one.incarnation:
+            address = PeerAddress(one.id, one.host, one.client_port, 0, 0)
+            rows[one.id] = (address, ASKING, before is not None, one.incarnation)
+    return [rows[peer] for peer in sorted(rows)]
+
+
+def _peer_view(row: _Row, answer: Mapping[str, Any] | None) -> PeerView:
+    address, membership, counted, incarnation = row
     told = (answer or {}).get("peer")
     problem = _problem(address, answer, told)
     said: Mapping[str, Any] = told if isinstance(told, Mapping) and not problem else {}
     role = said.get("role")
     fsync = said.get("fsync_ms")
+    amnesia = _text(said, "amnesia")
     return PeerView(
         id=address.id,
         role=role if role in ROLES else None,
@@ -182,6 +261,11 @@ def _peer_view(address: PeerAddress, answer: Mapping[str, Any] | None) -> PeerVi
         refused_peers=_ids(said, "refused_peers"),
         problem=problem,
         address=f"{address.host}:{address.client_port}",
+        membership=membership,
+        counted=counted,
+        incarnation=incarnation,
+        amnesia=printable(amnesia) if amnesia else None,
+        hears=_hears(said),
     )
 
 
@@ -206,6 +290,12 @@ def _ids(said: Mapping[str, Any], key: str) -> tuple[int, ...]:
     value = said.get(key)
     found = value if isinstance(value, (list, tuple)) else ()
     return tuple(item for item in found if isinstance(item, int) and not isinstance(item, bool))
+
+
+def _hears(said: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
+    rows = said.get("hears")
+    found = [row[:2] for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
+    return tuple((row[0], row[1]) for row in found if len(row) == 2 and all(type(item) is int for item in row))
 
 
 def _text(said: Mapping[str, Any], key: str) -> str | None:

@@ -73,7 +73,7 @@ def reports(
     refusal: Refusal | None = None if patient is None else check_patient_id(patient)
     if refusal is not None:
         raise InvalidInput(refusal.field, refusal.bound, got=patient, hint=refusal.hint)
-    source: Source = FileSource(db) if db else MeshSource(load_config(config_path, peer), peer, consistent)
+    source: Source = FileSource(db) if db else MeshSource(load_config(config_path), peer, consistent)
     pages = _pages(source, Filter(patient, tier), last, after_id, limit, everything)
     first = next(pages)
     _say_freshness(first, db)

@@ -106,13 +106,16 @@ class MeshSource:
 
     def _by_knowledge(self) -> list[int]:
         from hfzmq.cli.mesh_view import mesh_view, unreached
-        from hfzmq.client.ask import ask_all
+        from hfzmq.client.ask import ask_all, knowing
+        from hfzmq.wire.members import newest, with_members
 
-        view = mesh_view(self._config, ask_all(self._config, "status", only=self._only), self._only)
-        answering = [peer for peer in view.peers if peer.reachable]
-        if not answering:
+        self._config = knowing(self._config, self._only)
+        answers = ask_all(self._config, "status", only=self._only)
+        view = mesh_view(self._config, answers, self._only)
+        self._config = with_members(self._config, newest(answers.values()))
+        if not view.reading:
             raise unreached(view, _OR_A_FILE)
-        best_first = sorted(answering, key=lambda peer: (-(peer.applied_index or 0), not peer.serves, peer.id))
+        best_first = sorted(view.reading, key=lambda peer: (-(peer.applied_index or 0), not peer.serves, peer.id))
         return [peer.id for peer in best_first]
 
 

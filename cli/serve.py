@@ -31,9 +31,10 @@ from hfzmq.config import PEER_ID_MAX
     default="info",
     show_default=True,
 )
-def serve(peer_id: int, config_path: str, data_dir: Path, log_level: str) -> int:
+@click.option("--join", "joins", is_flag=True, help="Join a mesh that exists; never found one.")
+def serve(peer_id: int, config_path: str, data_dir: Path, log_level: str, joins: bool) -> int:
     """Run one daemon in the foreground, until SIGTERM."""
     config = load_config(config_path, peer_id)
     from hfzmq.daemon.node import serve as run_daemon  # heavy, and only here
 
-    return run_daemon(config, peer_id, data_dir, log_level)
+    return run_daemon(config, peer_id, data_dir, log_level, joins)

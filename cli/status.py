@@ -12,6 +12,7 @@ import click
 
 from hfzmq.cli.format import csv_line, json_text, table
 from hfzmq.cli.mesh_view import MeshView, PeerView, mesh_view, unreached
+from hfzmq.cli.mesh_words import answering, listed, not_begun, notes
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option
 from hfzmq.errors import MeshUnavailable, NoLeader
 
@@ -33,6 +34,9 @@ PEER_KEYS = (
     "refused_peers",
     "address",
     "problem",
+    "membership",
+    "incarnation",
+    "amnesia",
 )
 TABLE_KEYS = (
     ("peer", "id"),
@@ -59,9 +63,9 @@ def status(config_path: str, peer: int | None, output: str) -> None:
 
     Exit 0 when a leader has a quorum, 4 when daemons answer but none leads, 3 when none answers.
     """
-    config = load_config(config_path, peer)
-    from hfzmq.client.ask import ask_all
+    from hfzmq.client.ask import ask_all, knowing
 
+    config = knowing(load_config(config_path), peer)
     view = mesh_view(config, ask_all(config, "status", only=peer), peer)
     if output == "json":
         click.echo(json_text(as_json(view)))
@@ -85,6 +89,9 @@ def as_json(view: MeshView) -> dict[str, Any]:
         "leader": view.leader,
         "term": view.term,
         "quorum": view.quorum,
+        "founded": view.founded,
+        "members_index": view.told.index if view.told else None,
+        "waiting_for": list(view.waiting_for),
         "peers": [{key: getattr(row, key) for key in PEER_KEYS} for row in view.peers],
         "mismatches": [{"applied_index": m.applied_index, "state_hashes": dict(m.hashes)} for m in view.mismatches],
     }
@@ -100,30 +107,46 @@ def as_table(view: MeshView) -> str:
     rows: list[list[object]] = []
     for row in view.peers:
         values = [getattr(row, key) for _, key in TABLE_KEYS]
-        if not row.reachable:
-            values[1] = f"unreachable: {row.problem}"
+        values[1] = row.standing
         rows.append(values)
     lines = [headline(view), "", table([name for name, _ in TABLE_KEYS], rows)]
+    lines += [f"note: {note}" for note in notes(view)]
     lines += [f"!!! ALARM: {alarm}" for alarm in view.alarms]
     return "\n".join(lines)
 
 
 def headline(view: MeshView) -> str:
     """The mesh in one line: name, leader, term, quorum, how many answer."""
-    total = len(view.peers)
     leads = "no leader" if view.leader is None else f"peer {view.leader} leads"
     term = "" if view.term is None else f" in term {view.term}"
-    believed = ", as the one peer asked says" if view.asked_one else f", {view.reached} of {total} peers answer"
-    return f"mesh {view.mesh}: {leads}{term}, quorum {'yes' if view.quorum else 'no'}{believed}"
+    believed = "as the one peer asked says" if view.asked_one else answering(view)
+    return ", ".join(
+        filter(
+            None,
+            (
+                f"mesh {view.mesh}: {leads}{term}",
+                f"quorum {'yes' if view.quorum else 'no'}",
+                believed,
+                not_begun(view),
+            ),
+        )
+    )
 
 
 def verdict(view: MeshView) -> MeshUnavailable | None:
     """None when a leader has a quorum; otherwise the error that says what is missing."""
     if view.serves:
         return None
-    if not view.reached:
+    if not view.answers:
         return unreached(view)
+    if not view.founded:
+        return NoLeader(
+            f"the mesh has not begun: {not_begun(view)}",
+            hint=f"start {listed(view.waiting_for)}: hfzmq serve --id N --config {view.file} --data-dir DIR"
+            if view.waiting_for
+            else "hfzmq status again in a moment",
+        )
     return NoLeader(
-        f"{view.reached} of {len(view.peers)} peers answer, and none leads a quorum",
+        f"{answering(view)}, and none leads a quorum",
         hint="an election takes a second or two; a majority of the peers must be up and hear each other",
     )

@@ -5,7 +5,8 @@ Touches no socket itself (it is handed the way out). Must not know: who leads, w
     submit  -> Proposal for the core            -> ACK, NOT_LEADER, ... when the core replies
     reports -> the query thread, after a quorum round where ``consistent`` is asked
     beds    -> the query thread, with the ward's live picture
-    seen    -> the ward's picture;  status -> at once
+    change  -> Change for the core              -> ACK, REFUSED, NOT_LEADER, ... when the core replies
+    seen    -> the ward's picture;  status, members -> at once
 
 Keeps: every request gets exactly one answer or none (never two); a wrong one is refused with its field and bound,
 counted, and harms nobody else.
@@ -17,12 +18,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from hfzmq.config import Config
+from hfzmq.config import Config, PeerAddress
 from hfzmq.core import contract
-from hfzmq.core.contract import Proposal, ReadIndex, Reply
+from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
 from hfzmq.core.types import Origin
+from hfzmq.daemon.about import About
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.ward import Ward
 from hfzmq.errors import WireError
@@ -43,6 +44,13 @@ class SubmitRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeRoute:
+    """The way back for a change of members."""
+
+    frames: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReadRoute:
     """The way back for a consistent read, and the read."""
 
@@ -51,25 +59,25 @@ class ReadRoute:
 
 
 class Desk:
-    """``answer(frames)`` sends to a client; ``status()`` is what this peer says about itself."""
+    """``answer(frames)`` sends to a client; ``about`` is what this peer says about itself and the mesh."""
 
     def __init__(
         self,
         config: Config,
         answer: Callable[[list[bytes]], None],
-        status: Callable[[], dict[str, Any]],
+        about: About,
         queries: Queries,
         ward: Ward,
         counters: Counter[str],
     ) -> None:
         self._config = config
         self._answer = answer
-        self._status = status
+        self._about = about
         self._queries = queries
         self._ward = ward
         self._counters = counters
 
-    def take(self, frames: list[bytes], leads: bool) -> Proposal | ReadIndex | None:
+    def take(self, frames: list[bytes], leads: bool) -> Proposal | ReadIndex | Change | None:
         """A request from the ROUTER: [routing id, '', message]. What the core must decide is returned.
 
         ``leads``: whether rows are worth checking here; whoever does not lead only redirects."""
@@ -89,7 +97,11 @@ class Desk:
                 self._refuse(route, error)
                 return None
         if isinstance(request, requests.Status):
-            self.reply(route, "OK", peer=self._status())
+            self.reply(route, "OK", peer=self._about.status())
+        elif isinstance(request, requests.Members):
+            self.reply(route, "OK", **self._about.members())
+        elif isinstance(request, requests.Change):
+            return Change(ChangeRoute(route), request.action, request.peer)
         elif isinstance(request, requests.Seen):
             self._ward.take(request.rows)
             self.reply(route, "OK")
@@ -113,25 +125,44 @@ class Desk:
     def answered(self, reply: Reply) -> None:
         """The core has decided."""
         route = reply.route
-        if reply.status == contract.ACK:
-            self.reply(route.frames, "ACK", seq=reply.seq, term=reply.term, index=reply.index, rejected=route.rejected)
-        elif reply.status == contract.READ:
+        self._counters[f"replies_{reply.status.lower()}"] += 1
+        if isinstance(route, ReadRoute):
+            self._answered_read(route, reply)
+            return
+        extra: dict[str, object] = {"members_index": self._about.members_index()}
+        if isinstance(route, ChangeRoute) and reply.status == contract.ACK:
+            self.reply(route.frames, "ACK", index=reply.index, **extra)
+        elif reply.status == contract.REFUSED:
+            self.reply(route.frames, "REFUSED", field="peer", bound=reply.why, hint="", **extra)
+        elif reply.status == contract.ACK:
+            kept = {"seq": reply.seq, "term": reply.term, "index": reply.index, "rejected": route.rejected}
+            self.reply(route.frames, "ACK", **kept, **extra)
+        elif reply.status == contract.NOT_LEADER:
+            self.reply(route.frames, "NOT_LEADER", **self._where(reply.leader), **extra)
+        elif reply.status == contract.BUSY:
+            self.reply(route.frames, "BUSY", retry_ms=reply.retry_ms, **extra)
+        elif reply.status == contract.CONFLICT:
+            self.reply(route.frames, "CONFLICT", seq=reply.seq, index=reply.index, **extra)
+        elif reply.status == contract.GAP:
+            self.reply(route.frames, "GAP", seq=reply.seq, expected=reply.expected, **extra)
+        else:
+            self.reply(route.frames, "NO_QUORUM", **extra)
+
+    def _answered_read(self, route: ReadRoute, reply: Reply) -> None:
+        if reply.status == contract.READ:
             self._read(route.frames, route.request)
         elif reply.status == contract.NOT_LEADER:
-            where = self._config.peer(reply.leader) if reply.leader else None
-            self.reply(
-                route.frames, "NOT_LEADER", leader=where.id if where else None,
-                host=where.host if where else None, port=where.client_port if where else None,
-            )  # fmt: skip
+            self.reply(route.frames, "NOT_LEADER", **self._where(reply.leader))
         elif reply.status == contract.BUSY:
             self.reply(route.frames, "BUSY", retry_ms=reply.retry_ms)
-        elif reply.status == contract.CONFLICT:
-            self.reply(route.frames, "CONFLICT", seq=reply.seq, index=reply.index)
-        elif reply.status == contract.GAP:
-            self.reply(route.frames, "GAP", seq=reply.seq, expected=reply.expected)
         else:
             self.reply(route.frames, "NO_QUORUM")
-        self._counters[f"replies_{reply.status.lower()}"] += 1
+
+    def _where(self, leader: int) -> dict[str, object]:
+        where: PeerAddress | None = self._about.address_of(leader) if leader else None
+        if where is None:
+            return {"leader": None, "host": None, "port": None}
+        return {"leader": where.id, "host": where.host, "port": where.client_port}
 
     def _refuse(self, route: tuple[bytes, ...], error: WireError) -> None:
         self._counters["client_request_refused"] += 1

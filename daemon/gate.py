@@ -1,54 +1,68 @@
 """The gate: which bytes from other peers may reach the core.
 
-Touches nothing. Keeps: what passes is a whole message of this mesh, from a voter, to this peer, from the newest life of
-the one incarnation that was met first; all else is dropped and counted. Nothing relies on it for safety: a message that
-slips through late is harmless.
+Touches nothing. Must not know: members, terms (the core decides who counts). Keeps: what passes is a whole message of
+this mesh, to this peer, from the newest life of its incarnation; all else is dropped and counted. Nothing relies on it
+for safety: a message that slips through late is harmless.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import NamedTuple
 
-from hfzmq.core.messages import Heartbeat, Message
+from hfzmq.core.messages import JoinRequest
 from hfzmq.errors import WireError
 from hfzmq.wire import peers
+from hfzmq.wire.peers import Content
+
+LIVES_MAX = 1024
+STRANGE_FOR_MS = 10_000
 
 log = logging.getLogger("hfzmq.gate")
 
 
-class Gate:
-    """Checks envelopes for the daemon ``me`` of ``mesh_id``.
+class Admitted(NamedTuple):
+    """A message that may pass, and who it is from."""
 
-    ``met``: the incarnations that this peer met in earlier lives; ``meet`` keeps a new one for good, before its first
-    message passes: a peer that has lost its disk must not pass for the one that made promises."""
+    sender: int
+    incarnation: bytes
+    content: Content
+
+
+class Gate:
+    """Checks envelopes for the daemon ``me`` of ``mesh_id``. ``counts``: whether an incarnation of a peer is a member;
+    who is none may speak all the same (it would like to join), and is among the ``strangers``."""
 
     def __init__(
         self,
         mesh_id: bytes,
         me: int,
-        voters: tuple[int, ...],
         counters: Counter[str],
-        met: Mapping[int, bytes],
-        meet: Callable[[int, bytes], None],
+        counts: Callable[[int, bytes], bool],
+        clock_ms: Callable[[], float],
     ) -> None:
         self._mesh_id = mesh_id
         self._me = me
-        self._voters = voters
         self._counters = counters
-        self._met = met
-        self._meet = meet
-        self._warned: set[int] = set()
-        self._lives: dict[int, tuple[bytes, int]] = {}  # peer -> (incarnation, newest boot)
+        self._counts = counts
+        self._clock_ms = clock_ms
+        self._strangers: dict[int, float] = {}  # peer -> when last heard under an incarnation that is no member
+        self._asked: dict[int, float] = {}  # peer -> when it last asked to join
+        self._lives: dict[tuple[int, bytes], int] = {}  # (peer, incarnation) -> newest boot
 
-    @property
-    def refused_peers(self) -> list[int]:
-        """Peers that have come with other data than those met first: their disks are lost, or they are others."""
-        return sorted(self._warned)
+    def strangers(self, now_ms: float) -> dict[int, bool]:
+        """Who was lately heard under an incarnation that is no member, and whether it asks to be one: it has lost its
+        disk, was removed, is new, or claims the id of another."""
+        return {
+            peer: now_ms - self._asked.get(peer, -1e18) < STRANGE_FOR_MS
+            for peer, at in self._strangers.items()
+            if now_ms - at < STRANGE_FOR_MS
+        }
 
-    def admit(self, frame: bytes) -> tuple[int, Message | Heartbeat] | None:
-        """Sender and message, or None for what must not pass."""
+    def admit(self, frame: bytes) -> Admitted | None:
+        """A message and its sender, or None for what must not pass."""
         try:
             letter = peers.decode(frame)
         except WireError:
@@ -58,30 +72,29 @@ class Gate:
         if sender.mesh_id != self._mesh_id:
             self._counters["peer_message_other_mesh"] += 1
             return None
-        if sender.peer not in self._voters or sender.to not in (0, self._me):
+        if sender.to not in (0, self._me):
             self._counters["peer_message_not_for_me"] += 1
             return None
         if sender.peer == self._me:
             self._counters["peer_message_with_my_id"] += 1
             return None
-        if sender.peer not in self._lives:
-            self._lives[sender.peer] = (self._met_first(sender), 0)
-        incarnation, boot = self._lives[sender.peer]
-        if sender.incarnation != incarnation:
-            if sender.peer not in self._warned:
-                self._warned.add(sender.peer)
-                log.warning("peer %d speaks with other data than before: it is not heard", sender.peer)
-            self._counters["peer_message_other_incarnation"] += 1
-            return None
-        if sender.boot < boot:
+        life = (sender.peer, sender.incarnation)
+        if sender.boot < self._lives.get(life, 0):
             self._counters["peer_message_earlier_life"] += 1
             return None
-        self._lives[sender.peer] = (incarnation, sender.boot)
-        return sender.peer, letter.content
+        if len(self._lives) >= LIVES_MAX and life not in self._lives:
+            self._lives.pop(next(iter(self._lives)))
+        self._lives[life] = sender.boot
+        if not self._counts(*life):
+            self._note_stranger(sender.peer, isinstance(letter.content, JoinRequest))
+        return Admitted(sender.peer, sender.incarnation, letter.content)
 
-    def _met_first(self, sender: peers.Sender) -> bytes:
-        known = self._met.get(sender.peer)
-        if known is None:
-            self._meet(sender.peer, sender.incarnation)
-            return sender.incarnation
-        return known
+    def _note_stranger(self, peer: int, asks: bool) -> None:
+        now_ms = self._clock_ms()
+        if now_ms - self._strangers.get(peer, -1e18) >= STRANGE_FOR_MS:
+            log.warning("peer %d speaks as one that is no member: it counts for nothing until it is", peer)
+        if len(self._strangers) < LIVES_MAX or peer in self._strangers:
+            self._strangers[peer] = now_ms
+            if asks:
+                self._asked[peer] = now_ms
+        self._counters["peer_message_of_no_member"] += 1

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import zmq
 
-import hfzmq
 from hfzmq import config as configuration
 from hfzmq.config import Config
 from hfzmq.core.contract import (
@@ -28,36 +26,45 @@ from hfzmq.core.contract import (
     Applied,
     Apply,
     Became,
+    Compact,
     Event,
+    Fetch,
+    Halt,
     Heard,
+    Installed,
     Persist,
     Persisted,
     Proposal,
     Propose,
     Publish,
     Received,
+    Reconfigured,
     Reply,
     Resign,
     Send,
     Tick,
 )
+from hfzmq.core.membership import Member, Membership, bootstrap
 from hfzmq.core.messages import Heartbeat
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
+from hfzmq.daemon.about import About
 from hfzmq.daemon.desk import Desk, wall_clock_ms
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
+from hfzmq.daemon.transfer import Transfers
 from hfzmq.daemon.ward import Ward
-from hfzmq.errors import ConfigError
+from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
 from hfzmq.wire import peers
+from hfzmq.wire.peers import Content
+from hfzmq.wire.transfer import Chunk, Pull
 
 PEER_MESSAGES_A_TURN = 256
 CLIENT_REQUESTS_A_TURN = 256
 WRITES_A_TURN = 4
-EVENTS_KEPT = 20
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
 DEAD_AFTER_LEASES = 3
@@ -71,9 +78,9 @@ def monotonic_ms() -> float:
 
 
 class Node:
-    """One running daemon."""
+    """One running daemon. ``joins``: it belongs to a mesh that exists, and must never found one."""
 
-    def __init__(self, config: Config, peer_id: int, data_dir: Path) -> None:
+    def __init__(self, config: Config, peer_id: int, data_dir: Path, joins: bool = False) -> None:
         self.config = config
         self.me = peer_id
         self.counters: Counter[str] = Counter()
@@ -87,8 +94,8 @@ class Node:
         recovered = self.store.recovered
         now = monotonic_ms()
         self.replica = Replica(
-            peer_id,
-            recovered.membership,
+            Member(config.peer(peer_id), self.store.identity.incarnation),
+            self._first_members(recovered.membership, joins),
             config.timing,
             config.limits,
             Random(),
@@ -99,17 +106,27 @@ class Node:
             recovered.state_hash,
             now,
         )
-        self.gate = Gate(config.mesh_id, peer_id, self.replica.voters, self.counters, recovered.met, self.store.meet)
+        self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, monotonic_ms)
+        self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
+        self.transfers = Transfers(
+            data_dir, self.store.path, self._send, self.counters, oldest=lambda: self.replica.log.base.index
+        )
+        self.sockets.connect(self.about.addresses())
         self.ward = Ward(monotonic_ms)
-        self.queries = Queries(self.store.path, self.sockets.answers_sender(), self._about)
-        self.desk = Desk(config, self.sockets.answer, self.status, self.queries, self.ward, self.counters)
-        self._to_write: list[Persist | Apply] = []
-        self._events: deque[tuple[int, str]] = deque(maxlen=EVENTS_KEPT)
-        self._others = set(config.peer_ids) - {peer_id}
-        self._started_ms = now
-        self._fsync_ms = 0.0
+        self.queries = Queries(self.store.path, self.sockets.answers_sender(), self.about.staleness)
+        self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.counters)
+        self._to_write: list[Persist | Apply | Compact] = []
+        if self.store.amnesia:
+            self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
         self._idle_at_ms = now
         self._drain_until_ms = 0.0
+
+    def _first_members(self, found: Membership, joins: bool) -> Membership:
+        """The members that the file holds. A file that is new holds those of peers.yaml, which may list more peers than
+        founded the mesh that this one is to join."""
+        if joins and not found.founded:
+            return bootstrap(peer for peer in self.config.peers if peer.id != self.me)
+        return found
 
     # ------------------------------------------------------------ loop
 
@@ -122,7 +139,8 @@ class Node:
         self._step(Tick())
         self._commit()
         while not self._drained():
-            wait_ms = 0.0 if self._to_write else self.replica.wake_at_ms(monotonic_ms()) - monotonic_ms()
+            wake_ms = min(self.replica.wake_at_ms(monotonic_ms()), self.transfers.wake_at_ms())
+            wait_ms = 0.0 if self._to_write else wake_ms - monotonic_ms()
             ready = dict(poller.poll(max(0, int(wait_ms + 0.999))))
             if self.sockets.peers in ready:
                 self._read_peers()
@@ -136,11 +154,14 @@ class Node:
                 self._obey(signals)
             self._step(Tick())
             self._commit()
+            self.transfers.tick(monotonic_ms())
+            self._take_snapshot()
             self._housekeeping(idle=not ready)
 
     def close(self) -> None:
         """Let the last answers leave; close the disk."""
         self.queries.close()
+        self.transfers.close()
         self.sockets.flush_and_close(linger_ms=200)
         self.store.close()
 
@@ -152,8 +173,12 @@ class Node:
             except zmq.Again:
                 return
             admitted = self.gate.admit(frames[-1]) if len(frames) == 2 else None
-            if admitted and not isinstance(admitted[1], Heartbeat):
-                self._step(Received(admitted[0], admitted[1]))
+            if admitted is None or isinstance(admitted.content, Heartbeat):
+                continue
+            if isinstance(admitted.content, (Pull, Chunk)):
+                self.transfers.received(monotonic_ms(), admitted.sender, admitted.content)
+            else:
+                self._step(Received(admitted.sender, admitted.content, admitted.incarnation))
 
     def _read_heartbeats(self) -> None:
         socket = self.sockets.beats_in
@@ -163,8 +188,8 @@ class Node:
             except zmq.Again:
                 return
             admitted = self.gate.admit(frame)
-            if admitted and isinstance(admitted[1], Heartbeat):
-                self._step(Heard(admitted[0], admitted[1]))
+            if admitted and isinstance(admitted.content, Heartbeat):
+                self._step(Heard(admitted.sender, admitted.content, admitted.incarnation))
 
     def _read_clients(self) -> None:
         socket = self.sockets.clients
@@ -194,8 +219,8 @@ class Node:
     def _step(self, event: Event) -> None:
         for effect in self.replica.step(monotonic_ms(), event):
             if isinstance(effect, Send):
-                self.sockets.send(effect.to, peers.encode(self._sender(effect.to), effect.message))
-            elif isinstance(effect, (Persist, Apply)):
+                self._send(effect.to, effect.message)
+            elif isinstance(effect, (Persist, Apply, Compact)):
                 self._to_write.append(effect)
             elif isinstance(effect, Reply):
                 self.desk.answered(effect)
@@ -203,6 +228,12 @@ class Node:
                 self.sockets.publish(peers.encode(self._sender(0), effect.heartbeat))
             elif isinstance(effect, Became):
                 self._announce(effect)
+            elif isinstance(effect, Fetch):
+                self.transfers.fetch(monotonic_ms(), effect.source, self.replica.commit)
+            elif isinstance(effect, Reconfigured):
+                self._reconfigure(effect.membership)
+            elif isinstance(effect, Halt):
+                self._halt(effect)
 
     def _commit(self) -> None:
         """Write what has gathered, and what follows from its being written; what is left waits for the next turn, so
@@ -213,12 +244,54 @@ class Node:
             effects, self._to_write = self._to_write, []
             began = monotonic_ms()
             applied = self.store.write(effects)
-            self._fsync_ms = monotonic_ms() - began
+            self.about.fsync_ms = monotonic_ms() - began
             tokens = [effect.token for effect in effects if isinstance(effect, Persist)]
             if tokens:
                 self._step(Persisted(tokens[-1]))
             if applied:
                 self._step(Applied(*applied))
+
+    def _take_snapshot(self) -> None:
+        """A snapshot was pulled: let it take the place of everything, if it is still of use and nothing is being
+        written."""
+        pulled = self.transfers.complete()
+        if pulled is None or self._to_write:
+            return
+        path, place = pulled
+        if self.replica.wants(place):
+            try:
+                found = self.store.install(path)
+            except (InvalidInput, DataDirError) as error:
+                self.counters["snapshot_not_installed"] += 1
+                log.warning("a snapshot of entry %d is not installed: %s", place.index, error)
+            else:
+                self._note(f"peer {self.me} has taken a snapshot of entry {place.index}")
+                self._step(Installed(place, found.membership, found.sessions, found.state_hash))
+        self.transfers.forget()
+
+    def _reconfigure(self, membership: Membership) -> None:
+        self.sockets.connect(self.about.addresses())
+        voters = ", ".join(map(str, membership.voters)) or "nobody"
+        learners = ", ".join(map(str, membership.learners))
+        self._note(f"members since entry {membership.index}: {voters}" + (f"; learning: {learners}" * bool(learners)))
+
+    def _halt(self, effect: Halt) -> None:
+        if effect.distrusted:
+            self.store.distrust(effect.why)
+            raise DiskFailed(
+                f"peer {self.me}: {effect.why}",
+                hint="start it again: it sets its files aside and comes back under a new incarnation",
+            )
+        raise Removed(
+            f"peer {self.me} was {effect.why}",
+            hint=f"to have it back: start it with an empty --data-dir and --join, then hfzmq peer add {self.me}",
+        )
+
+    def _counts(self, peer: int, incarnation: bytes) -> bool:
+        return self.replica.membership.counts(peer, incarnation)
+
+    def _send(self, to: int, content: Content) -> None:
+        self.sockets.send(to, peers.encode(self._sender(to), content))
 
     def _sender(self, to: int) -> peers.Sender:
         identity = self.store.identity
@@ -226,17 +299,19 @@ class Node:
 
     def _announce(self, change: Became) -> None:
         leader = f", leader {change.leader}" if change.leader else ", no leader"
-        text = f"peer {self.me} is {change.role} in term {change.term}{leader} ({change.why})"
+        self._note(f"peer {self.me} is {change.role} in term {change.term}{leader} ({change.why})")
+
+    def _note(self, text: str) -> None:
         log.info(text)
-        self._events.append((wall_clock_ms(), text))
+        self.about.events.append((wall_clock_ms(), text))
 
     # ------------------------------------------------------------ housekeeping
 
     def _housekeeping(self, idle: bool) -> None:
         now = monotonic_ms()
-        for peer in self._others:
+        for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
-            if last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
+            if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
                 self.sockets.renew(peer)
                 self.replica.liveness.forget(peer)  # so that this happens once a death
         if idle and now >= self._idle_at_ms:
@@ -271,61 +346,12 @@ class Node:
             "configuration reread: %s", ", ".join(changed) + " takes effect at restart" if changed else "no change"
         )
 
-    # ------------------------------------------------------------ status
 
-    def _about(self) -> dict[str, Any]:
-        now = monotonic_ms()
-        stale: int | None = None
-        if self.replica.leading:
-            quorum_age = now - self.replica.leading.followers.quorum_ms(now)
-            stale = 0 if quorum_age < self.config.timing.lease_ms else int(quorum_age)
-        elif self.replica.election.hears_leader(now) and self.replica.leader:
-            stale = max(0, int(now - (self.replica.election.lease_until_ms - self.config.timing.lease_ms)))
-        return {"peer": self.me, "stale_ms": stale}
-
-    def status(self) -> dict[str, Any]:
-        """What docs/protocol.md promises under ``status``."""
-        now, replica = monotonic_ms(), self.replica
-        hears = []
-        for peer in self.config.peer_ids:
-            last = replica.liveness.last_of(peer)
-            if last:
-                at, beat = last
-                hears.append(
-                    [peer, int(now - at), beat.role, beat.term, beat.last, beat.applied, beat.state_hash.hex()]
-                )
-        return {
-            "id": self.me,
-            "mesh": self.config.mesh_name,
-            "role": replica.role,
-            "term": replica.term,
-            "leader": replica.known_leader(now),
-            "serves": replica.serves,
-            "quorum": replica.liveness.hears_majority(now, replica.voters),
-            "last_index": replica.log.last.index,
-            "commit_index": replica.commit,
-            "applied_index": replica.applied,
-            "durable_index": replica.log.durable,
-            "state_hash": replica.state_hash.hex(),
-            "reports": self.store.reports_stored,
-            "version": hfzmq.__version__,
-            "boot": self.store.identity.boot_no,
-            "uptime_ms": int(now - self._started_ms),
-            "fsync_ms": round(self._fsync_ms, 3),
-            "now_ms": wall_clock_ms(),
-            "db_bytes": self.store.path.stat().st_size,
-            "hears": hears,
-            "refused_peers": self.gate.refused_peers,
-            "counters": dict(self.counters),
-            "events": [list(event) for event in self._events],
-        }
-
-
-def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info") -> int:
+def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info", joins: bool = False) -> int:
     """Run one daemon in the foreground; 0 after SIGTERM. HfzmqError where it cannot run or must stop."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     with Signals() as signals:
-        node = Node(config, peer_id, data_dir)
+        node = Node(config, peer_id, data_dir, joins)
         here = config.peer(peer_id)
         log.info(
             "ready: peer %d of mesh %s, clients on %s:%d, %d entries in %s",

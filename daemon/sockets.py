@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 
 import zmq
 
@@ -43,15 +44,31 @@ class Sockets:
             raise
         self.beats_in = self._context.socket(zmq.SUB)
         self._common(self.beats_in)
-        self.beats_in.setsockopt(zmq.RCVHWM, HEARTBEAT_QUEUE_MESSAGES * len(config.peers))
+        self.beats_in.setsockopt(zmq.RCVHWM, 8 * HEARTBEAT_QUEUE_MESSAGES)
         self.beats_in.setsockopt(zmq.MAXMSGSIZE, 4096)
         self.beats_in.setsockopt(zmq.SUBSCRIBE, b"")
         self.answers = self._context.socket(zmq.PAIR)  # the query thread's answers come in here
         self.answers.bind("inproc://answers")
-        for peer in config.peers:
-            if peer.id != me:
-                self.beats_in.connect(_beats_of(peer))
-                self._dealers[peer.id] = self._dealer(peer)
+        self._addresses: dict[int, PeerAddress] = {}  # of whom this peer speaks to
+        self._listening: dict[int, PeerAddress] = {}  # of whom it hears the heartbeats
+        self.connect(config.peers)
+
+    def connect(self, peers: Iterable[PeerAddress]) -> None:
+        """Speak and listen to these, and to nobody else; whoever has left can still be told so."""
+        wanted = {peer.id: peer for peer in peers if peer.id != self._me}
+        for peer, address in list(self._listening.items()):
+            if wanted.get(peer) != address:
+                self.beats_in.disconnect(_beats_of(address))
+                del self._listening[peer]
+        for peer, address in wanted.items():
+            if self._addresses.get(peer) != address:
+                if peer in self._dealers:
+                    self._dealers.pop(peer).close(0)
+                self._addresses[peer] = address
+                self._dealers[peer] = self._dealer(address)
+            if peer not in self._listening:
+                self.beats_in.connect(_beats_of(address))
+                self._listening[peer] = address
 
     def answers_sender(self) -> zmq.Socket[bytes]:
         """The other end of ``answers``, for the query thread to own."""
@@ -67,8 +84,12 @@ class Sockets:
         if len(frame) > self._config.limits.peer_message_bytes_max:
             self._counters["peer_message_too_large"] += 1
             return
+        dealer = self._dealers.get(peer)
+        if dealer is None:
+            self._counters["peer_message_to_nobody"] += 1
+            return
         try:
-            self._dealers[peer].send(frame, zmq.DONTWAIT)
+            dealer.send(frame, zmq.DONTWAIT)
         except zmq.Again:
             self._counters["peer_message_not_sent"] += 1
 
@@ -92,11 +113,12 @@ class Sockets:
 
     def renew(self, peer: int) -> None:
         """A peer was judged dead: its DEALER goes with everything that waits in it; its heartbeats too."""
-        address = self._config.peer(peer)
+        address = self._addresses[peer]
         self._dealers.pop(peer).close(0)
         self._dealers[peer] = self._dealer(address)
-        self.beats_in.disconnect(_beats_of(address))
-        self.beats_in.connect(_beats_of(address))
+        if peer in self._listening:
+            self.beats_in.disconnect(_beats_of(address))
+            self.beats_in.connect(_beats_of(address))
 
     # ------------------------------------------------------------ construction
 

@@ -47,6 +47,8 @@ class Limits(NamedTuple):
     inflight_bytes_max: int = 8 << 20  # per follower
     append_bytes_max: int = 1 << 20  # entries of one append
     batch_rows_max: int = 1000  # rows of one request
+    log_entries_keep: int = 20_000  # behind what is applied; at twice that the log is compacted
+    log_bytes_keep: int = 64 << 20  # likewise, in memory and on disk
 
 
 class PeerAddress(NamedTuple):
@@ -165,6 +167,8 @@ _LIMIT_BOUNDS = {
     "inflight_bytes_max": (65_536, 1 << 30),
     "append_bytes_max": (4096, 64 << 20),
     "batch_rows_max": (1, 10_000),
+    "log_entries_keep": (10, 10_000_000),
+    "log_bytes_keep": (65_536, 1 << 34),
 }
 _APART = "each peer has its own id, and its own three ports on its host"
 

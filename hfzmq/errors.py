@@ -89,6 +89,12 @@ class DiskFailed(HfzmqError):
     """A write or a sync on the durable path failed (exit 1). The process must stop: an fsync is never tried again."""
 
 
+class Removed(HfzmqError):
+    """This peer was removed from the mesh and must not run any more (exit 9: systemd does not start it again)."""
+
+    exit_code = 9
+
+
 # ------------------------------------------------------------ a program spoke wrongly; counted, never shown to a person
 
 

@@ -3,7 +3,9 @@
 Touches one file, reading only. Must not know: the queue, the model. Keeps: after each chunk it can say how far it is
 (bytes, lines and the SHA-256 of what they hold), and it finds that place again by content: a file that was renamed goes
 on, one to which lines were added goes on with these, one whose beginning has changed, or that is about another patient
-now, starts from its beginning; a line has as many cells as the header, or nobody knows which cell is which.
+now, starts from its beginning; where only some patients' lines are taken, each patient has a place of its own, so that
+no choice of patients skips a line or takes one twice; a line has as many cells as the header, or nobody knows which
+cell is which.
 
 Columns, by name, in any order, others ignored: age, serum_sodium, serum_creatinine, ejection_fraction, and day (or
 time, as in the published data set); patient_id and timestamp if there are any. Without patient_id the patient is named
@@ -20,7 +22,7 @@ from typing import Any, BinaryIO
 
 from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Reading, Refused, from_cells
 from hfzmq.cli.bedside.sources import CHUNK_LINES, Chunk, wall_ms
-from hfzmq.client.queue_types import Progress
+from hfzmq.client.queue_types import Places, Progress
 from hfzmq.clinical.report import VITALS
 from hfzmq.errors import InvalidInput, NotFound
 
@@ -56,30 +58,28 @@ class CsvSource:
         named = "patient_id" in self._columns
         self._only: Collection[str] = frozenset(only) if named else ()
         self._patient = only[0] if len(only) == 1 and not named else None
+        self._whose: tuple[str, ...] = tuple(sorted(self._only)) or ("",)  # each has a place of its own; '': all lines
+        self._known: dict[bytes, tuple[Progress, Any]] = {}  # places in this file by their names, and the hash there
+        self._stored: dict[str, Progress] = {}  # the place of each of ``whose`` that an earlier run has left
+        self._read_for: dict[str, int] = {}  # bytes that earlier runs have read for a patient
 
-    def resume(self, known: Iterable[Progress]) -> Progress | None:
-        """Go on where the furthest of the ``known`` places that are in this file is; that place, or None."""
-        by_length = sorted((one for one in known if one.bytes_read > self._bytes), key=lambda one: one.bytes_read)
-        with _opened(self.path) as file:
-            digest, place = hashlib.sha256(), 0
-            for one in by_length:
-                if not _feed(digest, file, one.bytes_read - place):
-                    break
-                place = one.bytes_read
-                if self._prefix(digest) == one.prefix:
-                    self.resumed = one
-                    self._hash, self._bytes, self._lines = digest.copy(), one.bytes_read, one.lines
-        self._file.seek(self._bytes)
-        return self.resumed
+    def resume(self, known: Iterable[Progress]) -> Places:
+        """Go on at the first line that is new to a patient, by those of the ``known`` places that are in this file;
+        the places that the next ones replace. ``resumed`` is where that is."""
+        self._find(known)
+        first = min((self._furthest(who) for who in self._whose), key=lambda one: one[0].bytes_read if one else 0)
+        if first is not None:
+            self.resumed = first[0]
+            self._hash, self._bytes, self._lines = first[1].copy(), first[0].bytes_read, first[0].lines
+            self._file.seek(self._bytes)
+        return tuple(self._stored.values())
 
-    def skip_nothing(self, known: Iterable[Progress]) -> Progress | None:
-        """The place that ``resume`` would go to; stay at the beginning."""
-        here = (self._hash.copy(), self._bytes, self._lines)
-        found = self.resume(known)
-        self._hash, self._bytes, self._lines = here
-        self._file.seek(self._bytes)
-        self.resumed = None
-        return found
+    def skip_nothing(self, known: Iterable[Progress]) -> Places:
+        """The places that ``resume`` would give; stay at the beginning, and take every line."""
+        self._find(known)
+        stored = tuple(self._stored.values())
+        self._known, self._stored = {}, {}
+        return stored
 
     @property
     def lines(self) -> int:
@@ -99,7 +99,7 @@ class CsvSource:
             item = self._item(line)
             if item is not None:
                 items.append(item)
-        return Chunk(tuple(items), Progress(self._prefix(self._hash), self._bytes, self._lines))
+        return Chunk(tuple(items), self._places())
 
     def close(self) -> None:
         """Close the file."""
@@ -121,7 +121,8 @@ class CsvSource:
             bound = f"missing: the line has {len(cells)} cells, the header {len(self._names)}"
             return Refused(source, number, None, self._first_without(len(cells)), bound, "an empty cell counts too")
         found = {name: cells[place] for name, place in self._columns.items()}
-        if self._only and found["patient_id"] not in self._only:
+        patient = found.get("patient_id")
+        if patient is not None and ((self._only and patient not in self._only) or self._bytes <= self._read(patient)):
             return None
         return from_cells(found, self._patient or f"hf-{number - 1:03d}", wall_ms(), source, number)
 
@@ -130,11 +131,60 @@ class CsvSource:
         unreached = [(place, name) for name, place in self._columns.items() if place >= count]
         return min(unreached)[1] if unreached else self._names[count][:40]
 
-    def _prefix(self, content: Any) -> bytes:
-        """What names a place in this file: its content up to there, and the patient given for it, if one was: the same
-        lines about another patient are other reports."""
+    # ------------------------------------------------------------ places
+
+    def _name(self, content: Any, who: str) -> bytes:
+        """What names a place in this file: its content up to there, and the patient given for it, if one was (the same
+        lines about another patient are other reports), or ``who``, whose lines alone were taken ('': all)."""
         digest: bytes = content.digest()
-        return digest if self._patient is None else hashlib.sha256(digest + self._patient.encode()).digest()
+        if self._patient is not None:
+            return hashlib.sha256(digest + self._patient.encode()).digest()
+        return hashlib.sha256(digest + b"\0only\0" + who.encode()).digest() if who else digest
+
+    def _find(self, known: Iterable[Progress]) -> None:
+        """Which of the ``known`` places may be in this file: the hash of its content at each."""
+        hashes: list[tuple[Progress, Any]] = []
+        with _opened(self.path) as file:
+            digest, place = hashlib.sha256(), 0
+            for one in sorted(known, key=lambda one: one.bytes_read):
+                if one.bytes_read <= self._bytes:
+                    continue
+                if not _feed(digest, file, one.bytes_read - place):
+                    break
+                place = one.bytes_read
+                hashes.append((one, digest.copy()))
+        self._known = {one.prefix: (one, content) for one, content in hashes}
+        for who in self._whose:
+            own = self._own(who)
+            if own is not None:
+                self._stored[who] = own[0]
+
+    def _own(self, who: str) -> tuple[Progress, Any] | None:
+        """The furthest place under the name of ``who``."""
+        fitting = [found for found in self._known.values() if self._name(found[1], who) == found[0].prefix]
+        return max(fitting, key=lambda found: found[0].bytes_read, default=None)
+
+    def _furthest(self, who: str) -> tuple[Progress, Any] | None:
+        """How far was read for ``who``, alone or among all."""
+        found = [place for place in (self._own(who), self._own("")) if place is not None]
+        return max(found, key=lambda place: place[0].bytes_read, default=None)
+
+    def _read(self, patient: str) -> int:
+        """How many bytes were read for ``patient`` by earlier runs."""
+        if patient not in self._read_for:
+            furthest = self._furthest(patient) if self._known else None
+            self._read_for[patient] = furthest[0].bytes_read if furthest else 0
+        return self._read_for[patient]
+
+    def _places(self) -> Places:
+        """Where this run is, for each of ``whose``; who was read for further by an earlier one stays there."""
+        found = []
+        for who in self._whose:
+            if self._bytes >= (self._read(who) if who else 0):
+                found.append(Progress(self._name(self._hash, who), self._bytes, self._lines))
+            elif who in self._stored:
+                found.append(self._stored[who])
+        return tuple(found)
 
     def _next_line(self) -> bytes | None:
         line = self._file.readline(LINE_BYTES_MAX)

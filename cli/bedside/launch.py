@@ -28,7 +28,7 @@ from hfzmq.cli.bedside.status import StatusBook
 from hfzmq.cli.bedside.stdin_source import StdinSource
 from hfzmq.cli.options import load_config
 from hfzmq.client import Client
-from hfzmq.client.queue_types import Progress
+from hfzmq.client.queue_types import Places
 from hfzmq.clinical.report import check_patient_id
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput, TimedOut
@@ -126,17 +126,17 @@ def _source(settings: Settings) -> tuple[Source, CsvSource | None]:
     return csv, csv
 
 
-def _place_in_file(settings: Settings, client: Client, csv: CsvSource) -> Progress | None:
-    """Go on where an earlier run of this queue stopped; the stored place that the next one replaces."""
+def _place_in_file(settings: Settings, client: Client, csv: CsvSource) -> Places:
+    """Go on where an earlier run of this queue stopped; the stored places that the next ones replace."""
     if settings.from_start:
         return csv.skip_nothing(client.queue.sources())
-    found = csv.resume(client.queue.sources())
-    if found is not None:
+    tail = csv.resume(client.queue.sources())
+    if csv.resumed is not None:
         say(
-            f"{csv.path}: going on after line {found.lines}: an earlier run has read what stands before "
+            f"{csv.path}: going on after line {csv.resumed.lines}: an earlier run has read what stands before "
             "(--from-start: all again)"
         )
-    return found
+    return tail
 
 
 # ---------------------------------------------------------------------------------------------------- lines or a screen

@@ -22,7 +22,7 @@ from hfzmq.cli.bedside.judge import judge
 from hfzmq.cli.bedside.readings import Reading, Refused
 from hfzmq.cli.bedside.sources import Chunk, Source
 from hfzmq.client import Client
-from hfzmq.client.queue_types import Progress
+from hfzmq.client.queue_types import Places
 from hfzmq.clinical.report import VITALS, Report, check_row
 from hfzmq.clinical.tiers import REPORTED, TIERS
 from hfzmq.errors import InvalidInput, TimedOut
@@ -38,7 +38,7 @@ TURN_S = 0.2  # how long a turn of the loop may wait
 class Bedside:
     """One run. ``tell`` gets each event, in the thread that calls ``run``; ``turn`` is called several times a second.
 
-    ``tail``: the source's last stored progress, which the next one replaces.
+    ``tail``: how far the source was read by what is stored, which the next places replace.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Bedside:
         tell: Callable[[Event], None],
         *,
         events: queue.SimpleQueue[Event],
-        tail: Progress | None = None,
+        tail: Places | None = None,
         duration_s: float | None = None,
         turn: Callable[[], None] = lambda: None,
     ) -> None:
@@ -134,10 +134,10 @@ class Bedside:
                 latest[report.patient_id] = report
                 if report.tier in REPORTED:
                     reports.append(report)
-        if chunk.progress is not None:
-            self._read_to = chunk.progress
+        if chunk.places is not None:
+            self._read_to = chunk.places
         if reports:
-            moved = None if self._read_to is None else (self._stored, self._read_to)
+            moved = None if self._read_to is None else (self._stored or (), self._read_to)
             self._client.submit_many(reports, source=moved)
             self._stored = self._read_to
             self.counts["submitted"] += len(reports)
@@ -179,7 +179,7 @@ class Bedside:
     def _remember_the_end(self) -> None:
         """What was read after the last report held none: no need to read it again."""
         if self._read_to is not None and self._read_to != self._stored:
-            self._client.submit_many((), source=(self._stored, self._read_to))
+            self._client.submit_many((), source=(self._stored or (), self._read_to))
             self._stored = self._read_to
 
     # --------------------------------------------------------------------------------------------------------- the end

@@ -10,16 +10,16 @@ import time
 from typing import NamedTuple, Protocol
 
 from hfzmq.cli.bedside.readings import Reading, Refused
-from hfzmq.client.queue_types import Progress
+from hfzmq.client.queue_types import Places
 
 CHUNK_LINES = 200
 
 
 class Chunk(NamedTuple):
-    """What was read in one go; ``progress``: how far the source is read after it (None: it has no memory)."""
+    """What was read in one go; ``places``: how far the source is read after it (None: it has no memory)."""
 
     items: tuple[Reading | Refused, ...] = ()
-    progress: Progress | None = None
+    places: Places | None = None
 
 
 class Source(Protocol):

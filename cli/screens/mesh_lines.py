@@ -10,9 +10,19 @@ from rich.text import Text
 
 from hfzmq.cli.board_feed import BoardStatus
 from hfzmq.cli.format import number
-from hfzmq.cli.mesh_view import PeerView
+from hfzmq.cli.mesh_view import ASKING, NO_MEMBER, PeerView
+from hfzmq.cli.mesh_words import answering, not_begun, notes
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
-from hfzmq.cli.screens.words import ROLE_BADGES, UNREACHABLE, Badge, duration
+from hfzmq.cli.screens.words import (
+    ASKING_BADGE,
+    LEARNER_BADGE,
+    NO_MEMBER_BADGE,
+    ROLE_BADGES,
+    UNREACHABLE,
+    Badge,
+    duration,
+)
+from hfzmq.wire.members import LEARNER
 
 HEADS = (
     Column("peer", right=True),
@@ -29,7 +39,7 @@ HEADS = (
 
 
 def mesh_lines(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
-    """What ``mesh_sentence`` says, and a row for each peer."""
+    """What ``mesh_sentence`` says, a row for each peer, and what is worth a note."""
     odd = {peer_id for mismatch in status.mesh.mismatches for peer_id, _ in mismatch.hashes}
     answered = dict(status.answered_at_ms)
     rows = []
@@ -38,15 +48,16 @@ def mesh_lines(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
         rows.append(_cells(peer, "never" if at is None else f"{duration(now_ms - at)} ago", peer.id in odd))
     found = mesh_sentence(status, width)
     table = columns(HEADS, rows, width)
+    noted = [line for note in notes(status.mesh) for line in prose(note, width, "yellow")]
     if table is not None:
-        return [*found, *table[0], *table[1]]
+        return [*found, *table[0], *table[1], *noted]
     for cells in rows:
         named = [cells[0], cells[1]]
         for head, cell in zip(HEADS[2:], cells[2:], strict=True):
             if cell.plain:
                 named.append(text(f"{head.head} {cell.plain}", cell.style if isinstance(cell.style, str) else ""))
         found += flow(named, width, indent=2)
-    return found
+    return [*found, *noted]
 
 
 def mesh_sentence(status: BoardStatus, width: int) -> list[Text]:
@@ -55,8 +66,11 @@ def mesh_sentence(status: BoardStatus, width: int) -> list[Text]:
     leads = "no leader" if mesh.leader is None else f"peer {mesh.leader} leads"
     term = "" if mesh.term is None else f" in term {mesh.term}"
     quorum = "quorum yes" if mesh.serves else "quorum NO"
-    told = f"{leads}{term}, {quorum}, {mesh.reached} of {len(mesh.peers)} peers answer"
+    told = f"{leads}{term}, {quorum}, {answering(mesh)}"
     found = prose(told, width, "bold" if mesh.serves else "bold white on red")
+    waits = not_begun(mesh)
+    if waits:
+        found += prose(waits, width, "bold black on yellow")
     for alarm in mesh.alarms:
         found += prose(f"!!! ALARM: {alarm}", width, "bold white on red")
     return found
@@ -64,7 +78,10 @@ def mesh_sentence(status: BoardStatus, width: int) -> list[Text]:
 
 def _cells(peer: PeerView, answered: str, odd: bool) -> list[Text]:
     badge = _badge(peer)
-    words = str(badge) if peer.reachable or peer.problem in ("", "no answer") else f"{badge}: {peer.problem}"
+    plain = peer.reachable or peer.problem in ("", "no answer")
+    words = str(badge) if plain else f"{badge}: {peer.problem}"
+    if badge is UNREACHABLE and peer.membership in _STRANGERS:
+        words = f"{_STRANGERS[peer.membership]}, {words}"
     state = "DIFFERS " + (peer.state_hash or "")[:8] if odd else (peer.state_hash or "")[:8]
     return [
         text(str(peer.id), "bold"),
@@ -83,7 +100,12 @@ def _cells(peer: PeerView, answered: str, odd: bool) -> list[Text]:
 def _badge(peer: PeerView) -> Badge:
     if not peer.reachable or peer.role is None:
         return UNREACHABLE
+    if peer.membership in _STRANGERS:
+        return _STRANGERS[peer.membership]
     return ROLE_BADGES[peer.role]
+
+
+_STRANGERS = {LEARNER: LEARNER_BADGE, ASKING: ASKING_BADGE, NO_MEMBER: NO_MEMBER_BADGE}
 
 
 def _shown(value: int | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hfzmq.cli.board_feed import BoardStatus
+from hfzmq.cli.mesh_words import answering, not_begun, notes
 from hfzmq.cli.screens.bed_lines import bed_counts
 from hfzmq.cli.screens.board import is_live
 
@@ -25,8 +26,9 @@ def plain_line(status: BoardStatus, now_ms: int) -> str:
         "live" if is_live(status, now_ms) else "NOT LIVE",
         leads if mesh.term is None else f"{leads} in term {mesh.term}",
         f"quorum {'yes' if mesh.serves else 'NO'}",
-        f"{mesh.reached} of {len(mesh.peers)} peers answer",
+        answering(mesh),
         f"beds: {bed_counts(status.beds, now_ms) or 'none'}",
     ]
+    parts += filter(None, (not_begun(mesh), *notes(mesh)))
     parts += [f"ALARM: {alarm}" for alarm in mesh.alarms]
     return f"{clock(now_ms, status.wall_minus_mono_ms)} " + ", ".join(parts)

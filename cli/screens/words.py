@@ -41,6 +41,9 @@ ROLE_BADGES = {
     "candidate": Badge("◇", "candidate", "yellow"),
     "precandidate": Badge("◇", "precandidate", "yellow"),
 }
+LEARNER_BADGE = Badge("◔", "learner", "yellow")
+ASKING_BADGE = Badge("?", "asks to join", "yellow")
+NO_MEMBER_BADGE = Badge("-", "no member", "dim")
 UNREACHABLE = Badge("✕", "unreachable", "bold red")
 
 

@@ -1,12 +1,14 @@
 """One-off questions: to one peer, to all of them at once, to whoever leads. For commands that look and then end.
 
 Touches sockets. Keeps: all peers are asked in parallel, so the slowest costs its own time and no more; a peer that
-refuses the connection is known to be away at once.
+refuses the connection is known to be away at once; a status is asked of every member of the mesh and of whoever asks to
+be one, also of those that peers.yaml does not know: the first answer that names them brings them in.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from random import Random
 from typing import Any
 
@@ -16,14 +18,18 @@ from hfzmq.client.line import Line, wait
 from hfzmq.client.pirate import Pirate
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput, NoDaemonReached, NoLeader, TimedOut, WireError
+from hfzmq.wire import members
 from hfzmq.wire.requests import decode_reply, encode_request
 
 _START = "start one: hfzmq serve --id N --config peers.yaml --data-dir DIR"
 
+Answer = dict[str, Any]
+Where = tuple[int, str, int]  # a peer's id, host and client port
+
 
 def ask(host: str, port: int, request: bytes, timeout_ms: int = 1000) -> dict[str, Any] | None:
     """What the peer at ``host:port`` answers to ``request``; None: no answer of this protocol within ``timeout_ms``."""
-    return _ask_each({0: (host, port)}, request, timeout_ms)[0]
+    return _ask_each([(0, host, port)], request, timeout_ms).get(0)
 
 
 def ask_all(
@@ -31,11 +37,25 @@ def ask_all(
 ) -> dict[int, dict[str, Any] | None]:
     """Each peer's answer by its id, in the order of ids; None for a peer that gave none within ``timeout_ms``.
 
-    ``only``: ask this peer alone (ConfigError when the mesh has none of that id).
+    Peers: those of ``config``; for the op ``status`` also those that the answers name. ``only``: ask this peer alone
+    (ConfigError when neither ``config`` nor, where that does not name it, the mesh has one of that id).
     """
+    if only is not None:
+        config = knowing(config, only, timeout_ms)
     peers = config.peers if only is None else (config.peer(only),)
     request = encode_request(config.mesh_id, op, **(fields or {}))
-    return _ask_each({peer.id: (peer.host, peer.client_port) for peer in peers}, request, timeout_ms)
+    where = [(peer.id, peer.host, peer.client_port) for peer in peers]
+    return _ask_each(where, request, timeout_ms, grow=op == "status" and only is None)
+
+
+def knowing(config: Config, peer: int | None, timeout_ms: int = 700) -> Config:
+    """``config``, with what the mesh says about its members where ``config`` does not know ``peer``; ConfigError when
+    that does not help. As it is where ``peer`` is None."""
+    if peer is None or peer in config.peer_ids:
+        return config
+    config = members.with_members(config, members.newest(ask_all(config, "status", timeout_ms=timeout_ms).values()))
+    config.peer(peer)
+    return config
 
 
 def ask_leader(
@@ -46,7 +66,7 @@ def ask_leader(
     InvalidInput: the request was refused. NoDaemonReached: nobody answered. NoLeader: somebody did, and nobody leads a
     quorum. TimedOut: it was too busy all the time.
     """
-    pirate = Pirate(config.peers, rng=Random(), timeout_ms=min(1000, timeout_ms))
+    pirate = Pirate(config.peers, rng=Random(), timeout_ms=min(1000, timeout_ms), mesh_id=config.mesh_id)
     try:
         request = encode_request(config.mesh_id, op, **(fields or {}))
         reply = pirate.ask(request, deadline=time.monotonic() + timeout_ms / 1000)
@@ -70,36 +90,55 @@ def _unanswered(pirate: Pirate, config: Config, timeout_ms: int) -> Exception:
     return NoLeader("daemons answer, but none of them leads a quorum", hint="see which are away: hfzmq status")
 
 
-def _ask_each(
-    addresses: dict[int, tuple[str, int]], request: bytes, timeout_ms: int
-) -> dict[int, dict[str, Any] | None]:
-    answers: dict[int, dict[str, Any] | None] = dict.fromkeys(addresses)
+def _ask_each(where: Iterable[Where], request: bytes, timeout_ms: int, grow: bool = False) -> dict[int, Answer | None]:
+    """The answers of the peers at ``where``; with ``grow`` also of those whom the answers name."""
+    answers: dict[int, Answer | None] = {}
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    lines = {key: Line(context, host, port) for key, (host, port) in addresses.items()}
+    lines: dict[Where, Line] = {}
     until = time.monotonic() + timeout_ms / 1000
+
+    def begin(places: Iterable[Where]) -> None:
+        for place in places:
+            if place not in lines and answers.get(place[0]) is None:
+                answers.setdefault(place[0], None)
+                lines[place] = Line(context, *place[1:])
+                lines[place].send(request)
+                waiting[place] = lines[place]
+
+    waiting: dict[Where, Line] = {}
     try:
-        for line in lines.values():
-            line.send(request)
-        open_lines = dict(lines)
-        while open_lines:
-            for key, line in list(open_lines.items()):
+        begin(where)
+        while waiting:
+            for place, line in list(waiting.items()):
                 frame = line.reply()
-                if frame is not None:
-                    answers[key] = _decoded(frame)
-                if frame is not None or line.lost:
-                    del open_lines[key]
+                if frame is None and not line.lost:
+                    continue
+                del waiting[place]
+                if frame is not None and answers[place[0]] is None:
+                    answers[place[0]] = _decoded(frame)
+                    if grow:
+                        begin(_named(answers[place[0]]))
             if time.monotonic() >= until:
                 break
-            if open_lines:
-                wait(list(open_lines.values()), until)
+            if waiting:
+                wait(list(waiting.values()), until)
     finally:
         for line in lines.values():
             line.close()
         context.term()
-    return answers
+    return dict(sorted(answers.items()))
 
 
-def _decoded(frame: bytes) -> dict[str, Any] | None:
+def _named(answer: Answer | None) -> list[Where]:
+    told = members.told_by(answer)
+    if told is None:
+        return []
+    return [(member.id, member.host, member.client_port) for member in told.members] + [
+        (one.id, one.host, one.client_port) for one in told.asking
+    ]
+
+
+def _decoded(frame: bytes) -> Answer | None:
     try:
         return decode_reply(frame)
     except WireError:

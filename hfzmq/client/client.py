@@ -20,7 +20,7 @@ from urllib.parse import quote
 from hfzmq.client.ledger import ClientState, Event, Ledger
 from hfzmq.client.queue import Queue
 from hfzmq.client.queue_file import default_client_id
-from hfzmq.client.queue_types import Progress
+from hfzmq.client.queue_types import Places
 from hfzmq.client.sender import Sender
 from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import Config, load
@@ -84,7 +84,7 @@ class Client:
         """
         self.submit_many((report,))
 
-    def submit_many(self, reports: Sequence[Report], *, source: tuple[Progress | None, Progress] | None = None) -> None:
+    def submit_many(self, reports: Sequence[Report], *, source: tuple[Places, Places] | None = None) -> None:
         """Have several reports stored, in their order: all are taken or (InvalidInput, QueueFull, DiskFailed) none.
 
         ``source`` goes to the queue in the same transaction: see ``Queue.put``.

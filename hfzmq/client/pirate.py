@@ -4,11 +4,15 @@ Touches sockets (through Line) and the monotonic clock. Must not know: the queue
 to 20 of the protocol. Keeps: one request in flight; a line that was silent for a second is closed, never reused; no
 peer is asked twice in one round, so peers that point at each other cost two questions and then a rest.
 
-    a round: the leader if one is known, then hints, then the others in the order of their ids
+    a round: the leader if one is known, then hints, then the other members in the order of their ids; then, if none of
+             them answered or nobody has served for four seconds, the peers of the file that are no members
        final answer (ACK, OK, CONFLICT, GAP, REFUSED) -> returned
        BUSY -> rest as told, the same peer again          NOT_LEADER with a hint -> that peer next, if not yet asked
        NO_QUORUM, NOT_LEADER, gone, nonsense -> next peer at once      silence for 1 s -> next peer, this one rests 1 s
     nobody left to ask -> rest (see Backoff), next round
+
+Members of the mesh come and go: an answer says the index of the answerer's list, and when that is newer than the list
+known here, the same peer is asked for it at once (see Addresses).
 """
 
 from __future__ import annotations
@@ -21,15 +25,19 @@ from typing import Any, NamedTuple
 
 import zmq
 
+from hfzmq.client.addresses import Address, Addresses
 from hfzmq.client.backoff import Backoff
 from hfzmq.client.line import Line, wait
 from hfzmq.config import PeerAddress
 from hfzmq.errors import WireError
-from hfzmq.wire.requests import decode_reply
+from hfzmq.wire import members
+from hfzmq.wire.requests import decode_reply, encode_request
 
 TIMEOUT_MS = 1000
 SILENT_REST_S = 1.0  # a peer that let a request time out is not asked for so long while others answer
 BUSY_MAX_MS = 5000
+OTHERS_AFTER_S = 4.0  # while members answer, who is no member is asked only after so long without being served
+MEMBERS_REST_S = 1.0  # a list of members that was not to be had is asked for again after so long
 
 CONNECTED, SEARCHING, NO_QUORUM = "connected", "searching", "no quorum"  # how a link stands
 
@@ -53,7 +61,8 @@ class Pirate:
     """Asks the mesh. One thread at a time; ``close`` it in the thread that asks.
 
     ``rng`` drives the jitter. ``stop`` ends a running ``ask`` within 50 ms. ``on_link`` is called, in the asking
-    thread, whenever the link changes.
+    thread, whenever the link changes. With ``mesh_id`` it learns who the members are, beginning with ``told``, and
+    calls ``on_members`` with each newer list.
     """
 
     def __init__(
@@ -65,17 +74,24 @@ class Pirate:
         timeout_ms: int = TIMEOUT_MS,
         stop: threading.Event | None = None,
         on_link: Callable[[Link], None] = lambda link: None,
+        mesh_id: bytes | None = None,
+        told: members.Told | None = None,
+        on_members: Callable[[members.Told], None] = lambda told: None,
     ) -> None:
-        self._addresses = {peer.id: (peer.host, peer.client_port) for peer in peers}
+        self.addresses = Addresses(peers, told)
+        self._which_members = None if mesh_id is None else encode_request(mesh_id, "members")
+        self._on_members = on_members
+        self._members_due = 0.0
+        self._served_at = time.monotonic()
         self._owns_context = context is None
         self._context = context or zmq.Context()
         self._timeout_s = timeout_ms / 1000
         self._stop = stop or threading.Event()
         self._on_link = on_link
         self._backoff = Backoff(rng)
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, tuple[Address, Line]] = {}
         self._silent_until: dict[int, float] = {}
-        self._target = min(self._addresses)  # the lowest id leads when all is well
+        self._target = self.addresses.members[0]  # the lowest id leads when all is well
         self.link = Link()
         self.last_status: str | None = None  # what a peer of this mesh said last
         self.refusals: dict[int, Reply] = {}  # peers that are not of this mesh, and what they said
@@ -83,7 +99,7 @@ class Pirate:
     @property
     def target(self) -> tuple[int, str, int]:
         """(id, host, port) of the peer that will be asked first."""
-        return (self._target, *self._addresses[self._target])
+        return (self._target, *self.addresses[self._target])
 
     def rotate(self) -> None:
         """Ask another peer first next time."""
@@ -102,9 +118,12 @@ class Pirate:
         while not self._over(deadline):
             target = self._target
             reply = self._try(target, frame, deadline)
+            if reply is not None:
+                self._catch_up(target, reply, deadline)
             if reply is not None and reply["status"] in FINAL:
                 if self._is_ours(target, reply) and accept(reply):
                     self._backoff.reset()
+                    self._served_at = time.monotonic()
                     self.last_status = reply["status"]
                     self._learn(target, reply)
                     return reply
@@ -117,6 +136,8 @@ class Pirate:
             asked.add(target)
             if reply is not None:
                 answered[target] = self.last_status = reply["status"]
+                if reply["status"] == "NO_QUORUM":
+                    self.addresses.failed(target)
             hint = self._hint(reply) if reply is not None else None
             named = hint or named
             following = self._following(target, asked, hint, bool(answered))
@@ -126,7 +147,9 @@ class Pirate:
                 self._rest(self._backoff.next_ms(answered=bool(answered)), deadline)
                 asked.clear()
                 answered.clear()
-                following = named if named and not self._is_silent(named) else self._after(target, self._silent())
+                following = self._after(target, self._silent())
+                if named is not None and self._can_ask(named):
+                    following = named
                 named = None
             self._target = following
         return None
@@ -141,11 +164,40 @@ class Pirate:
 
     def close(self) -> None:
         """Drop every line. May be called twice."""
-        for line in self._lines.values():
+        for _, line in self._lines.values():
             line.close()
         self._lines.clear()
         if self._owns_context:
             self._context.term()
+
+    # -------------------------------------------------------------------------------------------------- who there is
+
+    def _catch_up(self, target: int, reply: Reply, deadline: float | None) -> None:
+        """Learn the members when ``target`` knows a newer list than this client."""
+        if self._which_members is None or (reply["status"] == "REFUSED" and reply["field"] in NOT_OURS):
+            return
+        said = reply.get("peer")
+        told: Reply | None = said if isinstance(said, dict) else reply  # a status holds the list itself
+        index = told.get("members_index") if told is not None else None
+        if type(index) is not int or index <= self.addresses.index or time.monotonic() < self._members_due:
+            return
+        if told is reply:
+            told = self._try(target, self._which_members, deadline)
+        try:
+            if told is None or not self._learn_members(members.read(told)):
+                self._members_due = time.monotonic() + MEMBERS_REST_S
+        except WireError:  # a peer of another version; those addresses that are known still hold
+            self._members_due = time.monotonic() + MEMBERS_REST_S
+
+    def _learn_members(self, told: members.Told) -> bool:
+        if not self.addresses.learn(told):
+            return False
+        if self._target not in self.addresses:
+            self._target = self.addresses.members[0]
+        for peer in [peer for peer in self._lines if peer not in self.addresses]:
+            self._drop(peer)
+        self._on_members(told)
+        return True
 
     # -------------------------------------------------------------------------------------------------------- one peer
 
@@ -162,6 +214,7 @@ class Pirate:
                 break
             if line.lost:
                 self._drop(target)
+                self.addresses.failed(target)
                 return None
             if self._over(deadline):
                 self._drop(target)
@@ -179,21 +232,25 @@ class Pirate:
         return reply
 
     def _line(self, target: int) -> Line:
-        line = self._lines.get(target)
-        if line is not None and line.reply() is None and line.lost:  # it ended while nobody was looking
+        address = self.addresses[target]
+        at, line = self._lines.get(target, (address, None))
+        # It may have ended while nobody was looking, or lead where the peer no longer is.
+        if line is not None and (at != address or (line.reply() is None and line.lost)):
             self._drop(target)
             line = None
         if line is None:
-            line = self._lines[target] = Line(self._context, *self._addresses[target])
+            line = Line(self._context, *address)
+            self._lines[target] = (address, line)
         return line
 
     def _drop(self, target: int) -> None:
-        line = self._lines.pop(target, None)
+        _, line = self._lines.pop(target, (None, None))
         if line is not None:
             line.close()
 
     def _give_up_on(self, target: int) -> None:
         self._drop(target)
+        self.addresses.failed(target)
         self._silent_until[target] = time.monotonic() + SILENT_REST_S
 
     # -------------------------------------------------------------------------------------------------------- whom next
@@ -204,32 +261,38 @@ class Pirate:
             return hint
         without = asked | self._silent() if answered else asked
         following = self._after(target, without)
-        return None if following in without else following
+        if following not in without:
+            return following
+        if answered and time.monotonic() - self._served_at < OTHERS_AFTER_S:
+            return None
+        return next((peer for peer in self.addresses.others if peer not in without), None)
 
     def _after(self, target: int, without: set[int]) -> int:
-        """The next id in the ring that is not in ``without``; the very next when all are."""
-        ring = sorted(self._addresses)
-        place = ring.index(target) + 1
+        """The next member in the ring that is not in ``without``; the very next when all are."""
+        ring = self.addresses.members
+        place = ring.index(target) + 1 if target in ring else 0
         ring = ring[place:] + ring[:place]
         return next((peer for peer in ring if peer not in without), ring[0])
 
     def _silent(self) -> set[int]:
-        return {peer for peer in self._addresses if self._is_silent(peer)}
+        return {peer for peer in self._silent_until if self._is_silent(peer)}
 
     def _is_silent(self, peer: int) -> bool:
         return self._silent_until.get(peer, 0.0) > time.monotonic()
 
+    def _can_ask(self, peer: int) -> bool:
+        return peer in self.addresses and not self._is_silent(peer)
+
     def _hint(self, reply: Reply) -> int | None:
-        """The leader that a NOT_LEADER names: by our own file's address, or else by the hint's."""
+        """The leader that a NOT_LEADER names: by the address that is known, or else by the hint's."""
         if reply["status"] != "NOT_LEADER":
             return None
         leader, host, port = reply["leader"], reply["host"], reply["port"]
-        if leader in self._addresses:
-            return int(leader)
-        if leader and leader > 0 and host and port is not None and 0 < port < 65_536 and len(self._addresses) < 64:
-            self._addresses[leader] = (host, port)
-            return int(leader)
-        return None
+        if leader is None:
+            return None
+        if host is not None and port is not None:
+            self.addresses.hint(leader, host, port)
+        return int(leader) if leader in self.addresses else None
 
     def _learn(self, target: int, reply: Reply) -> None:
         """Take from a final answer who leads, and ask that one first from now on."""
@@ -242,7 +305,7 @@ class Pirate:
             leader = heard if isinstance(heard, int) and heard > 0 else None
             cut_off = said.get("quorum") is not True
             state = NO_QUORUM if cut_off else CONNECTED if leader is not None else SEARCHING
-            if leader in self._addresses and not self._is_silent(leader):
+            if leader is not None and self._can_ask(leader):
                 self._target = leader
         self._set_link(Link(state, target, leader))
 

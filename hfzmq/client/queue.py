@@ -27,8 +27,9 @@ from typing import Any, TypeVar
 import apsw
 
 from hfzmq.client.queue_file import Connection, open_queue_file
-from hfzmq.client.queue_types import Batch, DeadLetter, Progress, QueueFull
-from hfzmq.errors import DiskFailed, InvalidInput
+from hfzmq.client.queue_types import Batch, DeadLetter, Places, Progress, QueueFull
+from hfzmq.errors import DiskFailed, InvalidInput, WireError
+from hfzmq.wire.members import Told, recall, remember
 from hfzmq.wire.requests import EPOCH_BYTES, digest
 from hfzmq.wire.rows import join_rows, pack_row, unpack_rows
 
@@ -99,10 +100,10 @@ class Queue:
 
     # ------------------------------------------------------------------------------------------------------------ in
 
-    def put(self, rows: Sequence[Sequence[object]], source: tuple[Progress | None, Progress] | None = None) -> int:
+    def put(self, rows: Sequence[Sequence[object]], source: tuple[Places, Places] | None = None) -> int:
         """Keep ``rows``, all of them or none, in one synced transaction; the id of the last one (0: none).
 
-        ``source``: (before, after): the rows bring the memory of a source from one Progress to the next, in the same
+        ``source``: (before, after): the rows bring the memory of a source from one to the other, in the same
         transaction. QueueFull beyond ``rows_max`` rows.
         """
         packed = [pack_row(row) for row in rows]
@@ -133,10 +134,12 @@ class Queue:
             ).fetchall()
         return [Progress(*row) for row in found]
 
-    def _remember(self, before: Progress | None, after: Progress) -> None:
-        if before is not None:
-            self._db.execute("DELETE FROM sources WHERE prefix = ?", (before.prefix,))
-        self._db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", (*after, self._now_ms()))
+    def _remember(self, before: Places, after: Places) -> None:
+        now_ms = self._now_ms()
+        self._db.executemany("DELETE FROM sources WHERE prefix = ?", [(place.prefix,) for place in before])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", [(*place, now_ms) for place in after]
+        )
         self._db.execute(
             "DELETE FROM sources WHERE prefix IN (SELECT prefix FROM sources ORDER BY at_ms DESC LIMIT -1 OFFSET 1000)"
         )
@@ -237,6 +240,22 @@ class Queue:
                 "SELECT id, row, field, bound, hint, at_ms FROM dead_letters ORDER BY id DESC LIMIT ?", (limit,)
             ).fetchall()
         return [DeadLetter(row_id, _unpacked(row), *rest) for row_id, row, *rest in found]
+
+    # ---------------------------------------------------------------------------------------------------- the members
+
+    def members(self) -> Told | None:
+        """The members of the mesh as last remembered: where this client may find it when its own file is old."""
+        with self._mutex:
+            found: list[Any] = self._db.execute("SELECT told FROM members").fetchall()
+        try:
+            return recall(found[0][0]) if found else None
+        except WireError:  # by a later version, or damaged: the file of peers is still there
+            return None
+
+    def remember_members(self, told: Told) -> None:
+        """Keep a newer list, in place of the last."""
+        with self._mutex:
+            self._write(lambda: self._db.execute("INSERT OR REPLACE INTO members VALUES (1, ?)", (remember(told),)))
 
     # ------------------------------------------------------------------------------------------------------ the parts
 

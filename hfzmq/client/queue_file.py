@@ -39,6 +39,9 @@ CREATE TABLE sources(
     prefix BLOB PRIMARY KEY, bytes_read INTEGER NOT NULL, lines INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT;
 """
 
+# Came later: made where it is missing, and an older hfzmq passes it over.
+_LATER = "CREATE TABLE IF NOT EXISTS members(one INTEGER PRIMARY KEY CHECK (one = 1), told BLOB NOT NULL) STRICT"
+
 
 class Connection:
     """An open queue file and the lock on it."""
@@ -136,6 +139,7 @@ def _identity(db: apsw.Connection, directory: Path, client_id: str | None, mesh_
             db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, 1, 0)", (name, mesh_id, os.urandom(EPOCH_BYTES)))
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
         _sync_directory(directory)
+    db.execute(_LATER)
     meta: list[Any] = db.execute("SELECT client_id, mesh_id FROM meta").fetchall()
     owner, mesh = meta[0]
     if mesh != mesh_id:

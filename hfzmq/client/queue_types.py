@@ -38,8 +38,12 @@ class DeadLetter(NamedTuple):
 
 class Progress(NamedTuple):
     """How far a source was read: ``prefix`` is the SHA-256 of its first ``bytes_read`` bytes, which hold ``lines``
-    (and of what else makes them other reports: the patient that was given for them)."""
+    (and of what else makes them other reports: the patient that was given for them, or whose alone were taken)."""
 
     prefix: bytes
     bytes_read: int
     lines: int
+
+
+Places = tuple[Progress, ...]
+"""How far a source was read: one Progress, or one for each patient whose lines were taken."""

@@ -29,6 +29,8 @@ from hfzmq.client.queue import Queue
 from hfzmq.client.queue_types import Batch
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config
+from hfzmq.errors import DiskFailed
+from hfzmq.wire.members import Told
 from hfzmq.wire.requests import encode_request
 
 log = logging.getLogger("hfzmq.client")
@@ -51,7 +53,16 @@ class Sender:
         self._ledger = ledger
         self._stop = threading.Event()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._pirate = Pirate(config.peers, rng=rng, context=self._context, stop=self._stop, on_link=ledger.linked)
+        self._pirate = Pirate(
+            config.peers,
+            rng=rng,
+            context=self._context,
+            stop=self._stop,
+            on_link=ledger.linked,
+            mesh_id=config.mesh_id,
+            told=queue.members(),
+            on_members=self._learned,
+        )
         self._hints = Hints(self._context, config.mesh_id, config.limits.client_message_bytes_max)
         self._hints_due = 0.0
         self._doubt: tuple[bytes, int, float] | None = None  # (epoch, seq, since when)
@@ -157,8 +168,16 @@ class Sender:
     def _finish_hints(self) -> None:
         """A board must not go on showing an older reading because this client's life was short."""
         _, host, port = self._pirate.target
-        others = [(peer.host, peer.client_port) for peer in self._config.peers]
+        others = self._pirate.addresses.everywhere()
         self._hints.finish(list(dict.fromkeys([(host, port), *others])), LAST_HINTS_S)
+
+    def _learned(self, told: Told) -> None:
+        """The members of the mesh have changed: the next life of this client begins with them."""
+        log.info("members of the mesh: %s", ", ".join(str(member.id) for member in told.members))
+        try:
+            self._queue.remember_members(told)
+        except DiskFailed as error:  # a help, not a duty: whoever must be told of the disk is told by the next put
+            log.warning("the list of members is not kept: %s", error)
 
     def _tell_strangers(self) -> None:
         """A peer that is none of this mesh is told once: somebody must look at the files."""
@@ -171,7 +190,7 @@ def _answers(reply: Reply, batch: Batch) -> bool:
     """Whether a final reply can be the answer to this batch: its seq, and rejected rows that are in it."""
     if reply["status"] == "REFUSED":
         return True
-    if reply["status"] not in ("ACK", "CONFLICT", "GAP") or reply["seq"] != batch.seq:
+    if reply["status"] not in ("ACK", "CONFLICT", "GAP") or reply.get("seq") != batch.seq:
         return False
     rejected = reply.get("rejected", [])
     for item in rejected:

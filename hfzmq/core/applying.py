@@ -41,6 +41,12 @@ class Applying:
         self._repeats = frozenset(entry.index for entry, new in zip(entries, fresh, strict=True) if not new)
         return Apply(tuple(entries), fresh)
 
+    def reset(self, index: int, state_hash: bytes) -> None:
+        """A snapshot brings the tables of ``index``."""
+        self.index = self.handed_out = index
+        self.state_hash = state_hash
+        self._repeats = frozenset()
+
     def applied(self, index: int, state_hash: bytes) -> tuple[int, frozenset[int]]:
         """Storage has synced the tables up to ``index``; returns the first index that is new, and which of them only
         repeated what was stored."""

@@ -12,6 +12,7 @@ from hfzmq.core.contract import FOLLOWER, Effect, Send
 from hfzmq.core.election import Election
 from hfzmq.core.liveness import Liveness
 from hfzmq.core.log import Log
+from hfzmq.core.membership import Members
 from hfzmq.core.messages import VoteReply, VoteRequest
 from hfzmq.core.promises import Promises
 
@@ -24,7 +25,7 @@ class Campaign:
     def __init__(
         self,
         me: int,
-        voters: tuple[int, ...],
+        members: Members,
         lease_ms: int,
         election: Election,
         log: Log,
@@ -32,7 +33,7 @@ class Campaign:
         promises: Promises,
     ) -> None:
         self._me = me
-        self._voters = voters
+        self._members = members
         self._lease_ms = lease_ms
         self._election = election
         self._log = log
@@ -42,14 +43,14 @@ class Campaign:
 
     def due_ms(self, now_ms: float) -> float:
         """When ``watch`` has something to do next, if nothing is heard until then."""
-        at = self._election.campaign_at_ms(self._liveness.lower_alive(now_ms))
+        at = self._election.campaign_at_ms(self._lower_alive(now_ms))
         return at if self._election.role == FOLLOWER else min(at, self._ask_again_ms)
 
     def watch(self, now_ms: float) -> list[Effect]:
         """Begin a round of pre-votes when one is due; repeat what was asked in the round that is open."""
-        if now_ms >= self._election.campaign_at_ms(self._liveness.lower_alive(now_ms)):
+        if now_ms >= self._election.campaign_at_ms(self._lower_alive(now_ms)):
             self._election.become_precandidate(now_ms)
-            if len(self._voters) == 1:
+            if self._members.now.voters == (self._me,):
                 return self.run(now_ms, hand_over=False)
             return self._ask(now_ms)
         if self._election.role != FOLLOWER and now_ms >= self._ask_again_ms:
@@ -63,9 +64,10 @@ class Campaign:
         self._promises.promise(self._me, VoteReply(self._election.term, False, True))  # one's own, once it is durable
         return self._ask(now_ms)
 
-    def answer(self, now_ms: float, sender: int, request: VoteRequest) -> list[Effect]:
-        """Grant, refuse or keep silent."""
-        reply = self._election.consider(now_ms, sender, request, self._log.last)
+    def answer(self, now_ms: float, sender: int, incarnation: bytes, request: VoteRequest) -> list[Effect]:
+        """Grant, refuse or keep silent. Whoever asks is answered, a member here or not: it is the candidate who counts,
+        by the members of its own log, which may be newer than this one's."""
+        reply = self._election.consider(now_ms, (sender, incarnation), request, self._log.last)
         if reply is None:
             return []
         if request.pre:
@@ -73,10 +75,13 @@ class Campaign:
         self._promises.promise(sender, reply)
         return []
 
+    def _lower_alive(self, now_ms: float) -> int:
+        return self._liveness.lower_alive(now_ms, self._members.now.voters)
+
     def _ask(self, now_ms: float) -> list[Effect]:
         self._ask_again_ms = now_ms + ASK_AGAIN_AFTER * self._lease_ms
         request = self._election.request(self._log.last)
-        others = [peer for peer in self._voters if peer != self._me]
+        others = [peer for peer in self._members.now.voters if peer != self._me]
         if request.pre:
             return [Send(peer, request) for peer in others]
         for peer in others:

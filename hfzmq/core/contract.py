@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hfzmq.core.messages import Heartbeat, Message
 from hfzmq.core.membership import Membership
+from hfzmq.core.messages import Heartbeat, Message
 from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Origin, Place
 

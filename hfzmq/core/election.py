@@ -15,8 +15,8 @@ from __future__ import annotations
 from random import Random
 
 from hfzmq.core.contract import CANDIDATE, FOLLOWER, LEADER, PRECANDIDATE
+from hfzmq.core.membership import Member, Members
 from hfzmq.core.messages import VoteReply, VoteRequest
-from hfzmq.core.quorum import has_majority
 from hfzmq.core.types import HardState, Place
 
 STAGGER = 0.2  # of a lease, for each lower id that is alive
@@ -28,20 +28,23 @@ class Election:
     """Role, term, vote and the timers of one peer. Times in milliseconds of a monotonic clock."""
 
     def __init__(
-        self, me: int, voters: tuple[int, ...], lease_ms: int, rng: Random, hard_state: HardState, now_ms: float
+        self, myself: Member, members: Members, lease_ms: int, rng: Random, hard_state: HardState, now_ms: float
     ) -> None:
-        self._me = me
-        self._voters = voters
+        assert myself.incarnation is not None, "a peer knows its own incarnation"
+        self._me = myself.peer
+        self._incarnation = myself.incarnation
+        self._members = members
         self._lease_ms = lease_ms
         self._rng = rng
         self.role = FOLLOWER
         self.term = hard_state.term
         self.vote = hard_state.vote
+        self._voted_for: tuple[int, bytes] | None = None  # whom the vote of this life went to; unknown after a restart
         self.leader = 0
         self.lease_until_ms = now_ms + lease_ms
         self._round_until_ms = 0.0
         self._jitter_ms = 0.0
-        self._grants: set[int] = set()
+        self.grants: dict[int, bytes] = {}  # of the round: voter -> its incarnation
         self.hand_over = False
         self._draw_jitter()
 
@@ -51,7 +54,7 @@ class Election:
         """Follow ``leader`` (0: nobody yet) in ``term``, which is never an earlier one."""
         assert term >= self.term, "a term never falls"
         if term > self.term:
-            self.term, self.vote = term, 0
+            self.term, self.vote, self._voted_for = term, 0, None
         if self.role == LEADER:
             self.lease_until_ms = now_ms  # nobody leads any more, and that is known here first
         self.role = FOLLOWER
@@ -65,14 +68,14 @@ class Election:
         self.role = PRECANDIDATE
         self.leader = 0
         self._open_round(now_ms)
-        self._grants.add(self._me)
+        self.grants[self._me] = self._incarnation
 
     def become_candidate(self, now_ms: float, hand_over: bool) -> None:
         """Campaign in the next term with one's own vote, which counts once it is durable."""
         assert self.role != LEADER, "a leader does not campaign"
         self.role = CANDIDATE
         self.term += 1
-        self.vote = self._me
+        self.vote, self._voted_for = self._me, (self._me, self._incarnation)
         self.leader = 0
         self.hand_over = hand_over
         self._open_round(now_ms)
@@ -113,15 +116,21 @@ class Election:
     def request(self, last: Place) -> VoteRequest:
         """What a precandidate or candidate asks of the others."""
         pre = self.role == PRECANDIDATE
-        return VoteRequest(self.term + 1 if pre else self.term, last, pre, self.hand_over and not pre)
+        founders = self._members.now.founders
+        return VoteRequest(self.term + 1 if pre else self.term, last, pre, self.hand_over and not pre, founders)
 
-    def consider(self, now_ms: float, candidate: int, request: VoteRequest, last: Place) -> VoteReply | None:
-        """Answer a request; None is silence: a live leader is heard and the request is not its hand-over.
+    def consider(
+        self, now_ms: float, candidate: tuple[int, bytes], request: VoteRequest, last: Place
+    ) -> VoteReply | None:
+        """Answer the request of a (peer, incarnation); None is silence: a live leader is heard and the request is not
+        its hand-over.
 
         The caller has already followed a later term of a real request (``heeds`` says when it may). A granted real vote
         is to be made durable before the reply leaves.
         """
         up_to_date = (request.last.term, request.last.index) >= (last.term, last.index)
+        if request.founders and request.founders != self._members.now.founders:
+            up_to_date = False  # it would found a mesh of other peers, or one that is founded already
         if request.pre:
             granted = request.term > self.term and up_to_date and not self.hears_leader(now_ms)
             return VoteReply(request.term if granted else self.term, True, granted)
@@ -129,9 +138,10 @@ class Election:
             return VoteReply(self.term, False, False)
         if not self.heeds(now_ms, request):
             return None
-        granted = request.term == self.term and up_to_date and self.vote in (0, candidate)
+        free = self.vote == 0 or self._voted_for == candidate
+        granted = request.term == self.term and up_to_date and free
         if granted and self.vote == 0:  # a repeated request must not move the timer again
-            self.vote = candidate
+            self.vote, self._voted_for = candidate[0], candidate
             self.become_follower(now_ms, self.term, 0)
             self.lease_until_ms = now_ms + self._lease_ms  # a real vote, unlike a pre-vote, waits for its candidate
         return VoteReply(self.term, False, granted)
@@ -140,24 +150,20 @@ class Election:
         """Whether a real request may move this peer to its term: no live leader is heard, or it hands over."""
         return request.hand_over or not self.hears_leader(now_ms) or (self.vote != 0 and request.term == self.term)
 
-    def count(self, voter: int, reply: VoteReply) -> bool:
+    def count(self, voter: int, incarnation: bytes, reply: VoteReply) -> bool:
         """Take a granted vote in; True when this one makes the majority of a round that is still open."""
         wanted = (PRECANDIDATE, self.term + 1) if reply.pre else (CANDIDATE, self.term)
-        if (self.role, reply.term) != wanted or not reply.granted or voter not in self._voters:
+        if (self.role, reply.term) != wanted or not reply.granted or voter not in self._members.now.voters:
             return False
-        before = len(self._grants)
-        self._grants.add(voter)
-        return not has_majority(before, len(self._voters)) and has_majority(len(self._grants), len(self._voters))
-
-    @property
-    def grants(self) -> int:
-        """Votes of the round so far."""
-        return len(self._grants)
+        majority = self._members.now.majority
+        before = len(self.grants)
+        self.grants.setdefault(voter, incarnation)
+        return before < majority <= len(self.grants)
 
     # ------------------------------------------------------------ internal
 
     def _open_round(self, now_ms: float) -> None:
-        self._grants = set()
+        self.grants = {}
         self._round_until_ms = now_ms + ROUND * self._lease_ms
         self._draw_jitter()
 

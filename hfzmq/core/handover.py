@@ -52,12 +52,14 @@ class HandOver:
                     self.begin(now_ms, peer)
                     return
 
-    def begin(self, now_ms: float, target: int) -> None:
-        """Stop proposals and wait for ``target`` to hold everything."""
+    def begin(self, now_ms: float, target: int, asked: bool = False) -> None:
+        """Stop proposals and wait for ``target`` to hold everything. ``asked``: somebody wants it, and that is no
+        flapping."""
         self.transfer = Transfer(target, now_ms, False)
-        # At least a lease, so that doubling means something where settling is set to nothing.
-        settle = max(self._settle_of.get(target, self._settle_ms), self._lease_ms)
-        self._settle_of[target] = min(2 * settle, SETTLE_MS_MAX)
+        if not asked:
+            # At least a lease, so that doubling means something where settling is set to nothing.
+            settle = max(self._settle_of.get(target, self._settle_ms), self._lease_ms)
+            self._settle_of[target] = min(2 * settle, SETTLE_MS_MAX)
 
     def tell(self) -> int:
         """The target holds everything: returns whom to send TimeoutNow."""

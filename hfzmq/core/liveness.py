@@ -5,9 +5,8 @@ Touches nothing. Keeps: hints only. An election may be early or late because of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from hfzmq.core.contract import FOLLOWER, LEADER, PRECANDIDATE
+from hfzmq.core.membership import Membership
 from hfzmq.core.messages import Heartbeat
 
 
@@ -35,24 +34,24 @@ class Liveness:
         """The other peers heard within a lease, rising."""
         return tuple(sorted(peer for peer, (at, _) in self._last.items() if now_ms - at < self._lease_ms))
 
-    def lower_alive(self, now_ms: float) -> int:
-        """How many peers that should lead before this one are heard and willing."""
-        return sum(1 for peer in self.alive(now_ms) if peer < self._me and self._last[peer][1].willing)
-
-    def hears_majority(self, now_ms: float, voters: Iterable[int]) -> bool:
-        """Whether this peer and those it hears make a quorum."""
-        voters = tuple(voters)
+    def lower_alive(self, now_ms: float, voters: tuple[int, ...]) -> int:
+        """How many voters that should lead before this one are heard and willing."""
         alive = self.alive(now_ms)
-        return sum(1 for voter in voters if voter == self._me or voter in alive) > len(voters) // 2
+        return sum(1 for peer in alive if peer < self._me and peer in voters and self._last[peer][1].willing)
 
-    def fit_to_lead(self, now_ms: float, peer: int, voters: tuple[int, ...]) -> bool:
+    def hears_majority(self, now_ms: float, membership: Membership) -> bool:
+        """Whether this peer and those it hears make a quorum."""
+        alive = self.alive(now_ms)
+        return sum(1 for voter in membership.voters if voter == self._me or voter in alive) >= membership.majority
+
+    def fit_to_lead(self, now_ms: float, peer: int, membership: Membership) -> bool:
         """Whether ``peer`` is heard, hears this one, hears a majority, and is willing."""
         last = self._last.get(peer)
         if last is None or now_ms - last[0] >= self._lease_ms:
             return False
         hears = set(last[1].hears) | {peer}
-        heard_by_it = sum(1 for voter in voters if voter in hears)
-        return last[1].willing and self._me in hears and heard_by_it > len(voters) // 2
+        heard_by_it = sum(1 for voter in membership.voters if voter in hears)
+        return last[1].willing and self._me in hears and heard_by_it >= membership.majority
 
     def live_leader(self, now_ms: float, term: int) -> int:
         """Who says, freshly and with a live disk and quorum, that it leads ``term`` or a later one; 0 for nobody."""

@@ -13,13 +13,14 @@ from hfzmq.core.types import START, Entry, Place
 
 
 class Log:
-    """Entries after ``base``; ``base`` is where compaction has cut (the start of everything, as yet)."""
+    """Entries after ``base``, which is where compaction has cut or a snapshot begins. ``bytes``: what they weigh."""
 
     def __init__(self, entries: Sequence[Entry] = (), base: Place = START) -> None:
         self.base = base
         self._entries: list[Entry] = []
         self._pending: list[tuple[int, int]] = []  # (token, the last index it makes durable), tokens rising
         self.last = base
+        self.bytes = 0
         self.append(entries)
         self.durable = self.last.index  # what was read from disk is on disk
 
@@ -28,15 +29,35 @@ class Log:
         for entry in entries:
             assert entry.index == self.last.index + 1, "a hole in the log"
             self._entries.append(entry)
+            self.bytes += entry.cost_bytes
             self.last = Place(entry.index, entry.term, entry.chain)
 
     def truncate_from(self, index: int) -> None:
         """Drop the entries from ``index`` on."""
         assert self.base.index < index <= self.last.index, "nothing there to drop"
-        del self._entries[index - self.base.index - 1 :]
+        start = index - self.base.index - 1
+        self.bytes -= sum(entry.cost_bytes for entry in self._entries[start:])
+        del self._entries[start:]
         self.last = self.place_at(index - 1)
         self.durable = min(self.durable, index - 1)
         self._pending = [(token, min(upto, index - 1)) for token, upto in self._pending]
+
+    def compact(self, index: int) -> None:
+        """Drop the entries up to ``index``, which is durable and applied."""
+        assert self.base.index < index <= self.durable, "nothing there to drop"
+        place = self.place_at(index)
+        count = index - self.base.index
+        self.bytes -= sum(entry.cost_bytes for entry in self._entries[:count])
+        del self._entries[:count]
+        self.base = place
+
+    def reset(self, base: Place) -> None:
+        """A snapshot that is on synced storage took the place of everything up to ``base``, and of all else."""
+        self._entries.clear()
+        self._pending.clear()
+        self.bytes = 0
+        self.base = self.last = base
+        self.durable = base.index
 
     def persisting(self, token: int) -> None:
         """Everything up to ``last`` was handed to storage under ``token``."""
@@ -75,4 +96,5 @@ class Log:
 
     def between(self, after: int, upto: int) -> tuple[Entry, ...]:
         """The entries with after < index <= upto."""
+        assert after >= self.base.index, "no such entries any more"
         return tuple(self._entries[after - self.base.index : upto - self.base.index])

@@ -9,6 +9,7 @@ lost its disk is another, who counts for nothing until the log names it; a remov
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -23,11 +24,13 @@ MEMBERS_MAX = 64
 @dataclass(frozen=True, slots=True)
 class Member:
     """One peer of the mesh. ``incarnation``: 16 bytes; None for a first peer whose mesh is yet to be founded.
-    ``votes``: False for a learner, which is sent the log and counts for nothing."""
+    ``votes``: False for a learner, which is sent the log and counts for nothing. ``joined``: it came later; where
+    the first are, each peer's own file says."""
 
     address: PeerAddress
     incarnation: bytes | None
     votes: bool = True
+    joined: bool = False
 
     @property
     def peer(self) -> int:
@@ -46,12 +49,16 @@ class Membership:
     voters: tuple[int, ...] = field(init=False, repr=False, compare=False)
     learners: tuple[int, ...] = field(init=False, repr=False, compare=False)
     founded: bool = field(init=False, repr=False, compare=False)
+    founders: bytes = field(init=False, repr=False, compare=False)  # what first peers must agree on; b"" once founded
 
     def __post_init__(self) -> None:
         """Count once, for this is asked at every message."""
         object.__setattr__(self, "voters", tuple(one.peer for one in self.members if one.votes))
         object.__setattr__(self, "learners", tuple(one.peer for one in self.members if not one.votes))
         object.__setattr__(self, "founded", all(one.incarnation is not None for one in self.members))
+        ids = ",".join(str(one.peer) for one in self.members)
+        digest = b"" if self.founded else hashlib.blake2b(ids.encode(), digest_size=16).digest()
+        object.__setattr__(self, "founders", digest)
 
     @property
     def majority(self) -> int:
@@ -78,7 +85,7 @@ class Membership:
         """A new member that does not vote yet; another incarnation of the same peer is removed with the same step."""
         old = self.of(member.peer)
         gone = ((old.peer, old.incarnation),) if old and old.incarnation is not None else ()
-        members = [one for one in self.members if one.peer != member.peer] + [replace(member, votes=False)]
+        members = [one for one in self.members if one.peer != member.peer] + [replace(member, votes=False, joined=True)]
         return Membership(0, tuple(sorted(members, key=lambda one: one.peer)), self.removed + gone)
 
     def with_voter(self, peer: int) -> Membership:
@@ -105,7 +112,7 @@ def bootstrap(addresses: Iterable[PeerAddress]) -> Membership:
 def encode(membership: Membership) -> bytes:
     """The body of a CONFIG entry: JSON, equal bytes for equal members. The index is the entry's."""
     members = [
-        [*one.address, None if one.incarnation is None else one.incarnation.hex(), one.votes]
+        [*one.address, None if one.incarnation is None else one.incarnation.hex(), one.votes, one.joined]
         for one in membership.members
     ]
     removed = [[peer, incarnation.hex()] for peer, incarnation in membership.removed]
@@ -127,11 +134,11 @@ def decode(index: int, body: bytes) -> Membership:
 
 
 def _member(row: Any) -> Member:
-    peer, host, client_port, peer_port, beat_port, incarnation, votes = row
-    if type(host) is not str or type(votes) is not bool:
-        raise ValueError("a member is [id, host, three ports, incarnation, votes]")
+    peer, host, client_port, peer_port, beat_port, incarnation, votes, joined = row
+    if type(host) is not str or type(votes) is not bool or type(joined) is not bool:
+        raise ValueError("a member is [id, host, three ports, incarnation, votes, joined]")
     address = PeerAddress(_whole(peer), host, _whole(client_port), _whole(peer_port), _whole(beat_port))
-    return Member(address, None if incarnation is None else bytes.fromhex(incarnation), votes)
+    return Member(address, None if incarnation is None else bytes.fromhex(incarnation), votes, joined)
 
 
 def _whole(value: Any) -> int:

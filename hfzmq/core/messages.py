@@ -14,12 +14,14 @@ from hfzmq.core.types import Entry, Place
 
 @dataclass(frozen=True, slots=True)
 class VoteRequest:
-    """May I lead ``term``? ``pre``: only asking, nothing changes. ``hand_over``: the leader of term - 1 told me to."""
+    """May I lead ``term``? ``pre``: only asking, nothing changes. ``hand_over``: the leader of term - 1 told me to.
+    ``founders``: from who would found a mesh, the hash (16 bytes) of its first peers' ids; else b""."""
 
     term: int
     last: Place
     pre: bool
     hand_over: bool
+    founders: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

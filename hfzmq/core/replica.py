@@ -1,14 +1,12 @@
 """One peer's replica of the mesh: the one door to the core. ``step(now_ms, event) -> effects``.
 
-Touches nothing. Joins what is blind to each other: Election, Log, Promises, Sessions, Liveness and, while it leads,
-Leadership.
-
+Touches nothing. Joins what is blind to each other: Election, Journal, Sessions, Liveness and Leadership.
     events --> [ follow a later term? ] --> the part it is for --> [ timers, appends, one Persist, Apply ] --> effects
 
 Keeps (the numbers are those of docs/guarantees.md):
   I2  one vote a term: an answer leaves only after the vote is durable.
   I3  nothing that promises durability leaves before Persisted(token): answers are *held* until then, and dropped if the
-      term has moved on meanwhile, for they were promises of a term that is over.
+      term has moved on, for they were promises of a term that is over.
   I4  a request is judged when proposed and again when applied.
   I6  commit, term and applied never go back; nothing at or below commit is truncated.
   I9  who does not lead a quorum of the current term acks nothing: a leader without a quorum round for 0.8 T steps down.
@@ -21,60 +19,66 @@ from random import Random
 from typing import Any
 
 from hfzmq.config import Limits, Timing
+from hfzmq.core.agreement import Agreement
 from hfzmq.core.applying import Applying
 from hfzmq.core.campaign import Campaign
 from hfzmq.core.contract import (
     FOLLOWER,
     LEADER,
-    NO_QUORUM,
-    NOT_LEADER,
     PRECANDIDATE,
     Applied,
     Became,
+    Change,
     Effect,
     Event,
+    Fetch,
+    Halt,
     Heard,
+    Installed,
     Persisted,
     Propose,
     Publish,
     ReadIndex,
     Received,
-    Reply,
+    Reconfigured,
     Resign,
-    Route,
     Send,
     Tick,
 )
 from hfzmq.core.election import Election
 from hfzmq.core.handover import HandOver
+from hfzmq.core.journal import Journal
 from hfzmq.core.leadership import Leadership
 from hfzmq.core.liveness import Liveness, leads_no_more, renews_lease
 from hfzmq.core.log import Log
+from hfzmq.core.membership import Member, Membership
 from hfzmq.core.messages import (
     AppendReply,
     AppendRequest,
-    Heartbeat,
+    Expelled,
+    JoinRequest,
+    SnapshotOffer,
     TimeoutNow,
     VoteReply,
     VoteRequest,
 )
-from hfzmq.core.promises import Promises
+from hfzmq.core.readings import Readings
 from hfzmq.core.replication import Refused, receive
 from hfzmq.core.sessions import Sessions
-from hfzmq.core.types import Entry, HardState, Membership, Origin, chained
+from hfzmq.core.standing import Standing
+from hfzmq.core.types import Entry, HardState, Origin, Place
 
 PROBE_DISK_AFTER = 0.3  # of a lease, since the last sync: an idle leader writes something
-DISK_HANGS_AFTER = 0.5  # of a lease, on one write: a peer does not campaign
 TRUST_AFTER_LEASES = 600
 TERM_JUMP_MAX = 1 << 40  # a message from further ahead is nonsense, and following it would end all elections
 
 
-class Replica:
+class Replica(Readings):
     """See the module. Built from what storage holds; ``now_ms`` is any monotonic clock in milliseconds."""
 
     def __init__(
         self,
-        me: int,
+        myself: Member,
         membership: Membership,
         timing: Timing,
         limits: Limits,
@@ -86,24 +90,25 @@ class Replica:
         state_hash: bytes,
         now_ms: float,
     ) -> None:
-        assert me in membership.voters, "only voters run a replica, as yet"
-        self.me = me
-        self.membership = membership
-        self.voters = membership.voters
+        self.me = me = myself.peer
         self._timing = timing
         self._limits = limits
         self.log = log
         self.sessions = sessions
         self.commit = applied
+        self._journal = Journal(me, membership, log, hard_state, now_ms)
+        self._members = members = self._journal.members
+        self._promises = self._journal.promises
+        self._standing = Standing(myself, members, timing.lease_ms, now_ms)
         self._applying = Applying(log, sessions, applied, state_hash)
-        self.election = Election(me, self.voters, timing.lease_ms, rng, hard_state, now_ms)
+        self.agreement = Agreement(applied, state_hash)
+        self.election = Election(myself, members, timing.lease_ms, rng, hard_state, now_ms)
         self.liveness = Liveness(me, timing.lease_ms)
         self.hand_over = HandOver(me, timing.handover_settle_ms, timing.lease_ms)
         self.leading: Leadership | None = None
         self.resigned = False
         self._leader_since_ms = now_ms
-        self._promises = Promises(me, hard_state, now_ms)
-        self._campaign = Campaign(me, self.voters, timing.lease_ms, self.election, log, self.liveness, self._promises)
+        self._campaign = Campaign(me, members, timing.lease_ms, self.election, log, self.liveness, self._promises)
         self._beat_at_ms = now_ms
         self._out: list[Effect] = []
         self._why = "started"
@@ -113,6 +118,8 @@ class Replica:
             Heard: self._on_heard,
             Propose: self._on_propose,
             ReadIndex: self._on_read_index,
+            Change: self._on_change,
+            Installed: self._on_installed,
             Persisted: self._on_persisted,
             Applied: self._on_applied,
             Resign: self._on_resign,
@@ -121,15 +128,19 @@ class Replica:
             AppendRequest: self._on_append_request,
             AppendReply: self._on_append_reply,
             TimeoutNow: self._on_timeout_now,
+            SnapshotOffer: self._on_snapshot_offer,
+            JoinRequest: self._on_join_request,
+            Expelled: lambda now_ms, message: self._out.extend(self._standing.expelled(message)),
         }
+        self._mine = myself.incarnation or b""
         self._sender = 0
+        self._incarnation = b""  # of the sender
 
     # ------------------------------------------------------------ the door
 
     def step(self, now_ms: float, event: Event) -> list[Effect]:
         """Take one event in; the effects are to be carried out in their order (see ``contract``)."""
-        before = (self.role, self.term, self.leader)
-        self._out = []
+        before, membership, self._out = (self.role, self.term, self.leader), self._members.now, []
         self._handlers[type(event)](now_ms, event)
         self._watch_the_clock(now_ms)
         if self.leading:
@@ -138,6 +149,8 @@ class Replica:
         apply = self._applying.hand_out(self.commit)
         if apply:
             self._out.append(apply)
+        if membership is not self._members.now:
+            self._out.append(Reconfigured(self._members.now))
         if before != (self.role, self.term, self.leader):
             if before[2] != self.leader:
                 self._leader_since_ms = now_ms
@@ -150,70 +163,40 @@ class Replica:
         if self.leading:
             deadline_ms = self.leading.deadline_ms(now_ms, self._promises.synced_ms)
             at = min(at, self.leading.followers.next_send_ms(), deadline_ms)
-        elif not self.resigned:
+        elif not self.resigned and self._standing.votes:
             at = min(at, self._campaign.due_ms(now_ms))
         return at
 
-    @property
-    def role(self) -> str:
-        """follower, precandidate, candidate or leader."""
-        return self.election.role
-
-    @property
-    def term(self) -> int:
-        """The current term."""
-        return self.election.term
-
-    @property
-    def leader(self) -> int:
-        """The leader this peer follows (itself, where it leads); 0 for nobody."""
-        return self.election.leader
-
-    @property
-    def applied(self) -> int:
-        """Up to where the tables are, on synced storage."""
-        return self._applying.index
-
-    @property
-    def state_hash(self) -> bytes:
-        """The hash of the tables' state at ``applied``."""
-        return self._applying.state_hash
-
-    @property
-    def serves(self) -> bool:
-        """Whether this peer leads and its no-op has committed: only then may it ack or answer consistent reads."""
-        return self.leading is not None and self.leading.serves(self.commit)
-
-    def known_leader(self, now_ms: float) -> int:
-        """Who leads, as far as this peer can tell a client; 0 for nobody."""
-        if self.election.leader and self.election.hears_leader(now_ms):
-            return self.election.leader
-        return self.liveness.live_leader(now_ms, self.term)
-
-    def heartbeat(self, now_ms: float) -> Heartbeat:
-        """What this peer would publish now."""
-        quorum_ms = self.leading.followers.quorum_ms(now_ms) if self.leading else now_ms
-        return Heartbeat(
-            self.term, self.role, self.known_leader(now_ms), self.commit, self.applied, self.log.durable,
-            self.log.last.index, int(now_ms - self._promises.synced_ms), int(now_ms - quorum_ms),
-            self.liveness.alive(now_ms), self._may_lead(now_ms), self.state_hash,
-        )  # fmt: skip
+    def wants(self, place: Place) -> bool:
+        """Whether a snapshot of ``place`` should be installed. What stands there is committed; where the log holds it
+        already, that is all it tells."""
+        if self.log.holds(place):
+            self.commit = max(self.commit, place.index)
+        return self.leading is None and place.index > self.commit
 
     # ------------------------------------------------------------ messages
 
     def _on_received(self, now_ms: float, event: Received) -> None:
-        if self._listens_to(event.sender, event.message.term):
-            self._sender = event.sender
-            self._handlers[type(event.message)](now_ms, event.message)
-
-    def _listens_to(self, sender: int, term: int) -> bool:
-        return sender in self.voters and sender != self.me and term <= self.term + TERM_JUMP_MAX
+        sender, message = event.sender, event.message
+        if sender == self.me or getattr(message, "term", 0) > self.term + TERM_JUMP_MAX:
+            return
+        if not self._standing.counts(sender, event.incarnation):
+            told = self._standing.expel(sender, event.incarnation, self.commit)
+            self._out += told
+            if told or isinstance(message, (VoteReply, AppendReply)):
+                return
+        self._sender, self._incarnation = sender, event.incarnation
+        self._handlers[type(message)](now_ms, message)
 
     def _on_heard(self, now_ms: float, event: Heard) -> None:
-        if not self._listens_to(event.sender, event.heartbeat.term):
-            return
-        self.liveness.heard(now_ms, event.sender, event.heartbeat)
         beat = event.heartbeat
+        if beat.term > self.term + TERM_JUMP_MAX:
+            return
+        if event.sender == self.me or not self._standing.counts(event.sender, event.incarnation):
+            return
+        self.liveness.heard(now_ms, event.sender, beat)
+        if self.agreement.heard(event.sender, beat.applied, beat.state_hash, self._members.now):
+            self._out.append(Halt(f"at entry {beat.applied} a majority holds another state", distrusted=True))
         if self.role != LEADER and beat.term >= self.term and renews_lease(beat, self._timing.lease_ms):
             # A later term is not taken from a hint; its first append will bring it.
             self._why = f"heard {event.sender} lead"
@@ -226,12 +209,12 @@ class Replica:
         sender = self._sender
         if not request.pre and request.term > self.term and self.election.heeds(now_ms, request):
             self._follow(now_ms, request.term, 0, f"{sender} campaigns")
-        self._out += self._campaign.answer(now_ms, sender, request)
+        self._out += self._campaign.answer(now_ms, sender, self._incarnation, request)
 
     def _on_vote_reply(self, now_ms: float, reply: VoteReply) -> None:
         if reply.term > self.term and not reply.granted:
             self._follow(now_ms, reply.term, 0, f"{self._sender} knows a later term")
-        elif self.election.count(self._sender, reply):
+        elif self.election.count(self._sender, self._incarnation, reply):
             if reply.pre:
                 self._run(now_ms, "a majority would vote for it")
             else:
@@ -242,12 +225,8 @@ class Replica:
         if request.term < self.term:
             self._promises.promise(sender, AppendReply(self.term, False, 0, request.round))
             return
-        if self.role == LEADER and request.term == self.term:
-            return  # cannot be; and if it is, a message must not bring this peer down
-        if request.term > self.term:
-            self._follow(now_ms, request.term, sender, f"{sender} leads")
-        self._why = f"{sender} leads"
-        self.election.renew_lease(now_ms, sender)
+        if not self._obeys(now_ms, request.term):
+            return
         outcome = receive(self.log, self.commit, request)
         if isinstance(outcome, Refused):
             self._promises.promise(sender, AppendReply(self.term, False, outcome.hint, request.round))
@@ -255,9 +234,42 @@ class Replica:
         if outcome.truncate_from is not None:
             self._drop_log_from(outcome.truncate_from)
         if outcome.added:
-            self._add(outcome.added)
+            self._journal.add(outcome.added)
         self.commit = max(self.commit, min(request.commit, outcome.match))
         self._promises.promise(sender, AppendReply(self.term, True, outcome.match, request.round))
+
+    def _obeys(self, now_ms: float, term: int) -> bool:
+        """Whether the sender leads ``term``, which is this peer's or a later one: then it is followed."""
+        if self.role == LEADER and term == self.term:
+            return False  # cannot be; and if it is, a message must not bring this peer down
+        if term > self.term:
+            self._follow(now_ms, term, self._sender, f"{self._sender} leads")
+        self._why = f"{self._sender} leads"
+        self.election.renew_lease(now_ms, self._sender)
+        self._standing.heeded(now_ms)
+        return True
+
+    def _on_snapshot_offer(self, now_ms: float, offer: SnapshotOffer) -> None:
+        if offer.term >= self.term and self._obeys(now_ms, offer.term):
+            self._out.append(Fetch(self._sender))
+        # What is committed here is in the leader's log: once that is where its log begins, appends go on from there.
+        self._promises.promise(self._sender, AppendReply(self.term, False, self.commit, offer.round))
+
+    def _on_installed(self, now_ms: float, event: Installed) -> None:
+        assert self.wants(event.place), "a snapshot that would take something back"
+        self.sessions.reset(event.sessions)
+        self._journal.reset(event.place, event.membership)
+        self._applying.reset(event.place.index, event.state_hash)
+        self.agreement.reset(event.place.index, event.state_hash)
+        self.commit = event.place.index
+
+    def _on_join_request(self, now_ms: float, request: JoinRequest) -> None:
+        member = request.member
+        itself = (member.peer, member.incarnation) == (self._sender, self._incarnation)
+        if self.leading and (itself or self._standing.counts(self._sender, self._incarnation)):
+            self.leading.changes.asked(now_ms, member)
+        elif itself and self.leader not in (0, self.me):
+            self._out.append(Send(self.leader, request))  # whoever asks may not know the one that leads now
 
     def _on_append_reply(self, now_ms: float, reply: AppendReply) -> None:
         if reply.term > self.term:
@@ -268,7 +280,7 @@ class Replica:
 
     def _on_timeout_now(self, now_ms: float, message: TimeoutNow) -> None:
         follows = self.role in (FOLLOWER, PRECANDIDATE) and message.term == self.term
-        if follows and self.election.leader in (0, self._sender) and not self.resigned:
+        if follows and self.election.leader in (0, self._sender) and not self.resigned and self._standing.votes:
             self._run(now_ms, f"{self._sender} hands over", hand_over=True)
 
     # ------------------------------------------------------------ elections
@@ -288,14 +300,14 @@ class Replica:
         self._out += self._campaign.run(now_ms, hand_over)
 
     def _start_leading(self, now_ms: float) -> None:
-        votes = self.election.grants
+        incarnations = dict(self.election.grants)
         self.election.become_leader()
-        self._why = f"{votes} of {len(self.voters)} votes"
+        self._why = f"{len(incarnations)} of {len(self.voters)} votes"
         self.leading = Leadership(
-            self.me, self.voters, self._timing, self._limits, self.log, self.sessions, self.liveness, self.hand_over,
+            self.me, self._members, self._timing, self._limits, self.log, self.sessions, self.liveness, self.hand_over,
             self._append, now_ms,
         )  # fmt: skip
-        self.leading.open(self._applying.handed_out, self.commit)
+        self.leading.open(now_ms, self._applying.handed_out, self.commit, incarnations)
 
     # ------------------------------------------------------------ clients
 
@@ -305,21 +317,19 @@ class Replica:
             mine = [one for one in event.proposals if one.body]
             self._out += leading.propose(mine, self.commit, self.applied)
         away = [one for one in event.proposals if not (leading and one.body)]
-        self._out += [self._redirect(now_ms, one.route, one.origin.seq) for one in away]
+        self._out += [self.redirect(now_ms, one.route, one.origin.seq) for one in away]
 
     def _on_read_index(self, now_ms: float, event: ReadIndex) -> None:
         if self.leading and self.serves:
             self._out += self.leading.read(event.route, self.term, self.commit, self.applied)
         else:
-            self._out.append(self._redirect(now_ms, event.route, 0))
+            self._out.append(self.redirect(now_ms, event.route, 0))
 
-    def _redirect(self, now_ms: float, route: Route, seq: int) -> Reply:
-        leader = self.known_leader(now_ms)
-        if leader and leader != self.me:
-            return Reply(route, NOT_LEADER, seq=seq, term=self.term, leader=leader)
-        if self.leading or self.liveness.hears_majority(now_ms, self.voters):
-            return Reply(route, NOT_LEADER, seq=seq, term=self.term)
-        return Reply(route, NO_QUORUM, seq=seq, term=self.term)
+    def _on_change(self, now_ms: float, event: Change) -> None:
+        if self.leading and not self.resigned:
+            self._out += self.leading.change(now_ms, event, self.term, self.commit, self.applied)
+        else:
+            self._out.append(self.redirect(now_ms, event.route, 0))
 
     def _on_resign(self, now_ms: float, event: Resign) -> None:
         self.resigned = True
@@ -330,30 +340,20 @@ class Replica:
     # ------------------------------------------------------------ durability
 
     def _append(self, kind: int, origin: Origin | None, body: bytes) -> Entry:
-        entry = chained(self.log.last, self.term, kind, origin, body)
-        self._add((entry,))
-        return entry
-
-    def _add(self, entries: tuple[Entry, ...]) -> None:
-        self.log.append(entries)
-        self._promises.add(entries)
+        return self._journal.append(self.term, kind, origin, body)
 
     def _drop_log_from(self, index: int) -> None:
         assert index > self.commit, "a committed entry would be dropped"
-        self.log.truncate_from(index)
-        self._promises.drop_from(index)
+        self._journal.drop_from(index)
 
     def _hand_out_persist(self, now_ms: float, probe: bool = False) -> None:
-        token, effects = self._promises.hand_out(now_ms, HardState(self.term, self.election.vote), probe)
-        if token is not None:
-            self.log.persisting(token)
-        self._out.extend(effects)
+        self._out += self._journal.hand_out(now_ms, HardState(self.term, self.election.vote), probe)
 
     def _on_persisted(self, now_ms: float, event: Persisted) -> None:
         self.log.persisted(event.token)
         for to, message in self._promises.persisted(now_ms, event.token):
             if to == self.me:
-                self._sender = self.me
+                self._sender, self._incarnation = self.me, self._mine
                 self._handlers[type(message)](now_ms, message)
             else:
                 self._out.append(Send(to, message))
@@ -367,27 +367,27 @@ class Replica:
     def _on_applied(self, now_ms: float, event: Applied) -> None:
         first, repeats = self._applying.applied(event.index, event.state_hash)
         self._promises.synced_ms = now_ms
+        self.agreement.applied(event.index, event.state_hash)
         if self.leading:
             self._out += self.leading.applied(first, event.index, repeats)
+        self._out += self._journal.compact(event.index, self._limits)
 
     # ------------------------------------------------------------ timers
 
     def _watch_the_clock(self, now_ms: float) -> None:
         if self.leading:
+            self._standing.heeded(now_ms)
             self._watch_as_leader(now_ms, self.leading)
-        elif self._may_lead(now_ms):
+        elif self.may_lead(now_ms):
             self._out += self._campaign.watch(now_ms)
             if self.role == PRECANDIDATE:
                 self._why = "no leader is heard"
         if self.leader and now_ms - self._leader_since_ms > TRUST_AFTER_LEASES * self._timing.lease_ms:
             self.hand_over.trust(self.leader)
+        self._out += self._standing.ask(now_ms)
         if now_ms >= self._beat_at_ms:
             self._beat_at_ms = now_ms + self._timing.heartbeat_ms
             self._out.append(Publish(self.heartbeat(now_ms)))
-
-    def _may_lead(self, now_ms: float) -> bool:
-        """Not while stopping, nor while the disk hangs: it could not even vote for itself."""
-        return not self.resigned and self._promises.waiting_ms(now_ms) < DISK_HANGS_AFTER * self._timing.lease_ms
 
     def _watch_as_leader(self, now_ms: float, leading: Leadership) -> None:
         lease, synced_ms = self._timing.lease_ms, self._promises.synced_ms

@@ -4,9 +4,11 @@ Touches nothing. Must not know: elections, clients, sessions.
 
     probing --accepted--> streaming: next runs ahead of match, at most ``inflight_*`` beyond it
        ^---- refused (a lost, late or conflicting append) ----'
+       '--what it needs is compacted--> offered a snapshot, until it says that it holds the base
 
-Keeps: ``match`` is what a follower said is durable, and never falls; commit is the highest index that a majority has
-durable and whose entry is of the leader's own term; nothing at or below the follower's commit is dropped.
+Keeps: ``match`` is what a follower said is durable, and never falls; learners are sent everything and counted never;
+commit is the highest index that a majority has durable and whose entry is of the leader's own term; nothing at or below
+the follower's commit is dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from typing import NamedTuple
 
 from hfzmq.config import Limits, Timing
 from hfzmq.core.log import Log
-from hfzmq.core.messages import AppendReply, AppendRequest
+from hfzmq.core.membership import Members
+from hfzmq.core.messages import AppendReply, AppendRequest, SnapshotOffer
 from hfzmq.core.quorum import reached
 from hfzmq.core.types import Entry
 
@@ -38,17 +41,24 @@ class Refused(NamedTuple):
 
 def receive(log: Log, commit: int, request: AppendRequest) -> Accepted | Refused:
     """Decide what an append does to a follower's log; changes nothing."""
-    prev = request.prev
-    if not log.holds(prev):
+    prev, entries = request.prev, request.entries
+    match = prev.index + len(entries)
+    if prev.index < log.base.index:  # a late one: what is compacted here is committed, so the leader has it too
+        known = log.base.index - prev.index
+        if len(entries) < known:
+            return Accepted(match, None, ())
+        if entries[known - 1].chain != log.base.chain:
+            return Refused(commit)
+        entries = entries[known:]
+    elif not log.holds(prev):
         return Refused(_agreement_hint(log, commit, prev.index))
-    match = prev.index + len(request.entries)
-    for number, entry in enumerate(request.entries):
+    for number, entry in enumerate(entries):
         if entry.index > log.last.index:
-            return Accepted(match, None, request.entries[number:])
+            return Accepted(match, None, entries[number:])
         mine = log.entry_at(entry.index)
         if mine.term != entry.term:
             assert entry.index > commit, "a committed entry would be dropped"
-            return Accepted(match, entry.index, request.entries[number:])
+            return Accepted(match, entry.index, entries[number:])
         if mine.chain != entry.chain:
             return Refused(commit)  # same term, other content: a damaged log somewhere; never take it in
     return Accepted(match, None, ())
@@ -58,7 +68,7 @@ def _agreement_hint(log: Log, commit: int, prev_index: int) -> int:
     """Skip a whole conflicting term at once; what is committed agrees."""
     if prev_index > log.last.index:
         return log.last.index
-    index = max(prev_index, log.base.index)
+    index = prev_index
     term = log.place_at(index).term
     while index > commit and index > log.base.index and log.place_at(index).term == term:
         index -= 1
@@ -71,6 +81,7 @@ class Progress:
     __slots__ = (
         "acked_ms",
         "acked_round",
+        "incarnation",
         "inflight",
         "inflight_bytes",
         "match",
@@ -80,7 +91,8 @@ class Progress:
         "sent_ms",
     )
 
-    def __init__(self, next_index: int, now_ms: float) -> None:
+    def __init__(self, incarnation: bytes | None, next_index: int, now_ms: float) -> None:
+        self.incarnation = incarnation
         self.match = 0
         self.next = next_index
         self.probing = True
@@ -95,32 +107,52 @@ class Progress:
 class Followers:
     """The leader's side, from winning an election to losing the lead."""
 
-    def __init__(
-        self, me: int, voters: tuple[int, ...], log: Log, limits: Limits, timing: Timing, now_ms: float
-    ) -> None:
-        self._voters = voters
+    def __init__(self, me: int, members: Members, log: Log, limits: Limits, timing: Timing, now_ms: float) -> None:
+        self._me = me
+        self._members = members
         self._log = log
         self._limits = limits
         self._heartbeat_ms = timing.heartbeat_ms
         self._lease_ms = timing.lease_ms
         self.round = 0
         self._round_sent_ms: dict[int, float] = {0: now_ms}
-        self.progress = {peer: Progress(log.last.index + 1, now_ms) for peer in voters if peer != me}
+        self.progress: dict[int, Progress] = {}
+        self._voting: list[Progress] = []
+        self._voters = 0
+        self.reconfigure(now_ms)
+
+    def reconfigure(self, now_ms: float) -> None:
+        """The members have changed. Another life of a peer has promised nothing: its progress begins anew."""
+        before, self.progress = self.progress, {}
+        for member in self._members.now.members:
+            old = before.get(member.peer)
+            if member.peer != self._me:
+                kept = old is not None and old.incarnation == member.incarnation
+                new = Progress(member.incarnation, self._log.last.index + 1, now_ms)
+                self.progress[member.peer] = old if old and kept else new
+        voters = self._members.now.voters
+        self._voting = [progress for peer, progress in self.progress.items() if peer in voters]
+        self._voters = len(voters)
 
     # ------------------------------------------------------------ sending
 
-    def appends(self, now_ms: float, term: int, commit: int, force: bool = False) -> list[tuple[int, AppendRequest]]:
+    def appends(
+        self, now_ms: float, term: int, commit: int, force: bool = False
+    ) -> list[tuple[int, AppendRequest | SnapshotOffer]]:
         """What to send now: new entries as far as the pipeline allows, a probe or a keep-alive where one is due.
 
         ``force`` sends to everyone, for a quorum round."""
         number = self.round + 1
-        out: list[tuple[int, AppendRequest]] = []
+        out: list[tuple[int, AppendRequest | SnapshotOffer]] = []
         for peer, progress in self.progress.items():
             before = len(out)
             while self._may_stream(progress):
                 out.append((peer, self._stream(progress, term, commit, number)))
             if len(out) == before and (force or now_ms - progress.sent_ms >= self._heartbeat_ms):
-                out.append((peer, AppendRequest(term, self._log.place_at(progress.next - 1), (), commit, number)))
+                if progress.next <= self._log.base.index:
+                    out.append((peer, SnapshotOffer(term, number)))
+                else:
+                    out.append((peer, AppendRequest(term, self._log.place_at(progress.next - 1), (), commit, number)))
             if len(out) > before:
                 progress.sent_ms = now_ms
         if out:
@@ -136,7 +168,7 @@ class Followers:
     def _may_stream(self, progress: Progress) -> bool:
         return (
             not progress.probing
-            and progress.next <= self._log.last.index
+            and self._log.base.index < progress.next <= self._log.last.index
             and len(progress.inflight) < self._limits.inflight_appends_max
             and progress.inflight_bytes < self._limits.inflight_bytes_max
         )
@@ -176,7 +208,10 @@ class Followers:
             progress.probing = False
         else:
             # Whatever was under way is sent again: a doubled append is harmless, a missing one is not.
-            progress.next = max(progress.match + 1, min(reply.match + 1, progress.next - 1 or 1))
+            back = min(reply.match + 1, progress.next - 1 or 1)
+            if progress.next <= self._log.base.index <= reply.match:
+                back = reply.match + 1  # a snapshot has brought it here
+            progress.next = max(progress.match + 1, back)
             progress.probing = True
             progress.inflight.clear()
             progress.inflight_bytes = 0
@@ -188,20 +223,20 @@ class Followers:
 
     def committed(self, term: int) -> int:
         """The highest index that a majority has durable, if its entry is of ``term``; 0 otherwise."""
-        matches = [progress.match for progress in self.progress.values()]
-        index = reached([self._log.durable, *matches], len(self._voters))
+        matches = [progress.match for progress in self._voting]
+        index = reached([self._log.durable, *matches], self._voters)
         if index <= self._log.base.index or self._log.place_at(index).term != term:
             return 0  # an earlier term's entry commits only below one of ours
         return index
 
     def quorum_ms(self, now_ms: float) -> float:
         """The latest moment such that a majority has answered something sent no earlier: until then it surely led."""
-        times = sorted([now_ms, *(progress.acked_ms for progress in self.progress.values())], reverse=True)
-        return times[len(self._voters) // 2]
+        times = sorted([now_ms, *(progress.acked_ms for progress in self._voting)], reverse=True)
+        return times[self._voters // 2]
 
     def quorum_round(self) -> int:
         """The highest round that a majority has answered."""
-        return reached([self.round, *(p.acked_round for p in self.progress.values())], len(self._voters))
+        return reached([self.round, *(progress.acked_round for progress in self._voting)], self._voters)
 
     def caught_up(self, peer: int) -> bool:
         """Whether a follower streams and holds all that the leader does."""

@@ -39,6 +39,11 @@ class Sessions:
         self._stored: dict[SessionKey, Session] = dict(stored or {})
         self._pending: dict[SessionKey, Session] = {}
 
+    def reset(self, stored: Mapping[SessionKey, Session]) -> None:
+        """A snapshot brings other tables."""
+        self._stored = dict(stored)
+        self._pending.clear()
+
     def last_stored(self, key: SessionKey) -> Session:
         """What the tables hold for a session; NOTHING for an unknown one."""
         return self._stored.get(key, NOTHING)

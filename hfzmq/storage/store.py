@@ -139,7 +139,8 @@ class Store:
             self._go_on_from(connection, recovered, cursor)
             if (recovered.applied, recovered.hard_state) != (found.applied, self._hard_state):
                 raise ValueError("the file that was installed is not the one that was checked")
-            self._after_install()
+            self._note_commit()
+            self._mark.sync()
         except Exception as error:
             raise self._failed(error) from error
         except BaseException as interrupt:

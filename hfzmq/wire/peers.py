@@ -149,9 +149,12 @@ def _append_request(values: list[Any]) -> AppendRequest:
 
 
 def _vote_request(values: list[Any]) -> VoteRequest:
-    term, last_index, last_term, pre, hand_over = values
+    term, last_index, last_term, pre, hand_over, founders = values
     last = Place(integer(last_index, "last.index"), integer(last_term, "last.term"), b"")
-    return VoteRequest(integer(term, "term"), last, boolean(pre, "pre"), boolean(hand_over, "hand_over"))
+    return VoteRequest(
+        integer(term, "term"), last, boolean(pre, "pre"), boolean(hand_over, "hand_over"),
+        binary(founders, "founders", 16 if founders else 0),
+    )  # fmt: skip
 
 
 def _heartbeat(values: list[Any]) -> Heartbeat:
@@ -188,7 +191,7 @@ def _join_request(values: list[Any]) -> JoinRequest:
 _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
     Heartbeat: (0, lambda m: [m.term, ROLES.index(m.role), m.leader, m.commit, m.applied, m.durable, m.last,
                               m.fsync_age_ms, m.quorum_age_ms, list(m.hears), m.willing, m.state_hash]),
-    VoteRequest: (1, lambda m: [m.term, m.last.index, m.last.term, m.pre, m.hand_over]),
+    VoteRequest: (1, lambda m: [m.term, m.last.index, m.last.term, m.pre, m.hand_over, m.founders]),
     VoteReply: (2, lambda m: [m.term, m.pre, m.granted]),
     AppendRequest: (3, lambda m: [m.term, m.prev.index, m.prev.term, m.prev.chain, m.commit, m.round,
                                   [_entry_fields(entry) for entry in m.entries]]),
@@ -202,7 +205,7 @@ _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
 
 _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
     0: (12, _heartbeat),
-    1: (5, _vote_request),
+    1: (6, _vote_request),
     2: (3, lambda v: VoteReply(integer(v[0], "term"), boolean(v[1], "pre"), boolean(v[2], "granted"))),
     3: (7, _append_request),
     4: (

@@ -4,7 +4,8 @@ Touches nothing. Must not know: sockets, storage, who leads. Keeps: a Request th
 protocol; any other bytes raise WireError with the field, the bound and a hint, and nothing else is ever raised; what a
 frame can make this process allocate is bounded by a small multiple of the frame's length, however it is nested.
 
-    frame --decode_request--> Submit | Status | Reports | Beds | Seen       rows stay bytes: the digest is over them
+    frame --decode_request--> Submit | Status | Reports | Beds | Seen | Members | Change
+    Submit.rows stay bytes: the digest is over them
     Submit.rows --accept_rows--> (bytes to store, [(number, field, bound, hint), ...])
 """
 
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 from hfzmq.clinical.report import Report, check_patient_id, check_row
 from hfzmq.clinical.tiers import TIERS
-from hfzmq.config import Limits
+from hfzmq.config import PEER_ID_MAX, Limits
 from hfzmq.errors import WireError
 from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, pack, reply_map, request_map, shown
 from hfzmq.wire.rows import count_rows, unpack_rows
@@ -28,6 +29,7 @@ SEQ_MAX = (1 << 63) - 1  # what SQLite keeps
 REPORTS_LIMIT_MAX = 1000
 REPORTS_LIMIT_DEFAULT = 100
 SEEN_ROWS_MAX = 1000
+ACTIONS = ("add", "remove", "transfer")
 
 
 class Submit(NamedTuple):
@@ -67,7 +69,18 @@ class Seen(NamedTuple):
     rows: tuple[Report, ...]
 
 
-Request = Submit | Status | Reports | Beds | Seen
+class Members(NamedTuple):
+    """Who are the members of the mesh, and who would like to be."""
+
+
+class Change(NamedTuple):
+    """Add a peer that asks to join, remove a member, or give it the lead; ``action`` is one of ACTIONS."""
+
+    action: str
+    peer: int
+
+
+Request = Submit | Status | Reports | Beds | Seen | Members | Change
 
 _REQUIRED = {
     "submit": ("client", "epoch", "seq", "rows", "digest"),
@@ -75,6 +88,8 @@ _REQUIRED = {
     "reports": (),
     "beds": (),
     "seen": ("beds",),
+    "members": (),
+    "change": ("action", "peer"),
 }
 _OPTIONAL = {
     "reports": ("after_id", "before_id", "limit", "patient", "tier", "consistent"),
@@ -113,7 +128,9 @@ def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
         return Beds(fields.integer("since_ms", 0, SEQ_MAX) if "since_ms" in fields.values else None)
     if op == "seen":
         return Seen(_seen_rows(fields.binary("beds")))
-    return Status()
+    if op == "change":
+        return _change(fields)
+    return Members() if op == "members" else Status()
 
 
 def digest(rows: bytes) -> bytes:
@@ -161,7 +178,7 @@ def accept_rows(data: bytes, rows_max: int) -> tuple[bytes, list[tuple[int, str,
 # ------------------------------------------------------------ replies
 
 _REPLY_KEYS: dict[str, dict[str, tuple[type, ...]]] = {
-    "ACK": {"seq": (int,), "term": (int,), "index": (int,), "rejected": (list,)},
+    "ACK": {"index": (int,)},
     "CONFLICT": {"seq": (int,), "index": (int,)},
     "GAP": {"seq": (int,), "expected": (int,)},
     "REFUSED": {"field": (str,), "bound": (str,), "hint": (str,)},
@@ -169,6 +186,7 @@ _REPLY_KEYS: dict[str, dict[str, tuple[type, ...]]] = {
     "BUSY": {"retry_ms": (int,)},
     "NO_QUORUM": {},
 }
+_SUBMITTED: dict[str, tuple[type, ...]] = {"seq": (int,), "term": (int,), "index": (int,), "rejected": (list,)}
 
 
 def encode_reply(status: str, **fields: object) -> bytes:
@@ -185,9 +203,13 @@ def decode_reply(frame: bytes) -> dict[str, Any]:
     status = reply.get("status")
     if not isinstance(status, str):
         raise WireError("status", "text")
-    for key, types in _REPLY_KEYS.get(status, {}).items():
+    of_submit = status == "ACK" and ("seq" in reply or "rejected" in reply)  # an ACK of a change has neither
+    for key, types in (_SUBMITTED if of_submit else _REPLY_KEYS.get(status, {})).items():
         if key not in reply or not isinstance(reply[key], types) or isinstance(reply[key], bool):
             raise WireError(shown(key), f"as promised with {status}")
+    index = reply.get("members_index", 0)
+    if not isinstance(index, int) or isinstance(index, bool):
+        raise WireError("members_index", "a whole number")
     return reply
 
 
@@ -229,6 +251,13 @@ def _reports(fields: Fields) -> Reports:
     if not isinstance(consistent, bool):
         raise WireError("consistent", "true or false")
     return Reports(after_id, before_id, limit, patient, tier, consistent)
+
+
+def _change(fields: Fields) -> Change:
+    action = fields.text("action", 1, SHOWN_CHARS_MAX)
+    if action not in ACTIONS:
+        raise WireError("action", "one of " + ", ".join(ACTIONS), hint="lower case")
+    return Change(action, fields.integer("peer", 1, PEER_ID_MAX))
 
 
 def _seen_rows(data: bytes) -> tuple[Report, ...]:

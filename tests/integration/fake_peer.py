@@ -15,6 +15,7 @@ from hfzmq.clinical.report import Report
 from hfzmq.config import Config, Limits, PeerAddress, Timing
 from hfzmq.errors import WireError
 from hfzmq.wire import requests as wire
+from hfzmq.wire.members import LEARNER, VOTER
 
 MESH = bytes(range(16))
 
@@ -82,6 +83,12 @@ class FakeMesh:
         self.before: Callable[[int, wire.Request], bytes | Later | None] = lambda peer, request: None
         self.lose_answer: Callable[[int], bool] = lambda peer: False
         self.limits = limits
+        self.roles: dict[int, str] = {}
+        self.asking: dict[int, float] = {}
+        self.members_index = 0
+        self.founded = True
+        self.behind: dict[int, int] = {}
+        self.status_more: dict[int, dict[str, object]] = {}
         self._sessions: dict[tuple[str, bytes], tuple[int, bytes, int]] = {}
         self._mutex = threading.Lock()
         self.peers = {peer: FakePeer(self._answering(peer)) for peer in range(1, peers + 1)}
@@ -90,6 +97,71 @@ class FakeMesh:
         )
         timing = Timing(lease_ms=lease_ms, heartbeat_ms=30)
         self.config = Config("fake", MESH, addresses, timing=timing, limits=limits)
+
+    # ------------------------------------------------------------ members, once ``tell_members`` was called
+
+    def tell_members(self, founded: bool = True) -> None:
+        """From now on they say who the members are: the peers of the config, and what becomes of them."""
+        self.roles = dict.fromkeys(self.config.peer_ids, VOTER)
+        self.members_index, self.founded = (1 if founded else 0), founded
+
+    def start_another(self, peer: int, asks: bool = True) -> None:
+        """A peer that is no member comes up, and asks to be one."""
+        self.peers[peer] = FakePeer(self._answering(peer))
+        if asks:
+            self.asking[peer] = 0.4
+
+    def set_role(self, peer: int, role: str | None) -> None:
+        """The list of members has changed; None: it is none any more."""
+        self.roles.pop(peer, None)
+        if role is not None:
+            self.roles[peer] = role
+            self.asking.pop(peer, None)
+        self.members_index += 5
+
+    def tells(self) -> dict[str, object]:
+        """What an answer to ``members`` holds."""
+        rows = [
+            [peer, "127.0.0.1", self.peers[peer].port, 2 * peer, 2 * peer + 1, self.incarnation(peer), role]
+            for peer, role in sorted(self.roles.items())
+        ]
+        asking = [
+            [peer, "127.0.0.1", self.peers[peer].port, self.incarnation(peer), since_s]
+            for peer, since_s in self.asking.items()
+        ]
+        return {"members": rows, "asking": asking, "founded": self.founded}
+
+    def incarnation(self, peer: int) -> str:
+        """The same for ever, in hex."""
+        return f"{peer:04x}" * 8 if self.founded else ""
+
+    def change(self, request: wire.Change) -> bytes | Later:
+        """What the leader does: one step at once."""
+        action, peer = request
+        if action == "add" and peer in self.asking:
+            self.set_role(peer, LEARNER)
+        elif action == "remove" and peer in self.roles:
+            self.set_role(peer, None)
+        elif action == "transfer" and self.roles.get(peer) == VOTER:
+            self.leader = peer
+        elif action == "add" and peer not in self.roles:
+            return self._reply("REFUSED", field="peer", bound=f"peer {peer} does not ask to join", hint="")
+        return self._reply("ACK", index=self.members_index)
+
+    def _reply(self, status: str, **fields: object) -> bytes:
+        if self.roles:
+            fields.setdefault("members_index", self.members_index)
+        return wire.encode_reply(status, **fields)
+
+    def _status(self, peer: int) -> bytes:
+        leads = peer == self.leader
+        told: dict[str, object] = {"id": peer, "leader": self.leader or 0, "quorum": self.leader is not None}
+        if self.roles:
+            told |= {"role": "leader" if leads else "follower", "serves": leads, "term": 7}
+            told |= {"last_index": 5000 - self.behind.get(peer, 0), "members_index": self.members_index}
+            told |= {"hears": [[other, 100 * other, "follower", 7, 0, 0, ""] for other in self.peers if other != peer]}
+            told |= self.tells() | self.status_more.get(peer, {})
+        return wire.encode_reply("OK", peer=told)
 
     def revive(self, peer: int) -> None:
         """Start a peer that died again, on its port."""
@@ -118,18 +190,21 @@ class FakeMesh:
 
     def _serve(self, peer: int, request: wire.Request) -> bytes | Later:
         if isinstance(request, wire.Status):
-            leader = self.leader or 0
-            return wire.encode_reply("OK", peer={"id": peer, "leader": leader, "quorum": self.leader is not None})
+            return self._status(peer)
+        if isinstance(request, wire.Members):
+            return wire.encode_reply("OK", index=self.members_index, **self.tells())
         if isinstance(request, wire.Seen):
             self.seen.extend(request.rows)
             return wire.encode_reply("OK")
-        if not isinstance(request, wire.Submit):
+        if not isinstance(request, (wire.Submit, wire.Change)):
             return wire.encode_reply("OK", rows=[])
         if self.leader is None:
-            return wire.encode_reply("NO_QUORUM")
+            return self._reply("NO_QUORUM")
         if peer != self.leader:
             port = self.peers[self.leader].port
-            return wire.encode_reply("NOT_LEADER", leader=self.leader, host="127.0.0.1", port=port)
+            return self._reply("NOT_LEADER", leader=self.leader, host="127.0.0.1", port=port)
+        if isinstance(request, wire.Change):
+            return self.change(request)
         good, rejected = wire.accept_rows(request.rows, self.limits.batch_rows_max)
         key = (request.client, request.epoch)
         seq, digest, index = self._sessions.get(key, (0, b"", 0))
@@ -141,7 +216,7 @@ class FakeMesh:
             return wire.encode_reply("GAP", seq=request.seq, expected=seq + 1)
         elif request.digest != digest:
             return wire.encode_reply("CONFLICT", seq=request.seq, index=index)
-        return wire.encode_reply("ACK", seq=request.seq, term=7, index=index, rejected=rejected)
+        return self._reply("ACK", seq=request.seq, term=7, index=index, rejected=rejected)
 
 
 def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:

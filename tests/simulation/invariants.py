@@ -1,4 +1,4 @@
-"""The invariants I1 to I6, I9 and I10 of docs/guarantees.md, checked at every step of every simulated peer.
+"""The invariants I1 to I7, I9 and I10 of docs/guarantees.md, checked at every step of every simulated peer.
 
 Keeps its own record of the world (who was acknowledged what, which entry was committed where), so that a fault of the
 core cannot hide in the core's own bookkeeping.
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hfzmq.core.contract import ACK, READ, Apply, Became, Effect, Persist, Reply, Send
+from hfzmq.core.contract import ACK, READ, Apply, Became, Compact, Effect, Halt, Persist, Reply, Send
+from hfzmq.core.membership import Membership, decode
 from hfzmq.core.messages import AppendReply, TimeoutNow, VoteReply, VoteRequest
-from hfzmq.core.types import Entry, HardState, Origin
+from hfzmq.core.types import CONFIG, Entry, HardState, Origin
 
 if TYPE_CHECKING:
     from hfzmq.core.replica import Replica
     from tests.simulation.client import Client
+    from tests.simulation.disk import Disk
     from tests.simulation.peer import Peer
 
 
@@ -30,16 +32,19 @@ class Invariants:
     """What must be true of the whole world."""
 
     def __init__(self, voters: int) -> None:
-        self._majority = voters // 2 + 1
+        self._first_voters = voters
+        self.membership: Membership | None = None  # the last one that was committed
+        self.changes = 0
+        self.graves: dict[tuple[int, bytes], Disk] = {}  # what stood on the disks that were lost
         self.peers: dict[int, Peer] = {}
         self.clients: dict[str, Client] = {}
-        self.leader_of: dict[int, int] = {}  # term -> peer
-        self._vote_of: dict[tuple[int, int], int] = {}  # (peer, term) -> vote
+        self.leader_of: dict[int, tuple[int, bytes]] = {}  # term -> peer and incarnation
+        self._vote_of: dict[tuple[int, bytes, int], int] = {}  # (peer, incarnation, term) -> vote
         self._chain_at: dict[tuple[int, int], bytes] = {}  # (index, term) -> chain
         self.committed: list[Entry] = []  # what any peer has ever taken for committed
         self._stored_upto: dict[tuple[str, bytes], int] = {}
         self._acked_at: dict[tuple[str, int], tuple[int, int]] = {}
-        self._floor: dict[int, tuple[int, int, int, int]] = {}  # peer -> (life, term, commit, applied)
+        self._floor: dict[bytes, tuple[int, int, int, int]] = {}  # incarnation -> (life, term, commit, applied)
         self._led_since: dict[int, float] = {}
         self.last_acked_index = 0
         self.acks = 0
@@ -60,16 +65,16 @@ class Invariants:
         """A core has taken an event in."""
         replica = peer.replica
         assert replica is not None
-        life, term, commit, applied = self._floor.get(peer.number, (0, 0, 0, 0))
+        life, term, commit, applied = self._floor.get(peer.incarnation, (0, 0, 0, 0))
         if replica.term < term or (life == peer.life and (replica.commit < commit or replica.applied < applied)):
             self.fail(f"I6 peer {peer.number} went back: {(term, commit, applied)} to {replica.term, replica.commit}")
-        self._floor[peer.number] = (peer.life, peer.disk.hard_state.term, replica.commit, replica.applied)
-        durable, log = replica.log.durable, peer.disk.log
-        if durable and (durable > min(len(log), replica.log.last.index)
-                        or log[durable - 1].chain != replica.log.entry_at(durable).chain):  # fmt: skip
+        self._floor[peer.incarnation] = (peer.life, peer.disk.hard_state.term, replica.commit, replica.applied)
+        log, disk = replica.log, peer.disk
+        durable = log.durable
+        if durable > min(disk.last, log.last.index) or not disk.holds(durable, log.place_at(durable).chain):
             self.fail(f"I3 peer {peer.number} takes {durable} for durable, which is not on its disk")
         if replica.commit > len(self.committed):
-            self._commit(peer, replica.log.between(len(self.committed), replica.commit))
+            self._commit(peer, replica)
         if replica.leading:
             self._has_quorum(peer)
             self._counts(peer, replica)
@@ -91,12 +96,14 @@ class Invariants:
             self.fail(f"I9 peer {peer.number} still leads, its disk silent for {now - peer.synced_at:.0f} ms")
         if now - self._led_since.get(peer.number, now) < STOPS_WITHIN_MS:
             return
+        membership = peer.replica.membership if peer.replica else None
+        assert membership is not None
         heard = sum(
             1
-            for other in self.peers
+            for other in membership.voters
             if other == peer.number or now - peer.network.heard_at.get((other, peer.number), -1e9) < STOPS_WITHIN_MS
         )
-        if heard < self._majority:
+        if heard < membership.majority:
             self.fail(f"I9 peer {peer.number} still leads, having heard {heard} peers in {STOPS_WITHIN_MS} ms")
 
     def _counts(self, peer: Peer, replica: Replica) -> None:
@@ -108,29 +115,62 @@ class Invariants:
                 continue
             self._counted[key] = (replica.term, match)
             disk = self.peers[number].disk
-            if not match or disk.hard_state.term != replica.term:
+            other_life = progress.incarnation not in (None, self.peers[number].incarnation)
+            if match < max(1, replica.log.base.index) or disk.hard_state.term != replica.term or other_life:
                 continue
-            if len(disk.log) < match or disk.log[match - 1].chain != replica.log.entry_at(match).chain:
+            if not disk.holds(match, replica.log.place_at(match).chain):
                 self.fail(f"I3 peer {peer.number} counts {match} for {number}, which does not have it")
 
-    def _commit(self, peer: Peer, entries: tuple[Entry, ...]) -> None:
-        if peer.replica and peer.replica.leading and entries[-1].term != peer.replica.term:
+    def _commit(self, peer: Peer, replica: Replica) -> None:
+        entries = replica.log.between(len(self.committed), replica.commit)
+        if replica.leading and entries[-1].term != replica.term:
             self.fail(f"I6 leader {peer.number} commits {entries[-1].index} of an earlier term by counting")
         for entry in entries:
-            holders = sum(
-                1
-                for other in self.peers.values()
-                if len(other.disk.log) >= entry.index and other.disk.log[entry.index - 1].chain == entry.chain
-            )
-            if holders < self._majority:
-                self.fail(f"I3 peer {peer.number} commits {entry.index} that {holders} peers have on disk")
+            if entry.kind == CONFIG:
+                self._changes(entry)
+            holders = sum(1 for disk in self._voters(replica.membership) if disk.holds(entry.index, entry.chain))
+            if holders < replica.membership.majority:
+                self.fail(f"I3 peer {peer.number} commits {entry.index} that {holders} voters have on disk")
             self.committed.append(entry)
+
+    def _voters(self, membership: Membership) -> list[Disk]:
+        """The disks of the voters; where one was lost, it is what stood on it that was promised."""
+        disks = []
+        for one in membership.members:
+            if one.votes:
+                here = one.incarnation in (None, self.peers[one.peer].incarnation)
+                disks.append(self.peers[one.peer].disk if here else self.graves[(one.peer, one.incarnation or b"")])
+        return disks
+
+    def _changes(self, entry: Entry) -> None:
+        """I7: memberships that follow each other differ by one voter at most; who left does not come back."""
+        before, after = self.membership, decode(entry.index, entry.body)
+        self.changes += 1
+        self.membership = after
+        if before is None:
+            if len(after.voters) != self._first_voters:
+                self.fail(f"I7 the mesh is founded by {after.voters}")
+            return
+        old = {(one.peer, one.incarnation) for one in before.members if one.votes}
+        new = {(one.peer, one.incarnation) for one in after.members if one.votes}
+        if len(old ^ new) > 1:
+            self.fail(f"I7 entry {entry.index} goes from {sorted(old)} to {sorted(new)} in one step")
+        if any((one.peer, one.incarnation) in before.removed for one in after.members):
+            self.fail(f"I7 entry {entry.index} takes back who was removed: {after.members}")
+
+    def halts(self, peer: Peer, effect: Halt) -> None:
+        """A peer stops for good."""
+        gone = self.membership.removed if self.membership else ()
+        if effect.distrusted:
+            self.fail(f"I8 peer {peer.number} stops: {effect.why}")
+        if (peer.number, peer.incarnation) not in gone:
+            self.fail(f"I7 peer {peer.number} stops as if removed, and was not: {effect.why}")
 
     def _sent(self, peer: Peer, effect: Send) -> None:
         message, disk = effect.message, peer.disk
         if isinstance(message, AppendReply):
-            if message.accepted and message.match > len(disk.log):
-                self.fail(f"I3 peer {peer.number} acks {message.match} with {len(disk.log)} on disk")
+            if message.accepted and message.match > disk.last:
+                self.fail(f"I3 peer {peer.number} acks {message.match} with {disk.last} on disk")
             if message.accepted and peer.replica and message.term < peer.replica.term:
                 self.fail(f"I3 peer {peer.number} still promises in term {message.term}, being in {peer.replica.term}")
             if message.term > disk.hard_state.term:
@@ -147,24 +187,34 @@ class Invariants:
                     self.fail(f"I9 peer {peer.number} takes over term {message.term}, which nobody handed to it")
         elif isinstance(message, TimeoutNow):
             self._told.add((message.term, effect.to))
-            have = self.peers[effect.to].disk.log
+            have = self.peers[effect.to].disk
             last = peer.replica.log.last if peer.replica else None
-            if last and (len(have) < last.index or have[last.index - 1].chain != last.chain):
-                self.fail(f"I10 peer {peer.number} hands over at {last.index} to {effect.to}, which has {len(have)}")
+            here = peer.replica and peer.replica.membership.counts(effect.to, self.peers[effect.to].incarnation)
+            if last and here and not have.holds(last.index, last.chain):
+                self.fail(f"I10 peer {peer.number} hands over at {last.index} to {effect.to}, which has {have.last}")
 
     def _leads(self, peer: Peer, term: int) -> None:
         replica = peer.replica
         assert replica is not None
-        if self.leader_of.setdefault(term, peer.number) != peer.number:
-            self.fail(f"I2 term {term} has the leaders {self.leader_of[term]} and {peer.number}")
-        votes = sum(1 for other in self.peers if self._vote_of.get((other, term)) == peer.number)
-        if votes < self._majority:
+        me = (peer.number, peer.incarnation)
+        if self.leader_of.setdefault(term, me) != me:
+            self.fail(f"I2 term {term} has the leaders {self.leader_of[term]} and {me}")
+        membership = replica.membership
+        votes = sum(
+            1
+            for one in membership.members
+            if one.votes and self._vote_of.get((one.peer, one.incarnation or b"", term)) == peer.number
+        )
+        if votes < (self._first_voters if replica.log.last.index == 1 else membership.majority):
             self.fail(f"I2 peer {peer.number} leads term {term} with {votes} votes on disk")
         self.leader_changes += 1
         self.unprompted += term not in self._handed
         self._led_since[peer.number] = peer.world.now
-        last = len(self.committed)
-        if last and (replica.log.last.index < last or replica.log.entry_at(last).chain != self.committed[-1].chain):
+        last, log = len(self.committed), replica.log
+        lacks = log.last.index < last or (
+            last > log.base.index and log.entry_at(last).chain != self.committed[-1].chain
+        )
+        if last and lacks:
             self.fail(f"I6 leader {peer.number} of term {term} lacks committed entry {last}")
 
     def _applies(self, peer: Peer, effect: Apply) -> None:
@@ -179,7 +229,7 @@ class Invariants:
 
     # ------------------------------------------------------------ at disks
 
-    def synced(self, peer: Peer, effect: Persist | Apply, before: HardState) -> None:
+    def synced(self, peer: Peer, effect: Persist | Apply | Compact, before: HardState) -> None:
         """A disk has written."""
         disk = peer.disk
         if isinstance(effect, Persist):
@@ -188,14 +238,14 @@ class Invariants:
             vote = disk.hard_state.vote
             if disk.hard_state.term == before.term and before.vote not in (0, vote):
                 self.fail(f"I2 peer {peer.number} takes back its vote of term {before.term}")
-            if vote and self._vote_of.setdefault((peer.number, disk.hard_state.term), vote) != vote:
+            if vote and self._vote_of.setdefault((peer.number, peer.incarnation, disk.hard_state.term), vote) != vote:
                 self.fail(f"I2 peer {peer.number} votes twice in term {disk.hard_state.term}")
             for entry in effect.entries:
                 if self._chain_at.setdefault((entry.index, entry.term), entry.chain) != entry.chain:
                     self.fail(f"I5 two entries at {entry.index}, term {entry.term}")
             if effect.truncate_from is not None and effect.truncate_from <= disk.applied:
                 self.fail(f"I6 peer {peer.number} drops the applied entry {effect.truncate_from}")
-        else:
+        elif isinstance(effect, Apply):
             for key, session in list(disk.sessions.items()):
                 self._stored_upto[key] = max(session.seq, self._stored_upto.get(key, 0))
 
@@ -227,15 +277,24 @@ class Invariants:
 
     def settled(self) -> bool:
         """Whether there is nothing more to wait for: ``healed`` would find nothing missing."""
-        peers = list(self.peers.values())
-        leader = peers[0].replica
+        peers = self._members()
+        leader = peers[0].replica if peers else None
         return (
             leader is not None
             and leader.serves
+            and leader.membership == self.membership
+            and not leader.membership.learners
             and all(client.done for client in self.clients.values())
             and all(peer.disk.applied == leader.log.last.index for peer in peers)
             and [peer.number for peer in peers if peer.replica and peer.replica.leading] == [peers[0].number]
+            and all(peer.number in leader.voters or peer.halted or not peer.up for peer in self.peers.values())
         )
+
+    def _members(self) -> list[Peer]:
+        """The peers that the mesh has in the end, the lowest first."""
+        if self.membership is None:
+            return []
+        return [self.peers[one.peer] for one in self.membership.members]
 
     def majority_serves(self, well: Iterable[int]) -> None:
         """I10 for a quorum that has been well for long enough while the others are not."""
@@ -245,9 +304,15 @@ class Invariants:
 
     def healed(self) -> None:
         """I10, I1 and I4 over the whole of the disks, after the world has been well for long enough."""
-        peers = list(self.peers.values())
-        leaders = [peer.number for peer in peers if peer.replica and peer.replica.serves]
-        if leaders != [min(self.peers)]:
+        peers = self._members()
+        if not peers:
+            self.fail("I10 the mesh is not founded")
+        assert self.membership is not None
+        strange = [one.number for one in peers if not self.membership.counts(one.number, one.incarnation)]
+        if strange or self.membership.learners:
+            self.fail(f"I10 after healing the members are {self.membership}")
+        leaders = [peer.number for peer in self.peers.values() if peer.replica and peer.replica.serves]
+        if leaders != [peers[0].number]:
             self.fail(f"I10 after healing the leaders are {leaders}")
         late = [client.name for client in self.clients.values() if not client.done]
         if late:

@@ -1,13 +1,12 @@
 """A simulated peer: the real core, a disk that forgets what was not synced, a clock that drifts, and a power plug.
 
 up --crash--> down --restart--> up        up --pause--> paused --resume--> up (and all that waited comes at once)
+down --wipe--> down, with another incarnation and an empty disk        up --told that it was removed--> halted
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,14 @@ from hfzmq.core.contract import (
     Applied,
     Apply,
     Became,
+    Change,
+    Compact,
     Effect,
     Event,
+    Fetch,
+    Halt,
     Heard,
+    Installed,
     Persist,
     Persisted,
     Propose,
@@ -30,48 +34,23 @@ from hfzmq.core.contract import (
     Tick,
 )
 from hfzmq.core.log import Log
+from hfzmq.core.membership import Member
 from hfzmq.core.messages import AppendRequest, Heartbeat, Message, TimeoutNow
 from hfzmq.core.replica import Replica
-from hfzmq.core.sessions import Session, SessionKey, Sessions
-from hfzmq.core.types import Entry, HardState, Membership
+from hfzmq.core.sessions import Sessions
+from tests.simulation.disk import Disk, address, first_incarnation, first_peers
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
     from tests.simulation.world import Network, World
 
 
-@dataclass
-class Disk:
-    """What is synced. Rows are (session, seq, digest), in the order in which they were stored."""
-
-    hard_state: HardState = field(default_factory=lambda: HardState(0, 0))
-    log: list[Entry] = field(default_factory=list)
-    applied: int = 0
-    state_hash: bytes = bytes(16)
-    sessions: dict[SessionKey, Session] = field(default_factory=dict)
-    rows: list[tuple[SessionKey, int, bytes]] = field(default_factory=list)
-
-    def write(self, effect: Persist | Apply) -> None:
-        """One transaction."""
-        if isinstance(effect, Persist):
-            if effect.hard_state:
-                self.hard_state = effect.hard_state
-            if effect.truncate_from is not None:
-                del self.log[effect.truncate_from - 1 :]
-            self.log.extend(effect.entries)
-            return
-        for entry, fresh in zip(effect.entries, effect.fresh, strict=True):
-            assert entry.index == self.applied + 1
-            self.applied = entry.index
-            self.state_hash = hashlib.blake2b(self.state_hash + entry.chain + bytes([fresh]), digest_size=16).digest()
-            if fresh and entry.origin:
-                key, seq, digest = entry.origin.session, entry.origin.seq, entry.origin.digest
-                self.sessions[key] = Session(seq, digest, entry.term, entry.index)
-                self.rows.append((key, seq, digest))
+Write = Persist | Apply | Compact
+FETCH_TIMEOUT_MS = 1000.0
 
 
 class Peer:
-    """One machine of the mesh."""
+    """One machine of the mesh. ``voters``: what its peers.yaml says."""
 
     def __init__(
         self, number: int, world: World, network: Network, invariants: Invariants, voters: tuple[int, ...],
@@ -85,7 +64,9 @@ class Peer:
         self.timing = timing
         self.limits = limits
         self.others: dict[int, Peer] = {}
-        self.disk = Disk()
+        self.disk = Disk(membership=first_peers(voters))
+        self.incarnation = first_incarnation(number)
+        self.halted = ""  # why it was told to stop
         self.sync_ms = (0.05, 1.0)
         self.clock_rate = 1.0
         self.clock_offset = world.rng.uniform(0, 1e6)
@@ -95,7 +76,9 @@ class Peer:
         self.dead = False  # it does not start before this is taken back
         self.replica: Replica | None = None
         self._waiting: list[Event] = []
-        self._unsynced: list[Persist | Apply] = []
+        self._unsynced: list[Write] = []
+        self._fetching_until = 0.0
+        self.transfer_ms = (1.0, 300.0)
         self._disk_free_at = 0.0
         self._wake_at = 0.0
         self.synced_at = 0.0  # when the core was last told of a sync
@@ -108,16 +91,17 @@ class Peer:
         self.life += 1
         self.up, self.paused = True, False
         self._waiting, self._unsynced = [], []
+        self._fetching_until = 0.0
         self._disk_free_at = self.synced_at = self.world.now
         disk = self.disk
         self.replica = Replica(
-            self.number,
-            Membership(0, self.voters),
+            Member(address(self.number), self.incarnation),
+            disk.membership,
             self.timing,
             self.limits,
             Random(self.world.rng.getrandbits(32)),
             disk.hard_state,
-            Log(disk.log),
+            Log(disk.log, disk.base),
             Sessions(disk.sessions),
             disk.applied,
             disk.state_hash,
@@ -129,7 +113,7 @@ class Peer:
 
     def power_on(self) -> None:
         """Start, if it is not running and not dead."""
-        if not self.up and not self.dead:
+        if not self.up and not self.dead and not self.halted:
             self.start()
 
     def crash(self) -> None:
@@ -142,6 +126,15 @@ class Peer:
         self.replica = None
         self.life += 1
         self.world.note("crash", self.number)
+
+    def wipe(self) -> None:
+        """The disk is lost; what starts here next is another incarnation."""
+        self.crash()
+        self.invariants.graves[(self.number, self.incarnation)] = self.disk
+        self.disk = Disk(membership=first_peers(self.voters))
+        self.incarnation = b"%d.%d" % (self.number, int(self.incarnation.split(b".")[1]) + 1)
+        self.halted = ""
+        self.world.note("wipe", self.number, self.incarnation)
 
     def pause(self) -> None:
         """SIGSTOP."""
@@ -178,6 +171,8 @@ class Peer:
         self.invariants.stepped(self, effects)
         for effect in effects:
             self._carry_out(effect)
+            if self.halted:
+                return
         self._plan_wake()
         if self.ambush:
             self.ambush(self, effects)
@@ -197,35 +192,75 @@ class Peer:
 
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Send):
+            if effect.to not in self.others:
+                return
             receive, message = self.others[effect.to].receive, effect.message
-            self.network.send(self.number, effect.to, receive, self.number, message)
+            self.network.send(self.number, effect.to, receive, self.number, message, self.incarnation)
             if not isinstance(message, AppendRequest):
                 for _ in range(4 if isinstance(message, TimeoutNow) else 1):  # it is rare, and should be ignored
-                    self.network.echo(self.number, effect.to, receive, self.number, message)
+                    self.network.echo(self.number, effect.to, receive, self.number, message, self.incarnation)
         elif isinstance(effect, Publish):
             for number, peer in self.others.items():
                 if number != self.number:
-                    self.network.send(self.number, number, peer.hear, self.number, effect.heartbeat)
-        elif isinstance(effect, (Persist, Apply)):
+                    self.network.send(self.number, number, peer.hear, self.number, effect.heartbeat, self.incarnation)
+        elif isinstance(effect, (Persist, Apply, Compact)):
             self._submit(effect)
+        elif isinstance(effect, Fetch):
+            self._fetch(effect.source)
         elif isinstance(effect, Reply):
             client, request = effect.route
             self.world.note("reply", self.number, effect.status, client.name, effect.seq, effect.index)
             self.network.send(self.number, client.name, client.answered, self.number, request, effect)
         elif isinstance(effect, Became):
             self.world.note("became", self.number, effect.role, effect.term, effect.leader, effect.why)
+        elif isinstance(effect, Halt):
+            self.world.note("halt", self.number, effect.why)
+            self.invariants.halts(self, effect)
+            self.crash()
+            self.halted = effect.why
 
-    def receive(self, sender: int, message: Message) -> None:
+    def receive(self, sender: int, message: Message, incarnation: bytes) -> None:
         """A message came in."""
-        self.take(Received(sender, message))
+        self.take(Received(sender, message, incarnation))
 
-    def hear(self, sender: int, heartbeat: Heartbeat) -> None:
+    def hear(self, sender: int, heartbeat: Heartbeat, incarnation: bytes) -> None:
         """A heartbeat came in."""
-        self.take(Heard(sender, heartbeat))
+        self.take(Heard(sender, heartbeat, incarnation))
 
-    def asked(self, proposal: Any) -> None:
-        """A client's request came in."""
-        self.take(proposal if isinstance(proposal, ReadIndex) else Propose((proposal,)))
+    def asked(self, wish: Any) -> None:
+        """A client's or an operator's request came in."""
+        self.take(wish if isinstance(wish, (ReadIndex, Change)) else Propose((wish,)))
+
+    # ------------------------------------------------------------ snapshots
+
+    def _fetch(self, source: int) -> None:
+        """Pull a snapshot, one at a time; the way back may fail like any other."""
+        if self.world.now >= self._fetching_until and source in self.others:
+            self._fetching_until = self.world.now + FETCH_TIMEOUT_MS
+            self.network.send(self.number, source, self.others[source].pulled, self, self.life)
+
+    def pulled(self, by: Peer, life: int) -> None:
+        """Another peer pulls a snapshot from this one."""
+        if self.up and not self.paused:
+            taken = self.disk.snapshot()
+            self.world.after(self.world.rng.uniform(*self.transfer_ms), self._hand_over_snapshot, by, life, taken)
+
+    def _hand_over_snapshot(self, by: Peer, life: int, snapshot: Disk) -> None:
+        self.network.send(self.number, by.number, by.install, life, snapshot)
+
+    def install(self, life: int, snapshot: Disk) -> None:
+        """A snapshot is here, whole: take it in once nothing is being written."""
+        if life != self.life or not self.up:
+            return
+        if self._unsynced or self.paused:
+            self.world.after(5.0, self.install, life, snapshot)
+            return
+        self._fetching_until = 0.0
+        assert self.replica is not None
+        if self.replica.wants(snapshot.base):
+            self.world.note("install", self.number, snapshot.base.index)
+            self.disk.install(snapshot)
+            self.take(Installed(snapshot.base, snapshot.membership, dict(snapshot.sessions), snapshot.state_hash))
 
     # ------------------------------------------------------------ disk
 
@@ -233,12 +268,12 @@ class Peer:
         """The disk finishes nothing before then."""
         self._disk_free_at = max(self._disk_free_at, until)
 
-    def _submit(self, effect: Persist | Apply) -> None:
+    def _submit(self, effect: Write) -> None:
         self._unsynced.append(effect)
         self._disk_free_at = max(self._disk_free_at, self.world.now) + self.world.rng.uniform(*self.sync_ms)
         self.world.at(self._disk_free_at, self._synced, self.life, effect)
 
-    def _synced(self, life: int, effect: Persist | Apply) -> None:
+    def _synced(self, life: int, effect: Write) -> None:
         if life != self.life or not self._unsynced or self._unsynced[0] is not effect:
             return
         if self.world.now < self._disk_free_at and effect is self._unsynced[-1]:
@@ -248,10 +283,10 @@ class Peer:
         self._sync(effect)
         if isinstance(effect, Persist):
             self.take(Persisted(effect.token))
-        else:
+        elif isinstance(effect, Apply):
             self.take(Applied(self.disk.applied, self.disk.state_hash))
 
-    def _sync(self, effect: Persist | Apply) -> None:
+    def _sync(self, effect: Write) -> None:
         before = self.disk.hard_state
         self.disk.write(effect)
         self.invariants.synced(self, effect, before)

@@ -13,6 +13,7 @@ from hfzmq.core.contract import ACK, LEADER, Became, Effect, Reply, Send
 from hfzmq.core.messages import AppendReply, AppendRequest, TimeoutNow, VoteReply
 from tests.simulation.client import Client
 from tests.simulation.invariants import Invariants, Violation
+from tests.simulation.operator import Operator
 from tests.simulation.peer import Peer
 from tests.simulation.world import Network, Weather, World
 
@@ -72,19 +73,29 @@ class Storm:
         self.invariants = Invariants(count)
         voters = tuple(range(1, count + 1))
         timing = TIMING if clients >= 0 else TIMING._replace(handover_settle_ms=rng.choice((2000, 2000, 100)))
+        limits = LIMITS if clients >= 0 else LIMITS._replace(log_entries_keep=rng.choice((3, 10, 20_000)))
+        newcomer = rng.choice((0, 0, 1, count + 1)) if clients < 0 else 0  # a peer that may join; the lowest would lead
+        if newcomer == 1:
+            voters = tuple(range(2, count + 2))
         self.peers = {
-            number: Peer(number, self.world, self.network, self.invariants, voters, timing, LIMITS) for number in voters
+            number: Peer(number, self.world, self.network, self.invariants, voters, timing, limits) for number in voters
         }
+        if newcomer:
+            joins = Peer(newcomer, self.world, self.network, self.invariants, voters, timing, limits)
+            joins.dead = True
+            self.peers = dict(sorted({**self.peers, newcomer: joins}.items()))
         self.clients = {
             name: Client(name, self.world, self.network, self.peers, self.invariants, rng.randint(10, 100))
             for name in (f"c{number}" for number in range(rng.choice((1, 2, 3, 4, 6, 12)) if clients < 0 else clients))
         }
         self.invariants.peers, self.invariants.clients = self.peers, self.clients
+        self.operator = Operator(self.world, self.network, self.peers, self.invariants)
+        self.operator.uninvited = [newcomer] if newcomer else []
         for peer in self.peers.values():
             peer.others = self.peers
             peer.clock_rate = rng.choice((1.0, 1.0, rng.uniform(0.9, 1.1)))
             peer.sync_ms = (0.05, rng.choice((0.2, 1.0, 30.0, 200.0, 600.0)))
-            self.world.after(rng.uniform(0, 500), peer.start)
+            self.world.after(rng.uniform(0, 500), peer.power_on)
         for client in self.clients.values():
             client.think_ms = rng.choice((chaos_ms / client.total, chaos_ms / client.total, 20.0))
             self.world.after(rng.uniform(0, 1000), client.ask)
@@ -93,6 +104,10 @@ class Storm:
         kinds = [self._crash, self._power_cut, self._pause, self._split, self._one_way, self._isolate, self._bridge,
                  self._stall, self._flaky, self._weather, self._link, self._figure_8, self._figure_8]  # fmt: skip
         self._kinds = rng.sample(kinds, rng.randint(1, len(kinds)))
+        members = [self.operator.wipe, self.operator.remove, self.operator.add, self.operator.transfer]
+        self._members_change = clients < 0 and rng.random() < 0.5
+        if self._members_change:
+            self._kinds += rng.sample(members, rng.randint(1, len(members))) * rng.choice((1, 1, 3))
         self._pace_ms = rng.choice((200.0, 500.0, 1500.0))
         self.network.echoes = 0.0 if clients >= 0 else rng.choice((0.0, 0.0, 0.3, 0.9))
         self._ambushes = {kind: rng.choice(AMBUSHES[kind]) for kind in rng.sample(list(AMBUSHES), rng.randint(0, 3))}
@@ -106,10 +121,10 @@ class Storm:
         try:
             self.world.after(1500, self._next_fault)
             self.world.run_until(self.chaos_ms)
-            if self.world.rng.random() < 0.3:
+            if self.world.rng.random() < 0.3 and not self._members_change and self.invariants.membership:
                 self._heal_half()
             self.heal()
-            end = self.world.now + HEAL_MS
+            end = self.world.now + HEAL_MS * (2 if self._members_change else 1)
             while self.world.now < end and not self.invariants.settled():
                 self.world.run_until(min(end, self.world.now + 200))
             self.world.run_until(min(end, self.world.now + CALM_MS))
@@ -134,16 +149,22 @@ class Storm:
         """Everything is well from now on."""
         self.world.note("heal")
         self._chaos_over = True
+        self.operator.calm()
         self.network.mend()
         self.network.weather = Weather()
         self.network.echoes = 0.0
         for client in self.clients.values():
+            client.wanders = 0.0
             client.hurry()  # so that all can be done in the time that is left
-        for peer in self.peers.values():
+        for number, peer in self.peers.items():
             peer.resume()
             peer.sync_ms = (0.05, 1.0)
-            peer.dead = False
+            peer.dead = number in self.operator.uninvited
             peer.power_on()
+        if self._members_change and self.world.rng.random() < 0.7:
+            for number, peer in self.peers.items():
+                if peer.halted:
+                    self.operator.invite(number)
 
     def _heal_half(self) -> None:
         """A quorum is well; the others are dead, deaf, mute or cut off, and must not be able to disturb it."""

@@ -55,6 +55,20 @@ def says(peer_id: int, role: str = "follower", **other: object) -> Answer:
     return {"v": 1, "status": "OK", "peer": told | other}
 
 
+def members_told(
+    index: int = 5, roles: dict[int, str] | None = None, asking: dict[int, str] | None = None, founded: bool = True
+) -> dict[str, Any]:
+    """What a peer's status says about the members, whose incarnations are ``aa...`` as long as none asks anew."""
+    roles = {1: "voter", 2: "voter", 3: "voter"} if roles is None else roles
+    life = "aa" * 16 if founded else ""
+    return {
+        "members_index": index,
+        "members": [[n, "127.0.0.1", 7000 + 10 * n, 1, 1, life, role] for n, role in roles.items()],
+        "asking": [[n, "127.0.0.1", 7000 + 10 * n, life, 0.3] for n, life in (asking or {}).items()],
+        "founded": founded,
+    }
+
+
 def row(
     patient: str = "bed-1", probability: float = 0.72, tier: str = "RED", age_ms: int = 0, **vitals: float
 ) -> Report:

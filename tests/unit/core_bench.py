@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import TypeVar
 
-from hfzmq.config import Limits, Timing
+from hfzmq.config import Limits, PeerAddress, Timing
 from hfzmq.core.contract import (
     Applied,
     Apply,
@@ -29,10 +29,11 @@ from hfzmq.core.contract import (
     Tick,
 )
 from hfzmq.core.log import Log
+from hfzmq.core.membership import Member, Membership
 from hfzmq.core.messages import AppendReply, AppendRequest, Heartbeat, Message, VoteReply, VoteRequest
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Session, SessionKey, Sessions
-from hfzmq.core.types import BATCH, NOOP, START, Entry, HardState, Membership, Origin, Place, chained
+from hfzmq.core.types import BATCH, NOOP, START, Entry, HardState, Origin, Place, chained
 
 TIMING = Timing(lease_ms=1000, heartbeat_ms=100, handover_settle_ms=2000)
 LEASE = TIMING.lease_ms
@@ -40,6 +41,16 @@ NOBODY = HardState(0, 0)
 
 Some = TypeVar("Some", bound=Effect)
 Spoken = TypeVar("Spoken", bound=Message)
+
+
+def member(peer: int, incarnation: bytes = b"", votes: bool = True) -> Member:
+    """A peer as the tests know it: unless said otherwise a voter, and nobody ever lost a disk."""
+    return Member(PeerAddress(peer, f"peer-{peer}", 7000, 7001, 7002), incarnation, votes)
+
+
+def mesh_of(*voters: int) -> Membership:
+    """A founded mesh of these voters."""
+    return Membership(0, tuple(member(voter) for voter in voters))
 
 
 class Bench:
@@ -60,8 +71,8 @@ class Bench:
     ) -> None:
         self.now = 0.0
         self.replica = Replica(
-            me,
-            Membership(0, voters),
+            member(me),
+            mesh_of(*voters),
             timing,
             limits or Limits(),
             Random(seed),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -289,8 +290,8 @@ def read_some(path: Path, chunks: int) -> Progress:
         chunk = source.read(0)
     source.close()
     assert chunk is not None
-    assert chunk.progress is not None
-    return chunk.progress
+    assert chunk.places is not None
+    return chunk.places[0]
 
 
 def test_a_file_goes_on_where_it_stood_also_renamed_or_with_lines_added(tmp_path: Path) -> None:
@@ -300,7 +301,7 @@ def test_a_file_goes_on_where_it_stood_also_renamed_or_with_lines_added(tmp_path
     renamed = path.rename(tmp_path / "b.csv")
     renamed.write_text(renamed.read_text() + study_line(90))
     source = CsvSource(renamed, 0.0)
-    assert source.resume([other, place, read_some(renamed, 2)]) == place
+    assert source.resume([other, place, read_some(renamed, 2)]) == (place,)
     assert source.lines == 5
     assert ages(source) == [44, 45, 46, 47, 48, 49, 90]
 
@@ -310,7 +311,7 @@ def test_a_file_whose_beginning_changed_is_read_from_its_beginning(tmp_path: Pat
     place = read_some(path, 2)
     path.write_text(path.read_text().replace("40,", "39,", 1))
     source = CsvSource(path, 0.0)
-    assert source.resume([place]) is None
+    assert source.resume([place]) == ()
     assert ages(source) == [39, 41, 42, 43]
 
 
@@ -319,7 +320,7 @@ def test_a_shorter_file_is_no_known_one(tmp_path: Path) -> None:
     place = read_some(path, 3)
     path.write_text(STUDY + study_line(40))
     source = CsvSource(path, 0.0)
-    assert source.resume([place]) is None
+    assert source.resume([place]) == ()
     assert ages(source) == [40]
 
 
@@ -332,17 +333,92 @@ def test_a_file_without_names_is_another_one_for_another_patient(tmp_path: Path)
         count = 0
         while (chunk := source.read(0)) is not None:
             count += len(chunk.items)
-            assert chunk.progress is not None
-            known.append(chunk.progress)
+            assert chunk.places is not None
+            known.extend(chunk.places)
         source.close()
         assert count == expected, patients
+
+
+NAMED = "patient_id,age,serum_sodium,serum_creatinine,ejection_fraction,day\n"
+
+
+def named(patient: str, age: int) -> str:
+    return f"{patient},{age},137,1.1,38,4\n"
+
+
+class Reader:
+    """Reads a file with names as ``hfzmq client --patient`` does: what was read is kept for the next run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kept: dict[bytes, Progress] = {}
+
+    def ages(self, *patients: str, chunks: int = 1 << 30, from_start: bool = False) -> list[float]:
+        """The ages that a run of so many chunks, a line each, takes."""
+        source = CsvSource(self.path, 1.0, patients)
+        tail = (source.skip_nothing if from_start else source.resume)(self.kept.values())
+        found = []
+        for _ in range(chunks):
+            chunk = source.read(0)
+            if chunk is None:
+                break
+            found += [item.age for item in chunk.items if isinstance(item, Reading)]
+            assert chunk.places is not None
+            for place in tail:
+                self.kept.pop(place.prefix, None)
+            self.kept |= {place.prefix: place for place in chunk.places}
+            tail = chunk.places
+        source.close()
+        return found
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    lines = [named(patient, age) for age, patient in enumerate("ABCABCABC", 50)]
+    return Reader(written(tmp_path / "a.csv", NAMED + "".join(lines)))
+
+
+def test_one_patient_after_the_other_out_of_one_file_skips_nobody_and_doubles_nobody(reader: Reader) -> None:
+    assert reader.ages("A") == [50, 53, 56]
+    assert reader.ages("B") == [51, 54, 57]
+    assert reader.ages("A", "B") == []
+    assert reader.ages() == [52, 55, 58]
+    assert reader.ages("C") == []
+
+
+def test_all_patients_and_then_one_takes_only_what_was_added(reader: Reader) -> None:
+    assert len(reader.ages()) == 9
+    assert reader.ages("A") == []
+    reader.path.write_text(reader.path.read_text() + named("A", 60) + named("B", 61))
+    assert reader.ages("A") == [60]
+    assert reader.ages() == [61]
+
+
+def test_from_the_start_takes_one_patients_lines_again(reader: Reader) -> None:
+    assert reader.ages("A") == [50, 53, 56]
+    assert reader.ages("A", from_start=True) == [50, 53, 56]
+    assert reader.ages("A") == []
+    assert reader.ages("B") == [51, 54, 57]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(st.sets(st.sampled_from("ABC")), st.integers(1, 12)), max_size=8))
+def test_whoever_is_chosen_in_whatever_order_each_line_is_taken_once(runs: list[tuple[set[str], int]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [named(patient, age) for age, patient in enumerate("ABCAABCBC", 50)]
+        reader = Reader(written(Path(folder) / "a.csv", NAMED + "".join(lines)))
+        found: list[float] = []
+        for patients, chunks in runs:
+            found += reader.ages(*sorted(patients), chunks=chunks)
+        found += reader.ages()
+        assert sorted(found) == list(range(50, 59))
 
 
 def test_from_the_start_reads_all_again_and_knows_the_place_to_replace(tmp_path: Path) -> None:
     path = written(tmp_path / "a.csv", STUDY + "".join(study_line(age) for age in range(40, 44)))
     place = read_some(path, 3)
     source = CsvSource(path, 0.0)
-    assert source.skip_nothing([place]) == place
+    assert source.skip_nothing([place]) == (place,)
     assert ages(source) == [40, 41, 42, 43]
     assert read_some(path, 3) == place
 

@@ -12,7 +12,7 @@ import pytest
 
 from hfzmq.cli.mesh_view import mesh_view
 from hfzmq.config import render
-from tests.unit.cli_world import CONFIG, FOREIGN, Answer, run, says
+from tests.unit.cli_world import CONFIG, FOREIGN, Answer, members_told, run, says
 
 Answers = dict[int, Answer | None]
 
@@ -31,7 +31,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
 
     def ask_all(config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None) -> Answers:
         assert op == "status"
-        return {peer_id: told.get(peer_id) for peer_id in ([only] if only else config.peer_ids)}
+        everybody = sorted({*config.peer_ids, *told})  # the real one asks whoever the answers name, too
+        return {peer_id: told.get(peer_id) for peer_id in ([only] if only else everybody)}
 
     monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
     return told
@@ -198,3 +199,109 @@ def test_one_that_does_not_listen_is_told_in_the_singular_and_no_key_or_another_
     for other in (None, "1", [None, "1", True], 1):
         assert mesh_view(CONFIG, {2: says(2, refused_peers=other)}).alarms == ()
     assert mesh_view(CONFIG, {2: says(2)}).alarms == ()
+
+
+# ------------------------------------------------------------------------------------------------------------ members
+
+
+def test_members_are_counted_and_not_the_lines_of_the_file(path: str, answers: Answers) -> None:
+    four = members_told(roles={1: "voter", 2: "voter", 4: "learner"})
+    answers.update({1: says(1, "leader", **four), 2: says(2, **four), 4: says(4, last_index=800, **four)})
+    done = run("status", "--config", path)
+    assert done.out.startswith("mesh ward: peer 1 leads in term 7, quorum yes, 3 of 3 peers answer\n")
+    rows = [line.split()[:3] for line in done.out.splitlines()[3:7]]
+    assert rows == [
+        ["1", "leader", "7"],
+        ["2", "follower", "7"],
+        ["3", "no", "member,"],
+        ["4", "learner", "7"],
+    ]
+    assert "note: peer 4 is a learner, 12 of 812 entries behind\n" in done.out
+    assert f"note: peer 3 is in {path}, but no member of the mesh" in done.out
+    value = json.loads(run("status", "--config", path, "-o", "json").out)
+    assert [(peer["id"], peer["membership"]) for peer in value["peers"]] == [
+        (1, "voter"),
+        (2, "voter"),
+        (3, "none"),
+        (4, "learner"),
+    ]
+    assert (value["members_index"], value["founded"], value["waiting_for"]) == (5, True, [])
+
+
+def test_a_removed_peer_that_still_answers_is_shown_and_not_counted(path: str, answers: Answers) -> None:
+    two = members_told(9, {1: "voter", 2: "voter"})
+    answers.update({1: says(1, "leader", **two), 2: says(2, **two), 3: says(3, quorum=False, **members_told(5))})
+    done = run("status", "--config", path)
+    assert "2 of 2 peers answer" in done.out
+    assert "no member" in done.out.splitlines()[5]
+
+
+def test_the_newest_list_counts_and_a_wiped_peers_memory_of_the_first_day_does_not() -> None:
+    new, first = members_told(9, {1: "voter", 2: "voter"}), members_told(12, founded=False)
+    view = mesh_view(CONFIG, {1: says(1, "leader", **new), 2: says(2, **members_told(5)), 3: says(3, **first)})
+    assert (view.total, view.reached, view.founded) == (2, 2, True)
+    assert view.told is not None
+    assert view.told.index == 9
+
+
+def test_a_member_with_a_new_disk_asks_and_does_not_answer_for_the_member_it_was() -> None:
+    again = members_told(asking={3: "bb" * 16})
+    view = mesh_view(CONFIG, {n: says(n, "leader" if n == 1 else "follower", **again) for n in (1, 2, 3)})
+    assert (view.reached, view.total, view.peer(3).standing) == (2, 3, "asks to join")
+    assert view.peer(3).incarnation == "bb" * 16
+    healed = members_told(asking={3: "aa" * 16})  # it is the member by now, and was heard asking a moment ago
+    view = mesh_view(CONFIG, {n: says(n, "leader" if n == 1 else "follower", **healed) for n in (1, 2, 3)})
+    assert (view.reached, view.peer(3).standing) == (3, "follower")
+
+
+def test_a_mesh_that_has_not_begun_says_for_whom_it_waits(path: str, answers: Answers) -> None:
+    young = members_told(0, founded=False)
+    answers[1] = says(1, "follower", leader=0, quorum=False, **young)
+    done = run("status", "--config", path)
+    waits = "waiting for peers 2 and 3: a new mesh begins when all its first peers are up"
+    assert done.code == 4
+    assert waits in done.out.splitlines()[0]
+    assert f"error: the mesh has not begun: {waits}\nhint: start peers 2 and 3: hfzmq serve" in done.err
+    answers.update({n: says(n, "follower", leader=0, quorum=False, **young) for n in (2, 3)})
+    done = run("status", "--config", path)
+    assert done.code == 4
+    assert "its first peers are all up: the mesh is about to begin" in done.err
+    one = run("status", "--config", path, "--peer", "1")
+    assert "not begun: a new mesh begins" in one.out
+
+
+def test_a_peer_that_does_not_trust_its_disk_is_an_alarm_until_it_votes_again(path: str, answers: Answers) -> None:
+    why = "a row of the log is damaged"
+    learner = members_told(roles={1: "voter", 2: "voter", 3: "learner"})
+    answers.update({1: says(1, "leader", **learner), 2: says(2, **learner), 3: says(3, amnesia=why, **learner)})
+    done = run("status", "--config", path, "-o", "json")
+    assert done.err == f"ALARM: peer 3 does not trust its disk: {why}; it comes back as a learner\n"
+    assert json.loads(done.out)["peers"][2]["amnesia"] == why
+    answers.update({n: says(n, "leader" if n == 1 else "follower", amnesia=why, **members_told()) for n in (1, 2, 3)})
+    done = run("status", "--config", path)
+    assert "ALARM" not in done.err + done.out
+    assert f"note: peer 3 did not trust its disk ({why})" in done.out
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"members": "voter"},
+        {"members": [[1, "a", 0, 1, 1, "", "voter"]]},
+        {"founded": 1},
+        {"members_index": None},
+        {"asking": [[1]]},
+    ],
+)
+def test_a_list_of_members_that_cannot_be_used_is_as_none(other: dict[str, object]) -> None:
+    view = mesh_view(CONFIG, {1: says(1, "leader", **members_told() | other), 2: says(2)})
+    assert (view.told, view.total, view.reached, view.founded) == (None, 3, 2, True)
+    assert [peer.membership for peer in view.peers] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "other", [{"hears": "x"}, {"hears": [1, [2], ["a", 3], [4, None]]}, {"amnesia": 7}, {"amnesia": ""}]
+)
+def test_odd_values_about_members_are_unknown(other: dict[str, object]) -> None:
+    peer = mesh_view(CONFIG, {1: says(1, "leader", **members_told() | other)}).peer(1)
+    assert (peer.hears, peer.amnesia) == ((), None)

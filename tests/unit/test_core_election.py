@@ -9,15 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfzmq.core.election import JITTER, STAGGER, Election
+from hfzmq.core.membership import Members
 from hfzmq.core.messages import VoteReply, VoteRequest
 from hfzmq.core.types import START, HardState, Place
+from tests.unit.core_bench import member, mesh_of
 
 LEASE = 1000
 EMPTY = START
 
 
 def election(me: int = 2, voters: tuple[int, ...] = (1, 2, 3), term: int = 0, vote: int = 0, seed: int = 1) -> Election:
-    return Election(me, voters, LEASE, Random(seed), HardState(term, vote), 0.0)
+    return Election(member(me), Members(mesh_of(*voters)), LEASE, Random(seed), HardState(term, vote), 0.0)
 
 
 def place(term: int, index: int) -> Place:
@@ -52,7 +54,7 @@ def test_a_peer_starts_as_a_follower_of_nobody_and_waits_a_whole_lease() -> None
 def test_term_and_vote_are_what_the_disk_held() -> None:
     peer = election(term=7, vote=3)
     assert (peer.term, peer.vote) == (7, 3)
-    assert not granted(peer.consider(LEASE, 1, real(7), EMPTY))
+    assert not granted(peer.consider(LEASE, (1, b""), real(7), EMPTY))
 
 
 @given(st.integers(0, 2**32), st.integers(0, 14))
@@ -176,7 +178,7 @@ def test_answering_a_pre_vote_changes_nothing_and_resets_no_timer(
 ) -> None:
     peer = election(term=term, vote=vote)
     before, due = state_of(peer), peer.campaign_at_ms(1)
-    reply = peer.consider(now, 3, pre(asked, place(1, length)), place(1, 2))
+    reply = peer.consider(now, (3, b""), pre(asked, place(1, length)), place(1, 2))
     assert reply is not None
     assert (state_of(peer), peer.campaign_at_ms(1)) == (before, due)
     assert reply.granted == (asked > term and length >= 2 and now >= LEASE)
@@ -184,18 +186,18 @@ def test_answering_a_pre_vote_changes_nothing_and_resets_no_timer(
 
 def test_a_granted_pre_vote_repeats_the_asked_term_and_a_refused_one_tells_the_voters_own() -> None:
     peer = election(term=4)
-    assert peer.consider(LEASE, 3, pre(6), EMPTY) == VoteReply(6, True, True)
-    assert peer.consider(LEASE, 3, pre(4), EMPTY) == VoteReply(4, True, False)
-    assert peer.consider(LEASE - 1, 3, pre(6), EMPTY) == VoteReply(4, True, False)
+    assert peer.consider(LEASE, (3, b""), pre(6), EMPTY) == VoteReply(6, True, True)
+    assert peer.consider(LEASE, (3, b""), pre(4), EMPTY) == VoteReply(4, True, False)
+    assert peer.consider(LEASE - 1, (3, b""), pre(6), EMPTY) == VoteReply(4, True, False)
 
 
 def test_a_peer_would_vote_for_two_precandidates_but_votes_for_one() -> None:
     peer = election()
-    assert granted(peer.consider(LEASE, 1, pre(1), EMPTY))
-    assert granted(peer.consider(LEASE, 3, pre(1), EMPTY))
+    assert granted(peer.consider(LEASE, (1, b""), pre(1), EMPTY))
+    assert granted(peer.consider(LEASE, (3, b""), pre(1), EMPTY))
     peer.become_follower(LEASE, 1, 0)
-    assert granted(peer.consider(LEASE, 1, real(1), EMPTY))
-    assert not granted(peer.consider(LEASE, 3, real(1), EMPTY))
+    assert granted(peer.consider(LEASE, (1, b""), real(1), EMPTY))
+    assert not granted(peer.consider(LEASE, (3, b""), real(1), EMPTY))
 
 
 def test_the_hand_over_flag_is_never_in_a_pre_vote() -> None:
@@ -223,47 +225,47 @@ def test_a_vote_goes_to_a_log_at_least_as_long_last_term_then_last_index(
     mine: Place, theirs: Place, expected: bool
 ) -> None:
     peer = election(term=3)
-    assert granted(peer.consider(LEASE, 1, real(3, theirs), mine)) is expected
-    assert granted(election(term=2).consider(LEASE, 1, pre(3, theirs), mine)) is expected
+    assert granted(peer.consider(LEASE, (1, b""), real(3, theirs), mine)) is expected
+    assert granted(election(term=2).consider(LEASE, (1, b""), pre(3, theirs), mine)) is expected
 
 
 def test_one_vote_a_term_first_come_first_served() -> None:
     peer = election(term=3)
-    assert peer.consider(LEASE, 1, real(3), EMPTY) == VoteReply(3, False, True)
+    assert peer.consider(LEASE, (1, b""), real(3), EMPTY) == VoteReply(3, False, True)
     assert peer.vote == 1
-    assert peer.consider(LEASE, 3, real(3), EMPTY) == VoteReply(3, False, False)
+    assert peer.consider(LEASE, (3, b""), real(3), EMPTY) == VoteReply(3, False, False)
     assert peer.vote == 1
 
 
 def test_a_repeated_request_gets_the_same_vote_and_does_not_move_the_timer_again() -> None:
     peer = election(term=3)
-    peer.consider(LEASE, 1, real(3), EMPTY)
+    peer.consider(LEASE, (1, b""), real(3), EMPTY)
     due = peer.campaign_at_ms(0)
-    assert granted(peer.consider(LEASE + 400, 1, real(3), EMPTY))
+    assert granted(peer.consider(LEASE + 400, (1, b""), real(3), EMPTY))
     assert peer.campaign_at_ms(0) == due
 
 
 def test_a_real_vote_waits_a_lease_for_its_candidate() -> None:
     peer = election(term=3)
-    peer.consider(5000, 1, real(3), EMPTY)
+    peer.consider(5000, (1, b""), real(3), EMPTY)
     assert peer.lease_until_ms == 5000 + LEASE
 
 
 def test_a_refused_vote_moves_no_timer() -> None:
     peer = election(term=3, vote=3)
     due = peer.campaign_at_ms(0)
-    assert not granted(peer.consider(5000, 1, real(3), EMPTY))
+    assert not granted(peer.consider(5000, (1, b""), real(3), EMPTY))
     assert peer.campaign_at_ms(0) == due
 
 
 def test_an_earlier_term_is_refused_with_the_voters_own() -> None:
-    assert election(term=5).consider(LEASE, 1, real(4), EMPTY) == VoteReply(5, False, False)
+    assert election(term=5).consider(LEASE, (1, b""), real(4), EMPTY) == VoteReply(5, False, False)
 
 
 def test_whoever_hears_a_live_leader_is_silent_to_a_campaign() -> None:
     peer = election(term=3)
     peer.renew_lease(0, 1)
-    assert peer.consider(LEASE - 1, 3, real(3), EMPTY) is None
+    assert peer.consider(LEASE - 1, (3, b""), real(3), EMPTY) is None
     assert peer.vote == 0
 
 
@@ -273,7 +275,7 @@ def test_a_campaign_that_was_handed_the_lead_is_heard_in_spite_of_a_live_leader(
     assert not peer.heeds(1, real(4))
     assert peer.heeds(1, real(4, hand_over=True))
     peer.become_follower(1, 4, 0)
-    assert granted(peer.consider(1, 3, real(4, hand_over=True), EMPTY))
+    assert granted(peer.consider(1, (3, b""), real(4, hand_over=True), EMPTY))
 
 
 def test_a_leader_heeds_no_campaign_but_that_of_its_successor() -> None:
@@ -290,7 +292,7 @@ def test_a_leader_heeds_no_campaign_but_that_of_its_successor() -> None:
 def test_a_majority_wins_exactly_once_and_a_vote_that_comes_twice_counts_once() -> None:
     peer = election(me=1, voters=(1, 2, 3, 4, 5))
     peer.become_candidate(0, False)
-    assert [peer.count(voter, VoteReply(1, False, True)) for voter in (1, 2, 2, 3, 4, 5)] == [
+    assert [peer.count(voter, b"", VoteReply(1, False, True)) for voter in (1, 2, 2, 3, 4, 5)] == [
         False, False, False, True, False, False,
     ]  # fmt: skip
 
@@ -298,9 +300,9 @@ def test_a_majority_wins_exactly_once_and_a_vote_that_comes_twice_counts_once() 
 def test_ones_own_vote_does_not_count_before_it_is_durable() -> None:
     peer = election(me=1)
     peer.become_candidate(0, False)
-    assert peer.grants == 0
-    assert not peer.count(2, VoteReply(1, False, True))
-    assert peer.count(1, VoteReply(1, False, True))
+    assert len(peer.grants) == 0
+    assert not peer.count(2, b"", VoteReply(1, False, True))
+    assert peer.count(1, b"", VoteReply(1, False, True))
 
 
 @pytest.mark.parametrize(
@@ -317,27 +319,27 @@ def test_ones_own_vote_does_not_count_before_it_is_durable() -> None:
 def test_only_a_real_vote_of_a_voter_in_this_term_counts_for_a_candidate(voter: int, reply: VoteReply) -> None:
     peer = election(me=1)
     peer.become_candidate(0, False)
-    peer.count(1, VoteReply(1, False, True))
-    assert not peer.count(voter, reply)
-    assert peer.grants == 1
+    peer.count(1, b"", VoteReply(1, False, True))
+    assert not peer.count(voter, b"", reply)
+    assert len(peer.grants) == 1
 
 
 def test_a_real_vote_does_not_count_for_a_precandidate() -> None:
     peer = election(me=1, term=1)
     peer.become_precandidate(0)
-    assert not peer.count(2, VoteReply(1, False, True))
-    assert not peer.count(2, VoteReply(2, False, True))
-    assert peer.count(2, VoteReply(2, True, True))
+    assert not peer.count(2, b"", VoteReply(1, False, True))
+    assert not peer.count(2, b"", VoteReply(2, False, True))
+    assert peer.count(2, b"", VoteReply(2, True, True))
 
 
 def test_votes_of_an_earlier_round_do_not_count_in_the_next() -> None:
     peer = election(me=1, voters=(1, 2, 3, 4, 5))
     peer.become_candidate(0, False)
-    peer.count(1, VoteReply(1, False, True))
-    peer.count(2, VoteReply(1, False, True))
+    peer.count(1, b"", VoteReply(1, False, True))
+    peer.count(2, b"", VoteReply(1, False, True))
     peer.become_candidate(600, False)
-    assert not peer.count(3, VoteReply(1, False, True))
-    assert peer.grants == 0
+    assert not peer.count(3, b"", VoteReply(1, False, True))
+    assert len(peer.grants) == 0
 
 
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4), st.booleans()), max_size=40))
@@ -349,7 +351,7 @@ def test_two_candidates_never_get_one_peers_vote_in_one_term(asked: list[tuple[i
         request = real(term, hand_over=hand_over)
         if request.term > peer.term and peer.heeds(now, request):
             peer.become_follower(now, term, 0)
-        reply = peer.consider(now, candidate, request, EMPTY)
+        reply = peer.consider(now, (candidate, b""), request, EMPTY)
         if reply is not None and reply.granted:
             assert votes.setdefault(term, candidate) == candidate
         now += 300

@@ -8,10 +8,10 @@ import pytest
 
 from hfzmq.core.liveness import Liveness, renews_lease
 from hfzmq.core.messages import Heartbeat
-from tests.unit.core_bench import heartbeat
+from tests.unit.core_bench import heartbeat, mesh_of
 
 LEASE = 1000
-VOTERS = (1, 2, 3, 4, 5)
+VOTERS = mesh_of(1, 2, 3, 4, 5)
 
 
 def heard(me: int, *beats: tuple[int, Heartbeat], at: float = 0.0) -> Liveness:
@@ -52,16 +52,16 @@ def test_only_lower_ids_that_are_willing_delay_a_campaign() -> None:
         (2, heartbeat(1, willing=False)),
         (4, heartbeat(1)),
     )
-    assert liveness.lower_alive(0) == 1
-    assert liveness.lower_alive(LEASE) == 0
+    assert liveness.lower_alive(0, VOTERS.voters) == 1
+    assert liveness.lower_alive(LEASE, VOTERS.voters) == 0
 
 
 def test_one_counts_oneself_and_no_strangers_to_a_majority() -> None:
-    assert heard(1, (2, heartbeat(1))).hears_majority(0, (1, 2, 3))
+    assert heard(1, (2, heartbeat(1))).hears_majority(0, mesh_of(1, 2, 3))
     assert not heard(1, (2, heartbeat(1))).hears_majority(0, VOTERS)
     assert not heard(1, (8, heartbeat(1)), (9, heartbeat(1))).hears_majority(0, VOTERS)
-    assert not heard(1, (2, heartbeat(1))).hears_majority(0, (1, 2, 3, 4))
-    assert Liveness(1, LEASE).hears_majority(0, (1,))
+    assert not heard(1, (2, heartbeat(1))).hears_majority(0, mesh_of(1, 2, 3, 4))
+    assert Liveness(1, LEASE).hears_majority(0, mesh_of(1))
 
 
 # ------------------------------------------------------------ fit to lead

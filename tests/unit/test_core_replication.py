@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from hfzmq.config import Limits, Timing
 from hfzmq.core.log import Log
+from hfzmq.core.membership import Members
 from hfzmq.core.messages import AppendReply, AppendRequest
 from hfzmq.core.replication import Accepted, Followers, Refused, receive
 from hfzmq.core.types import NOOP, Entry, Place, chained
-from tests.unit.core_bench import append, end_of, log_of
+from tests.unit.core_bench import append, end_of, log_of, mesh_of
 
 TIMING = Timing(lease_ms=1000, heartbeat_ms=100)
 TERM = 9
@@ -103,7 +104,7 @@ class Leads:
 
     def __init__(self, entries: list[Entry], voters: tuple[int, ...] = (1, 2, 3), limits: Limits | None = None) -> None:
         self.log = Log(entries)
-        self.it = Followers(1, voters, self.log, limits or Limits(), TIMING, 0.0)
+        self.it = Followers(1, Members(mesh_of(*voters)), self.log, limits or Limits(), TIMING, 0.0)
 
     def appends(self, now: float = 0.0, to: int = 2, commit: int = 0, force: bool = False) -> list[AppendRequest]:
         return [request for peer, request in self.it.appends(now, TERM, commit, force) if peer == to]

@@ -320,18 +320,18 @@ def test_a_process_killed_after_put_leaves_every_row(home: Path) -> None:
 
 def test_how_far_a_source_was_read_is_kept_in_the_transaction_of_its_rows(queue: Queue, home: Path) -> None:
     first, second = Progress(b"a" * 32, 100, 3), Progress(b"b" * 32, 250, 7)
-    queue.put([row(0)], (None, first))
-    queue.put([], (first, second))
+    queue.put([row(0)], ((), (first,)))
+    queue.put([], ((first,), (second,)))
     with pytest.raises(Exception, match="msgpack"):
-        queue.put([[object()]], (second, Progress(b"c" * 32, 999, 9)))
+        queue.put([[object()]], ((second,), (Progress(b"c" * 32, 999, 9),)))
     queue = again(queue, home)
     assert queue.sources() == [second]
     queue.close()
 
 
 def test_two_files_are_remembered_side_by_side(queue: Queue) -> None:
-    queue.put([], (None, Progress(b"a" * 32, 100, 3)))
-    queue.put([], (None, Progress(b"b" * 32, 200, 3)))
+    queue.put([], ((), (Progress(b"a" * 32, 100, 3),)))
+    queue.put([], ((), (Progress(b"b" * 32, 200, 3),)))
     assert [progress.bytes_read for progress in queue.sources()] == [200, 100]
 
 

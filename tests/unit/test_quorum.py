@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hfzmq.config import PEERS_MAX
 from hfzmq.core.quorum import has_majority, reached
-from hfzmq.core.types import Membership
+from tests.unit.core_bench import mesh_of
 
 
 @pytest.mark.parametrize("voters", range(1, PEERS_MAX + 1))
@@ -34,7 +34,7 @@ def test_any_two_quorums_share_a_voter(voters: int) -> None:
 
 @pytest.mark.parametrize("voters", range(1, PEERS_MAX + 1))
 def test_the_memberships_majority_is_the_smallest_quorum(voters: int) -> None:
-    majority = Membership(0, tuple(range(1, voters + 1))).majority
+    majority = mesh_of(*range(1, voters + 1)).majority
     assert has_majority(majority, voters)
     assert not has_majority(majority - 1, voters)
 

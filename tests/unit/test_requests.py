@@ -205,12 +205,32 @@ def test_a_bad_field_of_a_submit_is_named(changes: dict[str, Any], field: str) -
         ("seen", {"beds": "text"}, "beds"),
         ("seen", {"beds": msgpack.packb([])}, "beds"),
         ("seen", {"beds": msgpack.packb([list(ROW)] * 1001)}, "beds"),
+        ("members", {"limit": 1}, "limit"),
+        ("change", {"peer": 4}, "action"),
+        ("change", {"action": "add"}, "peer"),
+        ("change", {"action": "Add", "peer": 4}, "action"),
+        ("change", {"action": b"add", "peer": 4}, "action"),
+        ("change", {"action": "", "peer": 4}, "action"),
+        ("change", {"action": "a" * 41, "peer": 4}, "action"),
+        ("change", {"action": "add", "peer": 0}, "peer"),
+        ("change", {"action": "add", "peer": 10_000}, "peer"),
+        ("change", {"action": "add", "peer": True}, "peer"),
+        ("change", {"action": "add", "peer": "4"}, "peer"),
+        ("change", {"action": "add", "peer": 4, "force": True}, "force"),
         ("seen", {"beds": msgpack.packb([[1]])}, "beds[0].row"),
         ("seen", {"beds": msgpack.packb([list(ROW), list(ROW._replace(age=7.0))])}, "beds[1].age"),
     ],
 )
 def test_a_bad_field_of_a_question_is_named(op: str, fields: dict[str, Any], field: str) -> None:
     assert refused(wire.encode_request(MESH, op, **fields)).field == field
+
+
+def test_a_change_of_members_and_the_question_for_them_come_out_as_they_went_in() -> None:
+    for action in ("add", "remove", "transfer"):
+        frame = wire.encode_request(MESH, "change", action=action, peer=9999)
+        assert wire.decode_request(frame, MESH, LIMITS) == wire.Change(action, 9999)
+    assert wire.decode_request(wire.encode_request(MESH, "members"), MESH, LIMITS) == wire.Members()
+    assert wire.decode_reply(wire.encode_reply("ACK", index=7, members_index=7))["index"] == 7
 
 
 @pytest.mark.parametrize(
@@ -413,6 +433,11 @@ def test_a_reply_comes_out_as_it_went_in() -> None:
         wire.encode_reply("ACK", seq=1, term=2, index=3),
         wire.encode_reply("ACK", seq=True, term=2, index=3, rejected=[]),
         wire.encode_reply("ACK", seq=1, term=None, index=3, rejected=[]),
+        wire.encode_reply("ACK"),
+        wire.encode_reply("ACK", index="7"),
+        wire.encode_reply("ACK", index=7, rejected=[]),
+        wire.encode_reply("OK", members_index="new"),
+        wire.encode_reply("NO_QUORUM", members_index=None),
         wire.encode_reply("BUSY"),
         wire.encode_reply("BUSY", retry_ms="soon"),
         wire.encode_reply("GAP", seq=1),

@@ -20,7 +20,7 @@ from hfzmq.cli.screens.words import probability
 from hfzmq.clinical.report import VITALS, Report
 from hfzmq.clinical.tiers import tier_of
 from hfzmq.config import Thresholds
-from tests.unit.cli_world import NOW_MS, bed, board_status, row, says
+from tests.unit.cli_world import NOW_MS, bed, board_status, members_told, row, says
 
 WIDTHS = st.integers(40, 240)
 
@@ -300,6 +300,39 @@ def test_a_peer_that_lost_its_data_is_an_alarm_on_the_board(width: int, height: 
     alarm = "ALARM: peer 1 came back with other data than before: 2 and 3 do not listen to it; it must be replaced"
     assert alarm in " ".join(words_of(drawn(status, width, height)))
     assert alarm in plain_line(status, NOW_MS)
+
+
+LEARNING = members_told(roles={1: "voter", 2: "voter", 4: "learner"}, asking={5: "bb" * 16})
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_the_board_shows_who_catches_up_who_asks_and_who_is_no_member(width: int) -> None:
+    told = {1: says(1, "leader", **LEARNING), 2: says(2, **LEARNING), 4: says(4, last_index=800, **LEARNING)}
+    status = board_status(bed(row()), status={**told, 5: says(5, **LEARNING)})
+    screen = " ".join(words_of(drawn(status, width, 80)))
+    assert "quorum yes, 3 of 3 peers answer" in screen
+    assert "◔ learner" in screen
+    assert "? asks to join" in screen
+    assert "- no member, ✕ unreachable" in screen
+    notes = ("peer 4 is a learner, 12 of 812 entries behind", "peer 5 asks to join: hfzmq peer add 5")
+    for note in notes:
+        assert note in screen
+        assert note in plain_line(status, NOW_MS)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_board_of_a_mesh_that_has_not_begun_says_for_whom_it_waits(width: int) -> None:
+    young = members_told(0, founded=False)
+    status = board_status(status={1: says(1, leader=0, quorum=False, **young), 2: None, 3: None})
+    waits = "waiting for peers 2 and 3: a new mesh begins when all its first peers are up"
+    assert waits in " ".join(words_of(drawn(status, width)))
+    assert waits in plain_line(status, NOW_MS)
+
+
+def test_a_peer_that_does_not_trust_its_disk_is_an_alarm_on_the_board() -> None:
+    told = {1: says(1, "leader", **LEARNING), 4: says(4, amnesia="a damaged row", **LEARNING)}
+    screen = " ".join(words_of(drawn(board_status(status=told))))
+    assert "!!! ALARM: peer 4 does not trust its disk: a damaged row; it comes back as a learner" in screen
 
 
 def test_the_last_events_and_the_story_are_told() -> None:

@@ -1,0 +1,74 @@
+"""The mesh in sentences that every output shares: how many answer, what a new mesh waits for, who catches up, who asks.
+
+Touches nothing. Must not know: sockets, colours. Keeps: one wording for a fact, in a table, a log line or on a board;
+numbers in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hfzmq.cli.format import thousands
+from hfzmq.cli.mesh_view import ASKING, NO_MEMBER, MeshView, PeerView
+from hfzmq.wire.members import LEARNER, VOTER
+
+BEGINS = "a new mesh begins when all its first peers are up"
+
+
+def answering(view: MeshView) -> str:
+    """``2 of 3 peers answer``: members, and nobody else."""
+    return f"{view.reached} of {view.total} peers answer"
+
+
+def not_begun(view: MeshView) -> str:
+    """What a mesh that has not begun waits for; '' for one that has."""
+    if view.founded:
+        return ""
+    if view.asked_one:
+        return f"not begun: {BEGINS}"
+    if view.waiting_for:
+        return f"waiting for {listed(view.waiting_for)}: {BEGINS}"
+    return "its first peers are all up: the mesh is about to begin"
+
+
+def notes(view: MeshView) -> tuple[str, ...]:
+    """What is worth a line and is no alarm: who catches up, who waits to be added, who is listed and no member."""
+    last = leader_last(view)
+    found = []
+    for peer in view.peers:
+        if peer.membership == LEARNER:
+            found.append(f"peer {peer.id} is a learner, {behind(peer, last)}")
+        elif peer.membership == ASKING and peer.counted:
+            found.append(
+                f"peer {peer.id} came back with another disk and asks to join again: the leader takes it in by itself"
+            )
+        elif peer.membership == ASKING:
+            found.append(f"peer {peer.id} asks to join: hfzmq peer add {peer.id}")
+        elif peer.membership == NO_MEMBER and not view.asked_one:
+            found.append(f"peer {peer.id} is in {view.file}, but no member of the mesh")
+        if peer.amnesia and peer.membership == VOTER:
+            found.append(f"peer {peer.id} did not trust its disk ({peer.amnesia}); the mesh gave it new data, it votes")
+    return tuple(found)
+
+
+def leader_last(view: MeshView) -> int | None:
+    """The leader's last index; None without a leader that answers."""
+    return next((peer.last_index for peer in view.peers if peer.id == view.leader), None)
+
+
+def behind(peer: PeerView, last: int | None) -> str:
+    """``1,203 of 5,000 entries behind``, where the leader's last index is 5,000."""
+    if not peer.reachable:
+        return "and does not answer"
+    if peer.trails_leader_by is None or last is None:
+        return "and nobody knows how far behind"
+    if peer.trails_leader_by == 0:
+        return "caught up"
+    return f"{thousands(peer.trails_leader_by)} of {thousands(last)} entries behind"
+
+
+def listed(ids: Iterable[int]) -> str:
+    """``peer 2``, ``peers 2 and 3``, ``peers 2, 3 and 4``."""
+    words = list(map(str, ids))
+    joined = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return f"peer{'s' if len(words) > 1 else ''} {joined}"

@@ -1,0 +1,123 @@
+"""What a peer says about itself and about the mesh: the answers to ``status`` and ``members``.
+
+Touches nothing but the database's size on disk. Must not know: sockets, requests. Keeps: every number is of the moment
+it is asked for, none is remembered here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+import hfzmq
+from hfzmq.config import Config, PeerAddress
+from hfzmq.core.replica import Replica
+from hfzmq.daemon.gate import Gate
+from hfzmq.storage import Store
+from hfzmq.wire import members
+
+
+class About:
+    """Reads off the parts of one daemon. ``clock_ms``: monotonic; ``wall_clock_ms``: Unix time, for people."""
+
+    def __init__(
+        self,
+        config: Config,
+        replica: Replica,
+        store: Store,
+        gate: Gate,
+        counters: Counter[str],
+        clock_ms: Callable[[], float],
+        wall_clock_ms: Callable[[], int],
+    ) -> None:
+        self._config = config
+        self._replica = replica
+        self._store = store
+        self._gate = gate
+        self._counters = counters
+        self._clock_ms = clock_ms
+        self._wall_clock_ms = wall_clock_ms
+        self._started_ms = clock_ms()
+        self.fsync_ms = 0.0  # of the last commit
+        self.events: deque[tuple[int, str]] = deque(maxlen=20)  # what has happened, with wall clock milliseconds
+
+    def staleness(self) -> dict[str, Any]:
+        """Who answers a read, and how old what it says may be: None where that cannot be known."""
+        now, replica = self._clock_ms(), self._replica
+        stale: int | None = None
+        if replica.leading:
+            quorum_age = now - replica.leading.followers.quorum_ms(now)
+            stale = 0 if quorum_age < self._config.timing.lease_ms else int(quorum_age)
+        elif replica.election.hears_leader(now) and replica.leader:
+            stale = max(0, int(now - (replica.election.lease_until_ms - self._config.timing.lease_ms)))
+        return {"peer": replica.me, "stale_ms": stale}
+
+    def members_index(self) -> int:
+        """How new the list of members is."""
+        return self._replica.committed_members.index
+
+    def members(self) -> dict[str, Any]:
+        """What docs/protocol.md promises under ``members``."""
+        replica = self._replica
+        asking = replica.leading.changes.asking(self._clock_ms()) if replica.leading else ()
+        waiting = [(member, last_ms / 1000) for member, _, last_ms in asking]
+        return {"index": self.members_index(), **members.told(replica.committed_members, waiting)}
+
+    def addresses(self) -> list[PeerAddress]:
+        """Where the members are: the first peers as this machine's peers.yaml says, whoever joined later as it said."""
+        file = {peer.id: peer for peer in self._config.peers}
+        members = self._replica.membership.members
+        return [one.address if one.joined else file.get(one.peer, one.address) for one in members]
+
+    def address_of(self, peer: int) -> PeerAddress | None:
+        """Where a member is."""
+        return next((address for address in self.addresses() if address.id == peer), None)
+
+    def refused_peers(self) -> list[int]:
+        """Ids under which somebody speaks that is no member, and does not (or must not) ask to be one."""
+        now = self._clock_ms()
+        alive = self._replica.liveness.alive(now)
+        heard = self._gate.strangers(now)
+        return sorted(peer for peer, asks in heard.items() if not asks or peer in alive)
+
+    def status(self) -> dict[str, Any]:
+        """What docs/protocol.md promises under ``status``."""
+        now, replica = self._clock_ms(), self._replica
+        hears = []
+        for member in replica.membership.members:
+            last = replica.liveness.last_of(member.peer)
+            if last and member.peer != replica.me:
+                at, beat = last
+                age = int(now - at)
+                hears.append([member.peer, age, beat.role, beat.term, beat.last, beat.applied, beat.state_hash.hex()])
+        about_members = self.members()
+        return {
+            "id": replica.me,
+            "mesh": self._config.mesh_name,
+            "role": replica.role,
+            "term": replica.term,
+            "leader": replica.known_leader(now),
+            "serves": replica.serves,
+            "quorum": replica.liveness.hears_majority(now, replica.membership),
+            "last_index": replica.log.last.index,
+            "commit_index": replica.commit,
+            "applied_index": replica.applied,
+            "durable_index": replica.log.durable,
+            "state_hash": replica.state_hash.hex(),
+            "reports": self._store.reports_stored,
+            "version": hfzmq.__version__,
+            "boot": self._store.identity.boot_no,
+            "uptime_ms": int(now - self._started_ms),
+            "fsync_ms": round(self.fsync_ms, 3),
+            "now_ms": self._wall_clock_ms(),
+            "db_bytes": self._store.path.stat().st_size,
+            "hears": hears,
+            "refused_peers": self.refused_peers(),
+            "differs": list(replica.agreement.differs),
+            "counters": dict(self._counters),
+            "events": [list(event) for event in self.events],
+            "members_index": about_members.pop("index"),
+            **about_members,
+            "amnesia": self._store.amnesia,
+        }

@@ -1,0 +1,66 @@
+"""What this peer is to the mesh, and what others are to it: member or stranger, voter or learner, removed.
+
+Touches nothing. Must not know: terms, logs, who leads. Keeps (I7): whoever is no member, or another life of one, is
+never counted; whoever was removed is told so. It is the *counting* side that checks: votes are given to anybody whose
+log is good, for the candidate's list of members may be newer than this peer's.
+
+    stranger --asks to join--> learner --caught up--> voter --removed--> told so: stops
+"""
+
+from __future__ import annotations
+
+from hfzmq.core.contract import Effect, Halt, Send
+from hfzmq.core.membership import Member, Members
+from hfzmq.core.messages import Expelled, JoinRequest
+
+UNHEEDED_AFTER = 2.0  # leases without an append: it asks whether it still belongs
+
+
+class Standing:
+    """``myself``: this life of this peer. Times in milliseconds."""
+
+    def __init__(self, myself: Member, members: Members, lease_ms: int, now_ms: float) -> None:
+        self._myself = myself
+        self._mine = myself.incarnation or b""
+        self._members = members
+        self._lease_ms = lease_ms
+        self._ask_at_ms = now_ms + lease_ms
+        self._heeded_ms = now_ms
+
+    @property
+    def votes(self) -> bool:
+        """Whether this life of this peer is a voter, so that it may campaign."""
+        mine = self._members.now.of(self._myself.peer)
+        return mine is not None and mine.votes and mine.incarnation in (None, self._mine)
+
+    def counts(self, sender: int, incarnation: bytes) -> bool:
+        """Whether this life of a peer is a member."""
+        return self._members.now.counts(sender, incarnation)
+
+    def heeded(self, now_ms: float) -> None:
+        """This peer leads, or a leader has sent it something."""
+        self._heeded_ms = now_ms
+
+    def ask(self, now_ms: float) -> list[Effect]:
+        """Ask everybody to be let in (back), while it is no member or nobody sends it anything; once a lease."""
+        if now_ms < self._ask_at_ms:
+            return []
+        self._ask_at_ms = now_ms + self._lease_ms
+        heeded = now_ms - self._heeded_ms < UNHEEDED_AFTER * self._lease_ms
+        if heeded and self._members.now.founded and self.counts(self._myself.peer, self._mine):
+            return []
+        request = JoinRequest(self._myself)
+        return [Send(one.peer, request) for one in self._members.now.members if one.peer != self._myself.peer]
+
+    def expel(self, sender: int, incarnation: bytes, commit: int) -> list[Effect]:
+        """What to tell a stranger: that it was removed, if that is so and committed."""
+        known = self._members.at(commit)
+        if (sender, incarnation) in known.removed:
+            return [Send(sender, Expelled(incarnation, known.index))]
+        return []
+
+    def expelled(self, message: Expelled) -> list[Effect]:
+        """Somebody says that this peer was removed."""
+        if message.incarnation != self._mine:
+            return []  # an earlier life
+        return [Halt(f"removed from the mesh by entry {message.index}", distrusted=False)]

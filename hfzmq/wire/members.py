@@ -1,0 +1,200 @@
+"""The members of the mesh as clients are told them: who there is, where, and who waits to be let in.
+
+Touches nothing. Must not know: sockets, who leads, why somebody asks. Keeps: a Told that exists can be connected to
+(ids, hosts and ports are within their bounds, each id once, at least one member); anything else raises WireError.
+
+    Membership --told--> keys of an answer --read--> Told          Told --remember--> bytes --recall--> Told
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from hfzmq.config import PEER_ID_MAX, Config, PeerAddress
+from hfzmq.core.membership import MEMBERS_MAX, Member, Membership
+from hfzmq.errors import WireError
+from hfzmq.wire.fields import pack, reply_map
+
+VOTER, LEARNER = "voter", "learner"
+INDEX_MAX = (1 << 63) - 1
+HOST_CHARS_MAX = 253
+ASKING_MAX = 64
+
+
+class ToldMember(NamedTuple):
+    """A member: its id, host, three ports; ``incarnation``: hex, '' while its mesh is not founded; ``role``: VOTER or
+    LEARNER."""
+
+    id: int
+    host: str
+    client_port: int
+    peer_port: int
+    beat_port: int
+    incarnation: str
+    role: str
+
+
+class Asking(NamedTuple):
+    """A peer that would like to be a member: where its clients' port is, its ``incarnation`` (hex), and for how many
+    seconds it has been asking."""
+
+    id: int
+    host: str
+    client_port: int
+    incarnation: str
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one peer says about the members. ``index``: of the log entry that made them so, 0 for the first peers;
+    ``founded``: the mesh has begun (all first peers were up together once)."""
+
+    index: int
+    members: tuple[ToldMember, ...]
+    asking: tuple[Asking, ...] = ()
+    founded: bool = True
+
+    @property
+    def voters(self) -> tuple[int, ...]:
+        """The ids that a quorum is counted of."""
+        return tuple(member.id for member in self.members if member.role == VOTER)
+
+    def of(self, peer: int) -> ToldMember | None:
+        """The member with this id."""
+        return next((member for member in self.members if member.id == peer), None)
+
+    def asks(self, peer: int) -> Asking | None:
+        """Whoever asks to join under this id."""
+        return next((one for one in self.asking if one.id == peer), None)
+
+
+# ------------------------------------------------------------ the daemon's half
+
+
+def told(membership: Membership, asking: Iterable[tuple[Member, float]] = ()) -> dict[str, object]:
+    """The keys ``members``, ``asking`` and ``founded`` of an answer; with each who asks: for how many seconds."""
+    members = [
+        [*one.address, one.incarnation.hex() if one.incarnation else "", VOTER if one.votes else LEARNER]
+        for one in membership.members
+    ]
+    waiting = [
+        [
+            one.address.id,
+            one.address.host,
+            one.address.client_port,
+            one.incarnation.hex() if one.incarnation else "",
+            round(float(since_s), 1),
+        ]
+        for one, since_s in asking
+    ]
+    return {"members": members, "asking": waiting[:ASKING_MAX], "founded": membership.founded}
+
+
+# ------------------------------------------------------------ the client's half
+
+
+def read(said: Mapping[str, Any]) -> Told:
+    """What an answer to ``members`` says, or the ``peer`` map of a ``status``; WireError names the wrong key."""
+    index = said["members_index"] if "members_index" in said else said.get("index")
+    if type(index) is not int or not 0 <= index <= INDEX_MAX:
+        raise WireError("members_index", "a whole number from 0")
+    members = tuple(sorted(_member(row) for row in _rows(said, "members", MEMBERS_MAX)))
+    if not members or len({member.id for member in members}) != len(members):
+        raise WireError("members", f"1 to {MEMBERS_MAX} members, each id once")
+    asking = tuple(sorted(_asking(row) for row in _rows(said, "asking", ASKING_MAX)))
+    founded = said.get("founded")
+    if type(founded) is not bool:
+        raise WireError("founded", "true or false")
+    return Told(index, members, asking, founded)
+
+
+def remember(known: Told) -> bytes:
+    """As bytes, to be kept over the life of a client; who asks is not kept."""
+    rows = [list(member) for member in known.members]
+    return pack({"index": known.index, "members": rows, "asking": [], "founded": known.founded})
+
+
+def recall(data: bytes) -> Told:
+    """What ``remember`` made; WireError for any other bytes."""
+    return read(reply_map(data))
+
+
+# ------------------------------------------------------------ several peers' words
+
+
+def told_by(answer: Mapping[str, Any] | None) -> Told | None:
+    """The list in an answer to ``status`` or ``members``; None when there is none that can be used."""
+    said = (answer or {}).get("peer", answer)
+    if not isinstance(said, Mapping) or "members" not in said:
+        return None
+    try:
+        return read(said)
+    except WireError:
+        return None
+
+
+def newest(answers: Iterable[Mapping[str, Any] | None]) -> Told | None:
+    """The newest list in ``answers``; None when there is none. Of the founded ones, where there are any: a peer that
+    has lost its disk tells of the mesh's first day. Who asks to join is known to the leader alone, so whoever any of
+    them named is taken over."""
+    found = [told for told in map(told_by, answers) if told is not None]
+    best = max(found, key=lambda told: (told.founded, told.index), default=None)
+    if best is None:
+        return None
+    asking = {one.id: one for told in found for one in told.asking}
+    return replace(best, asking=tuple(asking[peer] for peer in sorted(asking)))
+
+
+def with_members(config: Config, known: Told | None) -> Config:
+    """``config`` with the members' addresses as the mesh has them, those who ask to join, and its own other peers."""
+    if known is None:
+        return config
+    peers = {peer.id: peer for peer in config.peers}
+    for one in known.asking:
+        peers.setdefault(one.id, PeerAddress(one.id, one.host, one.client_port, 0, 0))
+    peers |= {member.id: PeerAddress(*member[:5]) for member in known.members}
+    return config._replace(peers=tuple(sorted(peers.values())))
+
+
+# ------------------------------------------------------------ the parts
+
+
+def _rows(said: Mapping[str, Any], key: str, most: int) -> list[Any]:
+    rows = said.get(key)
+    if not isinstance(rows, list) or len(rows) > most:
+        raise WireError(key, f"an array of at most {most}")
+    return rows
+
+
+def _member(row: Any) -> ToldMember:
+    if not isinstance(row, list) or len(row) != len(ToldMember._fields):
+        raise WireError("members", "each an array of " + ", ".join(ToldMember._fields))
+    peer, host, *ports, incarnation, role = row
+    _check_address("members", peer, host, ports, incarnation)
+    if role not in (VOTER, LEARNER):
+        raise WireError("members", f"{VOTER} or {LEARNER}")
+    return ToldMember(*row)
+
+
+def _asking(row: Any) -> Asking:
+    if not isinstance(row, list) or len(row) != len(Asking._fields):
+        raise WireError("asking", "each an array of " + ", ".join(Asking._fields))
+    peer, host, port, incarnation, since_s = row
+    _check_address("asking", peer, host, [port], incarnation)
+    if type(since_s) not in (int, float) or not 0 <= since_s < 1e12:
+        raise WireError("asking", "seconds from 0")
+    return Asking(*row)
+
+
+def _check_address(key: str, peer: Any, host: Any, ports: list[Any], incarnation: Any) -> None:
+    if type(peer) is not int or not 1 <= peer <= PEER_ID_MAX:
+        raise WireError(key, f"ids of 1 to {PEER_ID_MAX}")
+    if not isinstance(host, str) or not 1 <= len(host) <= HOST_CHARS_MAX or not host.isprintable() or " " in host:
+        raise WireError(key, f"a host of 1 to {HOST_CHARS_MAX} printable characters")
+    if any(type(port) is not int or not 1 <= port <= 65_535 for port in ports):
+        raise WireError(key, "ports of 1 to 65535")
+    if not isinstance(incarnation, str) or len(incarnation) > 64 or set(incarnation) - set("0123456789abcdef"):
+        raise WireError(key, "an incarnation in hex")

@@ -1,0 +1,298 @@
+"""Members come and go, and the client goes with them: also when all that it was first told of are gone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import apsw
+import pytest
+
+from hfzmq import Client
+from hfzmq.client.ask import ask_all, ask_leader, knowing
+from hfzmq.client.pirate import Pirate
+from hfzmq.client.queue import Queue
+from hfzmq.clinical.report import Report
+from hfzmq.config import Config, PeerAddress
+from hfzmq.errors import ConfigError
+from hfzmq.wire import requests as wire
+from hfzmq.wire.members import LEARNER, VOTER, Told, ToldMember
+from tests.integration.fake_peer import MESH, FakeMesh, FakePeer, eventually
+
+ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 0, 0.5, "AMBER", 0.4, "m1", "")
+
+
+@pytest.fixture
+def mesh() -> Iterator[FakeMesh]:
+    made = FakeMesh()
+    made.tell_members()
+    yield made
+    made.close()
+
+
+def replace_all(mesh: FakeMesh) -> None:
+    """Peers 4 to 6 take the place of 1 to 3, which die."""
+    for peer in (4, 5, 6):
+        mesh.start_another(peer)
+        mesh.set_role(peer, VOTER)
+    for peer in (1, 2, 3):
+        mesh.set_role(peer, None)
+    mesh.leader = 4
+
+
+def bury_the_first(mesh: FakeMesh) -> None:
+    for peer in (1, 2, 3):
+        mesh.peers[peer].die()
+
+
+def ids(client: Client) -> list[int]:
+    known = client.queue.members()
+    return [member.id for member in known.members] if known else []
+
+
+def test_a_client_goes_on_when_all_peers_of_its_file_were_replaced(mesh: FakeMesh, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path) as client:
+        client.submit(ROW)
+        client.wait(10)
+        replace_all(mesh)
+        client.submit(ROW._replace(day=1))
+        client.wait(10)
+        assert ids(client) == [4, 5, 6]
+        bury_the_first(mesh)
+        client.submit(ROW._replace(day=2))
+        client.wait(10)
+    assert [report.day for report in mesh.stored] == [0, 1, 2]
+
+
+def test_an_idle_client_learns_too(mesh: FakeMesh, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path) as client:
+        eventually(lambda: ids(client) == [1, 2, 3])
+        replace_all(mesh)
+        eventually(lambda: ids(client) == [4, 5, 6])
+
+
+def test_a_client_that_was_off_while_its_peers_were_replaced_finds_the_mesh(mesh: FakeMesh, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path) as client:
+        mesh.start_another(4)
+        mesh.set_role(4, VOTER)
+        client.submit(ROW)
+        client.wait(10)
+        eventually(lambda: ids(client) == [1, 2, 3, 4])
+    replace_all_but = (5, 6)
+    for peer in replace_all_but:
+        mesh.start_another(peer)
+        mesh.set_role(peer, VOTER)
+    for peer in (1, 2, 3):
+        mesh.set_role(peer, None)
+    mesh.leader = 5
+    bury_the_first(mesh)
+    with Client(mesh.config, "bed", tmp_path) as client:  # of what it knows, only peer 4 is left
+        client.submit(ROW._replace(day=1))
+        client.wait(10)
+        assert ids(client) == [4, 5, 6]
+    assert [report.day for report in mesh.stored] == [0, 1]
+
+
+@pytest.mark.parametrize("gone", [(1, 8, 9), (7, 8, 9)])  # 1: where that peer once was
+@pytest.mark.parametrize("answer", [None, wire.encode_reply("NO_QUORUM", members_index=90)])
+def test_a_remembered_list_of_peers_that_are_gone_or_cut_off_does_not_hide_the_file(
+    mesh: FakeMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: tuple[int, ...], answer: bytes | None
+) -> None:
+    monkeypatch.setattr("hfzmq.client.pirate.OTHERS_AFTER_S", 0.5)
+    left_over = FakePeer(lambda frame: answer)
+    if answer is None:
+        left_over.die()
+    queue = Queue.open(tmp_path, "bed", MESH)
+    queue.remember_members(
+        Told(90, tuple(ToldMember(peer, "127.0.0.1", left_over.port, 1, 1, "", VOTER) for peer in gone))
+    )
+    queue.close()
+    with Client(mesh.config, "bed", tmp_path) as client:
+        client.submit(ROW)
+        client.wait(20)
+    assert mesh.stored == [ROW]
+    left_over.die()
+
+
+def test_a_list_that_a_later_version_wrote_is_passed_over(mesh: FakeMesh, tmp_path: Path) -> None:
+    Queue.open(tmp_path, "bed", MESH).close()
+    db = apsw.Connection(str(tmp_path / "queue.db"))
+    db.execute("INSERT INTO members VALUES (1, ?)", (b"\x81\xa1x\x01",))
+    db.close()
+    with Client(mesh.config, "bed", tmp_path) as client:
+        client.submit(ROW)
+        client.wait(10)
+        eventually(lambda: ids(client) == [1, 2, 3])
+
+
+def test_a_queue_of_before_lists_were_kept_is_opened_and_keeps_one(tmp_path: Path) -> None:
+    Queue.open(tmp_path, "bed", MESH).close()
+    db = apsw.Connection(str(tmp_path / "queue.db"))
+    db.execute("DROP TABLE members")
+    db.close()
+    queue = Queue.open(tmp_path, "bed", MESH)
+    assert queue.members() is None
+    told = Told(3, (ToldMember(1, "a", 1, 2, 3, "ab", VOTER),))
+    queue.remember_members(told)
+    queue.close()
+    queue = Queue.open(tmp_path, "bed", MESH)
+    assert queue.members() == told
+    queue.close()
+
+
+# ------------------------------------------------------------------------------------------------- what may go wrong
+
+
+class Scripted:
+    """A pirate and one peer that answers ``submit`` with ``members_index`` and ``members`` with whatever is set."""
+
+    def __init__(self) -> None:
+        self.index: object = 9
+        self.answer: bytes | None = None
+        self.asked = 0
+        self.peer = FakePeer(self._answer)
+        self.learned: list[Told] = []
+        address = PeerAddress(1, "127.0.0.1", self.peer.port, 1, 1)
+        self.pirate = Pirate([address], rng=Random(1), timeout_ms=300, mesh_id=MESH, on_members=self.learned.append)
+
+    def _answer(self, frame: bytes) -> bytes | None:
+        if frame == wire.encode_request(MESH, "members"):
+            self.asked += 1
+            return self.answer
+        return wire.encode_reply("ACK", seq=1, term=1, index=1, rejected=[], members_index=self.index)
+
+    def submit(self) -> None:
+        reply = self.pirate.ask(b"x", deadline=time.monotonic() + 10)
+        assert reply is not None
+        assert reply["status"] == "ACK"
+
+    def close(self) -> None:
+        self.pirate.close()
+        self.peer.die()
+
+
+@pytest.fixture
+def scripted() -> Iterator[Scripted]:
+    made = Scripted()
+    yield made
+    made.close()
+
+
+def members_reply(index: int = 9, **changes: object) -> bytes:
+    fields: dict[str, object] = {"members": [[1, "a", 1, 2, 3, "", "voter"]], "asking": [], "founded": True}
+    return wire.encode_reply("OK", index=index, **(fields | changes))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        b"nonsense",
+        wire.encode_reply("REFUSED", field="op", bound="one of ...", hint=""),
+        wire.encode_reply("BUSY", retry_ms=5),
+        wire.encode_reply("OK"),
+        members_reply(members=[]),
+        members_reply(members=[[1, "a", 0, 2, 3, "", "voter"]]),
+        members_reply(founded="yes"),
+        members_reply(index=-1),
+    ],
+)
+def test_an_acknowledgement_counts_whatever_becomes_of_the_list(scripted: Scripted, answer: bytes | None) -> None:
+    scripted.answer = answer
+    scripted.submit()
+    scripted.submit()
+    assert scripted.learned == []
+    assert scripted.asked == 1, "a list that was not to be had is not asked for with each answer"
+
+
+def test_a_list_is_asked_for_once_and_again_when_it_is_newer(scripted: Scripted) -> None:
+    scripted.answer = members_reply(9, members=[[1, "127.0.0.1", scripted.peer.port, 2, 3, "", "voter"]])
+    for _ in range(3):
+        scripted.submit()
+    assert (scripted.asked, [told.index for told in scripted.learned]) == (1, [9])
+    scripted.index = 4  # a peer that lags behind
+    scripted.submit()
+    assert scripted.asked == 1
+    scripted.index = 10
+    scripted.answer = members_reply(10, members=[[1, "127.0.0.1", scripted.peer.port, 2, 3, "", "voter"]])
+    scripted.submit()
+    assert (scripted.asked, [told.index for told in scripted.learned]) == (2, [9, 10])
+
+
+def test_a_peer_of_another_mesh_teaches_nothing(scripted: Scripted) -> None:
+    refusal = wire.encode_reply("REFUSED", field="mesh", bound="the id of this mesh", hint="", members_index=99)
+    which = wire.encode_request(MESH, "members")
+    scripted.peer.answer = lambda frame: members_reply(99) if frame == which else refusal
+    assert scripted.pirate.ask(b"x", deadline=time.monotonic() + 0.3) is None
+    assert {frame for _, frame in scripted.peer.heard} == {b"x"}
+    assert scripted.learned == []
+
+
+def test_a_client_that_is_stopped_while_it_asks_for_the_list_stops_at_once(scripted: Scripted) -> None:
+    stop = threading.Event()
+
+    def answer(frame: bytes) -> bytes | None:
+        if frame == wire.encode_request(MESH, "members"):
+            stop.set()
+            return None
+        return wire.encode_reply("NO_QUORUM", members_index=9)
+
+    scripted.peer.answer = answer
+    peers = scripted.pirate.addresses
+    pirate = Pirate([PeerAddress(1, *peers[1], 1, 1)], rng=Random(1), timeout_ms=5000, mesh_id=MESH, stop=stop)
+    started = time.monotonic()
+    assert pirate.ask(b"x") is None
+    pirate.close()
+    assert time.monotonic() - started < 1.0
+
+
+# ------------------------------------------------------------------------------------------------- one-off questions
+
+
+def test_a_status_is_asked_of_members_that_the_file_does_not_know_and_of_those_who_ask(mesh: FakeMesh) -> None:
+    mesh.start_another(4)
+    mesh.set_role(4, LEARNER)
+    mesh.start_another(7)
+    answers = ask_all(mesh.config, "status")
+    assert [(peer, bool(answer)) for peer, answer in answers.items()] == [(n, True) for n in (1, 2, 3, 4, 7)]
+
+
+def test_a_new_member_is_asked_once_and_at_the_address_that_the_mesh_has(mesh: FakeMesh) -> None:
+    mesh.start_another(4)
+    mesh.set_role(4, VOTER)
+    ask_all(mesh.config, "status")
+    assert len(mesh.peers[4].heard) == 1
+
+
+def test_a_peer_that_has_moved_is_asked_where_it_is_now(mesh: FakeMesh) -> None:
+    nobody = FakePeer(lambda frame: None)
+    nobody.die()
+    old = mesh.config.peers[2]._replace(client_port=nobody.port)
+    config: Config = mesh.config._replace(peers=(*mesh.config.peers[:2], old))
+    answer = ask_all(config, "status")[3]
+    assert answer is not None
+    assert answer["peer"]["id"] == 3
+
+
+def test_one_peer_that_only_the_mesh_knows_can_be_asked_alone(mesh: FakeMesh) -> None:
+    mesh.start_another(4)
+    mesh.set_role(4, VOTER)
+    assert ask_all(mesh.config, "reports", only=4) == {4: {"v": 1, "status": "OK", "rows": []}}
+    assert knowing(mesh.config, 4).peer(4).client_port == mesh.peers[4].port
+    assert knowing(mesh.config, 2) is mesh.config
+    with pytest.raises(ConfigError, match="no peer with id 9"):
+        ask_all(mesh.config, "reports", only=9)
+
+
+def test_the_leader_is_found_among_those_that_the_file_does_not_know(mesh: FakeMesh) -> None:
+    replace_all(mesh)
+    mesh.set_role(3, LEARNER)  # the one of the file that is left
+    mesh.peers[1].die()
+    mesh.peers[2].die()
+    mesh.asking[9] = 1.0
+    mesh.peers[9] = FakePeer(lambda frame: None)
+    reply = ask_leader(mesh.config, "change", {"action": "add", "peer": 9}, 3000)
+    assert (reply["status"], reply["index"], mesh.roles[9]) == ("ACK", mesh.members_index, LEARNER)
