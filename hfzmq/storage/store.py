@@ -148,11 +148,6 @@ class Store:
             raise
         return recovered
 
-    def _after_install(self) -> None:
-        """A snapshot has taken the place of everything, synced: the mark speaks of that from here on."""
-        self._note_commit()
-        self._mark.sync()
-
     def close(self) -> None:
         """Let the file and its lock go. Twice is harmless."""
         try:
