@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hfzmq.errors import DataDirError
-from hfzmq.storage import walscan
-from tests.integration.storage_world import Tape
+from hfzmq.storage import Store, walscan
+from tests.integration.storage_world import Tape, mesh
 from tests.powercuts.cuts import STEPS, Violation
 from tests.powercuts.disk import Image, Platter
-from tests.powercuts.history import Life, live
+from tests.powercuts.history import Life, lay_out, live
 
 DAMAGES_A_SEED = 60
 PAGE_BYTES = 4096
@@ -35,7 +35,7 @@ def run(seed: int, directory: Path, count: int = DAMAGES_A_SEED) -> tuple[list[V
     life = live(rng, directory / "live", f"rot-{seed}", {}, Tape(), 0, b"", STEPS)
     violations = []
     ends: Counter[str] = Counter()
-    for at, words, left, votes_only in _damages(rng, life, count):
+    for at, words, left, votes_only in _damages(rng, life, count, directory / "stopped"):
         end, what = judge(life, directory / "rot", at, left, votes_only)
         ends[f"{words.split()[1]}: {end}"] += 1
         if end == LOST:
@@ -56,8 +56,8 @@ def judge(life: Life, directory: Path, at: int, left: Image, votes_only: bool = 
     return (LOST, found.wrong) if found.wrong else (HARMLESS, "")
 
 
-def _damages(rng: random.Random, life: Life, count: int) -> Iterator[tuple[int, str, Image, bool]]:
-    """Kills at random calls after the first start, each with one damage; some power cuts, too."""
+def _damages(rng: random.Random, life: Life, count: int, directory: Path) -> Iterator[tuple[int, str, Image, bool]]:
+    """Kills at random calls after the first start, each with one damage; some power cuts and orderly stops, too."""
     started = next(one.calls for one in life.promises if one.incarnation)
     usable = [at for at in range(started, len(life.calls) + 1) if not life.promise_at(at).distrusted]
     platter, played = Platter(life.start), 0
@@ -70,9 +70,18 @@ def _damages(rng: random.Random, life: Life, count: int) -> Iterator[tuple[int, 
             yield place, *_damaged_after_a_cut(rng, platter.outage(rng))
             continue
         image = platter.whole()
+        if rng.random() < 0.3:
+            image = _stopped(directory, image)
         words, left = damaged(rng, image, rng.choice(older) if older else image)
         older.append(image)
         yield place, words, left, False
+
+
+def _stopped(directory: Path, image: Image) -> Image:
+    """What is left when the peer was started once more and stopped in order: no WAL, all is in the database."""
+    lay_out(directory, image)
+    Store.open(directory, 1, mesh()).close()
+    return {name: (directory / name).read_bytes() for name in image if (directory / name).exists()}
 
 
 def _damaged_after_a_cut(rng: random.Random, image: Image) -> tuple[str, Image, bool]:
