@@ -56,10 +56,11 @@ def set_aside(path: Path, why: str) -> Path:
     target = path.parent / f"aside-{stamp}-{number}"
     target.mkdir(mode=DIRECTORY_MODE)
     _write(target / "why.txt", why)
-    for name in _files(path):  # the note goes last: as long as it is there, so is the work
-        os.rename(path.with_name(name), target / name)
-    directory.sync(target)
-    directory.sync(path.parent)
+    note = distrusted_path(path)
+    if not note.exists():
+        distrust(path, why)  # or a crash could leave what is left of the files looking whole
+    _move([name for name in _files(path) if name != note.name], path.parent, target)
+    _move([note.name], path.parent, target)  # last, when all else is moved for good
     return target
 
 
@@ -84,6 +85,13 @@ def _files(path: Path) -> list[str]:
     beside = [path.name + end for end in ("", "-journal", "-wal", "-shm")]
     names = [*beside, path.with_suffix(".mark").name, distrusted_path(path).name]
     return [name for name in names if path.with_name(name).exists()]
+
+
+def _move(names: list[str], home: Path, target: Path) -> None:
+    for name in names:
+        os.rename(home / name, target / name)
+    directory.sync(target)
+    directory.sync(home)
 
 
 def _write(path: Path, why: str) -> None:
