@@ -40,8 +40,6 @@ BUGS = (
         "            os.fdatasync(self._descriptor)\n", ""),
     Bug("the mark of a changed vote is not synced", ROT, "store.py",
         "            self._mark.sync()\n        self._mark.sync_when_due()", "            pass"),
-    Bug("the mark is written over what was synced", CUTS, "mark.py",
-        "(1 - self._synced_slot) * SLOT_BYTES)", "self._synced_slot * SLOT_BYTES)"),
     Bug("the mark is written before the commit", CUTS, "store.py", SEAL, SEAL + "            self._note_commit()\n"),
     Bug("the log is cut before the mark is lowered", CUTS, "store.py",
         "        self._mark.lower(self._last.index, self._last.chain)\n", ""),
@@ -84,6 +82,9 @@ OPEN = (
     # Written and not found, for what stands beside it finds the same: two checks, each enough alone.
     Bug("a store that has failed writes on", CUTS, "store.py",
         "        self._refuse_after_failure()\n        if not effects:", "        if not effects:"),
+    # Found by luck only: it hurts within the first start of a file alone.
+    Bug("the mark is written over what was synced", CUTS, "mark.py",
+        "(1 - self._synced_slot) * SLOT_BYTES)", "self._synced_slot * SLOT_BYTES)"),
     Bug("no small row's checksum is checked", ROT, "tables.py",
         " or _crc(*values) != row[-1]:", ":"),
     Bug("no entry's checksum is checked", ROT, "tables.py", "_log_crc(entry) == crc", "True"),
