@@ -6,6 +6,7 @@ Touches the disk. Must not know: sockets, roles, who leads. One file a peer, ``h
 from hfzmq.storage.identity import Identity
 from hfzmq.storage.reader import Reader
 from hfzmq.storage.recovery import Recovered
+from hfzmq.storage.scrub import Scrubber
 from hfzmq.storage.store import Store
 
-__all__ = ["Identity", "Reader", "Recovered", "Store"]
+__all__ = ["Identity", "Reader", "Recovered", "Scrubber", "Store"]

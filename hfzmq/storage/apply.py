@@ -16,7 +16,7 @@ from hfzmq.core.contract import Apply
 from hfzmq.core.types import BATCH, Entry, Place
 from hfzmq.errors import WireError
 from hfzmq.storage import tables
-from hfzmq.storage.tables import HASH_BYTES, AppliedState, Row
+from hfzmq.storage.tables import HASH_BYTES, AppliedState, Row, SessionSum
 from hfzmq.wire.body import decode_body
 
 _STEP = struct.Struct(">BIQ")
@@ -24,7 +24,7 @@ _NOT_ALERTED = 0
 _COLUMNS_BEFORE_ALERT = 9  # of a Report: patient_id to tier
 
 
-def apply(connection: apsw.Connection, state: AppliedState, effect: Apply) -> AppliedState:
+def apply(connection: apsw.Connection, state: AppliedState, effect: Apply, sums: SessionSum) -> AppliedState:
     """Write what ``effect`` brings, starting from ``state``; the state after it. ValueError when it does not follow, or
     when an entry cannot be read (then this peer must stop: to store less than was acknowledged is no way out)."""
     sessions: list[Row] = []
@@ -43,6 +43,8 @@ def apply(connection: apsw.Connection, state: AppliedState, effect: Apply) -> Ap
         connection.executemany(tables.INSERT_REPORT, reports)
     if sessions:
         connection.executemany(tables.UPSERT_SESSION, sessions)
+        for row in sessions:
+            sums.replace(row)
     connection.execute(tables.UPDATE_APPLIED, tables.applied_row(state))
     return state
 

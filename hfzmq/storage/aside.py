@@ -52,16 +52,15 @@ def set_aside(path: Path, why: str) -> Path:
             hint="look at the disk; then keep aside-* elsewhere or delete them, and start again",
         )
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    number = 1 + max(
-        (int(one.name.rsplit("-", 1)[1]) for one in taken if one.name.rsplit("-", 1)[1].isdigit()), default=0
-    )
+    number = 1 + max((_number(one) for one in taken), default=0)
     target = path.parent / f"aside-{stamp}-{number}"
     target.mkdir(mode=DIRECTORY_MODE)
     _write(target / "why.txt", why)
-    for name in _files(path):  # the note goes last: as long as it is there, so is the work
-        os.rename(path.with_name(name), target / name)
-    directory.sync(target)
-    directory.sync(path.parent)
+    note = distrusted_path(path)
+    if not note.exists():
+        distrust(path, why)  # or a crash could leave what is left of the files looking whole
+    _move([name for name in _files(path) if name != note.name], path.parent, target)
+    _move([note.name], path.parent, target)  # last, when all else is moved for good
     return target
 
 
@@ -77,16 +76,28 @@ def earlier(path: Path) -> str:
         return "its files were set aside"
 
 
+def _number(one: Path) -> int:
+    last = one.name.rsplit("-", 1)[1]
+    return int(last) if last.isdigit() else 0
+
+
 def _files(path: Path) -> list[str]:
     beside = [path.name + end for end in ("", "-journal", "-wal", "-shm")]
     names = [*beside, path.with_suffix(".mark").name, distrusted_path(path).name]
     return [name for name in names if path.with_name(name).exists()]
 
 
+def _move(names: list[str], home: Path, target: Path) -> None:
+    for name in names:
+        os.rename(home / name, target / name)
+    directory.sync(target)
+    directory.sync(home)
+
+
 def _write(path: Path, why: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     try:
-        os.write(descriptor, (why[:WHY_CHARS_MAX] + "\n").encode())
+        os.pwrite(descriptor, (why[:WHY_CHARS_MAX] + "\n").encode(), 0)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -48,8 +48,8 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
 
 
 def abandon(connection: apsw.Connection) -> None:
-    """Close without another write: no checkpoint, whose syncs would be the second try that is forbidden, and which would
-    mix what is damaged into what is not."""
+    """Close without another write: no checkpoint, whose syncs would be the second try that is forbidden, and which
+    would mix what is damaged into what is not."""
     with suppress(apsw.Error):  # whoever called is raising the error that matters
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.close(True)

@@ -21,9 +21,10 @@ CHECKED_BYTES_MAX = 32 << 20  # a check of the whole tree reads every page; the 
 _HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID_AT = 68
-_FIXED = (  # offset, bytes: page size; WAL both ways, and sizes that SQLite fixes; schema format; text encoding
+_FIXED = (  # offset, bytes: page size; sizes that SQLite fixes; schema format; text encoding
     (0, _MAGIC),
-    (16, bytes((0x10, 0, 2, 2, 0, 64, 32, 32))),
+    (16, bytes((0x10, 0))),
+    (20, bytes((0, 64, 32, 32))),
     (44, bytes((0, 0, 0, 4))),
     (52, bytes((0, 0, 0, 0, 0, 0, 0, 1))),  # no vacuum by itself; UTF-8
     (60, bytes(8)),  # no user version, no vacuum by itself
@@ -55,6 +56,8 @@ def check_header(path: Path) -> None:
     for at, expected in _FIXED:
         if header[at : at + len(expected)] != expected:
             raise Damaged(f"the database's header, byte {at}")
+    if header[18:20] not in (b"\1\1", b"\2\2"):  # a snapshot that was just put in place is not in WAL mode yet
+        raise Damaged("the database's header, byte 18")
 
 
 def check_schema(connection: apsw.Connection) -> None:

@@ -58,20 +58,20 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
     now_ms = int(time.time() * 1000)
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
     meta = Meta(config.mesh_id, peer_id, incarnation, 0, config.bootstrap_hash(), now_ms)
+    applied, members = AppliedState(START, STATE_START, 1), bootstrap(config.peers)
+    root = tables.root_of(applied, tables.cut_crc(START, members), START, tables.SessionSum({}))
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(examine.schema_text())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement, row in (
         (tables.INSERT_META, tables.meta_row(meta)),
-        (tables.INSERT_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0)),
+        (tables.INSERT_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0, root)),
         (tables.INSERT_LOG_BASE, tables.log_base_row(START)),
-        (tables.INSERT_MEMBERSHIP, tables.membership_row(bootstrap(config.peers))),
-        (tables.INSERT_APPLIED, tables.applied_row(AppliedState(START, STATE_START, 1))),
+        (tables.INSERT_MEMBERSHIP, tables.membership_row(members)),
+        (tables.INSERT_APPLIED, tables.applied_row(applied)),
     ):
         connection.execute(statement, row)
     connection.execute("COMMIT")
-    # Out of the WAL at once: a damaged WAL must never make this file look new, and its peer a different one.
-    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 def _check(connection: apsw.Connection, path: Path, peer_id: int, config: Config) -> Meta:

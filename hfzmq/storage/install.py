@@ -18,7 +18,7 @@ from hfzmq.core.types import HardState, Place
 from hfzmq.errors import DataDirError, InvalidInput
 from hfzmq.storage import exchange, tables
 from hfzmq.storage.compaction import place_row
-from hfzmq.storage.connection import open_writer
+from hfzmq.storage.connection import abandon, open_writer
 from hfzmq.storage.recovery import Cursor, Recovered, recover
 from hfzmq.storage.snapshot import inspect
 from hfzmq.storage.tables import Meta
@@ -36,7 +36,7 @@ def prepare(
     _refuse_what_is_known(own, cursor.applied.place)
     try:
         os.chmod(snapshot, stat.S_IMODE(path.stat().st_mode))
-        _make_own(snapshot, meta, hard_state, probe)
+        _make_own(snapshot, meta, hard_state, probe, cursor.root)
     except (apsw.Error, OSError) as error:
         raise DataDirError(
             f"{snapshot}: cannot be made ready: {error}", hint="is there room, and are there rights to write?"
@@ -59,7 +59,7 @@ def exchanged(
         try:
             return connection, *recover(connection)
         except BaseException:
-            connection.close()
+            abandon(connection)
             raise
 
 
@@ -72,13 +72,13 @@ def _refuse_what_is_known(own: apsw.Connection, place: Place) -> None:
         raise InvalidInput("snapshot", "one that this peer's own log does not reach", got=place.index)
 
 
-def _make_own(snapshot: Path, meta: Meta, hard_state: HardState, probe: int) -> None:
+def _make_own(snapshot: Path, meta: Meta, hard_state: HardState, probe: int, root: int) -> None:
     with closing(apsw.Connection(str(snapshot.absolute()), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
         connection.execute("PRAGMA journal_mode = MEMORY").fetchall()  # half of this is thrown away, never mended
         connection.execute("PRAGMA synchronous = FULL").fetchall()
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(tables.UPDATE_META, tables.meta_row(meta))
-        connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(hard_state, probe))
+        connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(hard_state, probe, root))
         connection.execute("COMMIT")
         # What is promised must look like a peer's own file at once: a crash may come before the first connection to it.
         if connection.execute("PRAGMA journal_mode = WAL").get != "wal":

@@ -22,29 +22,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from hfzmq.core.types import HardState, Place
+from hfzmq.core.types import CHAIN_START
 from hfzmq.storage.directory import FILE_MODE
 from hfzmq.storage.tables import Damaged
 
-SYNC_MS = (
-    250  # how far behind the mark on the disk may be while entries are written; a sync costs as much as a commit's
-)
+SYNC_MS = 250  # how far behind the mark on the disk may be while entries are written; a sync costs what a commit does
 SLOT_BYTES = 4096  # apart, so that one bad block costs one slot
 _KIND = b"hfzmqmk1"
-_SLOT = struct.Struct(">8sQ16sQQqQ16s")
+_SLOT = struct.Struct(">8sQ16sQQqQ16sQ")
 _CRC = struct.Struct(">I")
 
 
 class Mark(NamedTuple):
     """What the database had: ``incarnation`` (16 bytes), the start's number, the hard state, the last entry of the log
-    and its chain (16 bytes)."""
+    and its chain (16 bytes), and how many transactions were counted (``probe``)."""
 
     incarnation: bytes
     boot_no: int
     term: int
     vote: int
-    index: int
+    last_index: int
     chain: bytes
+    probe: int
 
 
 def mark_path(path: Path) -> Path:
@@ -118,6 +117,19 @@ class MarkFile:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def lower(self, index: int, chain: bytes) -> None:
+        """To be called before the log is cut down to ``index``: the mark first, synced, or the cut would look like a
+        loss."""
+        if index < self.mark.last_index:
+            self.note(self.mark._replace(last_index=index, chain=chain))
+            self.sync()
+
+    def loosen(self) -> None:
+        """To be called before another file takes the database's place: from here on only the incarnation, the start,
+        term and vote are held against it. Synced."""
+        self.note(self.mark._replace(last_index=0, chain=CHAIN_START, probe=0))
+        self.sync()
+
     def _write(self, mark: Mark) -> None:
         self._number += 1
         os.pwrite(self._descriptor, _packed(mark, self._number), (1 - self._synced_slot) * SLOT_BYTES)
@@ -125,21 +137,23 @@ class MarkFile:
         self._dirty = True
 
 
-def behind(
-    mark: Mark, boot_no: int, hard_state: HardState, last: Place, chain_at: Callable[[int], bytes | None]
-) -> str:
-    """What the database has forgotten of what its mark says, in words; '' when nothing. ``chain_at`` gives the chain of
-    an entry, None for one that is compacted."""
-    if boot_no < mark.boot_no:
-        return f"start {boot_no}, but {mark.boot_no} were counted"
-    if hard_state.term < mark.term:
-        return f"term {hard_state.term}, but it had reached {mark.term}"
-    if hard_state.term == mark.term and mark.vote not in (0, hard_state.vote):
-        return f"vote {hard_state.vote} in term {mark.term}, but it had voted for {mark.vote}"
-    if last.index < mark.index:
-        return f"the log ends with {last.index}, but it had reached {mark.index}"
-    if chain_at(mark.index) not in (None, mark.chain):
-        return f"entry {mark.index} of the log is another one than it was"
+def behind(mark: Mark, found: Mark, chain_at: Callable[[int], bytes | None]) -> str:
+    """What the database has forgotten of what its mark says, in words; '' when nothing. ``found``: the mark that would
+    be written for the database as it is; ``chain_at`` gives the chain of an entry, None for one that is compacted."""
+    if found.incarnation != mark.incarnation:
+        return "it is the mark of another incarnation"
+    if found.boot_no < mark.boot_no:
+        return f"start {found.boot_no}, but {mark.boot_no} were counted"
+    if found.term < mark.term:
+        return f"term {found.term}, but it had reached {mark.term}"
+    if found.term == mark.term and mark.vote not in (0, found.vote):
+        return f"vote {found.vote} in term {mark.term}, but it had voted for {mark.vote}"
+    if found.last_index < mark.last_index:
+        return f"the log ends with {found.last_index}, but it had reached {mark.last_index}"
+    if chain_at(mark.last_index) not in (None, mark.chain):
+        return f"entry {mark.last_index} of the log is another one than it was"
+    if found.probe < mark.probe:
+        return f"{found.probe} transactions, but {mark.probe} were counted"
     return ""
 
 

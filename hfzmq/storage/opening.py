@@ -4,11 +4,11 @@ Touches the disk. Must not know: what is written later. Keeps: a peer that may h
 comes back under its old incarnation; a peer whose disk only lost power always does. What the device refuses (I/O
 errors, rights, space) and files of others are no damage: they are refused, and stay as they are.
 
-    distrusted? --> mark, header --> WAL --> SQLite --> whose? --> schema, tree --> rows --> behind the mark? --> boot + 1
-         `---------------`-----------`---------`----------------------`------------`-----------`--> aside, and a new file
+    distrusted? -> mark, header -> WAL -> SQLite -> whose? -> schema, tree -> rows -> behind the mark? -> start + 1
+         `---------------`----------`--------`---------------------`----------`----------`--> aside, and a new file
 
-A new file comes to be in this order, each step synced: tables, start 0; the mark; start 1. So a missing mark beside a
-file that has been started is no crash: somebody or something took it away.
+A new file comes to be in this order, each step synced: tables with start 0, in the database itself; the mark; start 1.
+So a missing mark beside a file that has been started is no crash: somebody or something took it away.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def open_files(path: Path, peer_id: int, config: Config, vfs: str | None) -> Ope
 
 
 def _open(path: Path, peer_id: int, config: Config, vfs: str | None) -> Opened:
-    exchange.finish(path)  # a snapshot that was to take the file's place when the last process ended
+    exchange.finish(path)
     said = aside.distrusted(path)
     if said:
         raise Damaged(said)
@@ -93,39 +93,40 @@ def _open_looked_at(
         meta = identity.establish(connection, path, peer_id, config)
         examine.check_tree(connection, path)
         recovered, cursor = recover(connection)
+        found = _mark_of(meta, recovered, cursor)
         if marked:
-            _compare(marked.mark, meta, recovered)
+            _compare(marked.mark, found, recovered)
         elif meta.boot_no > 0:
             raise unreadable or Damaged("the mark is missing")
         else:
-            directory.sync(path.parent)  # the database's name first
-            made = marked = MarkFile.create(mark.mark_path(path), _mark_of(meta, recovered))
+            # Out of the WAL, whoever founded the file: a damaged WAL must never make it look new. Then its name.
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            directory.sync(path.parent)
+            made = marked = MarkFile.create(mark.mark_path(path), found)
             directory.sync(path.parent)
         who = identity.boot(connection, meta)
-        marked.note(marked.mark._replace(boot_no=who.boot_no))
+        marked.note(found._replace(boot_no=who.boot_no))
         marked.sync()
     except BaseException:
         abandon(connection)
         if made:
             made.close()
         raise
-    return Opened(connection, who, recovered, cursor, marked, (is_new and aside.earlier(path)) or None)
+    return Opened(connection, who, recovered, cursor, marked, (meta.boot_no == 0 and aside.earlier(path)) or None)
 
 
-def _mark_of(meta: Meta, recovered: Recovered) -> Mark:
+def _mark_of(meta: Meta, recovered: Recovered, cursor: Cursor) -> Mark:
     state, last = recovered.hard_state, recovered.log.last
-    return Mark(meta.incarnation, meta.boot_no, state.term, state.vote, last.index, last.chain)
+    return Mark(meta.incarnation, meta.boot_no, state.term, state.vote, last.index, last.chain, cursor.probe)
 
 
-def _compare(found: Mark, meta: Meta, recovered: Recovered) -> None:
-    if found.incarnation != meta.incarnation:
-        raise Damaged("the mark belongs to another incarnation")
+def _compare(marked: Mark, found: Mark, recovered: Recovered) -> None:
     log = recovered.log
 
     def chain_at(index: int) -> bytes | None:
         return log.place_at(index).chain if index >= log.base.index else None
 
-    forgotten = mark.behind(found, meta.boot_no, recovered.hard_state, log.last, chain_at)
+    forgotten = mark.behind(marked, found, chain_at)
     if forgotten:
         raise Damaged(f"behind its mark: {forgotten}")
 

@@ -49,17 +49,16 @@ _TREND = "SELECT timestamp, probability FROM risk_reports WHERE patient_id = ? O
 class Reader:
     """A read-only view of ``path``; for one thread at a time.
 
-    ``fields``: the columns of ``risk_reports``, in order, without its checksum. NotFound: no such file. InvalidInput('db', ...): not a file
+    ``fields``: the columns of ``risk_reports``, in order, without its checksum. NotFound: no such file.
+    InvalidInput('db', ...): not a file
     of hfzmq, or of a newer one. DataDirError: it is one and cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._in_snapshot = False
         self._connection, self._file = self._opened()
-        self.fields: tuple[str, ...] = tuple(
-            row[0]
-            for row in self._rows("SELECT name FROM pragma_table_info('risk_reports') WHERE name <> 'crc' ORDER BY cid")
-        )
+        columns = self._rows("SELECT name FROM pragma_table_info('risk_reports') ORDER BY cid")
+        self.fields: tuple[str, ...] = tuple(row[0] for row in columns if row[0] != "crc")
 
     def reports(
         self,

@@ -7,17 +7,17 @@ forgot or misremembers must not vote or count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import apsw
 
 from hfzmq.core.log import Log
 from hfzmq.core.membership import Membership
-from hfzmq.core.sessions import NOTHING, Session, SessionKey
+from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.storage import tables
-from hfzmq.storage.tables import AppliedState, Damaged, Row
+from hfzmq.storage.tables import AppliedState, Damaged, Row, SessionSum
 
 REPORTS_AT_START = 20_000  # takes about 0.1 s; the scrub checks more
 
@@ -35,26 +35,32 @@ class Recovered(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """What only the store needs to go on writing: the probe counter and how far the tables are."""
+    """What only the store needs to go on writing: the probe counter, how far the tables are, the sum of the sessions,
+    and the root."""
 
     probe: int
     applied: AppliedState
+    sessions: SessionSum
+    root: int
 
 
-def recover(connection: apsw.Connection) -> tuple[Recovered, Cursor]:
-    """Read everything; Damaged names the table or log entry."""
+def recover(connection: apsw.Connection, reports_max: int | None = REPORTS_AT_START) -> tuple[Recovered, Cursor]:
+    """Read everything; Damaged names the table or log entry. Reports are read where they are ``reports_max`` at most
+    (None: always)."""
     reading = _Reading(connection)
-    hard_state, probe = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
+    hard_state, probe, root = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
     base = reading.one(tables.SELECT_LOG_BASE, tables.log_base_of, "log_base")
     membership = reading.one(tables.SELECT_MEMBERSHIP, tables.membership_of, "membership")
     applied = reading.one(tables.SELECT_APPLIED, tables.applied_of, "applied")
     log = Log(reading.entries(base), base)
     reading.check_applied(applied.place, log)
     sessions = reading.sessions(applied.place.index)
-    reading.check_sessions(sessions, log.between(log.base.index, applied.place.index))
-    reading.check_reports(applied.next_id - 1)
+    sums = SessionSum(sessions)
+    reading.check_reports(applied.next_id - 1, reports_max)
+    if root != tables.root_of(applied, tables.cut_crc(base, membership), log.last, sums):
+        raise Damaged("the tables are not those of one transaction")
     recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
-    return recovered, Cursor(probe, applied)
+    return recovered, Cursor(probe, applied, sums, root)
 
 
 Value = TypeVar("Value")
@@ -120,22 +126,13 @@ class _Reading:
                 raise self._damaged(f"table sessions, row {len(found) + 1}", cause) from None
             found[key] = session
 
-    def check_sessions(self, sessions: dict[SessionKey, Session], applied: Iterable[Entry]) -> None:
-        """A session that is whole but old would let a request in twice: whatever came next for it was applied too."""
-        for entry in applied:
-            if entry.origin is None:
-                continue
-            known = sessions.get(entry.origin.session, NOTHING)
-            if entry.index > known.index and entry.origin.seq == known.seq + 1:
-                raise self._damaged("table sessions", f"older than entry {entry.index}, which is applied")
-
-    def check_reports(self, count: int) -> None:
+    def check_reports(self, count: int, reports_max: int | None) -> None:
         """The reports end where the tables say; each of them is checked where they are few."""
         try:
             last = self._connection.execute(tables.SELECT_LAST_REPORT).get or 0
             if last != count:
                 raise Damaged(f"the last one is {last}, {count} were applied")
-            if count <= REPORTS_AT_START:
+            if reports_max is None or count <= reports_max:
                 number = 0
                 for number, row in enumerate(self._connection.execute(tables.SELECT_REPORTS, (0, count)), 1):
                     tables.check_report(row, number)

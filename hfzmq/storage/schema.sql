@@ -20,7 +20,8 @@ CREATE TABLE hard_state (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     term  INTEGER NOT NULL,  -- the current one
     vote  INTEGER NOT NULL,  -- peer id voted for in it, 0: nobody
-    probe INTEGER NOT NULL,  -- + 1 each write without entries, so that the disk really is written and synced
+    probe INTEGER NOT NULL,  -- + 1 each transaction: the mark tells whether one is missing, and each really is synced
+    root  INTEGER NOT NULL,  -- over applied, log_base, membership, sessions and the log's end (tables.root_of)
     crc   INTEGER NOT NULL
 ) STRICT;
 

@@ -23,7 +23,7 @@ from hfzmq.errors import DataDirError, InvalidInput
 from hfzmq.storage import exchange, tables
 from hfzmq.storage.directory import DIRECTORY_MODE, FILE_MODE
 from hfzmq.storage.recovery import Cursor, Recovered, recover
-from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, Damaged, Meta
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, Damaged, Meta, SessionSum
 
 HASHED_BYTES = 1 << 20  # at a time
 NOBODY = bytes(16)
@@ -99,7 +99,7 @@ def _inspected(connection: apsw.Connection, mesh_id: bytes) -> tuple[Recovered, 
     meta = tables.meta_of(connection.execute(tables.SELECT_META).fetchone())
     if meta.mesh_id != mesh_id:
         raise InvalidInput("snapshot", f"mesh {mesh_id.hex()}", got=meta.mesh_id.hex())
-    recovered, cursor = recover(connection)
+    recovered, cursor = recover(connection, reports_max=None)
     place = cursor.applied.place
     if recovered.log.base != place or recovered.log.last != place:
         raise Damaged(f"its log runs from {recovered.log.base.index} to {recovered.log.last.index}")
@@ -114,16 +114,19 @@ def _wipe(copy: apsw.Connection) -> tuple[Place, bytes]:
     """Leave the tables and nothing of the peer that they are from; (the applied place, the mesh's id)."""
     copy.execute("PRAGMA journal_mode = OFF").fetchall()  # a copy that fails is thrown away
     copy.execute("PRAGMA synchronous = OFF").fetchall()
-    place = tables.applied_of(copy.execute(tables.SELECT_APPLIED).fetchone()).place
+    applied = tables.applied_of(copy.execute(tables.SELECT_APPLIED).fetchone())
+    place = applied.place
     members = _members_at(copy, place.index)
     meta = tables.meta_of(copy.execute(tables.SELECT_META).fetchone())
+    sessions = SessionSum(dict(map(tables.session_of, copy.execute(tables.SELECT_SESSIONS))))
+    root = tables.root_of(applied, tables.cut_crc(place, members), place, sessions)
     nobody = Meta(meta.mesh_id, 0, NOBODY, 0, NOBODY, 0)
     copy.execute("BEGIN")
     copy.execute("DELETE FROM log")
     for statement, row in (
         (tables.UPDATE_LOG_BASE, tables.log_base_row(place)),
         (tables.UPDATE_MEMBERSHIP, tables.membership_row(members)),
-        (tables.UPDATE_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0)),
+        (tables.UPDATE_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0, root)),
         (tables.UPDATE_META, tables.meta_row(nobody)),
     ):
         copy.execute(statement, row)

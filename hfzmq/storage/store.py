@@ -11,13 +11,15 @@ again, for what an fsync has failed for once may be gone though the next one say
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from hfzmq.config import Config
 from hfzmq.core.contract import Apply, Compact, Persist
-from hfzmq.core.types import CHAIN_START
+from hfzmq.core.types import Place
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import aside, compaction, directory, install, tables
 from hfzmq.storage.apply import apply
@@ -27,6 +29,7 @@ from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
 from hfzmq.storage.recovery import Cursor, Recovered
+from hfzmq.storage.tables import cut_crc, root_of
 
 
 class Store:
@@ -42,15 +45,14 @@ class Store:
         opened: Opened,
         vfs: str | None,
     ) -> None:
-        connection, who, recovered, cursor, mark, amnesia = opened
         self.path = path
-        self.identity = who
-        self.amnesia = amnesia
-        self._mark = mark
+        self.identity = opened.who
+        self.amnesia = opened.amnesia
         self._lock = lock
+        self._mark = opened.mark
         self._vfs = vfs
         self._failure: BaseException | None = None
-        self._go_on_from(connection, recovered, cursor)
+        self._go_on_from(opened.connection, opened.recovered, opened.cursor)
 
     def _go_on_from(self, connection: apsw.Connection, recovered: Recovered, cursor: Cursor) -> None:
         self.recovered = recovered
@@ -58,10 +60,11 @@ class Store:
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
         self._probe = cursor.probe
-        self._last_index = recovered.log.last.index
-        self._last_chain = recovered.log.last.chain
+        self._last = recovered.log.last
         self._applied = cursor.applied
         self._base = recovered.log.base
+        self._cut_crc = cut_crc(recovered.log.base, recovered.membership)
+        self._session_sum = cursor.sessions
         self._has_waste = True  # until a sweep has found none
 
     @classmethod
@@ -131,9 +134,7 @@ class Store:
         self._refuse_after_failure()
         found, _ = install.prepare(snapshot, self._connection, self.path, self._hard_state, self._probe)
         try:
-            # The log may be shorter afterwards: the mark first, or a crash would make this file look forgetful.
-            self._mark.note(self._mark.mark._replace(index=0, chain=CHAIN_START))
-            self._mark.sync()
+            self._mark.loosen()  # first: the file that comes may end before the log that it takes the place of
             connection, recovered, cursor = install.exchanged(snapshot, self._connection, self.path, self._vfs)
             self._go_on_from(connection, recovered, cursor)
             if (recovered.applied, recovered.hard_state) != (found.applied, self._hard_state):
@@ -174,6 +175,7 @@ class Store:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             work()
+            self._seal()
             self._connection.execute("COMMIT")
             self._note_commit()
             self._checkpointer.after_commit()
@@ -183,10 +185,16 @@ class Store:
             self._give_up(interrupt)
             raise
 
+    def _seal(self) -> None:
+        """The last write of each transaction: it counts it, and says what else belongs to it. It also makes an empty
+        Persist sync something, for SQLite writes no page that stays as it is."""
+        self._probe += 1
+        root = root_of(self._applied, self._cut_crc, self._last, self._session_sum)
+        self._connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(self._hard_state, self._probe, root))
+
     def _note_commit(self) -> None:
-        state, before = self._hard_state, self._mark.mark
-        who = self.identity
-        self._mark.note(Mark(who.incarnation, who.boot_no, state.term, state.vote, self._last_index, self._last_chain))
+        before, who, state, last = self._mark.mark, self.identity, self._hard_state, self._last
+        self._mark.note(Mark(who.incarnation, who.boot_no, state.term, state.vote, last.index, last.chain, self._probe))
         if (state.term, state.vote) != (before.term, before.vote):
             self._mark.sync()
         self._mark.sync_when_due()
@@ -198,8 +206,10 @@ class Store:
             elif isinstance(effect, Apply):
                 self._apply(effect)
             else:
-                self._base = compaction.compact(self._connection, self._base, self._applied.place, effect)
-                self._has_waste = True
+                before = self._base
+                self._base = compaction.compact(self._connection, before, self._applied.place, effect)
+                if self._base != before:
+                    self._cut_crc, self._has_waste = cut_crc(self._base, effect.membership), True
         if self._has_waste:
             self._sweep()
 
@@ -207,44 +217,37 @@ class Store:
         self._has_waste = compaction.sweep(self._connection, self._base)
 
     def _persist(self, effect: Persist) -> None:
-        if effect.hard_state is not None or not effect.entries:
-            # SQLite writes no page that stays as it is: without the counter an empty Persist would sync nothing.
-            self._hard_state = effect.hard_state or self._hard_state
-            self._probe += 1
-            self._connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(self._hard_state, self._probe))
+        self._hard_state = effect.hard_state or self._hard_state
         if effect.truncate_from is not None:
             self._truncate(effect.truncate_from)
         if effect.entries:
             for entry in effect.entries:
-                if entry.index != self._last_index + 1:
-                    raise ValueError(f"entry {entry.index} cannot stand after {self._last_index}")
-                self._last_index, self._last_chain = entry.index, entry.chain
+                if entry.index != self._last.index + 1:
+                    raise ValueError(f"entry {entry.index} cannot stand after {self._last.index}")
+                self._last = Place(entry.index, entry.term, entry.chain)
             self._connection.executemany(tables.INSERT_LOG, [tables.log_row(entry) for entry in effect.entries])
 
     def _truncate(self, index: int) -> None:
         if index <= self._applied.place.index:
             raise ValueError(f"entries from {index} on cannot be dropped: {self._applied.place.index} are applied")
-        if index > self._last_index:
+        if index > self._last.index:
             return
         self._connection.execute(tables.TRUNCATE_LOG, (index,))
-        self._last_index = index - 1
-        self._last_chain = self._chain_at(index - 1)
-        if self._last_index < self._mark.mark.index:  # the mark first, or a cut would make this file look forgetful
-            self._mark.note(self._mark.mark._replace(index=self._last_index, chain=self._last_chain))
-            self._mark.sync()
+        self._last = self._place_at(index - 1)
+        self._mark.lower(self._last.index, self._last.chain)
 
-    def _chain_at(self, index: int) -> bytes:
+    def _place_at(self, index: int) -> Place:
         if index == self._base.index:
-            return self._base.chain
-        found = self._connection.execute(tables.SELECT_PLACE, (index,)).fetchone()
-        return bytes(found[2])
+            return self._base
+        found: tuple[Any, ...] = self._connection.execute(tables.SELECT_PLACE, (index,)).fetchall()[0]
+        return Place(*found)
 
     def _apply(self, effect: Apply) -> None:
-        if effect.entries and effect.entries[-1].index > self._last_index:
+        if effect.entries and effect.entries[-1].index > self._last.index:
             raise ValueError(
-                f"entry {effect.entries[-1].index} cannot be applied: the log ends with {self._last_index}"
+                f"entry {effect.entries[-1].index} cannot be applied: the log ends with {self._last.index}"
             )
-        self._applied = apply(self._connection, self._applied, effect)
+        self._applied = apply(self._connection, self._applied, effect, self._session_sum)
 
     # ---------------------------------------------------------------------------------------------------------- failing
 
@@ -261,6 +264,9 @@ class Store:
 
     def _failed(self, error: Exception) -> DiskFailed:
         self._give_up(error)
+        if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):  # to start again on this file would end here again
+            with suppress(DiskFailed):
+                self.distrust(f"damaged: {error}, while it was written")
         return DiskFailed(f"{self.path}: cannot write: {str(error) or type(error).__name__}", hint=_HINT)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hfzmq.core import membership as members
@@ -53,9 +54,9 @@ UPDATE_META = """UPDATE meta SET mesh_id = ?, peer_id = ?, incarnation = ?, boot
     created_at = ?, crc = ?"""
 UPDATE_BOOT = "UPDATE meta SET boot_no = ?, crc = ?"
 
-INSERT_HARD_STATE = "INSERT INTO hard_state VALUES (1, ?, ?, ?, ?)"
-UPDATE_HARD_STATE = "UPDATE hard_state SET term = ?, vote = ?, probe = ?, crc = ?"
-SELECT_HARD_STATE = "SELECT term, vote, probe, crc FROM hard_state"
+INSERT_HARD_STATE = "INSERT INTO hard_state VALUES (1, ?, ?, ?, ?, ?)"
+UPDATE_HARD_STATE = "UPDATE hard_state SET term = ?, vote = ?, probe = ?, root = ?, crc = ?"
+SELECT_HARD_STATE = "SELECT term, vote, probe, root, crc FROM hard_state"
 
 INSERT_LOG = "INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 TRUNCATE_LOG = "DELETE FROM log WHERE idx >= ?"
@@ -128,15 +129,15 @@ def meta_of(row: Row | None) -> Meta:
     return Meta(*_opened(row, bytes, int, bytes, int, bytes, int))
 
 
-def hard_state_row(state: HardState, probe: int) -> Row:
+def hard_state_row(state: HardState, probe: int, root: int) -> Row:
     """For INSERT_HARD_STATE and UPDATE_HARD_STATE."""
-    return _sealed(state.term, state.vote, probe)
+    return _sealed(state.term, state.vote, probe, root)
 
 
-def hard_state_of(row: Row | None) -> tuple[HardState, int]:
-    """(the hard state, the probe counter) from SELECT_HARD_STATE."""
-    term, vote, probe = _opened(row, int, int, int)
-    return HardState(term, vote), probe
+def hard_state_of(row: Row | None) -> tuple[HardState, int, int]:
+    """(the hard state, the probe counter, the root) from SELECT_HARD_STATE."""
+    term, vote, probe, root = _opened(row, int, int, int, int)
+    return HardState(term, vote), probe, root
 
 
 def log_base_row(place: Place) -> Row:
@@ -193,6 +194,41 @@ def session_of(row: Row | None) -> tuple[SessionKey, Session]:
     return (client, epoch), Session(*rest)
 
 
+class SessionSum:
+    """One number over all rows of ``sessions``, kept as they change: ``value`` is their checksums' exclusive or."""
+
+    def __init__(self, sessions: Mapping[SessionKey, Session]) -> None:
+        self.value = 0
+        self._parts: dict[SessionKey, int] = {}
+        for (client, epoch), one in sessions.items():
+            self.replace(_sealed(client, epoch, *_session_columns(one)))
+
+    def replace(self, row: Row) -> None:
+        """A row for UPSERT_SESSION is written."""
+        key, crc = (row[0], row[1]), row[-1]
+        self.value ^= self._parts.get(key, 0) ^ crc
+        self._parts[key] = crc
+
+
+def root_of(applied: AppliedState, cut: int, last: Place, sessions: SessionSum) -> int:
+    """One checksum over what a transaction leaves; it stands in the hard state, which each transaction writes, so that
+    pages of different transactions, each of them whole, are not taken for one file. ``cut``: from ``cut_crc``."""
+    return zlib.crc32(_ROOT.pack(applied_row(applied)[-1], cut, last.index, last.chain, sessions.value))
+
+
+def cut_crc(base: Place, members: Membership) -> int:
+    """The part of the root that only compaction changes."""
+    return zlib.crc32(_CUT.pack(log_base_row(base)[-1], membership_row(members)[-1]))
+
+
+_ROOT = struct.Struct(">IIQ16sI")
+_CUT = struct.Struct(">II")
+
+
+def _session_columns(one: Session) -> tuple[int, bytes, int, int]:
+    return one.seq, one.digest, one.term, one.index
+
+
 # ---------------------------------------------------------------------------------------------------------- the reports
 
 _REPORT_NUMBERS = struct.Struct(">QqddddqddqqQ")
@@ -202,9 +238,8 @@ _NONE = float("nan")
 
 def _report_crc(row: Row) -> int:
     """Numbers as SQLite gives them back: it knows no negative zero."""
-    number, patient, stamp, age, sodium, creatinine, ejection, day, chance, tier, alert, study, model, flags, *rest = (
-        row
-    )
+    number, patient, stamp, age, sodium, creatinine, ejection, day, chance, tier, *more = row
+    alert, study, model, flags, *rest = more
     numbers = _REPORT_NUMBERS.pack(
         number,
         stamp,

@@ -27,7 +27,6 @@ _VERSION = 3007000
 _HEADER = struct.Struct(">IIIIIIII")  # magic, version, page bytes, checkpoint number, two salts, two checksums
 _FRAME = struct.Struct(">IIIIII")  # page number, database's pages after a commit or 0, two salts, two checksums
 _PAGE_BYTES_DEFAULT = 4096
-_SECTOR_BYTES = 512
 _MASK = 0xFFFFFFFF
 
 Sum = tuple[int, int]
@@ -88,7 +87,9 @@ class _Frames:
         self._size = _FRAME.size + page_bytes
         self._order = order
         self.count = max(0, len(content) - _HEADER.size) // self._size
-        self._heads = [_FRAME.unpack_from(content, self._at(number)) for number in range(self.count)]
+        self._heads: list[tuple[int, ...]] = [
+            _FRAME.unpack_from(content, self._at(number)) for number in range(self.count)
+        ]
 
     def _at(self, number: int) -> int:
         return _HEADER.size + number * self._size
@@ -101,11 +102,13 @@ class _Frames:
         return self._heads[number][1] != 0
 
     def salts(self, number: int) -> Sum:
-        return self._heads[number][2:4]
+        head = self._heads[number]
+        return head[2], head[3]
 
     def stored(self, number: int) -> Sum:
         """The checksum that stands in the frame."""
-        return self._heads[number][4:6]
+        head = self._heads[number]
+        return head[4], head[5]
 
     def page(self, number: int) -> bytes:
         return self._content[self._at(number) + _FRAME.size : self._at(number + 1)]
@@ -118,11 +121,6 @@ class _Frames:
     def follows(self, number: int, start: Sum) -> bool:
         """Whether the frame verifies after one with the checksum ``start``."""
         return self.page_number(number) != 0 and self.computed(number, start) == self.stored(number)
-
-    def head_is_split(self, number: int) -> bool:
-        """Whether the frame's head lies in two sectors, of which a power cut may lose one."""
-        at = self._at(number)
-        return at // _SECTOR_BYTES != (at + _FRAME.size - 1) // _SECTOR_BYTES
 
 
 def _header_of(content: bytes) -> tuple[int, str, Sum, Sum] | None:
@@ -166,10 +164,9 @@ def _later_transaction(frames: _Frames, salts: Sum, bad: int, running: Sum) -> i
             continue
         before = running if number == bad else frames.stored(number - 1)
         own = frames.computed(number, before)
-        if own == frames.stored(number) or not frames.head_is_split(number):
-            if frames.follows(number + 1, frames.stored(number)):
-                return number + 1
-        if frames.follows(number + 1, own):  # its page is whole, the sum or the salts in its head are not
+        # The next frame knows the sum of this one as it is, so that its word of being a commit is its own; beside the
+        # sum that merely stands in it, a torn write may have left that word.
+        if frames.follows(number + 1, own):
             return number + 1
     return None
 

@@ -146,7 +146,7 @@ def test_the_mark_beside_the_file_speaks_of_the_new_one(ward: Ward) -> None:
     found = MarkFile.open(mark_path(ward.store.path))
     assert found
     found.close()
-    assert (found.mark.index, found.mark.chain) == (ward.tape.applied, ward.tape.last.chain)
+    assert (found.mark.last_index, found.mark.chain) == (ward.tape.applied, ward.tape.last.chain)
     assert (found.mark.term, found.mark.vote) == (VOTE.term, VOTE.vote)
 
 

@@ -329,7 +329,9 @@ def test_what_is_no_peers_file_is_refused(tmp_path: Path, prepare: Callable[[Pat
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_what_is_left_of_a_peers_files_is_set_aside(tmp_path: Path, prepare: Callable[[Path], Path], words: str) -> None:
+def test_what_is_left_of_a_peers_files_is_set_aside(
+    tmp_path: Path, prepare: Callable[[Path], Path], words: str
+) -> None:
     prepare(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.db*")}
     assert words in amnesia(tmp_path)

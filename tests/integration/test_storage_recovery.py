@@ -217,7 +217,7 @@ def test_a_flipped_byte_in_a_stored_body_is_found(tmp_path: Path) -> None:
     flips = 0
     while at >= 0:
         content[at + 4] ^= 0x01
-        why = amnesia(copied(tmp_path, content, len(content) + at))
+        why = amnesia(copied(tmp_path, bytes(content), len(content) + at))
         content[at + 4] ^= 0x01
         assert "damaged: log entry" in why or "damaged: table risk_reports" in why or "damaged: the tree" in why
         flips += "log entry" in why

@@ -137,7 +137,7 @@ def test_where_none_can_be_made_nothing_is_left_behind(tmp_path: Path, what: str
         ("UPDATE hard_state SET term = 9", "table hard_state"),
         ("UPDATE meta SET peer_id = 2", "wrong checksum"),
         ("DELETE FROM meta", "schema 2"),
-        ("DELETE FROM risk_reports WHERE id = 3", "missing, after 2 comes 4"),
+        ("DELETE FROM risk_reports WHERE id = 3", "risk_reports: missing, after 2 comes 4"),
         ("DELETE FROM risk_reports WHERE id = 20", "the last one is 19, 20 were applied"),
         ("DROP TABLE sessions", "no such table"),
         ("UPDATE meta SET schema_version = 3", "schema 2, got 3"),

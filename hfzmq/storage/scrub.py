@@ -1,0 +1,182 @@
+"""The slow look at everything, while the daemon runs: rot is found before a row is shown, sent on, or needed.
+
+Touches the disk, reading only, on a connection of its own, for the thread that answers queries: it never makes the
+writer wait, and reads what a reader would. Must not know: what happens when something is found (the caller has
+``Store.distrust``). Keeps: each step is one short read transaction over a bounded number of rows; what another thread
+writes, cuts or exchanges between two steps is never taken for damage.
+
+    small rows --> sessions --> log --> reports, and that the index finds them --> index, and that its rows exist --.
+        ^----------------------------------------- one more pass ---------------------------------------------------'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from hfzmq.core.types import Place, chained
+from hfzmq.errors import DiskFailed
+from hfzmq.storage import exchange, tables
+from hfzmq.storage.tables import Damaged
+
+ROWS_A_STEP = 200  # about 2 ms
+BUSY_MS = 20
+
+_SESSIONS = (
+    "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions WHERE (client, epoch) > (?, ?) "
+    "ORDER BY client, epoch LIMIT ?"
+)
+_NOT_INDEXED = (
+    "SELECT id FROM risk_reports AS one WHERE id > ? AND id <= ? AND NOT EXISTS (SELECT 1 FROM risk_reports AS other "
+    "INDEXED BY risk_reports_by_patient WHERE other.patient_id = one.patient_id AND other.id = one.id) LIMIT 1"
+)
+_INDEXED = (
+    "SELECT patient_id, id FROM risk_reports INDEXED BY risk_reports_by_patient WHERE (patient_id, id) > (?, ?) "
+    "ORDER BY patient_id, id LIMIT ?"
+)
+_PATIENT = "SELECT patient_id FROM risk_reports NOT INDEXED WHERE id = ?"
+
+
+class Scrubber:
+    """Looks through the file at ``path``, pass after pass; for one thread at a time. ``passes``: how many are done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.passes = 0
+        self._connection: apsw.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._parts: tuple[Callable[[apsw.Connection, int], bool], ...] = (
+            self._small_rows,
+            self._sessions,
+            self._log,
+            self._reports,
+            self._index,
+        )
+        self._begin()
+
+    def step(self, rows_max: int = ROWS_A_STEP) -> str | None:
+        """Look at ``rows_max`` rows more; what is damaged, None when nothing is. DiskFailed: they cannot be read."""
+        try:
+            connection = self._opened()
+            connection.execute("BEGIN")
+            try:
+                done = self._parts[self._at](connection, rows_max)
+            finally:
+                connection.execute("COMMIT")
+        except apsw.BusyError:
+            return None  # another time
+        except (Damaged, apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError) as damage:
+            return None if self._is_replaced() else f"damaged: {damage}"
+        except (apsw.Error, OSError) as error:
+            if self._is_replaced():
+                return None
+            raise DiskFailed(f"{self.path}: cannot be read: {error}", hint="look at the disk") from error
+        if done:
+            self._at += 1
+            if self._at == len(self._parts):
+                self.passes += 1
+                self._begin()
+        return None
+
+    def close(self) -> None:
+        """Let the file go. Twice is harmless."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _begin(self) -> None:
+        self._at = 0
+        self._session: tuple[str, bytes] = ("", b"")
+        self._place: Place | None = None
+        self._report = 0
+        self._entry: tuple[str, int] = ("", 0)
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is None or self._is_replaced():
+            self.close()
+            self._begin()
+            with exchange.OPENING:
+                self._file = exchange.file_number(self.path)
+                self._connection = apsw.Connection(str(self.path.absolute()), flags=apsw.SQLITE_OPEN_READONLY)
+                self._connection.set_busy_timeout(BUSY_MS)
+                self._connection.execute("SELECT count(*) FROM meta").fetchall()  # its files are open from here on
+        return self._connection
+
+    def _is_replaced(self) -> bool:
+        return exchange.file_number(self.path) != self._file
+
+    # ---------------------------------------------------------------------------- parts: True when one is at its end
+
+    def _small_rows(self, connection: apsw.Connection, rows_max: int) -> bool:
+        small: tuple[tuple[str, str, Callable[[Any], object]], ...] = (
+            ("meta", tables.SELECT_META, tables.meta_of),
+            ("hard_state", tables.SELECT_HARD_STATE, tables.hard_state_of),
+            ("log_base", tables.SELECT_LOG_BASE, tables.log_base_of),
+            ("membership", tables.SELECT_MEMBERSHIP, tables.membership_of),
+            ("applied", tables.SELECT_APPLIED, tables.applied_of),
+        )
+        for table, select, value_of in small:
+            _checked(f"table {table}", lambda: value_of(connection.execute(select).fetchone()))  # noqa: B023
+        return True
+
+    def _sessions(self, connection: apsw.Connection, rows_max: int) -> bool:
+        rows = connection.execute(_SESSIONS, (*self._session, rows_max)).fetchall()
+        for row in rows:
+            self._session, _ = _checked("table sessions", lambda: tables.session_of(row))  # noqa: B023
+        return len(rows) < rows_max
+
+    def _log(self, connection: apsw.Connection, rows_max: int) -> bool:
+        base = tables.log_base_of(connection.execute(tables.SELECT_LOG_BASE).fetchone())
+        before = self._place
+        if before is None or before.index <= base.index or not _stands(connection, before):
+            before = base  # where the log is cut by now; or what stood there was dropped
+        count = 0
+        for row in connection.execute(f"{tables.SELECT_LOG} LIMIT ?", (before.index, rows_max)):
+            index = before.index + 1
+            entry = _checked(f"log entry {index}", lambda: tables.entry_of(row))  # noqa: B023
+            if entry.index != index:
+                raise Damaged(f"log entry {index}: missing, after {before.index} comes {entry.index}")
+            if chained(before, entry.term, entry.kind, entry.origin, entry.body).chain != entry.chain:
+                raise Damaged(f"log entry {index}: does not follow from the entry before")
+            before = Place(entry.index, entry.term, entry.chain)
+            count += 1
+        self._place = before
+        return count < rows_max
+
+    def _reports(self, connection: apsw.Connection, rows_max: int) -> bool:
+        stored = tables.applied_of(connection.execute(tables.SELECT_APPLIED).fetchone()).next_id - 1
+        first = self._report
+        for row in connection.execute(tables.SELECT_REPORTS, (first, rows_max)):
+            number = self._report + 1
+            _checked(f"report {number}", lambda: tables.check_report(row, number))  # noqa: B023
+            self._report = number
+        lost = connection.execute(_NOT_INDEXED, (first, self._report)).get
+        if lost is not None:
+            raise Damaged(f"report {lost}: not in the index by patient")
+        at_end = self._report - first < rows_max
+        if self._report > stored or (at_end and self._report != stored):
+            raise Damaged(f"table risk_reports: {stored} were applied, {self._report} are there")
+        return at_end
+
+    def _index(self, connection: apsw.Connection, rows_max: int) -> bool:
+        rows: list[Any] = connection.execute(_INDEXED, (*self._entry, rows_max)).fetchall()
+        for patient, number in rows:
+            if connection.execute(_PATIENT, (number,)).get != patient:
+                raise Damaged(f"report {number}: the index by patient has it under another one")
+            self._entry = (patient, number)
+        return len(rows) < rows_max
+
+
+def _stands(connection: apsw.Connection, place: Place) -> bool:
+    row = connection.execute(tables.SELECT_PLACE, (place.index,)).fetchone()
+    return row == (place.index, place.term, place.chain)
+
+
+def _checked(where: str, look: Callable[[], Any]) -> Any:
+    try:
+        return look()
+    except (Damaged, UnicodeDecodeError) as damage:
+        raise Damaged(f"{where}: {damage}") from None

@@ -1,0 +1,145 @@
+"""``python -m tests.powercuts --cuts N`` or ``--rot N``: how many promises a disk can make the storage break.
+
+Each seed is a peer's history of its own and replays; ``--results FILE`` adds what was run to a file, and the next run
+goes on with the seeds after it. Exit 1 where a promise was broken.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tests.powercuts import cuts, rot
+from tests.powercuts.cuts import Violation
+
+ROOT = Path(__file__).resolve().parents[2]
+A_SEED = {"cuts": cuts.CUTS_A_SEED, "rot": rot.DAMAGES_A_SEED}
+PROGRESS_S = 5.0
+
+Outcome = tuple[int, int, list[Violation], Counter[str]]
+"""Seed, how many cuts or damages, the broken promises, how the damages ended."""
+
+
+def one_seed(task: tuple[str, int, int]) -> Outcome:
+    """Run one seed; in a process of the pool."""
+    kind, seed, count = task
+    with cuts.workplace() as directory:
+        if kind == "cuts":
+            return seed, count, cuts.run(seed, directory, count), Counter()
+        violations, ends = rot.run(seed, directory, count)
+        return seed, count, violations, ends
+
+
+def tasks_of(kind: str, total: int, first: int) -> list[tuple[str, int, int]]:
+    """Seeds from ``first`` on, with ``total`` cuts or damages in all."""
+    each = A_SEED[kind]
+    return [(kind, first + number, min(each, total - number * each)) for number in range(-(-total // each))]
+
+
+def outcomes(tasks: list[tuple[str, int, int]], jobs: int) -> Iterator[Outcome]:
+    """In any order, as they come."""
+    if jobs == 1:
+        yield from map(one_seed, tasks)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(one_seed, tasks, chunksize=4)
+
+
+def read_results(file: Path | None) -> list[dict[str, Any]]:
+    """The runs that the file tells of."""
+    return list(json.loads(file.read_text())["runs"]) if file and file.exists() else []
+
+
+def write_results(file: Path, runs: list[dict[str, Any]]) -> None:
+    """Every run, and the sums."""
+    told = {
+        "cuts": sum(run["count"] for run in runs if run["kind"] == "cuts"),
+        "cuts_that_broke_a_promise": sum(run["violations"] for run in runs if run["kind"] == "cuts"),
+        "damages": sum(run["count"] for run in runs if run["kind"] == "rot"),
+        "damages_lost_silently": sum(run["violations"] for run in runs if run["kind"] == "rot"),
+        "runs": runs,
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(told, indent=1) + "\n")
+
+
+def commit() -> tuple[str, bool]:
+    """The commit that is run, and whether the storage or these tests differ from it."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+    return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "hfzmq", "tests/powercuts", "tests/integration"))
+
+
+@click.command()
+@click.option("--cuts", "cut_count", default=0, help="So many power cuts.")
+@click.option("--rot", "rot_count", default=0, help="So many damages to a killed peer's files.")
+@click.option("--seed", "first", type=int, help="The first seed; else the one after the last in --results, or 0.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+@click.option("--results", "file", type=click.Path(path_type=Path), help="Add what was run to this JSON file.")
+def main(cut_count: int, rot_count: int, first: int | None, jobs: int, file: Path | None) -> None:
+    """Cut the power, or let files rot, and see what is lost."""
+    broken = 0
+    for kind, total in (("cuts", cut_count), ("rot", rot_count)):
+        if total:
+            broken += _run(kind, total, first, jobs, file)
+    sys.exit(1 if broken else 0)
+
+
+def _run(kind: str, total: int, first: int | None, jobs: int, file: Path | None) -> int:
+    runs = read_results(file)
+    if first is None:
+        first = 1 + max((run["last_seed"] for run in runs if run["kind"] == kind), default=-1)
+    tasks = tasks_of(kind, total, first)
+    began = told = time.monotonic()
+    done, violations = 0, []
+    ends: Counter[str] = Counter()
+    for _, count, broken, how in outcomes(tasks, jobs):
+        done += count
+        violations += broken
+        ends += how
+        for one in broken:
+            click.echo(f"seed {one.seed}, life {one.life}, call {one.call}: {one.what}")
+        now = time.monotonic()
+        if now - told >= PROGRESS_S:
+            told, rate = now, done / (now - began)
+            click.echo(f"{done} of {total} {kind}, {len(violations)} broken, {rate:.0f} a second", err=True)
+    seconds = time.monotonic() - began
+    click.echo(f"{done} {kind} from seed {first} to {tasks[-1][1]}: {len(violations)} broken promises, {seconds:.0f} s")
+    for end in sorted(ends):
+        click.echo(f"  {end}: {ends[end]}")
+    if file:
+        sha, dirty = commit()
+        run = {
+            "kind": kind,
+            "first_seed": first,
+            "last_seed": tasks[-1][1],
+            "count": done,
+            "violations": len(violations),
+            "what": [one._asdict() for one in violations[:20]],
+            "ends": dict(sorted(ends.items())),
+            "seconds": round(seconds, 1),
+            "jobs": jobs,
+            "cores": os.cpu_count(),
+            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
+            "commit": sha,
+            "dirty": dirty,
+        }
+        write_results(file, [*read_results(file), run])
+    return len(violations)
+
+
+if __name__ == "__main__":
+    main()

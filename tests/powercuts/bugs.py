@@ -1,0 +1,94 @@
+"""The bugs that are planted in the storage: each one small change of its text, as a tired person might make it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+CUTS, ROT = "cuts", "rot"
+
+
+class Bug(NamedTuple):
+    """A name, what is to find it, the file below hfzmq/storage, the text that stands there once, and its stand-in."""
+
+    name: str
+    by: str
+    file: str
+    good: str
+    bad: str
+
+
+NAMED = "            made = marked = MarkFile.create(mark.mark_path(path), found)\n"
+CHECKPOINT = "            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)\n"
+APPLIED = "    connection.execute(tables.UPDATE_APPLIED"
+SEAL = "            self._seal()\n"
+SYNC_NAME = "    directory.sync(path.parent)\n"
+NOTE = "    _write(distrusted_path(path), why)\n" + SYNC_NAME
+PROOF = "    if proof is not None:"
+STALE = "if not frames.commits(number) or frames.salts(number + 1) != salts:"
+LOWER = "last_index=index, chain=chain))\n            self.sync()"
+
+BUGS = (
+    # ------------------------------------------------------------ what is synced, and when
+    Bug("synchronous is NORMAL", CUTS, "connection.py", '"FULL", 2)', '"NORMAL", 1)'),
+    Bug("synchronous is OFF", CUTS, "connection.py", '"FULL", 2)', '"OFF", 0)'),
+    Bug("no directory is ever synced", CUTS, "directory.py", "        os.fsync(descriptor)\n", "        pass\n"),
+    Bug("the mark's name is not synced", CUTS, "opening.py",
+        NAMED + "            directory.sync(path.parent)\n", NAMED),
+    Bug("a new file is founded in its WAL alone", CUTS, "opening.py", CHECKPOINT, ""),
+    Bug("the name of a note of distrust is not synced", CUTS, "aside.py", NOTE, NOTE.replace(SYNC_NAME, "")),
+    Bug("the mark is never synced", ROT, "mark.py",
+        "            os.fdatasync(self._descriptor)\n", ""),
+    Bug("the mark of a changed vote is not synced", ROT, "store.py",
+        "            self._mark.sync()\n        self._mark.sync_when_due()", "            pass"),
+    Bug("the mark is written before the commit", CUTS, "store.py", SEAL, SEAL + "            self._note_commit()\n"),
+    Bug("the log is cut before the mark is lowered", CUTS, "store.py",
+        "        self._mark.lower(self._last.index, self._last.chain)\n", ""),
+    Bug("the lowered mark is not synced", CUTS, "mark.py", LOWER, LOWER.replace("self.sync()", "pass")),
+    # ------------------------------------------------------------ what is written
+    Bug("the applied index is not atomic with the tables", CUTS, "apply.py",
+        APPLIED, '    connection.execute("COMMIT")\n    connection.execute("BEGIN")\n' + APPLIED),
+    Bug("the vote is not saved", CUTS, "store.py",
+        "effect.hard_state or self._hard_state\n",
+        "effect.hard_state and type(effect.hard_state)(effect.hard_state.term, 0) or self._hard_state\n"),
+    Bug("the term is not saved", CUTS, "store.py",
+        "effect.hard_state or self._hard_state\n", "self._hard_state\n"),
+    Bug("a truncation is not written", CUTS, "store.py",
+        "        self._connection.execute(tables.TRUNCATE_LOG, (index,))\n", ""),
+    Bug("what is applied can be dropped", CUTS, "store.py",
+        "        if index <= self._applied.place.index:\n", "        if False:\n"),
+    Bug("sessions are not written", CUTS, "apply.py", "    if sessions:\n", "    if False:\n"),
+    Bug("sessions change and their sum does not", CUTS, "apply.py",
+        "            sums.replace(row)\n", "            pass\n"),
+    Bug("starts are not counted", CUTS, "identity.py", "boot_no=meta.boot_no + 1)", "boot_no=meta.boot_no)"),
+    Bug("transactions are not counted", ROT, "store.py", "        self._probe += 1\n", ""),
+    # ------------------------------------------------------------ what is checked
+    Bug("the WAL is not scanned", ROT, "opening.py", "if scan.verdict == walscan.DAMAGED:", "if False:"),
+    Bug("a torn tail is taken for damage", CUTS, "walscan.py",
+        PROOF, "    proof = bad if bad < frames.count else None\n" + PROOF),
+    Bug("a transaction left over is taken for a later one", CUTS, "walscan.py",
+        STALE, "if frames.salts(number + 1) != salts:"),
+    Bug("frames of an earlier round count", CUTS, "walscan.py", STALE, "if not frames.commits(number):"),
+    Bug("the mark is not compared", ROT, "opening.py", "    if forgotten:\n", "    if False:\n"),
+    Bug("no report's checksum is checked", ROT, "tables.py",
+        "        if _report_crc(row[:-1]) == row[-1]:\n", "        if True:\n"),
+    Bug("the root is not checked", ROT, "recovery.py",
+        "    if root != tables.root_of", "    if False and root != tables.root_of"),
+    Bug("a note of distrust is not read", CUTS, "opening.py", "    if said:\n", "    if False:\n"),
+    Bug("the WAL is left behind when files are set aside", CUTS, "aside.py",
+        '"-journal", "-wal", "-shm"', '"-journal", "-shm"'),
+)  # fmt: skip
+
+OPEN = (
+    # Written and not found, for what stands beside it finds the same: two checks, each enough alone.
+    Bug("a store that has failed writes on", CUTS, "store.py",
+        "        self._refuse_after_failure()\n        if not effects:", "        if not effects:"),
+    # Found by luck only: it hurts within the first start of a file alone.
+    Bug("the mark is written over what was synced", CUTS, "mark.py",
+        "(1 - self._synced_slot) * SLOT_BYTES)", "self._synced_slot * SLOT_BYTES)"),
+    Bug("no small row's checksum is checked", ROT, "tables.py",
+        " or _crc(*values) != row[-1]:", ":"),
+    Bug("no entry's checksum is checked", ROT, "tables.py", "_log_crc(entry) == crc", "True"),
+    Bug("no entry's chain is checked", ROT, "recovery.py",
+        "            if chained(before, entry.term, entry.kind, entry.origin, entry.body).chain != entry.chain:\n",
+        "            if False:\n"),
+)  # fmt: skip

@@ -1,0 +1,73 @@
+"""Plants one bug in this process's own copy of the storage, in memory, and runs seeds until one of them finds it.
+
+``python -m tests.powercuts.planting BUG FIRST COUNT`` prints one line of JSON. Started by ``planted``; imports nothing
+of the storage before the bug is in its place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from types import CodeType
+
+from tests.powercuts.bugs import BUGS, CUTS, OPEN, Bug
+
+
+class _Loader(SourceFileLoader):
+    """Reads a module's text as it would be with the bug in it."""
+
+    bug: Bug
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Compiled anew each time: nothing of it is cached."""
+        text = self.get_data(self.path).decode()
+        if text.count(self.bug.good) != 1:
+            raise ValueError(f"{self.bug.name}: its text stands {text.count(self.bug.good)} times in {self.bug.file}")
+        return compile(text.replace(self.bug.good, self.bug.bad), self.path, "exec", dont_inherit=True)
+
+
+class _Finder(MetaPathFinder):
+    """Finds the one module that the bug is in."""
+
+    def __init__(self, bug: Bug) -> None:
+        self._bug = bug
+        self._module = "hfzmq.storage." + bug.file.removesuffix(".py")
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> ModuleSpec | None:
+        """The real module's spec with the text changed; None for all other modules."""
+        if fullname != self._module:
+            return None
+        spec = PathFinder.find_spec(fullname, path)  # type: ignore[arg-type]
+        assert spec is not None
+        assert spec.origin is not None
+        spec.loader = loader = _Loader(fullname, spec.origin)
+        loader.bug = self._bug
+        return spec
+
+
+def main(name: str, first: int, count: int) -> None:
+    """Run seeds ``first`` to ``first + count - 1`` with the bug in; say which found it, after how many, and how."""
+    bug = next(bug for bug in (*BUGS, *OPEN) if bug.name == name)
+    assert not any(module.startswith("hfzmq.storage") for module in sys.modules), "the storage is here already"
+    sys.meta_path.insert(0, _Finder(bug))
+    cuts, rot = (importlib.import_module(f"tests.powercuts.{name}") for name in ("cuts", "rot"))
+    tried = 0
+    with cuts.workplace() as directory:
+        for seed in range(first, first + count):
+            if bug.by == CUTS:
+                violations = cuts.run(seed, directory)
+                tried += cuts.CUTS_A_SEED
+            else:
+                violations, _ = rot.run(seed, directory)
+                tried += rot.DAMAGES_A_SEED
+            if violations:
+                json.dump({"seed": seed, "tried": tried, "violation": violations[0].what}, sys.stdout)
+                return
+    json.dump({"seed": None, "tried": tried, "violation": None}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
