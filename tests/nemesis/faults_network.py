@@ -1,0 +1,286 @@
+"""Faults of the network: pulled cables, routes that swallow, partitions of every shape, bad weather between peers.
+
+    by cable, by route   the kernel's own, in namespaces (Network)
+    by relay             whole messages of peers, anywhere (Proxy)
+
+Touches the World only. Must not know: clients, which reach every peer all the while, save one whose cable is out.
+"""
+
+from __future__ import annotations
+
+import time
+
+from tests.nemesis.faults import NETNS, NETWORK, PROXY, Fault
+from tests.nemesis.weather import DEAF, Weather
+
+Ways = list[tuple[int, int]]
+
+
+class _Network(Fault):
+    kind = NETWORK
+    hold_s = 2.5
+
+    def deafen(self, ways: Ways) -> None:
+        """Messages on these ways are lost, by routes or by relays, as chance will have it."""
+        if self.world.net and (self.world.proxy is None or self.chance.random() < 0.5):
+            for source, target in ways:
+                self.world.net.blackhole(source, target)
+        elif self.world.proxy:
+            self.world.proxy.weather(ways, DEAF)
+
+    def both(self, one: list[int], other: list[int]) -> Ways:
+        """All ways between two groups."""
+        return self.world.ways(one, other) + self.world.ways(other, one)
+
+    def stop(self) -> None:
+        """All is well again."""
+        if self.world.net:
+            self.world.net.mend()
+        if self.world.proxy:
+            self.world.proxy.mend()
+
+
+# ------------------------------------------------------------ cables and routes
+
+
+class LinkDown(_Network):
+    """The leader's cable is pulled out: it is cut off from peers and clients."""
+
+    name, says, needs = "link_down_leader", "a leader without a cable is replaced, and follows when it is back", (NETNS,)
+
+    def start(self) -> str:
+        """See the class."""
+        leader = self.leader()
+        assert self.world.net is not None
+        self.world.net.link(leader, up=False)
+        return f"cable of {leader}"
+
+
+class LinkDownMinority(_Network):
+    """The cables of a minority are pulled out."""
+
+    name, says, needs = "link_down_minority", "a minority without cables is not missed", (NETNS,)
+
+    def start(self) -> str:
+        """See the class."""
+        hurt = self.minority()
+        assert self.world.net is not None
+        for number in hurt:
+            self.world.net.link(number, up=False)
+        return f"cables of {hurt}"
+
+
+class LinkFlaps(_Network):
+    """The leader's cable goes out and in, for less and more than a lease."""
+
+    name, says, needs = "link_flaps", "a cable that goes in and out loses nothing", (NETNS,)
+    hold_s = 4.0
+
+    def start(self) -> str:
+        """See the class."""
+        self._hurt, self._up, self._next = self.leader(), True, 0.0
+        return f"cable of {self._hurt}, in and out"
+
+    def tick(self) -> None:
+        """In or out."""
+        if time.monotonic() >= self._next:
+            assert self.world.net is not None
+            self._up = not self._up
+            self.world.net.link(self._hurt, self._up)
+            self._next = time.monotonic() + self.chance.uniform(0.2, 1.4)
+
+
+class Blackhole(_Network):
+    """A route in the leader's namespace swallows what it sends to each other peer; it still hears them."""
+
+    name, says, needs = "blackhole_from_leader", "a leader that nobody hears is replaced", (NETNS,)
+
+    def start(self) -> str:
+        """See the class."""
+        leader = self.leader()
+        assert self.world.net is not None
+        for source, target in self.world.ways([leader], self.world.peers):
+            self.world.net.blackhole(source, target)
+        return f"nothing of {leader} arrives"
+
+
+class BlackholeTo(_Network):
+    """Routes of the others swallow what they send to the leader; they still hear it."""
+
+    name, says, needs = "blackhole_to_leader", "a leader that hears nobody steps down", (NETNS,)
+
+    def start(self) -> str:
+        """See the class."""
+        leader = self.leader()
+        assert self.world.net is not None
+        for source, target in self.world.ways(self.world.peers, [leader]):
+            self.world.net.blackhole(source, target)
+        return f"nothing arrives at {leader}"
+
+
+# ------------------------------------------------------------ partitions
+
+
+class MuteLeader(_Network):
+    """Every message of the leader to other peers is lost, on live connections."""
+
+    name, says, needs = "mute_leader", "a leader whose messages are lost one way is replaced", (PROXY,)
+
+    def start(self) -> str:
+        """See the class."""
+        leader = self.leader()
+        assert self.world.proxy is not None
+        self.world.proxy.weather(self.world.ways([leader], self.world.peers), DEAF)
+        return f"{leader} is mute"
+
+
+class DeafLeader(_Network):
+    """Every message to the leader is lost, on live connections."""
+
+    name, says, needs = "deaf_leader", "a leader that is deaf stops acknowledging", (PROXY,)
+
+    def start(self) -> str:
+        """See the class."""
+        leader = self.leader()
+        assert self.world.proxy is not None
+        self.world.proxy.weather(self.world.ways(self.world.peers, [leader]), DEAF)
+        return f"{leader} is deaf"
+
+
+class Split(_Network):
+    """A minority with the leader in it is cut off from the majority."""
+
+    name, says = "split_minority_holds_leader", "the majority goes on, the leader among the few acknowledges nothing"
+
+    def start(self) -> str:
+        """See the class."""
+        few = self.minority(self.leader())
+        self.deafen(self.both(few, self.world.others(*few)))
+        return f"{few} | {self.world.others(*few)}"
+
+
+class Bridge(_Network):
+    """Two halves hear nothing of each other; one peer hears and is heard by all."""
+
+    name, says = "bridge_partition", "two halves with one peer between them never have two who acknowledge"
+
+    def start(self) -> str:
+        """See the class."""
+        middle = self.chance.choice(self.world.peers)
+        rest = self.world.others(middle)
+        self.chance.shuffle(rest)
+        one, other = sorted(rest[: len(rest) // 2]), sorted(rest[len(rest) // 2 :])
+        self.deafen(self.both(one, other))
+        return f"{one} - {middle} - {other}"
+
+
+class Ring(_Network):
+    """Everybody hears a majority, and each another one (with three peers: one link is cut)."""
+
+    name, says = "majority_ring", "where each sees another majority, nothing is acknowledged twice or lost"
+
+    def start(self) -> str:
+        """See the class."""
+        ring = self.chance.sample(self.world.peers, len(self.world.peers))
+        count, reach = len(ring), len(ring) // 4 if len(ring) > 3 else 1
+        near = {
+            (ring[at], ring[(at + step) % count])
+            for at in range(count if count > 3 else count - 1)
+            for step in range(1, reach + 1)
+        }
+        near |= {(target, source) for source, target in near}
+        self.deafen([way for way in self.world.ways(ring, ring) if way not in near])
+        return f"ring {ring}"
+
+
+class OneWay(_Network):
+    """Each ordered pair of peers is cut with a chance of one in three."""
+
+    name, says = "one_way_cuts", "links that are cut one way, anywhere, lose nothing"
+
+    def start(self) -> str:
+        """See the class."""
+        ways = [way for way in self.world.ways(self.world.peers, self.world.peers) if self.chance.random() < 1 / 3]
+        self.deafen(ways)
+        return " ".join(f"{source}>{target}" for source, target in ways)
+
+
+# ------------------------------------------------------------ weather
+
+
+class _Weather(_Network):
+    needs = (PROXY,)
+    weather: Weather
+
+    def start(self) -> str:
+        """All links."""
+        assert self.world.proxy is not None
+        self.world.proxy.weather(self.world.ways(self.world.peers, self.world.peers), self.weather)
+        return ", ".join(f"{name} {value:g}" for name, value in self.weather._asdict().items() if value)
+
+
+class Loss(_Weather):
+    """30 % of all messages between peers are lost."""
+
+    name, says = "loss", "30 % loss costs time and nothing else"
+    weather = Weather(loss=0.3)
+
+
+class Doubles(_Weather):
+    """50 % of all messages arrive twice, the second time up to 5 s later."""
+
+    name, says = "doubles", "messages that come twice, and seconds late, change nothing"
+    weather = Weather(echo=0.5, echo_s=5.0)
+
+
+class Delay(_Weather):
+    """Each message takes 150 ms."""
+
+    name, says = "delay", "slow links cost time and nothing else"
+    weather = Weather(delay_s=0.15)
+
+
+class Reorder(_Weather):
+    """Messages overtake each other by up to 250 ms."""
+
+    name, says = "reorder", "messages that overtake each other change nothing"
+    weather = Weather(shuffle_s=0.25)
+
+
+class Storm(_Weather):
+    """All of it at once."""
+
+    name, says = "storm", "loss, doubles, delay and disorder at once change nothing"
+    weather = Weather(loss=0.15, echo=0.3, echo_s=3.0, delay_s=0.02, shuffle_s=0.12)
+
+
+class Stall(_Network):
+    """The bytes of a minority's connections, the leader's among them, stand still in the wires; then they are closed."""
+
+    name, says, needs = "stall", "connections that stand still and are alive are not waited for", (PROXY,)
+
+    def start(self) -> str:
+        """See the class."""
+        few = self.minority(self.leader())
+        assert self.world.proxy is not None
+        self.world.proxy.stall(self.both(few, self.world.peers))
+        return f"wires of {few}"
+
+
+class Resets(_Network):
+    """A third of all connections between peers end with RST, every 300 ms."""
+
+    name, says, needs = "resets", "connections that break again and again lose nothing", (PROXY,)
+
+    def start(self) -> str:
+        """See the class."""
+        self._next = 0.0
+        return "a third of the connections, every 0.3 s"
+
+    def tick(self) -> None:
+        """Break some."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.3
+            ways = self.world.ways(self.world.peers, self.world.peers)
+            assert self.world.proxy is not None
+            self.world.proxy.reset(self.chance.sample(ways, len(ways) // 3))

@@ -1,0 +1,48 @@
+"""``hfzmq`` with clocks that are wrong: the wall clock jumps when told, the monotonic clock runs too fast or too slow.
+
+    python -m tests.nemesis.shifted CLOCKS serve --id 1 ...
+
+CLOCKS holds two doubles: seconds to add to the wall clock (read at each look, so that it jumps while the daemon runs)
+and the rate of the monotonic clock (read once, at the start). Stands in for libfaketime, which is not everywhere: all of
+hfzmq reads clocks through the module ``time``. Touches only that module, in its own process, before hfzmq is imported.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import sys
+import time
+from pathlib import Path
+
+FORMAT = struct.Struct("dd")
+
+
+def write_clocks(path: Path, wall_s: float = 0.0, rate: float = 1.0) -> None:
+    """Set a daemon's clocks; the file is changed in place, for the daemon has it mapped."""
+    with path.open("r+b" if path.exists() else "w+b") as file:
+        file.write(FORMAT.pack(wall_s, rate))
+
+
+def shift(path: Path) -> None:
+    """Replace this process's clocks."""
+    with path.open("rb") as file:
+        shared = mmap.mmap(file.fileno(), FORMAT.size, access=mmap.ACCESS_READ)
+    rate = FORMAT.unpack(shared)[1]
+    wall_ns, monotonic = time.time_ns, time.monotonic
+    began = monotonic()
+
+    def time_ns() -> int:
+        return wall_ns() + int(FORMAT.unpack(shared)[0] * 1e9)
+
+    time.time_ns = time_ns
+    time.time = lambda: time_ns() / 1e9
+    if rate != 1.0:
+        time.monotonic = lambda: began + (monotonic() - began) * rate
+
+
+if __name__ == "__main__":
+    shift(Path(sys.argv[1]))
+    from hfzmq.cli.main import main
+
+    sys.exit(main(sys.argv[2:]))
