@@ -1,11 +1,14 @@
 """Whether a history and what the peers' files hold in the end belong together: set-full, as Jepsen has it, and more.
 
-Touches files read-only. Must not know: the mesh's code, faults: it looks only at what clients saw and at the tables, which
-are a public contract. Keeps: each way to be wrong has a name and is found by itself.
+Touches files read-only. Must not know: the mesh's code, faults: it looks only at what clients saw and at the tables,
+which are a public contract. Keeps: each way to be wrong has a name and is found by itself.
 
-    lost       acknowledged, and not stored by every peer       doubled   stored more than once
-    phantom    stored, and never sent                           order     a session's rows in another order than sent
-    torn       a batch that is stored in part, or not in one    unequal   peers that hold different rows, or ids with holes
+    lost       acknowledged, and not stored by every peer
+    doubled    stored more than once
+    phantom    stored, and never sent
+    order      a session's rows in another order than sent
+    torn       a batch that is stored in part, or not at one place
+    unequal    peers that hold different rows, or ids with holes
     moved      one request acknowledged at two places, or stored at another place than acknowledged
     stale      a consistent read that misses what was acknowledged before it began
     unread     a read that shows what was not stored in the end
@@ -106,9 +109,13 @@ def _unequal(tables: Tables) -> list[Violation]:
     (first, rows), *others = sorted(tables.items())
     for peer, other in others:
         if list(other) != list(rows):
-            at = next((n for n, (a, b) in enumerate(zip(rows, other, strict=False)) if a != b), min(len(rows), len(other)))
+            at = next(
+                (n for n, (a, b) in enumerate(zip(rows, other, strict=False)) if a != b), min(len(rows), len(other))
+            )
             found.append(
-                Violation("unequal", f"peers {first} ({len(rows)} rows) and {peer} ({len(other)}) differ from row {at + 1}")
+                Violation(
+                    "unequal", f"peers {first} ({len(rows)} rows) and {peer} ({len(other)}) differ from row {at + 1}"
+                )
             )
     for peer, those in tables.items():
         if [row.id for row in those] != list(range(1, len(those) + 1)):
@@ -203,13 +210,13 @@ def _reads(events: Iterable[Event], rows: Sequence[Row], submits: _Submits) -> l
                 done += 1
             floors[who] = floor
         elif event["type"] == "ok":
+            saw = f"{who} at {event['t']} from peer {event['peer']}"
             newest = max((number for number, _ in event["rows"]), default=0)
             if event["op"] == "read" and newest < floors[who]:
-                story = f"{who} at {event['t']} from peer {event['peer']}: newest id {newest}, acknowledged was {floors[who]}"
-                found.append(Violation("stale", story))
+                found.append(Violation("stale", f"{saw}: newest id {newest}, acknowledged was {floors[who]}"))
             unread = [f"{number}: {patient}" for number, patient in event["rows"] if patients.get(number) != patient]
             if unread:
-                found.append(Violation("unread", f"{who} at {event['t']} from peer {event['peer']} saw {_some(unread)}"))
+                found.append(Violation("unread", f"{saw}: {_some(unread)}"))
     return found
 
 

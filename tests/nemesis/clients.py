@@ -1,11 +1,11 @@
 """Clients that write and read all the time and tell a History everything; each is a thread.
 
-    RawWriter    the bare wire: one request in flight, the same bytes to any peer until ACK, and sometimes once more after it
+    RawWriter    the bare wire: one request in flight, the same bytes to any peer until ACK, and sometimes once more
     QueueWriter  the product's own ``hfzmq.Client`` with its queue on disk
     Reader       consistent reads, and peeks at any peer's own file
 
-Touches sockets, the disk (queues). Must not know: faults. Keeps: every patient's name is used once; ``pause`` returns when
-nothing is in flight any more: what was begun is acknowledged, for a healed mesh must take everything.
+Touches sockets, the disk (queues). Must not know: faults. Keeps: every patient's name is used once; ``pause`` returns
+when nothing is in flight any more: what was begun is acknowledged, for a healed mesh must take everything.
 """
 
 from __future__ import annotations
@@ -269,9 +269,7 @@ class Clients:
     def __init__(self, config: Config, history: History, folder: Path, seed: int, raw: int, queued: int, readers: int):
         self.workers: list[Worker] = [RawWriter(f"raw-{n}", seed, history, config) for n in range(raw)]
         self.workers += [Reader(f"reader-{n}", seed, history, config) for n in range(readers)]
-        self.workers += [
-            QueueWriter(f"queue-{n}", seed, history, config, folder / f"queue-{n}") for n in range(queued)
-        ]
+        self.workers += [QueueWriter(f"queue-{n}", seed, history, config, folder / f"queue-{n}") for n in range(queued)]
 
     def __enter__(self) -> Clients:
         for worker in self.workers:

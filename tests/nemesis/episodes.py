@@ -1,9 +1,9 @@
 """One run: faults one after the other on a living mesh, and after each the question whether all is still true.
 
-    resume clients -> start faults -> hold -> stop faults -> mend, restart -> recover -> pause clients -> converge -> check -> next
+    resume clients -> start faults -> hold -> stop -> mend -> recover -> pause clients -> converge -> check -> next
 
-Touches everything below it. Must not know: the command line. Keeps: each violation is told with the episode after which it
-was seen first; what is cut off by an error is still cleaned up and told.
+Touches everything below it. Must not know: the command line. Keeps: each violation is told with the episode after which
+it was seen first; what is cut off by an error is still cleaned up and told.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Episode(NamedTuple):
 class Nemesis:
     """A world with clients, and what is done to it."""
 
-    def __init__(self, world: World, history: History, seed: int, raw: int = 4, queued: int = 1, readers: int = 2) -> None:
+    def __init__(
+        self, world: World, history: History, seed: int, raw: int = 4, queued: int = 1, readers: int = 2
+    ) -> None:
         self.world = world
         self.history = history
         self.chance = Random(seed)

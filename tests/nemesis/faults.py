@@ -5,8 +5,8 @@
     faults_disk      full, failing and slow disks
     faults_members   lost data directories, members that leave and come
 
-Touches the World only. Must not know: clients, what is right. Keeps: after ``stop`` nothing of the fault is left save what
-the mesh itself must mend; a fault that this machine cannot do says why.
+Touches the World only. Must not know: clients, what is right. Keeps: after ``stop`` nothing of the fault is left save
+what the mesh itself must mend; a fault that this machine cannot do says why.
 """
 
 from __future__ import annotations

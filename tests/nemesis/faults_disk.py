@@ -52,7 +52,11 @@ class _Disk(Fault):
 class DiskFullLeader(_Disk):
     """No space on the leader's disk; then there is again."""
 
-    name, says, needs = "disk_full_leader", "a leader whose disk is full stops, and is back when there is space", (TMPFS,)
+    name, says, needs = (
+        "disk_full_leader",
+        "a leader whose disk is full stops, and is back when there is space",
+        (TMPFS,),
+    )
 
     def victim(self) -> int:
         """Only some have a small disk; when the one who should be hurt has none, another one is."""
@@ -66,6 +70,7 @@ class DiskFullLeader(_Disk):
     def start(self) -> str:
         """See the class."""
         number = self.victim()
+        role = "leads" if number == self.world.leader() else "follows"
         self._filler = self.world.filler(number)
         with self._filler.open("wb", buffering=0) as file:
             size = FULL_CHUNK_BYTES
@@ -76,7 +81,7 @@ class DiskFullLeader(_Disk):
                     if error.errno != errno.ENOSPC:
                         raise
                     size //= 2
-        return f"disk of {number}{'' if number == self.world.leader() else ' (does not lead)'}"
+        return f"disk of {number}, which {role}"
 
     def tick(self) -> None:
         """What little the daemon gave back when it ended is taken, too."""
@@ -97,17 +102,19 @@ class DiskFullFollower(DiskFullLeader):
 
 class _Strace(_Disk):
     needs = (STRACE,)
-    what: str
+    what = ""
+    delay_leases = 0.0
 
     def start(self) -> str:
         """Attach to the running daemon."""
         number = self.victim()
         process = self.world.processes[number]
-        self._tracer: subprocess.Popen[Any] = self.world.helper(tracing(process.pid, self.what))
+        what = self.what or f"delay_enter={int(self.delay_leases * self.world.config.timing.lease_ms * 1000)}"
+        self._tracer: subprocess.Popen[Any] = self.world.helper(tracing(process.pid, what))
         until = time.monotonic() + ATTACH_S
         while not _traced(process.pid) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
-        return f"syncs of {number}: {self.what}"
+        return f"syncs of {number}: {what}"
 
     def stop(self) -> None:
         """Let go of it; a daemon that hangs in a slow sync is let go of when that is over."""
@@ -139,17 +146,17 @@ class SyncFailsOnce(_Strace):
 
 
 class SlowSyncLeader(_Strace):
-    """Each fsync of the leader takes 1.5 s, its heartbeats flow on in between."""
+    """Each fsync of the leader takes one and a half leases."""
 
     name, says, hold_s = "fsync_slow_leader", "a leader whose disk hangs looks dead to the others, and is replaced", 4.0
-    what = "delay_enter=1500000"
+    delay_leases = 1.5
 
 
 class SlowSyncFollower(_Strace):
-    """Each fsync of a follower takes 0.4 s."""
+    """Each fsync of a follower takes 0.4 leases."""
 
     name, says, leads = "fsync_slow_follower", "one slow disk does not slow the others", False
-    what = "delay_enter=400000"
+    delay_leases = 0.4
 
 
 class FileLimitLeader(_Disk):

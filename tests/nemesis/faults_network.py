@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 
-from tests.nemesis.faults import NETNS, NETWORK, PROXY, Fault
+from tests.nemesis.faults import NETWORK, PROXY, Fault
+from tests.nemesis.means import NETNS
 from tests.nemesis.weather import DEAF, Weather
 
 Ways = list[tuple[int, int]]
@@ -46,7 +47,11 @@ class _Network(Fault):
 class LinkDown(_Network):
     """The leader's cable is pulled out: it is cut off from peers and clients."""
 
-    name, says, needs = "link_down_leader", "a leader without a cable is replaced, and follows when it is back", (NETNS,)
+    name, says, needs = (
+        "link_down_leader",
+        "a leader without a cable is replaced, and follows when it is back",
+        (NETNS,),
+    )
 
     def start(self) -> str:
         """See the class."""
@@ -255,7 +260,7 @@ class Storm(_Weather):
 
 
 class Stall(_Network):
-    """The bytes of a minority's connections, the leader's among them, stand still in the wires; then they are closed."""
+    """The bytes of a minority's connections, the leader's too, stand still in the wires; then they are closed."""
 
     name, says, needs = "stall", "connections that stand still and are alive are not waited for", (PROXY,)
 

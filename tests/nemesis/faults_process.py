@@ -9,7 +9,7 @@ import signal
 import time
 
 from tests.nemesis.faults import PROCESS, Fault
-from tests.nemesis.shifted import write_clocks
+from tests.nemesis.launch import write_clocks
 from tests.system.mesh import wait_for
 
 HOUR_S = 3600.0
@@ -74,13 +74,13 @@ class KillAll(_Kill):
 
 
 class CrashLoop(_Kill):
-    """The lowest id, which leads whenever it is well, dies every 3 s and is started again at once."""
+    """The lowest id, which leads whenever it is well, dies every three leases (3 s) and is started again at once."""
 
     name, says, hold_s = "crash_loop_lowest", "a lowest id that dies every 3 s makes no trouble", 7.0
-    every_s = 3.0
 
     def start(self) -> str:
         """See the class."""
+        self.every_s = 3 * self.world.config.timing.lease_ms / 1000
         self._next = time.monotonic()
         return f"peer {self.world.peers[0]} dies every {self.every_s:g} s"
 

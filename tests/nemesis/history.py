@@ -5,14 +5,15 @@
     {"t": 12.456789, "process": "raw-1", "type": "ok", "op": "submit", "seq": 7, "peer": 1, "term": 3, "index": 41}
 
 ``type``: invoke; ok (it happened); info (it may have happened, or may still); fault and note for what the nemesis does.
-``op``: submit (every patient is a name that is used once); read (consistent: ``rows`` are [id, patient], falling, from the
-newest); peek (the same from any peer's own file); status (what a peer says about itself).
+``op``: submit (every patient is a name that is used once); read (consistent: ``rows`` are [id, patient], falling, from
+the newest); peek (the same from any peer's own file); status (what a peer says about itself).
 
 Touches one file. Must not know: the mesh, what is right. Keeps: events are in the order of their times.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -42,7 +43,7 @@ class History:
     def add(self, process: str, kind: str, op: str, **more: object) -> float:
         """One more event, now; returns its time."""
         with self._lock:
-            event = {"t": round(time.monotonic(), 6), "process": process, "type": kind, "op": op, **more}
+            event: Event = {"t": round(time.monotonic(), 6), "process": process, "type": kind, "op": op, **more}
             self._events.append(event)
             if self._file:
                 self._file.write(json.dumps(event, separators=(",", ":")) + "\n")
@@ -67,11 +68,11 @@ def load(path: Path) -> list[Event]:
 def longest_gap_s(moments: list[float], began: float, ended: float) -> float:
     """The longest silence between two of ``moments``, counting the window's edges."""
     inside = [began, *(moment for moment in moments if began <= moment <= ended), ended]
-    return max(later - earlier for earlier, later in zip(inside, inside[1:], strict=False))
+    return max(later - earlier for earlier, later in itertools.pairwise(inside))
 
 
 def _is_ack(event: Event) -> bool:
-    return event["type"] == "ok" and event["op"] == "submit"
+    return (event["type"], event["op"]) == ("ok", "submit")
 
 
 def _backwards(events: list[Event], began: float) -> Iterator[Event]:

@@ -90,7 +90,7 @@ def _tmpfs() -> None:
 def _strace() -> None:
     _needs_tool("strace")
     child = subprocess.Popen([sys.executable, "-c", _SYNCS], stdout=subprocess.PIPE)
-    tracer = None
+    tracer: subprocess.Popen[str] | None = None
     try:
         assert child.stdout is not None
         child.stdout.readline()
@@ -98,19 +98,28 @@ def _strace() -> None:
         if child.wait(TRY_S) != 7:
             raise OSError("strace injects nothing: " + tracer.communicate(timeout=TRY_S)[1].strip()[-200:])
     finally:
-        for process in filter(None, (child, tracer)):
-            process.kill()
-            process.wait()
-        if child.stdout:
-            child.stdout.close()
-        if tracer and tracer.stderr:
-            tracer.stderr.close()
+        for process in (child, tracer):
+            if process is not None:
+                process.kill()
+                process.communicate()
 
 
 def tracing(pid: int, what: str) -> list[str]:
     """The command that injects ``what`` (strace's words) into every sync of a running process; ending it ends that."""
     calls = "fsync,fdatasync,sync_file_range,msync"
-    return ["strace", "-q", "-f", "-p", str(pid), "-o", os.devnull, "-e", f"trace={calls}", "-e", f"inject={calls}:{what}"]
+    return [
+        "strace",
+        "-q",
+        "-f",
+        "-p",
+        str(pid),
+        "-o",
+        os.devnull,
+        "-e",
+        f"trace={calls}",
+        "-e",
+        f"inject={calls}:{what}",
+    ]
 
 
 def _prlimit() -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import re
 import socket
+import string
 import subprocess
 import threading
 from collections.abc import Callable, Iterable
@@ -34,7 +36,7 @@ class Network:
     def __init__(self, peers: Iterable[int]) -> None:
         sweep()
         self.peers = tuple(peers)
-        self._bridge = f"{PREFIX}{os.getpid()}"
+        self._bridge = f"{PREFIX}{os.getpid()}{next(_letters)}"
         self._net = _free_net()
         self._cut: set[tuple[int, int]] = set()
         try:
@@ -107,7 +109,7 @@ class Network:
 
 
 def _inside(name: str, make: Callable[[], T]) -> T:
-    """What ``make`` returns when called in a namespace; a socket stays where it was made, the thread does not matter."""
+    """What ``make`` returns in a namespace; a socket stays where it was made, whichever thread uses it."""
     made: list[T] = []
     failed: list[OSError] = []
 
@@ -131,12 +133,14 @@ def _inside(name: str, make: Callable[[], T]) -> T:
 
 def sweep() -> None:
     """Remove what runs that are dead by now have left behind."""
-    for bridge in {match.group(1) for match in map(_NAME.match, _names()) if match}:
-        if not Path(f"/proc/{bridge[len(PREFIX):]}").exists():
+    found = {match.group(1, 2) for match in map(_NAME.match, _names()) if match}
+    for bridge, process in found:
+        if not Path("/proc", process).exists():
             _remove(bridge)
 
 
-_NAME = re.compile(rf"({PREFIX}\d+)(-\d+)?$")
+_NAME = re.compile(rf"({PREFIX}(\d+)[a-z])([-v]\d+)?$")
+_letters = itertools.cycle(string.ascii_lowercase)  # a process may have several networks
 
 
 def _names() -> list[str]:

@@ -5,9 +5,9 @@
 Touches sockets; one thread relays everything. Must not know: daemons, what messages mean. With a ``Network`` each relay
 stands inside the connecting peer's namespace, so that pulled cables and blackholes hurt what it sends, too.
 
-Keeps: of what peer a tells peer b, whole messages are lost, doubled, late or overtaken, as the weather says; the greeting
-and commands always pass in order, so that a connection lives on. ``stall`` holds every byte back both ways (a cable);
-``reset`` ends connections with RST.
+Keeps: of what peer a tells peer b, whole messages are lost, doubled, late or overtaken, as the weather says; the
+greeting and commands always pass in order, so that a connection lives on. ``stall`` holds every byte back both ways (a
+cable); ``reset`` ends connections with RST.
 """
 
 from __future__ import annotations

@@ -45,17 +45,22 @@ TOGETHER_SHARE = 0.25
 @click.option("--direct", is_flag=True, help="No relays between peers: the kernel's faults alone.")
 @click.option("--results", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Where history, logs and files go.")
+@click.option(
+    "--bug", default="", help="Plant this bug of tests/simulation/bugs.py in every daemon: it should be found."
+)
 @click.option("--list", "listing", is_flag=True, help="Show the faults and leave.")
 def main(
     minutes: float, seed: int | None, wanted: str | None, peers: int, only_loopback: bool, direct: bool,
-    results: Path | None, out: Path | None, listing: bool,
+    results: Path | None, out: Path | None, bug: str, listing: bool,
 ) -> None:  # fmt: skip
     """Hurt a real mesh for a while, and see whether it keeps its word."""
     faults = all_faults()
     names = wanted.split(",") if wanted else list(faults)
     unknown = [name for name in names if name not in faults]
     if unknown:
-        raise click.BadParameter(f"unknown: {', '.join(unknown)}; there are: {', '.join(faults)}", param_hint="--faults")
+        raise click.BadParameter(
+            f"unknown: {', '.join(unknown)}; there are: {', '.join(faults)}", param_hint="--faults"
+        )
     if listing:
         for name in names:
             click.echo(f"{name:28s} {faults[name].says}")
@@ -65,7 +70,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, _interrupt)  # so that everything is cleaned up
     click.echo(f"seed {seed}, output in {out}", err=True)
-    with History(out / "history.jsonl") as history, World(out, peers, only_loopback, direct) as world:
+    with History(out / "history.jsonl") as history, World(out, peers, only_loopback, direct, bug) as world:
         skipped = {name: reason for name in names if (reason := why_not(faults[name], world))}
         able = [faults[name] for name in names if name not in skipped]
         with Nemesis(world, history, seed) as nemesis:
@@ -99,6 +104,8 @@ def _go_on(nemesis: Nemesis, able: Sequence[type[Fault]], duration_s: float, dra
         click.echo(_line(episode), err=True)
         for violation in episode.violations:
             click.echo(f"    VIOLATION {violation.kind}: {violation.story}", err=True)
+        if nemesis.world.bug and episode.violations:
+            break  # found
         if any(violation.kind == "not healed" for violation in episode.violations):
             break  # all that follows would be about this
     return episodes
@@ -122,10 +129,13 @@ def _figures(
         "python": platform.python_version(),
         "network": "namespaces" if world.net else "loopback",
         "links": "relays" if world.proxy else "direct",
+        "bug": world.bug or None,
         "lease_ms": world.config.timing.lease_ms,
         "episodes": len(episodes),
         "requests_sent": ops["submit", "invoke"],
-        "requests_acknowledged": len({(e["process"], e["seq"]) for e in events if (e["op"], e["type"]) == ("submit", "ok")}),
+        "requests_acknowledged": len(
+            {(e["process"], e["seq"]) for e in events if (e["op"], e["type"]) == ("submit", "ok")}
+        ),
         "consistent_reads": ops["read", "ok"],
         "violations": [violation._asdict() for episode in episodes for violation in episode.violations],
         "faults": {
@@ -145,7 +155,8 @@ def _figures(
 
 def _line(episode: Episode) -> str:
     return (
-        f"{episode.began_s:7.1f} s  {'+'.join(episode.faults):30s} held {episode.held_s:5.1f} s  acks {episode.acks:5d}  "
+        f"{episode.began_s:7.1f} s  {'+'.join(episode.faults):30s} held {episode.held_s:5.1f} s  "
+        f"acks {episode.acks:5d}  "
         f"gap {episode.longest_gap_s:5.2f} s  healed in {episode.healed_s:5.2f} s  "
         f"{'ok' if not episode.violations else 'WRONG'}  {episode.story}"
     )

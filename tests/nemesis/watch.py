@@ -1,6 +1,6 @@
 """Somebody who asks every peer how it is, twice a second, and tells the History.
 
-Touches sockets. Must not know: what is right. Keeps: the answers of one peer are told in the order in which it gave them.
+Touches sockets. Must not know: what is right. Keeps: one peer's answers are told in the order in which it gave them.
 """
 
 from __future__ import annotations

@@ -24,20 +24,21 @@ from typing import Any
 from hfzmq import config as configuration
 from hfzmq.cli.demo_processes import free_addresses
 from hfzmq.config import Config, PeerAddress, Timing
+from tests.nemesis.launch import BUG_VARIABLE, write_clocks
 from tests.nemesis.means import NETNS, TMPFS, available, run
 from tests.nemesis.netns import Network
 from tests.nemesis.proxy import LISTENS, TALKS, Proxy
-from tests.nemesis.shifted import write_clocks
 from tests.system.mesh import ROOT, Mesh, wait_for
 
 TMPFS_MIB = 96
+MOUNT = "hfzmq-nemesis-"  # and the process id of the run
 CONVERGE_S = 60.0
 RECOVERED_TRAIL = 200  # entries that a peer may still trail by, when clients are stopped to look
 RESTART_S = 1.0  # like systemd's RestartSec: who has ended is started again after so long
 
 
 class World(Mesh):
-    """``peers`` daemons. ``net``: a Network where namespaces are used, else None."""
+    """``peers`` daemons; with ``bug`` planted in each (launch.py). ``net``: a Network, None on the loopback."""
 
     def __init__(
         self,
@@ -45,8 +46,10 @@ class World(Mesh):
         peers: int = 5,
         only_loopback: bool = False,
         direct: bool = False,
+        bug: str = "",
         timing: Timing | None = None,
     ) -> None:
+        self.bug = bug
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.links = None
@@ -59,6 +62,7 @@ class World(Mesh):
         self._read_to: dict[int, int] = {}
         self._tended_at = 0.0
         self._helpers: list[subprocess.Popen[Any]] = []
+        sweep_mounts()
         self.net = Network(range(1, peers + 1)) if not only_loopback and not available()[NETNS] else None
         self.proxy = None if direct else Proxy(self.net)
         try:
@@ -102,7 +106,7 @@ class World(Mesh):
     def _small_disk(self, number: int) -> None:
         directory = self.folder / str(number)
         directory.mkdir(mode=0o700)
-        run("mount", "-t", "tmpfs", "-o", f"size={TMPFS_MIB}m,mode=700", "hfzmq-nemesis", directory)
+        run("mount", "-t", "tmpfs", "-o", f"size={TMPFS_MIB}m,mode=700", f"{MOUNT}{os.getpid()}", directory)
         self.small_disks.add(number)
 
     # ------------------------------------------------------------ life
@@ -164,10 +168,13 @@ class World(Mesh):
         write_clocks(self.clocks(number), rate=self.rates.get(number, 1.0))
         words: list[object] = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         words += self.net.command(number) if self.net else []
-        words += [sys.executable, "-m", "tests.nemesis.shifted", self.clocks(number), "serve", "--id", number]
+        words += [sys.executable, "-m", "tests.nemesis.launch", self.clocks(number), "serve", "--id", number]
         words += ["--config", self.folder / f"peers_{number}.yaml", "--data-dir", self.folder / str(number)]
+        environment = {**os.environ, BUG_VARIABLE: self.bug}
         with (self.folder / f"{number}.log").open("ab") as log:
-            self.processes[number] = subprocess.Popen([*map(str, words)], cwd=ROOT, stdout=log, stderr=log)
+            self.processes[number] = subprocess.Popen(
+                [*map(str, words)], cwd=ROOT, stdout=log, stderr=log, env=environment
+            )
 
     def runs(self, number: int) -> bool:
         """Whether a peer's process lives."""
@@ -270,3 +277,12 @@ class World(Mesh):
         """Every (from, to) between two groups."""
         targets = list(targets)
         return [(source, target) for source in sources for target in targets if source != target]
+
+
+def sweep_mounts() -> None:
+    """Take away the small disks of runs that are dead by now."""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        source, directory = line.split()[:2]
+        if source.startswith(MOUNT) and not Path("/proc", source[len(MOUNT) :]).exists():
+            with contextlib.suppress(OSError):
+                run("umount", "--lazy", directory)

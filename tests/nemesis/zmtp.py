@@ -1,9 +1,9 @@
 """ZMTP 3 as a middle man sees it: a stream of bytes becomes a greeting, commands and whole messages.
 
-Touches nothing. Must not know: sockets, what messages mean. Keeps: what ``feed`` returns, put together, is what came in,
-byte for byte; a piece is never part of a message, so that a message may be lost, doubled, delayed or overtaken whole.
+Touches nothing. Must not know: sockets, what messages mean. Keeps: what ``feed`` returns, put together, is what came
+in, byte for byte; a piece is never part of a message, so that one may be lost, doubled, delayed or overtaken whole.
 
-    64 bytes of greeting --> frames: flags (1 more, 2 long, 4 command), size (1 or 8 bytes), body; to the last of a message
+    64 bytes of greeting --> frames: flags (1 more, 2 long, 4 command), size (1 or 8 bytes), body; to a message's last
 """
 
 from __future__ import annotations

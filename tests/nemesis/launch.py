@@ -1,20 +1,24 @@
-"""``hfzmq`` with clocks that are wrong: the wall clock jumps when told, the monotonic clock runs too fast or too slow.
+"""``hfzmq`` as the nemesis starts it: with clocks that can be wrong and, where asked for, with a bug planted in it.
 
-    python -m tests.nemesis.shifted CLOCKS serve --id 1 ...
+    python -m tests.nemesis.launch CLOCKS serve --id 1 ...
 
 CLOCKS holds two doubles: seconds to add to the wall clock (read at each look, so that it jumps while the daemon runs)
-and the rate of the monotonic clock (read once, at the start). Stands in for libfaketime, which is not everywhere: all of
-hfzmq reads clocks through the module ``time``. Touches only that module, in its own process, before hfzmq is imported.
+and the rate of the monotonic clock (read once, at the start). Stands in for libfaketime, which is not everywhere: all
+of hfzmq reads clocks through the module ``time``. The environment variable HFZMQ_NEMESIS_BUG names a bug of
+tests/simulation/bugs.py: a run that finds nothing says little unless it finds those. Touches only its own process,
+before hfzmq is imported.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import sys
 import time
 from pathlib import Path
 
+BUG_VARIABLE = "HFZMQ_NEMESIS_BUG"
 FORMAT = struct.Struct("dd")
 
 
@@ -41,8 +45,21 @@ def shift(path: Path) -> None:
         time.monotonic = lambda: began + (monotonic() - began) * rate
 
 
+def plant(name: str) -> None:
+    """Put a bug into this process's copy of the core. ValueError: there is none of this name."""
+    from tests.simulation.bugs import BUGS, OPEN
+    from tests.simulation.planting import _Finder
+
+    found = [bug for bug in (*BUGS, *OPEN) if bug.name == name]
+    if not found:
+        raise ValueError(f"no bug is called {name!r}: see tests/simulation/bugs.py")
+    sys.meta_path.insert(0, _Finder(found[0]))
+
+
 if __name__ == "__main__":
     shift(Path(sys.argv[1]))
+    if os.environ.get(BUG_VARIABLE):
+        plant(os.environ[BUG_VARIABLE])
     from hfzmq.cli.main import main
 
     sys.exit(main(sys.argv[2:]))
