@@ -68,6 +68,8 @@ def main(
     seed = Random().randrange(1 << 31) if seed is None else seed
     out = out or Path(tempfile.mkdtemp(prefix="hfzmq-nemesis-"))
     out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()):
+        raise click.BadParameter(f"{out} is not empty", param_hint="--out")
     signal.signal(signal.SIGTERM, _interrupt)  # so that everything is cleaned up
     click.echo(f"seed {seed}, output in {out}", err=True)
     with History(out / "history.jsonl") as history, World(out, peers, only_loopback, direct, bug) as world:
