@@ -31,11 +31,12 @@ TIMEOUT_MS = 1000
 ROWS_MAX = 4
 READ_ROWS = 20
 PENDING_MAX = 30
+HOUR_MS = 3_600_000
 
 
-def report(patient: str) -> Report:
-    """A RED report of a patient of this name."""
-    return Report(patient, int(time.time() * 1000), 60.0, 135.0, 1.5, 40.0, 5, 0.7, "RED", 0.8, "m", "")
+def report(patient: str, wrong_by_ms: int = 0) -> Report:
+    """A RED report of a patient of this name, by a bedside clock that may be wrong."""
+    return Report(patient, int(time.time() * 1000) + wrong_by_ms, 60.0, 135.0, 1.5, 40.0, 5, 0.7, "RED", 0.8, "m", "")
 
 
 class Worker:
@@ -168,7 +169,8 @@ class RawWriter(Worker):
         """One batch, until it is acknowledged."""
         self._seq += 1
         patients = [f"{self.name}/{self._seq}/{n}" for n in range(self.chance.randint(1, ROWS_MAX))]
-        rows = encode_rows([report(patient) for patient in patients])
+        wrong_by_ms = self.chance.choice((0, 0, -HOUR_MS, HOUR_MS))
+        rows = encode_rows([report(patient, wrong_by_ms) for patient in patients])
         request = encode_request(
             self._config.mesh_id, "submit", client=self.name, epoch=self._epoch, seq=self._seq,
             rows=rows, digest=digest(rows),

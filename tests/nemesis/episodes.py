@@ -140,6 +140,7 @@ class Nemesis:
     def _check(self) -> list[Violation]:
         files = {number: self.world.folder / str(number) / f"hfzmq_{number}.db" for number in self.world.peers}
         found = check_files(self.history.events(), files)
+        self.world.note_tracebacks()
         found += [Violation("fell", fall) for fall in self.world.falls[self._falls_told :]]
         self._falls_told = len(self.world.falls)
         found += [Violation("client fell", failure) for failure in self.clients.failures()]

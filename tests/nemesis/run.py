@@ -72,7 +72,10 @@ def main(
         raise click.BadParameter(f"{out} is not empty", param_hint="--out")
     signal.signal(signal.SIGTERM, _interrupt)  # so that everything is cleaned up
     click.echo(f"seed {seed}, output in {out}", err=True)
-    with History(out / "history.jsonl") as history, World(out, peers, only_loopback, direct, bug) as world:
+    with (
+        History(out / "history.jsonl") as history,
+        World(out, peers, only_loopback, direct, bug, int(64 + 10 * minutes)) as world,
+    ):
         skipped = {name: reason for name in names if (reason := why_not(faults[name], world))}
         able = [faults[name] for name in names if name not in skipped]
         with Nemesis(world, history, seed) as nemesis:

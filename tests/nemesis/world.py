@@ -30,7 +30,7 @@ from tests.nemesis.netns import Network
 from tests.nemesis.proxy import LISTENS, TALKS, Proxy
 from tests.system.mesh import ROOT, Mesh, wait_for
 
-TMPFS_MIB = 96
+TMPFS_MIB = 64
 MOUNT = "hfzmq-nemesis-"  # and the process id of the run
 CONVERGE_S = 60.0
 RECOVERED_TRAIL = 200  # entries that a peer may still trail by, when clients are stopped to look
@@ -47,9 +47,11 @@ class World(Mesh):
         only_loopback: bool = False,
         direct: bool = False,
         bug: str = "",
+        small_disk_mib: int = TMPFS_MIB,
         timing: Timing | None = None,
     ) -> None:
         self.bug = bug
+        self._small_disk_mib = small_disk_mib
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.links = None
@@ -106,7 +108,7 @@ class World(Mesh):
     def _small_disk(self, number: int) -> None:
         directory = self.folder / str(number)
         directory.mkdir(mode=0o700)
-        run("mount", "-t", "tmpfs", "-o", f"size={TMPFS_MIB}m,mode=700", f"{MOUNT}{os.getpid()}", directory)
+        run("mount", "-t", "tmpfs", "-o", f"size={self._small_disk_mib}m,mode=700", f"{MOUNT}{os.getpid()}", directory)
         self.small_disks.add(number)
 
     # ------------------------------------------------------------ life
@@ -227,6 +229,13 @@ class World(Mesh):
         for number in set(self.peers) - self.excused:
             if not self.runs(number):
                 self._note_fall(number)
+
+    def note_tracebacks(self) -> None:
+        """No daemon ever shows one, whether or not it goes on."""
+        for number in self.peers:
+            words = self._new_words(number)
+            if "Traceback" in words:
+                self.falls.append(f"peer {number} shows a traceback: {words[words.index('Traceback') :][:600]}")
 
     def _note_fall(self, number: int) -> None:
         process = self.processes[number]
