@@ -99,9 +99,13 @@ class Network:
         """A listening socket on 127.0.0.1 inside a peer's namespace, any port."""
         return _inside(self.name(number), lambda: socket.create_server(("127.0.0.1", 0)))
 
-    def socket(self, number: int) -> socket.socket:
+    def stream(self, number: int) -> socket.socket:
         """An unconnected TCP socket inside a peer's namespace."""
         return _inside(self.name(number), lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+
+    def datagrams(self, number: int) -> socket.socket:
+        """An unconnected UDP socket inside a peer's namespace."""
+        return _inside(self.name(number), lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
 
     def close(self) -> None:
         """Remove everything; twice is harmless."""

@@ -47,7 +47,7 @@ class Relay:
 
     def far_socket(self) -> socket.socket:
         """An unconnected socket on the connecting peer's machine."""
-        return self.net.socket(self.source) if self.net else socket.socket()
+        return self.net.stream(self.source) if self.net else socket.socket()
 
 
 class End:
