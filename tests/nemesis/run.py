@@ -101,7 +101,8 @@ def _go_on(nemesis: Nemesis, able: Sequence[type[Fault]], duration_s: float, dra
         waiting = waiting or draw.sample(list(able), len(able))
         faults = [waiting.pop()]
         if faults[0].kind not in (NETWORK, MEMBERS) and draw.random() < TOGETHER_SHARE:
-            faults += draw.sample([fault for fault in able if fault.kind == NETWORK], 1)
+            links = [fault for fault in able if fault.kind == NETWORK]
+            faults += draw.sample(links, min(1, len(links)))
         hold_s = draw.uniform(*(LONG_HOLD_S if draw.random() < LONG_SHARE else HOLD_S))
         hold_s = max([hold_s, *(fault.hold_s for fault in faults)])
         episode = nemesis.run(faults, hold_s)
