@@ -1,7 +1,8 @@
 """What may happen to a mesh: each fault by name, with a start, what goes on meanwhile, and a stop.
 
     faults_process   kill -9, SIGSTOP, restarts, crash loops, wrong clocks
-    faults_network   cables, one-way blackholes, partitions of every shape, weather between peers
+    faults_network   cables, one-way blackholes, partitions of every shape
+    faults_weather   loss, doubles, delay, disorder, connections that stall or break
     faults_disk      full, failing and slow disks
     faults_members   lost data directories, members that leave and come
 
@@ -65,9 +66,9 @@ class Fault:
 
 def all_faults() -> dict[str, type[Fault]]:
     """Every fault by its name, in the order of the files and of their lines."""
-    from tests.nemesis import faults_disk, faults_members, faults_network, faults_process
+    from tests.nemesis import faults_disk, faults_members, faults_network, faults_process, faults_weather
 
-    modules = (faults_process, faults_network, faults_disk, faults_members)
+    modules = (faults_process, faults_network, faults_weather, faults_disk, faults_members)
     found = [
         thing
         for module in modules

@@ -1,4 +1,4 @@
-"""Faults of the network: pulled cables, routes that swallow, partitions of every shape, bad weather between peers.
+"""Faults of the network that cut: pulled cables, routes that swallow, partitions of every shape.
 
     by cable, by route   the kernel's own, in namespaces (Network)
     by relay             whole messages of peers, anywhere (Proxy)
@@ -12,12 +12,14 @@ import time
 
 from tests.nemesis.faults import NETWORK, PROXY, Fault
 from tests.nemesis.means import NETNS
-from tests.nemesis.weather import DEAF, Weather
+from tests.nemesis.weather import DEAF
 
 Ways = list[tuple[int, int]]
 
 
-class _Network(Fault):
+class NetworkFault(Fault):
+    """A fault of links; ``stop`` mends them all."""
+
     kind = NETWORK
     hold_s = 2.5
 
@@ -44,7 +46,7 @@ class _Network(Fault):
 # ------------------------------------------------------------ cables and routes
 
 
-class LinkDown(_Network):
+class LinkDown(NetworkFault):
     """The leader's cable is pulled out: it is cut off from peers and clients."""
 
     name, says, needs = (
@@ -61,7 +63,7 @@ class LinkDown(_Network):
         return f"cable of {leader}"
 
 
-class LinkDownMinority(_Network):
+class LinkDownMinority(NetworkFault):
     """The cables of a minority are pulled out."""
 
     name, says, needs = "link_down_minority", "a minority without cables is not missed", (NETNS,)
@@ -75,7 +77,7 @@ class LinkDownMinority(_Network):
         return f"cables of {hurt}"
 
 
-class LinkFlaps(_Network):
+class LinkFlaps(NetworkFault):
     """The leader's cable goes out and in, for less and more than a lease."""
 
     name, says, needs = "link_flaps", "a cable that goes in and out loses nothing", (NETNS,)
@@ -95,7 +97,7 @@ class LinkFlaps(_Network):
             self._next = time.monotonic() + self.chance.uniform(0.2, 1.4)
 
 
-class Blackhole(_Network):
+class Blackhole(NetworkFault):
     """A route in the leader's namespace swallows what it sends to each other peer; it still hears them."""
 
     name, says, needs = "blackhole_from_leader", "a leader that nobody hears is replaced", (NETNS,)
@@ -109,7 +111,7 @@ class Blackhole(_Network):
         return f"nothing of {leader} arrives"
 
 
-class BlackholeTo(_Network):
+class BlackholeTo(NetworkFault):
     """Routes of the others swallow what they send to the leader; they still hear it."""
 
     name, says, needs = "blackhole_to_leader", "a leader that hears nobody steps down", (NETNS,)
@@ -126,7 +128,7 @@ class BlackholeTo(_Network):
 # ------------------------------------------------------------ partitions
 
 
-class MuteLeader(_Network):
+class MuteLeader(NetworkFault):
     """Every message of the leader to other peers is lost, on live connections."""
 
     name, says, needs = "mute_leader", "a leader whose messages are lost one way is replaced", (PROXY,)
@@ -139,7 +141,7 @@ class MuteLeader(_Network):
         return f"{leader} is mute"
 
 
-class DeafLeader(_Network):
+class DeafLeader(NetworkFault):
     """Every message to the leader is lost, on live connections."""
 
     name, says, needs = "deaf_leader", "a leader that is deaf stops acknowledging", (PROXY,)
@@ -152,7 +154,7 @@ class DeafLeader(_Network):
         return f"{leader} is deaf"
 
 
-class Split(_Network):
+class Split(NetworkFault):
     """A minority with the leader in it is cut off from the majority."""
 
     name, says = "split_minority_holds_leader", "the majority goes on, the leader among the few acknowledges nothing"
@@ -164,7 +166,7 @@ class Split(_Network):
         return f"{few} | {self.world.others(*few)}"
 
 
-class Bridge(_Network):
+class Bridge(NetworkFault):
     """Two halves hear nothing of each other; one peer hears and is heard by all."""
 
     name, says = "bridge_partition", "two halves with one peer between them never have two who acknowledge"
@@ -179,7 +181,7 @@ class Bridge(_Network):
         return f"{one} - {middle} - {other}"
 
 
-class Ring(_Network):
+class Ring(NetworkFault):
     """Everybody hears a majority, and each another one (with three peers: one link is cut)."""
 
     name, says = "majority_ring", "where each sees another majority, nothing is acknowledged twice or lost"
@@ -198,7 +200,7 @@ class Ring(_Network):
         return f"ring {ring}"
 
 
-class OneWay(_Network):
+class OneWay(NetworkFault):
     """Each ordered pair of peers is cut with a chance of one in three."""
 
     name, says = "one_way_cuts", "links that are cut one way, anywhere, lose nothing"
@@ -210,82 +212,30 @@ class OneWay(_Network):
         return " ".join(f"{source}>{target}" for source, target in ways)
 
 
-# ------------------------------------------------------------ weather
+class Laggard(NetworkFault):
+    """The lowest id that follows is cut off until it trails; then its links are mended and the leader dies at once: the
+    one who would lead by its id must not, for it has not got everything."""
 
-
-class _Weather(_Network):
-    needs = (PROXY,)
-    weather: Weather
-
-    def start(self) -> str:
-        """All links."""
-        assert self.world.proxy is not None
-        self.world.proxy.weather(self.world.ways(self.world.peers, self.world.peers), self.weather)
-        return ", ".join(f"{name} {value:g}" for name, value in self.weather._asdict().items() if value)
-
-
-class Loss(_Weather):
-    """30 % of all messages between peers are lost."""
-
-    name, says = "loss", "30 % loss costs time and nothing else"
-    weather = Weather(loss=0.3)
-
-
-class Doubles(_Weather):
-    """50 % of all messages arrive twice, the second time up to 5 s later."""
-
-    name, says = "doubles", "messages that come twice, and seconds late, change nothing"
-    weather = Weather(echo=0.5, echo_s=5.0)
-
-
-class Delay(_Weather):
-    """Each message takes 150 ms."""
-
-    name, says = "delay", "slow links cost time and nothing else"
-    weather = Weather(delay_s=0.15)
-
-
-class Reorder(_Weather):
-    """Messages overtake each other by up to 250 ms."""
-
-    name, says = "reorder", "messages that overtake each other change nothing"
-    weather = Weather(shuffle_s=0.25)
-
-
-class Storm(_Weather):
-    """All of it at once."""
-
-    name, says = "storm", "loss, doubles, delay and disorder at once change nothing"
-    weather = Weather(loss=0.15, echo=0.3, echo_s=3.0, delay_s=0.02, shuffle_s=0.12)
-
-
-class Stall(_Network):
-    """The bytes of a minority's connections, the leader's too, stand still in the wires; then they are closed."""
-
-    name, says, needs = "stall", "connections that stand still and are alive are not waited for", (PROXY,)
+    name, says, hold_s = "laggard", "a low id with an old log is not elected over those who know more", 4.0
+    trails = 10  # entries
 
     def start(self) -> str:
         """See the class."""
-        few = self.minority(self.leader())
-        assert self.world.proxy is not None
-        self.world.proxy.stall(self.both(few, self.world.peers))
-        return f"wires of {few}"
-
-
-class Resets(_Network):
-    """A third of all connections between peers end with RST, every 300 ms."""
-
-    name, says, needs = "resets", "connections that break again and again lose nothing", (PROXY,)
-
-    def start(self) -> str:
-        """See the class."""
-        self._next = 0.0
-        return "a third of the connections, every 0.3 s"
+        self._hurt = min(self.world.others(self.leader()))
+        self._struck = False
+        self.deafen(self.both([self._hurt], self.world.peers))
+        return f"{self._hurt} trails, then the leader dies"
 
     def tick(self) -> None:
-        """Break some."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + 0.3
-            ways = self.world.ways(self.world.peers, self.world.peers)
-            assert self.world.proxy is not None
-            self.world.proxy.reset(self.chance.sample(ways, len(ways) // 3))
+        """The moment when it trails."""
+        if self._struck:
+            return
+        peers = self.world.status()
+        leader = self.world.leader()
+        if leader and leader != self._hurt and self._hurt in peers:
+            trail = peers[leader]["commit_index"] - peers[self._hurt]["last_index"]
+            if trail >= self.trails:
+                self._struck = True
+                self.world.excused.add(leader)
+                super().stop()
+                self.world.stop(leader)
