@@ -13,7 +13,7 @@ which are a public contract. Keeps: each way to be wrong has a name and is found
     stale      a consistent read that misses what was acknowledged before it began
     unread     a read that shows what was not stored in the end
     disowned   a request in its right order that was answered CONFLICT, GAP or REFUSED
-    two leaders, went back, unequal state: what peers say about themselves in their status
+    two leaders, went back, unequal state, distrust (of a disk that nobody has hurt): what peers say about themselves
 """
 
 from __future__ import annotations
@@ -239,6 +239,10 @@ def _statuses(events: Iterable[Event]) -> list[Violation]:
             found.append(Violation("two leaders", f"peers {leaders[term]} and {peer} lead in term {term}"))
         if states.setdefault(applied, (state, peer))[0] != state:
             found.append(Violation("unequal state", f"peers {states[applied][1]} and {peer} differ at index {applied}"))
+        if event.get("differs"):
+            found.append(Violation("unequal state", f"peer {peer} sees that {event['differs']} differ"))
+        if event.get("amnesia"):
+            found.append(Violation("distrust", f"peer {peer} does not trust its disk: {event['amnesia']}"))
         life = (peer, event.get("life", ""))
         now = (event["boot"], term, applied, event["commit"] if last.get(life, (0,))[0] == event["boot"] else 0)
         before = last.get(life, now)

@@ -146,7 +146,7 @@ class Nemesis:
         found += [Violation("fell", fall) for fall in self.world.falls[self._falls_told :]]
         self._falls_told = len(self.world.falls)
         found += [Violation("client fell", failure) for failure in self.clients.failures()]
-        fresh = [violation for violation in found if violation not in self._told]
+        fresh = [violation for violation in dict.fromkeys(found) if violation not in self._told]
         self._told.update(fresh)
         return fresh
 

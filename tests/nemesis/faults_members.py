@@ -62,14 +62,14 @@ class RemoveAndAdd(Fault):
         """See the class."""
         self._number = self.leader() if self.leads else self.follower()
         self.world.excused.add(self._number)
-        self._peer("remove", self._number)
+        self._peer("remove", self._number, "--yes")
         return f"{self._number} has left"
 
     def stop(self) -> None:
         """It comes back, with nothing, and is let in."""
         self.world.stop(self._number)
         self.world.wipe(self._number)
-        self.world.start(self._number)
+        self.world.start(self._number, "--join")
         self._peer("add", self._number)
 
     def _peer(self, *words: object) -> None:

@@ -1,6 +1,9 @@
-"""``hfzmq`` as the nemesis starts it: with clocks that can be wrong and, where asked for, with a bug planted in it.
+"""``hfzmq`` as the nemesis starts it: with relays in its ways, clocks that can be wrong and, where asked for, a bug.
 
-    python -m tests.nemesis.launch CLOCKS serve --id 1 ...
+    python -m tests.nemesis.launch LINKS CLOCKS serve --id 1 ...
+
+LINKS is JSON: an endpoint to connect to -> the relay that stands for it. All peers keep the same peers.yaml with their
+real addresses, which are what the mesh replicates, and yet each speaks through relays of its own.
 
 CLOCKS holds two doubles: seconds to add to the wall clock (read at each look, so that it jumps while the daemon runs)
 and the rate of the monotonic clock (read once, at the start). Stands in for libfaketime, which is not everywhere: all
@@ -11,12 +14,15 @@ before hfzmq is imported.
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import struct
 import sys
 import time
 from pathlib import Path
+
+import zmq
 
 BUG_VARIABLE = "HFZMQ_NEMESIS_BUG"
 FORMAT = struct.Struct("dd")
@@ -45,6 +51,14 @@ def shift(path: Path) -> None:
         time.monotonic = lambda: began + (monotonic() - began) * rate
 
 
+def reroute(path: Path) -> None:
+    """Let every ZeroMQ socket of this process connect to relays instead."""
+    links: dict[str, str] = json.loads(path.read_text())
+    for name in ("connect", "disconnect"):
+        real = getattr(zmq.Socket, name)
+        setattr(zmq.Socket, name, lambda self, endpoint, real=real: real(self, links.get(endpoint, endpoint)))
+
+
 def plant(name: str) -> None:
     """Put a bug into this process's copy of the core. ValueError: there is none of this name."""
     from tests.simulation.bugs import BUGS, OPEN
@@ -57,9 +71,10 @@ def plant(name: str) -> None:
 
 
 if __name__ == "__main__":
-    shift(Path(sys.argv[1]))
+    reroute(Path(sys.argv[1]))
+    shift(Path(sys.argv[2]))
     if os.environ.get(BUG_VARIABLE):
         plant(os.environ[BUG_VARIABLE])
     from hfzmq.cli.main import main
 
-    sys.exit(main(sys.argv[2:]))
+    sys.exit(main(sys.argv[3:]))

@@ -198,6 +198,12 @@ def test_two_states_at_one_index_are_seen() -> None:
     assert kinds([*events, status(3, state="cc")], tables) == {"unequal state"}
 
 
+def test_a_peer_that_sees_others_differ_or_distrusts_its_own_disk_is_seen() -> None:
+    events, tables = good()
+    assert kinds([*events, status(3, differs=[1])], tables) == {"unequal state"}
+    assert kinds([*events, status(3, amnesia="damaged")], tables) == {"distrust"}
+
+
 @pytest.mark.parametrize("back", [{"term": 2}, {"applied": 6, "state": "99"}, {"commit": 6}, {"boot": 0}])
 def test_a_peer_that_goes_back_is_seen(back: dict[str, Any]) -> None:
     events, tables = good()

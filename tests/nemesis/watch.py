@@ -45,4 +45,5 @@ class Watch:
                     "watch", "ok", "status", peer=number, life=lives.get(number, 0), boot=peer["boot"],
                     role=peer["role"], serves=peer["serves"], term=peer["term"], commit=peer["commit_index"],
                     applied=peer["applied_index"], state=peer["state_hash"],
+                    differs=peer["differs"], amnesia=peer["amnesia"],
                 )  # fmt: skip

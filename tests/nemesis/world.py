@@ -11,6 +11,7 @@ daemon and takes away every namespace and mount, whatever happened; a daemon nev
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -85,7 +86,7 @@ class World(Mesh):
         self.path = self.folder / "peers.yaml"
         self.path.write_text(configuration.render(self.config))
         for peer in addresses:
-            (self.folder / f"peers_{peer.id}.yaml").write_text(configuration.render(self._as_seen_by(peer.id)))
+            self._links_of(peer.id).write_text(json.dumps(self._relays_of(peer.id), indent=1))
             write_clocks(self.clocks(peer.id))
         if not available()[TMPFS]:
             for number in {1, 2, peers}:
@@ -93,17 +94,15 @@ class World(Mesh):
         if self.proxy:
             self.proxy.start()
 
-    def _as_seen_by(self, me: int) -> Config:
-        if self.proxy is None:
-            return self.config
-        seen = []
+    def _relays_of(self, me: int) -> dict[str, str]:
+        """What a peer connects to -> the relay that it is led to instead."""
+        relays: dict[str, str] = {}
         for peer in self.config.peers:
-            if peer.id != me:
-                talk = self.proxy.add(me, peer.id, (peer.host, peer.peer_port), TALKS)
-                beat = self.proxy.add(me, peer.id, (peer.host, peer.beat_port), LISTENS)
-                peer = peer._replace(host="127.0.0.1", peer_port=talk, beat_port=beat)
-            seen.append(peer)
-        return self.config._replace(peers=tuple(seen))
+            if self.proxy and peer.id != me:
+                for port, voice in ((peer.peer_port, TALKS), (peer.beat_port, LISTENS)):
+                    relay = self.proxy.add(me, peer.id, (peer.host, port), voice)
+                    relays[f"tcp://{peer.host}:{port}"] = f"tcp://127.0.0.1:{relay}"
+        return relays
 
     def _small_disk(self, number: int) -> None:
         directory = self.folder / str(number)
@@ -163,15 +162,18 @@ class World(Mesh):
         """Where a daemon's wrong clocks are kept."""
         return self.folder / f"{number}.clocks"
 
-    def start(self, number: int) -> None:
+    def _links_of(self, number: int) -> Path:
+        return self.folder / f"{number}.links.json"
+
+    def start(self, number: int, *options: str) -> None:
         """Start a peer; its words go to ``<number>.log``."""
         if self.runs(number):
             return
         write_clocks(self.clocks(number), rate=self.rates.get(number, 1.0))
         words: list[object] = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         words += self.net.command(number) if self.net else []
-        words += [sys.executable, "-m", "tests.nemesis.launch", self.clocks(number), "serve", "--id", number]
-        words += ["--config", self.folder / f"peers_{number}.yaml", "--data-dir", self.folder / str(number)]
+        words += [sys.executable, "-m", "tests.nemesis.launch", self._links_of(number), self.clocks(number)]
+        words += ["serve", "--id", number, "--config", self.path, "--data-dir", self.folder / str(number), *options]
         environment = {**os.environ, BUG_VARIABLE: self.bug}
         with (self.folder / f"{number}.log").open("ab") as log:
             self.processes[number] = subprocess.Popen(
