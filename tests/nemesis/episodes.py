@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
@@ -149,8 +148,3 @@ class Nemesis:
         fresh = [violation for violation in dict.fromkeys(found) if violation not in self._told]
         self._told.update(fresh)
         return fresh
-
-
-def logs(folder: Path) -> list[Path]:
-    """What the daemons of a run said."""
-    return sorted(folder.glob("[0-9]*.log"))

@@ -61,7 +61,7 @@ class DiskFullLeader(_Disk):
     def victim(self) -> int:
         """Only some have a small disk; when the one who should be hurt has none, another one is."""
         super().victim()
-        small = self.world.small_disks
+        small = self.world.disks.numbers
         if self.hurt not in small:
             self.hurt = self.chance.choice(sorted(small))
             self.world.excused.add(self.hurt)
@@ -71,7 +71,7 @@ class DiskFullLeader(_Disk):
         """See the class."""
         number = self.victim()
         role = "leads" if number == self.world.leader() else "follows"
-        self._filler = self.world.filler(number)
+        self._filler = self.world.disks.filler(number)
         with self._filler.open("wb", buffering=0) as file:
             size = FULL_CHUNK_BYTES
             while size:

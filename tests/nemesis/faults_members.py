@@ -10,9 +10,10 @@ import subprocess
 
 from tests.nemesis.faults import MEMBERS, Fault
 from tests.nemesis.means import PEER_COMMAND, REJOIN
-from tests.system.mesh import ROOT, hfzmq
+from tests.system.mesh import ROOT, hfzmq, wait_for
 
 COMMAND_S = 30
+VOTES_WITHIN_S = 30.0
 
 
 class _Wipe(Fault):
@@ -49,6 +50,65 @@ class WipeLeader(_Wipe):
     def start(self) -> str:
         """See the class."""
         return self.wipe(self.leader())
+
+
+class WipeAll(_Wipe):
+    """Each loses its disk, the next one when the last one votes again: in the end no first disk is left."""
+
+    name, says, hold_s = "wipe_all_in_turn", "when every disk was replaced in turn, everything is still there", 0.0
+
+    def start(self) -> str:
+        """See the class."""
+        for number in self.world.peers:
+            before = self._incarnation(number)
+            self.wipe(number)
+            try:
+                wait_for("a vote again", lambda: self._votes(number, before), VOTES_WITHIN_S)  # noqa: B023
+            except AssertionError:
+                self.world.falls.append(f"peer {number} does not vote again {VOTES_WITHIN_S} s after its disk was lost")
+                break  # another one would be too many
+        return "every peer, one after the other"
+
+    def _members(self) -> dict[int, tuple[str, str]]:
+        """Each member's incarnation and role, as the leader says."""
+        told = self.world.status().get(self.world.leader(), {})
+        return {row[0]: (row[5], row[6]) for row in told.get("members", [])}
+
+    def _incarnation(self, number: int) -> str:
+        return wait_for("a leader that knows", lambda: self._members().get(number, ("", ""))[0], VOTES_WITHIN_S)
+
+    def _votes(self, number: int, before: str) -> bool:
+        incarnation, role = self._members().get(number, (before, ""))
+        return incarnation != before and role == "voter"
+
+
+class Transfers(Fault):
+    """The lead is given to one after the other by the operator."""
+
+    name, says, kind, needs = (
+        "transfer",
+        "a lead that an operator passes around loses nothing",
+        MEMBERS,
+        (PEER_COMMAND,),
+    )
+    hold_s = 3.0
+
+    def start(self) -> str:
+        """See the class."""
+        self._commands: list[subprocess.Popen[bytes]] = []
+        self.tick()
+        return "the lead, again and again"
+
+    def tick(self) -> None:
+        """One after the other."""
+        if all(command.poll() is not None for command in self._commands):
+            words = hfzmq("peer", "transfer", self.follower(), "--config", self.world.path, "--timeout", 5)
+            self._commands.append(self.world.helper(words))
+
+    def stop(self) -> None:
+        """Let the last one come to its end."""
+        for command in self._commands:
+            command.wait(COMMAND_S)
 
 
 class RemoveAndAdd(Fault):

@@ -21,6 +21,8 @@ from typing import Any
 
 import click
 
+from tests.simulation.bugs import BUGS as SIMULATED
+from tests.simulation.bugs import OPEN
 from tests.system.mesh import ROOT
 
 AWAY = "pause_leader,split_minority_holds_leader,mute_leader,deaf_leader,blackhole_to_leader,one_way_cuts"
@@ -63,8 +65,9 @@ BUGS = {
 def main(minutes: float, peers: int, only: str | None, results: Path | None) -> None:
     """Plant one bug after the other and look for it."""
     found: dict[str, dict[str, Any]] = {}
+    stale = [bug for bug in BUGS if not plantable(bug)]
     for bug, faults in BUGS.items():
-        if only is None or only in bug:
+        if bug not in stale and (only is None or only in bug):
             found[bug] = look_for(bug, faults, minutes, peers)
             click.echo(f"{bug:65s} {_words(found[bug])}", err=True)
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -77,6 +80,7 @@ def main(minutes: float, peers: int, only: str | None, results: Path | None) -> 
         "found": sum(bool(told["violations"]) for told in found.values()),
         "planted": len(found),
         "bugs": found,
+        "not_planted": dict.fromkeys(stale, "its text does not stand in the core any more"),
     }
     text = json.dumps(figures, indent=2) + "\n"
     if results:
@@ -84,6 +88,12 @@ def main(minutes: float, peers: int, only: str | None, results: Path | None) -> 
         results.write_text(text)
     click.echo(text)
     sys.exit(0 if figures["found"] == figures["planted"] else 1)
+
+
+def plantable(name: str) -> bool:
+    """Whether the core still holds the text that the bug replaces."""
+    bug = next((bug for bug in (*SIMULATED, *OPEN) if bug.name == name), None)
+    return bug is not None and (ROOT / "hfzmq" / "core" / bug.file).read_text().count(bug.good) == 1
 
 
 def look_for(bug: str, faults: str, minutes: float, peers: int) -> dict[str, Any]:

@@ -143,6 +143,7 @@ def _figures(
             {(e["process"], e["seq"]) for e in events if (e["op"], e["type"]) == ("submit", "ok")}
         ),
         "consistent_reads": ops["read", "ok"],
+        "snapshots_taken": sum(world.log(number).count("has taken a snapshot") for number in world.peers),
         "violations": [violation._asdict() for episode in episodes for violation in episode.violations],
         "faults": {
             name: {

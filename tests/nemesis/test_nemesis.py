@@ -24,6 +24,7 @@ from tests.system.mesh import ROOT, wait_for
 
 FAST = Timing(lease_ms=400, heartbeat_ms=50, handover_settle_ms=1000)
 HOLD_SHARE = 0.3  # of what a fault takes with a lease of 1 s
+KEEP = 30  # log entries: who was away for a second needs a snapshot
 SEED = 20
 
 
@@ -43,7 +44,7 @@ class Arena:
             folder = self._folder / str(self._rounds)
             folder.mkdir()
             history = self._stack.enter_context(History(folder / "history.jsonl"))
-            world = self._stack.enter_context(World(folder, peers=3, timing=FAST))
+            world = self._stack.enter_context(World(folder, peers=3, timing=FAST, log_entries_keep=KEEP))
             self._nemesis = self._stack.enter_context(Nemesis(world, history, SEED, raw=3, queued=1, readers=1))
         return self._nemesis
 

@@ -24,15 +24,16 @@ from typing import Any
 
 from hfzmq import config as configuration
 from hfzmq.cli.demo_processes import free_addresses
-from hfzmq.config import Config, PeerAddress, Timing
+from hfzmq.config import Config, Limits, PeerAddress, Timing
+from tests.nemesis.disks import SmallDisks
 from tests.nemesis.launch import BUG_VARIABLE, write_clocks
-from tests.nemesis.means import NETNS, TMPFS, available, run
+from tests.nemesis.means import NETNS, TMPFS, available
 from tests.nemesis.netns import Network
 from tests.nemesis.proxy import LISTENS, TALKS, Proxy
 from tests.system.mesh import ROOT, Mesh, wait_for
 
 TMPFS_MIB = 64
-MOUNT = "hfzmq-nemesis-"  # and the process id of the run
+LOG_ENTRIES_KEEP = 200  # few: who was away for seconds needs a snapshot
 CONVERGE_S = 60.0
 RECOVERED_TRAIL = 200  # entries that a peer may still trail by, when clients are stopped to look
 RESTART_S = 1.0  # like systemd's RestartSec: who has ended is started again after so long
@@ -49,10 +50,10 @@ class World(Mesh):
         direct: bool = False,
         bug: str = "",
         small_disk_mib: int = TMPFS_MIB,
+        log_entries_keep: int = LOG_ENTRIES_KEEP,
         timing: Timing | None = None,
     ) -> None:
         self.bug = bug
-        self._small_disk_mib = small_disk_mib
         self.folder = folder.absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.links = None
@@ -61,20 +62,20 @@ class World(Mesh):
         self.lives: dict[int, int] = {}  # how often a peer's disk was lost
         self.excused: set[int] = set()  # peers that a fault may have ended, until it is over
         self.falls: list[str] = []  # daemons that ended by themselves, and why that is wrong
-        self.small_disks: set[int] = set()
         self._read_to: dict[int, int] = {}
         self._tended_at = 0.0
         self._helpers: list[subprocess.Popen[Any]] = []
-        sweep_mounts()
+        self.disks = SmallDisks(self.folder, small_disk_mib)
         self.net = Network(range(1, peers + 1)) if not only_loopback and not available()[NETNS] else None
         self.proxy = None if direct else Proxy(self.net)
         try:
-            self._lay_out(peers, timing or Timing(handover_settle_ms=3000))
+            limits = Limits(log_entries_keep=log_entries_keep)
+            self._lay_out(peers, timing or Timing(handover_settle_ms=3000), limits)
         except BaseException:
             self.close()
             raise
 
-    def _lay_out(self, peers: int, timing: Timing) -> None:
+    def _lay_out(self, peers: int, timing: Timing, limits: Limits) -> None:
         if self.net:
             addresses = tuple(
                 PeerAddress(n, self.net.address(n), 7100 + 10 * n, 7101 + 10 * n, 7102 + 10 * n)
@@ -82,7 +83,7 @@ class World(Mesh):
             )
         else:
             addresses = free_addresses(peers)
-        self.config = Config("nemesis", os.urandom(16), addresses, timing)
+        self.config = Config("nemesis", os.urandom(16), addresses, timing, limits)
         self.path = self.folder / "peers.yaml"
         self.path.write_text(configuration.render(self.config))
         for peer in addresses:
@@ -90,7 +91,7 @@ class World(Mesh):
             write_clocks(self.clocks(peer.id))
         if not available()[TMPFS]:
             for number in {1, 2, peers}:
-                self._small_disk(number)
+                self.disks.add(number)
         if self.proxy:
             self.proxy.start()
 
@@ -103,12 +104,6 @@ class World(Mesh):
                     relay = self.proxy.add(me, peer.id, (peer.host, port), voice)
                     relays[f"tcp://{peer.host}:{port}"] = f"tcp://127.0.0.1:{relay}"
         return relays
-
-    def _small_disk(self, number: int) -> None:
-        directory = self.folder / str(number)
-        directory.mkdir(mode=0o700)
-        run("mount", "-t", "tmpfs", "-o", f"size={self._small_disk_mib}m,mode=700", f"{MOUNT}{os.getpid()}", directory)
-        self.small_disks.add(number)
 
     # ------------------------------------------------------------ life
 
@@ -133,23 +128,9 @@ class World(Mesh):
             process.wait()
         if self.proxy:
             self.proxy.close()
-        for number in sorted(self.small_disks):
-            self._save_disk(number)
-        self.small_disks.clear()
+        self.disks.close()
         if self.net:
             self.net.close()
-
-    def _save_disk(self, number: int) -> None:
-        """A mounted disk's files outlive the mount: they are what one looks at after a violation."""
-        directory = self.folder / str(number)
-        self.filler(number).unlink(missing_ok=True)
-        kept = self.folder / f"{number}.kept"
-        with contextlib.suppress(OSError):
-            shutil.copytree(directory, kept)
-        with contextlib.suppress(OSError):
-            run("umount", "--lazy", directory)
-            directory.rmdir()
-            kept.rename(directory)
 
     # ------------------------------------------------------------ peers
 
@@ -206,10 +187,6 @@ class World(Mesh):
         self.lives[number] = self.lives.get(number, 0) + 1
         for path in (self.folder / str(number)).iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-    def filler(self, number: int) -> Path:
-        """The file that takes the space on a small disk."""
-        return self.folder / str(number) / "filler"
 
     def helper(self, words: list[str]) -> subprocess.Popen[Any]:
         """Run something beside the daemons, to be ended with the world."""
@@ -288,12 +265,3 @@ class World(Mesh):
         """Every (from, to) between two groups."""
         targets = list(targets)
         return [(source, target) for source in sources for target in targets if source != target]
-
-
-def sweep_mounts() -> None:
-    """Take away the small disks of runs that are dead by now."""
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        source, directory = line.split()[:2]
-        if source.startswith(MOUNT) and not Path("/proc", source[len(MOUNT) :]).exists():
-            with contextlib.suppress(OSError):
-                run("umount", "--lazy", directory)
