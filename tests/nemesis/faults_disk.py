@@ -20,7 +20,6 @@ from typing import Any
 
 from tests.nemesis.faults import DISK, Fault
 from tests.nemesis.means import PRLIMIT, STRACE, TMPFS, tracing
-from tests.nemesis.world import RESTART_S
 
 FULL_CHUNK_BYTES = 1 << 16
 ATTACH_S = 5.0
@@ -43,7 +42,7 @@ class _Disk(Fault):
         if self.world.runs(self.hurt):
             self._restart_at = 0.0
         elif not self._restart_at:
-            self._restart_at = time.monotonic() + RESTART_S
+            self._restart_at = time.monotonic() + self.world.restart_s
         elif time.monotonic() >= self._restart_at:
             self._restart_at = 0.0
             self.world.start(self.hurt)

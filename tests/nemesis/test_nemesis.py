@@ -23,7 +23,7 @@ from tests.nemesis.world import World
 from tests.system.mesh import ROOT, wait_for
 
 FAST = Timing(lease_ms=400, heartbeat_ms=50, handover_settle_ms=1000)
-HOLD_SHARE = 0.3  # of what a fault takes with a lease of 1 s
+HOLD_SHARE, HOLD_S = 0.22, 0.6  # of what a fault takes with a lease of 1 s; at least one and a half leases
 KEEP = 30  # log entries: who was away for a second needs a snapshot
 SEED = 20
 
@@ -69,7 +69,7 @@ def test_nothing_acknowledged_is_lost_doubled_or_reordered_by(fault: type[Fault]
         pytest.skip(f"{fault.name}: {reason}")
     episode = None
     try:
-        episode = nemesis.run([fault], HOLD_SHARE * fault.hold_s)
+        episode = nemesis.run([fault], max(HOLD_S, HOLD_SHARE * fault.hold_s) if fault.hold_s else 0)
         assert not episode.violations, f"{fault.says}: {episode.story}: {episode.violations}"
     finally:
         if episode is None or episode.violations:
@@ -133,7 +133,6 @@ def test_a_run_that_is_killed_leaves_nothing_behind_for_long(tmp_path: Path) -> 
     run.stdout.close()
     wait_for("the end of the daemons", lambda: not any(Path(f"/proc/{pid}").exists() for pid in daemons), 10)
     mine = f"hz{run.pid}a-"
-    assert any(path.name.startswith(mine) for path in NAMESPACES.iterdir())
     World(tmp_path / "next", 1).close()
     assert not any(path.name.startswith(mine) for path in NAMESPACES.iterdir())
     assert not any((tmp_path / str(number)).is_mount() for number in (1, 2, 3))

@@ -36,7 +36,7 @@ TMPFS_MIB = 64
 LOG_ENTRIES_KEEP = 200  # few: who was away for seconds needs a snapshot
 CONVERGE_S = 60.0
 RECOVERED_TRAIL = 200  # entries that a peer may still trail by, when clients are stopped to look
-RESTART_S = 1.0  # like systemd's RestartSec: who has ended is started again after so long
+RESTART_LEASES = 1.0  # like systemd's RestartSec (1 s): who has ended is started again after so long
 
 
 class World(Mesh):
@@ -133,6 +133,11 @@ class World(Mesh):
             self.net.close()
 
     # ------------------------------------------------------------ peers
+
+    @property
+    def restart_s(self) -> float:
+        """How long after its end a daemon is started again."""
+        return RESTART_LEASES * self.config.timing.lease_ms / 1000
 
     @property
     def peers(self) -> list[int]:
@@ -243,7 +248,7 @@ class World(Mesh):
         self.excused.clear()
 
     def _tended(self) -> dict[int, dict[str, Any]]:
-        if time.monotonic() - self._tended_at > RESTART_S:
+        if time.monotonic() - self._tended_at > self.restart_s:
             self._tended_at = time.monotonic()
             self.tend()
         return self.status()
