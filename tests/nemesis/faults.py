@@ -19,7 +19,7 @@ from tests.nemesis.means import NETNS, missing
 from tests.nemesis.world import World
 
 PROXY = "proxy"
-PROCESS, NETWORK, DISK, MEMBERS = "process", "network", "disk", "members"
+PROCESS, NETWORK, DISK, MEMBERS = "process", "network", "disk", "members"  # the last: never with another one
 
 
 class Fault:

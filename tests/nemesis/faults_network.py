@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import time
 
-from tests.nemesis.faults import NETWORK, PROXY, Fault
+from tests.nemesis.faults import MEMBERS, NETWORK, PROXY, Fault
 from tests.nemesis.means import NETNS
 from tests.nemesis.weather import DEAF
+from tests.system.mesh import wait_for
 
 Ways = list[tuple[int, int]]
 
@@ -239,3 +240,31 @@ class Laggard(NetworkFault):
                 self.world.excused.add(leader)
                 super().stop()
                 self.world.stop(leader)
+
+
+class SlowLeaderCutOff(NetworkFault):
+    """A leader whose clock runs at a third of its pace is cut off: by its own clock it still leads, and answers whoever
+    asks, when the others have long begun to acknowledge under another one. No rule of safety may rest on a clock."""
+
+    name, says = "slow_clock_leader", "a leader whose clock is slow, cut off, answers no consistent read"
+    kind, hold_s = MEMBERS, 4.0  # by itself: it needs the lead for a moment
+    rate, leads_within_s = 0.3, 20.0
+
+    def start(self) -> str:
+        """See the class."""
+        self._hurt = self.world.peers[0]
+        self._restart(self.rate)
+        wait_for("the lead", lambda: self.world.leader() == self._hurt, self.leads_within_s)
+        self.deafen(self.both([self._hurt], self.world.peers))
+        return f"{self._hurt} at {self.rate:g} of its pace, and alone"
+
+    def stop(self) -> None:
+        """Right again, by a restart."""
+        super().stop()
+        self._restart(1.0)
+
+    def _restart(self, rate: float) -> None:
+        self.world.excused.add(self._hurt)
+        self.world.stop(self._hurt)
+        self.world.rates = {} if rate == 1.0 else {self._hurt: rate}
+        self.world.start(self._hurt)
