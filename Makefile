@@ -1,6 +1,7 @@
 # Everything starts here. Needs make, Python >= 3.10 with venv, and nothing else:
 #   make demo                          the whole story on this machine (ARGS="--headless --duration 30" for plain lines)
 #   make test                          set up and run the tests        (ARGS="tests/unit -k config" for some)
+#   make storms N=100000               simulated storms on all cores; Ctrl-C stops, the same again goes on
 #   make check                         linters, formatter, types, floors
 #   make nemesis MINUTES=10            hurt real daemons for so long, and see whether they keep their word
 #   make clean                         away with all that make made
@@ -9,12 +10,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+N ?= 1000
 MINUTES ?= 10
 BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test check nemesis clean
+.PHONY: demo test storms nemesis check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -22,6 +24,9 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
+
+storms: $(VENV)/.core
+	@$(BIN)/python -m tests.simulation.campaign --storms $(N) $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -15,8 +15,6 @@ from hfzmq.cli.demo_acks import Key
 from hfzmq.cli.format import counted
 from hfzmq.errors import HfzmqError
 
-PAGE_ROWS = 1000
-
 Rows = list[tuple[Any, ...]]
 
 
@@ -83,16 +81,11 @@ def check_files(files: Mapping[int, Path], acknowledged: Iterable[Key]) -> Verdi
 
 
 def _read(path: Path) -> tuple[tuple[str, ...], Rows]:
+    from hfzmq.cli.stored_rows import StoredRows
     from hfzmq.storage import Reader
 
-    reader = Reader(path)
-    try:
-        rows: Rows = []
-        while page := reader.reports(after_id=rows[-1][0] if rows else 0, limit=PAGE_ROWS):
-            rows += page
-        return reader.fields, rows
-    finally:
-        reader.close()
+    with StoredRows(Reader(path)) as rows:
+        return rows.fields, list(rows)
 
 
 def summary(verdict: Verdict) -> list[str]:

@@ -24,10 +24,10 @@ from rich.console import RenderableType
 from hfzmq.cli.board_feed import POLL_TIMEOUT_MS, BoardFeed, BoardStatus, now_ms
 from hfzmq.cli.demo_acks import Acks
 from hfzmq.cli.demo_check import Verdict, check_files, summary
-from hfzmq.cli.demo_processes import Processes, free_addresses, serve_arguments
 from hfzmq.cli.demo_story import Story
 from hfzmq.cli.format import counted
 from hfzmq.cli.live_screen import run_screen, stop_signals
+from hfzmq.cli.processes import Processes, free_addresses, serve_arguments
 from hfzmq.cli.screens.board import board
 from hfzmq.config import Config, Timing, load, render
 from hfzmq.errors import InvalidInput

@@ -182,6 +182,8 @@ def _row(view: MeshView, one: PeerView) -> dict[str, Any]:
     """One line of ``peer ls``."""
     ages = [age for row in view.peers for peer_id, age in row.hears if peer_id == one.id and row.reachable]
     asks = view.told.asks(one.id) if view.told and one.membership == "asking" else None
+    if asks is not None:
+        ages.append(round(asks.since_s * 1000))
     return {
         "id": one.id,
         "address": one.address,
@@ -189,7 +191,6 @@ def _row(view: MeshView, one: PeerView) -> dict[str, Any]:
         "incarnation": one.incarnation,
         "trails_leader_by": one.trails_leader_by,
         "last_heard_ms": min(ages, default=None),
-        "asking_s": asks.since_s if asks else None,
         "answers": one.reachable,
         "problem": one.problem,
     }
@@ -216,19 +217,18 @@ def _as_table(rows: list[dict[str, Any]]) -> str:
                 row["role"] if row["answers"] else f"{row['role']}, away: {row['problem']}".lstrip(", "),
                 row["incarnation"][:INCARNATION_SHOWN],
                 row["trails_leader_by"],
-                _heard(row),
+                "" if row["last_heard_ms"] is None and row["answers"] else _ago(row["last_heard_ms"]),
             )
             for row in rows
         ],
     )
 
 
-def _heard(row: dict[str, Any]) -> str:
+def _ago(age_ms: int | None) -> str:
+    if age_ms is None:
+        return "never"
+    if age_ms < 60_000:
+        return f"{age_ms / 1000:.1f} s ago"
     from hfzmq.cli.screens.words import duration
 
-    if row["asking_s"] is not None:
-        return f"asks for {duration(int(row['asking_s'] * 1000))}"
-    age_ms = row["last_heard_ms"]
-    if age_ms is None:
-        return "" if row["answers"] else "never"
-    return f"{age_ms / 1000:.1f} s ago" if age_ms < 60_000 else f"{duration(age_ms)} ago"
+    return f"{duration(age_ms)} ago"

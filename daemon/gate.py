@@ -28,12 +28,14 @@ class Admitted(NamedTuple):
 
     sender: int
     incarnation: bytes
+    boot: int
     content: Content
 
 
 class Gate:
     """Checks envelopes for the daemon ``me`` of ``mesh_id``. ``counts``: whether an incarnation of a peer is a member;
-    who is none may speak all the same (it would like to join), and is among the ``strangers``."""
+    who is none may speak all the same (it would like to join), and is among the ``strangers``. ``disown``: tell an
+    earlier start that it is one."""
 
     def __init__(
         self,
@@ -41,12 +43,14 @@ class Gate:
         me: int,
         counters: Counter[str],
         counts: Callable[[int, bytes], bool],
+        disown: Callable[[int, bytes, int], None],
         clock_ms: Callable[[], float],
     ) -> None:
         self._mesh_id = mesh_id
         self._me = me
         self._counters = counters
         self._counts = counts
+        self._disown = disown
         self._clock_ms = clock_ms
         self._strangers: dict[int, float] = {}  # peer -> when last heard under an incarnation that is no member
         self._asked: dict[int, float] = {}  # peer -> when it last asked to join
@@ -81,13 +85,14 @@ class Gate:
         life = (sender.peer, sender.incarnation)
         if sender.boot < self._lives.get(life, 0):
             self._counters["peer_message_earlier_life"] += 1
+            self._disown(*life, sender.boot)  # if that start still runs, another one goes on in its name
             return None
         if len(self._lives) >= LIVES_MAX and life not in self._lives:
             self._lives.pop(next(iter(self._lives)))
         self._lives[life] = sender.boot
         if not self._counts(*life):
             self._note_stranger(sender.peer, isinstance(letter.content, JoinRequest))
-        return Admitted(sender.peer, sender.incarnation, letter.content)
+        return Admitted(sender.peer, sender.incarnation, sender.boot, letter.content)
 
     def _note_stranger(self, peer: int, asks: bool) -> None:
         now_ms = self._clock_ms()

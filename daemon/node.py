@@ -12,6 +12,7 @@ has failed must not promise anything more.
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections import Counter
 from pathlib import Path
@@ -45,7 +46,7 @@ from hfzmq.core.contract import (
     Tick,
 )
 from hfzmq.core.membership import Member, Membership, bootstrap
-from hfzmq.core.messages import Heartbeat
+from hfzmq.core.messages import Disowned, Heartbeat
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
@@ -67,6 +68,7 @@ CLIENT_REQUESTS_A_TURN = 256
 WRITES_A_TURN = 4
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
+BOOT_BITS = 16
 DEAD_AFTER_LEASES = 3
 
 log = logging.getLogger("hfzmq.node")
@@ -93,6 +95,8 @@ class Node:
             raise
         recovered = self.store.recovered
         now = monotonic_ms()
+        # Files that were put back, or copied, may count a start twice: the lower bits tell such processes apart.
+        self._boot = self.store.identity.boot_no << BOOT_BITS | secrets.randbits(BOOT_BITS)
         self.replica = Replica(
             Member(config.peer(peer_id), self.store.identity.incarnation),
             self._first_members(recovered.membership, joins),
@@ -105,8 +109,9 @@ class Node:
             recovered.applied,
             recovered.state_hash,
             now,
+            self._boot,
         )
-        self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, monotonic_ms)
+        self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self._disown, monotonic_ms)
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
         self.transfers = Transfers(
             data_dir, self.store.path, self._send, self.counters, oldest=lambda: self.replica.log.base.index
@@ -178,7 +183,7 @@ class Node:
             if isinstance(admitted.content, (Pull, Chunk)):
                 self.transfers.received(monotonic_ms(), admitted.sender, admitted.content)
             else:
-                self._step(Received(admitted.sender, admitted.content, admitted.incarnation))
+                self._step(Received(admitted.sender, admitted.content, admitted.incarnation, admitted.boot))
 
     def _read_heartbeats(self) -> None:
         socket = self.sockets.beats_in
@@ -189,7 +194,7 @@ class Node:
                 return
             admitted = self.gate.admit(frame)
             if admitted and isinstance(admitted.content, Heartbeat):
-                self._step(Heard(admitted.sender, admitted.content, admitted.incarnation))
+                self._step(Heard(admitted.sender, admitted.content, admitted.incarnation, admitted.boot))
 
     def _read_clients(self) -> None:
         socket = self.sockets.clients
@@ -287,6 +292,9 @@ class Node:
             hint=f"to have it back: start it with an empty --data-dir and --join, then hfzmq peer add {self.me}",
         )
 
+    def _disown(self, peer: int, incarnation: bytes, boot: int) -> None:
+        self._send(peer, Disowned(incarnation, boot))
+
     def _counts(self, peer: int, incarnation: bytes) -> bool:
         return self.replica.membership.counts(peer, incarnation)
 
@@ -295,7 +303,7 @@ class Node:
 
     def _sender(self, to: int) -> peers.Sender:
         identity = self.store.identity
-        return peers.Sender(identity.mesh_id, self.me, identity.incarnation, identity.boot_no, to)
+        return peers.Sender(identity.mesh_id, self.me, identity.incarnation, self._boot, to)
 
     def _announce(self, change: Became) -> None:
         leader = f", leader {change.leader}" if change.leader else ", no leader"

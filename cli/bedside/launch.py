@@ -90,7 +90,8 @@ def settings_of(
 def launch(settings: Settings) -> int:
     """Run a bedside to its end; the exit code. Every error is an HfzmqError."""
     source, csv = _source(settings)
-    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    # No SimpleQueue: until Python 3.12 its get(timeout) waits for ever when a signal comes just as the time is over.
+    events: queue.Queue[Event] = queue.Queue()
     try:
         model = RiskModel.load()
         with Client(settings.config, settings.client_id, settings.queue_dir, events.put, seed=settings.seed) as client:

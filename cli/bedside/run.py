@@ -48,7 +48,7 @@ class Bedside:
         source: Source,
         tell: Callable[[Event], None],
         *,
-        events: queue.SimpleQueue[Event],
+        events: queue.Queue[Event],
         tail: Places | None = None,
         duration_s: float | None = None,
         turn: Callable[[], None] = lambda: None,

@@ -8,7 +8,8 @@ be one, also of those that peers.yaml does not know: the first answer that names
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -66,8 +67,10 @@ def ask_leader(
     InvalidInput: the request was refused. NoDaemonReached: nobody answered. NoLeader: somebody did, and nobody leads a
     quorum. TimedOut: it was too busy all the time.
     """
-    pirate = Pirate(config.peers, rng=Random(), timeout_ms=min(1000, timeout_ms), mesh_id=config.mesh_id)
-    try:
+    with _context() as context:
+        pirate = Pirate(
+            config.peers, rng=Random(), context=context, timeout_ms=min(1000, timeout_ms), mesh_id=config.mesh_id
+        )
         request = encode_request(config.mesh_id, op, **(fields or {}))
         reply = pirate.ask(request, deadline=time.monotonic() + timeout_ms / 1000)
         if reply is None and pirate.refusals:
@@ -77,8 +80,21 @@ def ask_leader(
                 raise InvalidInput(reply["field"], reply["bound"], hint=reply["hint"])
             return reply
         raise _unanswered(pirate, config, timeout_ms)
-    finally:
-        pirate.close()
+
+
+@contextmanager
+def _context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+    """A context that ends with the block, and all sockets with it. Not when Ctrl-C broke into it: a socket may be half
+    made then, for which the end would wait for ever; it goes with the memory."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        yield context
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        context.destroy(linger=0)
+        raise
+    context.destroy(linger=0)
 
 
 def _unanswered(pirate: Pirate, config: Config, timeout_ms: int) -> Exception:
@@ -92,41 +108,42 @@ def _unanswered(pirate: Pirate, config: Config, timeout_ms: int) -> Exception:
 
 def _ask_each(where: Iterable[Where], request: bytes, timeout_ms: int, grow: bool = False) -> dict[int, Answer | None]:
     """The answers of the peers at ``where``; with ``grow`` also of those whom the answers name."""
+    with _context() as context:
+        return dict(sorted(_answers(context, where, request, timeout_ms, grow).items()))
+
+
+def _answers(
+    context: zmq.Context[zmq.Socket[bytes]], where: Iterable[Where], request: bytes, timeout_ms: int, grow: bool
+) -> dict[int, Answer | None]:
     answers: dict[int, Answer | None] = {}
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    lines: dict[Where, Line] = {}
+    asked: set[Where] = set()
+    waiting: dict[Where, Line] = {}
     until = time.monotonic() + timeout_ms / 1000
 
     def begin(places: Iterable[Where]) -> None:
         for place in places:
-            if place not in lines and answers.get(place[0]) is None:
+            if place not in asked and answers.get(place[0]) is None:
+                asked.add(place)
                 answers.setdefault(place[0], None)
-                lines[place] = Line(context, *place[1:])
-                lines[place].send(request)
-                waiting[place] = lines[place]
+                waiting[place] = Line(context, *place[1:])
+                waiting[place].send(request)
 
-    waiting: dict[Where, Line] = {}
-    try:
-        begin(where)
-        while waiting:
-            for place, line in list(waiting.items()):
-                frame = line.reply()
-                if frame is None and not line.lost:
-                    continue
-                del waiting[place]
-                if frame is not None and answers[place[0]] is None:
-                    answers[place[0]] = _decoded(frame)
-                    if grow:
-                        begin(_named(answers[place[0]]))
-            if time.monotonic() >= until:
-                break
-            if waiting:
-                wait(list(waiting.values()), until)
-    finally:
-        for line in lines.values():
-            line.close()
-        context.term()
-    return dict(sorted(answers.items()))
+    begin(where)
+    while waiting:
+        for place, line in list(waiting.items()):
+            frame = line.reply()
+            if frame is None and not line.lost:
+                continue
+            waiting.pop(place).close()
+            if frame is not None and answers[place[0]] is None:
+                answers[place[0]] = _decoded(frame)
+                if grow:
+                    begin(_named(answers[place[0]]))
+        if time.monotonic() >= until:
+            break
+        if waiting:
+            wait(list(waiting.values()), until)
+    return answers
 
 
 def _named(answer: Answer | None) -> list[Where]:

@@ -16,9 +16,8 @@ KEPT = 512  # of one's own recent states: others are not far behind or ahead for
 class Agreement:
     """This peer's recent states against what the others say of theirs."""
 
-    def __init__(self, me: int) -> None:
-        self._me = me
-        self._mine: OrderedDict[int, bytes] = OrderedDict()
+    def __init__(self, index: int, state_hash: bytes) -> None:
+        self._mine: OrderedDict[int, bytes] = OrderedDict({index: state_hash})
         self._said: dict[int, tuple[int, bytes]] = {}
         self._differs: dict[int, int] = {}
 
@@ -28,11 +27,12 @@ class Agreement:
         if len(self._mine) > KEPT:
             self._mine.popitem(last=False)
 
-    def reset(self) -> None:
-        """Other tables."""
+    def reset(self, index: int, state_hash: bytes) -> None:
+        """Other tables, of ``index``."""
         self._mine.clear()
         self._said.clear()
         self._differs.clear()
+        self._mine[index] = state_hash
 
     def heard(self, peer: int, index: int, state_hash: bytes, membership: Membership) -> bool:
         """A member says where its tables are. True: a majority of the voters holds something else than this peer."""

@@ -39,11 +39,13 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message from another peer of the mesh; ``incarnation`` (16 bytes) is the life of its disk."""
+    """A message from another peer of the mesh; ``incarnation`` (16 bytes) is the life of its disk, ``boot`` that of its
+    process: it rises with each start."""
 
     sender: int
     message: Message
     incarnation: bytes = b""
+    boot: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Heard:
     sender: int
     heartbeat: Heartbeat
     incarnation: bytes = b""
+    boot: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,9 @@ class Journal:
         self.members.add(entries)
         self.promises.add(entries)
 
-    def drop_from(self, index: int) -> None:
-        """The entries from ``index`` on are another leader's no more; a change of members among them is taken back."""
+    def drop_from(self, index: int, commit: int) -> None:
+        """The entries from ``index`` on do not agree with the leader's; a change of members is taken back."""
+        assert index > commit, "a committed entry would be dropped"
         self.log.truncate_from(index)
         self.members.drop_from(index)
         self.promises.drop_from(index)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hfzmq.config import Limits, Timing
+from hfzmq.config import PEER_ID_MAX, Limits, Timing
 from hfzmq.core.changes import Changes
 from hfzmq.core.contract import CONFLICT, GAP, READ, REMOVE, TRANSFER, Change, Effect, Proposal, Reply, Route, Send
 from hfzmq.core.handover import HandOver
@@ -204,7 +204,7 @@ class Leadership:
             self._hand_over.stop()
             out += self._propose_queued(commit, applied)
         if self.serves(commit) and not resigned:
-            self._hand_over.look(now_ms, tuple(peer for peer in self._fit(now_ms) if peer < self._me))
+            self._hand_over.look(now_ms, self._fit(now_ms, self._me))
         if self._may_propose(commit) and self._members.now.index <= applied and not resigned:
             membership = self.changes.due(now_ms, commit)
             if membership:
@@ -221,11 +221,12 @@ class Leadership:
             self._hand_over.stop()
             self._hand_over.begin(now_ms, min(fit), asked=True)
 
-    def _fit(self, now_ms: float) -> tuple[int, ...]:
+    def _fit(self, now_ms: float, below: int = PEER_ID_MAX + 1) -> tuple[int, ...]:
         return tuple(
             peer
             for peer in self._members.now.voters
             if peer != self._me
+            and peer < below
             and self.followers.close_behind(peer)
             and self._liveness.fit_to_lead(now_ms, peer, self._members.now)
         )

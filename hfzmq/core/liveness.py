@@ -36,8 +36,11 @@ class Liveness:
 
     def lower_alive(self, now_ms: float, voters: tuple[int, ...]) -> int:
         """How many voters that should lead before this one are heard and willing."""
-        alive = self.alive(now_ms)
-        return sum(1 for peer in alive if peer < self._me and peer in voters and self._last[peer][1].willing)
+        count = 0
+        for peer, (at, beat) in self._last.items():  # asked at every step: nothing is sorted or built for it
+            if peer < self._me and now_ms - at < self._lease_ms and beat.willing and peer in voters:
+                count += 1
+        return count
 
     def hears_majority(self, now_ms: float, membership: Membership) -> bool:
         """Whether this peer and those it hears make a quorum."""
@@ -49,9 +52,13 @@ class Liveness:
         last = self._last.get(peer)
         if last is None or now_ms - last[0] >= self._lease_ms:
             return False
-        hears = set(last[1].hears) | {peer}
-        heard_by_it = sum(1 for voter in membership.voters if voter in hears)
-        return last[1].willing and self._me in hears and heard_by_it >= membership.majority
+        beat = last[1]
+        if not beat.willing or self._me not in beat.hears:
+            return False
+        heard_by_it = 0
+        for voter in membership.voters:
+            heard_by_it += voter == peer or voter in beat.hears
+        return heard_by_it >= membership.majority
 
     def live_leader(self, now_ms: float, term: int) -> int:
         """Who says, freshly and with a live disk and quorum, that it leads ``term`` or a later one; 0 for nobody."""

@@ -24,8 +24,8 @@ MEMBERS_MAX = 64
 @dataclass(frozen=True, slots=True)
 class Member:
     """One peer of the mesh. ``incarnation``: 16 bytes; None for a first peer whose mesh is yet to be founded.
-    ``votes``: False for a learner, which is sent the log and counts for nothing. ``joined``: it came (back) later; where
-    the first peers are, each peer's own peers.yaml says."""
+    ``votes``: False for a learner, which is sent the log and counts for nothing. ``joined``: it came later; where
+    the first are, each peer's own file says."""
 
     address: PeerAddress
     incarnation: bytes | None

@@ -87,6 +87,15 @@ class Expelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Disowned:
+    """The process of this ``incarnation`` and ``boot`` has forgotten what an earlier one has shown to have (an old disk
+    was put back), or another one goes on in its name: it must not count."""
+
+    incarnation: bytes
+    boot: int
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """What every peer publishes about itself. Hints, not facts: no rule of safety uses them.
 
@@ -109,4 +118,14 @@ class Heartbeat:
     state_hash: bytes
 
 
-Message = VoteRequest | VoteReply | AppendRequest | AppendReply | TimeoutNow | SnapshotOffer | JoinRequest | Expelled
+Message = (
+    VoteRequest
+    | VoteReply
+    | AppendRequest
+    | AppendReply
+    | TimeoutNow
+    | SnapshotOffer
+    | JoinRequest
+    | Expelled
+    | Disowned
+)

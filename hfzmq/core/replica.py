@@ -1,14 +1,11 @@
 """One peer's replica of the mesh: the one door to the core. ``step(now_ms, event) -> effects``.
 
-Touches nothing. Joins what is blind to each other: Election, Log, Promises, Sessions, Liveness and, while it leads,
-Leadership.
-
+Touches nothing. Joins what is blind to each other: Election, Journal, Sessions, Liveness and Leadership.
     events --> [ follow a later term? ] --> the part it is for --> [ timers, appends, one Persist, Apply ] --> effects
-
 Keeps (the numbers are those of docs/guarantees.md):
   I2  one vote a term: an answer leaves only after the vote is durable.
   I3  nothing that promises durability leaves before Persisted(token): answers are *held* until then, and dropped if the
-      term has moved on meanwhile, for they were promises of a term that is over.
+      term has moved on, for they were promises of a term that is over.
   I4  a request is judged when proposed and again when applied.
   I6  commit, term and applied never go back; nothing at or below commit is truncated.
   I9  who does not lead a quorum of the current term acks nothing: a leader without a quorum round for 0.8 T steps down.
@@ -27,8 +24,6 @@ from hfzmq.core.campaign import Campaign
 from hfzmq.core.contract import (
     FOLLOWER,
     LEADER,
-    NO_QUORUM,
-    NOT_LEADER,
     PRECANDIDATE,
     Applied,
     Became,
@@ -45,9 +40,7 @@ from hfzmq.core.contract import (
     ReadIndex,
     Received,
     Reconfigured,
-    Reply,
     Resign,
-    Route,
     Send,
     Tick,
 )
@@ -61,26 +54,27 @@ from hfzmq.core.membership import Member, Membership
 from hfzmq.core.messages import (
     AppendReply,
     AppendRequest,
+    Disowned,
     Expelled,
-    Heartbeat,
     JoinRequest,
     SnapshotOffer,
     TimeoutNow,
     VoteReply,
     VoteRequest,
 )
+from hfzmq.core.readings import Readings
 from hfzmq.core.replication import Refused, receive
 from hfzmq.core.sessions import Sessions
 from hfzmq.core.standing import Standing
-from hfzmq.core.types import Entry, HardState, Origin, Place
+from hfzmq.core.types import HardState, Place
 
 PROBE_DISK_AFTER = 0.3  # of a lease, since the last sync: an idle leader writes something
-DISK_HANGS_AFTER = 0.5  # of a lease, on one write: a peer does not campaign
 TRUST_AFTER_LEASES = 600
+COUNTED = (VoteReply, AppendReply)
 TERM_JUMP_MAX = 1 << 40  # a message from further ahead is nonsense, and following it would end all elections
 
 
-class Replica:
+class Replica(Readings):
     """See the module. Built from what storage holds; ``now_ms`` is any monotonic clock in milliseconds."""
 
     def __init__(
@@ -96,6 +90,7 @@ class Replica:
         applied: int,
         state_hash: bytes,
         now_ms: float,
+        boot: int = 0,
     ) -> None:
         self.me = me = myself.peer
         self._timing = timing
@@ -106,10 +101,9 @@ class Replica:
         self._journal = Journal(me, membership, log, hard_state, now_ms)
         self._members = members = self._journal.members
         self._promises = self._journal.promises
-        self._standing = Standing(myself, members, timing.lease_ms, now_ms)
+        self._standing = Standing(myself, boot, members, timing.lease_ms, now_ms)
         self._applying = Applying(log, sessions, applied, state_hash)
-        self.agreement = Agreement(me)
-        self.agreement.applied(applied, state_hash)
+        self.agreement = Agreement(applied, state_hash)
         self.election = Election(myself, members, timing.lease_ms, rng, hard_state, now_ms)
         self.liveness = Liveness(me, timing.lease_ms)
         self.hand_over = HandOver(me, timing.handover_settle_ms, timing.lease_ms)
@@ -139,6 +133,7 @@ class Replica:
             SnapshotOffer: self._on_snapshot_offer,
             JoinRequest: self._on_join_request,
             Expelled: lambda now_ms, message: self._out.extend(self._standing.expelled(message)),
+            Disowned: lambda now_ms, message: self._out.extend(self._standing.disowned(message)),
         }
         self._mine = myself.incarnation or b""
         self._sender = 0
@@ -148,8 +143,7 @@ class Replica:
 
     def step(self, now_ms: float, event: Event) -> list[Effect]:
         """Take one event in; the effects are to be carried out in their order (see ``contract``)."""
-        before, membership = (self.role, self.term, self.leader), self._members.now
-        self._out = []
+        before, membership, self._out = (self.role, self.term, self.leader), self._members.now, []
         self._handlers[type(event)](now_ms, event)
         self._watch_the_clock(now_ms)
         if self.leading:
@@ -183,85 +177,29 @@ class Replica:
             self.commit = max(self.commit, place.index)
         return self.leading is None and place.index > self.commit
 
-    @property
-    def membership(self) -> Membership:
-        """The members in force, committed or not."""
-        return self._members.now
-
-    @property
-    def committed_members(self) -> Membership:
-        """The members that nothing takes back any more."""
-        return self._members.at(self.commit)
-
-    @property
-    def voters(self) -> tuple[int, ...]:
-        """Who counts for a quorum, rising."""
-        return self._members.now.voters
-
-    @property
-    def role(self) -> str:
-        """follower, precandidate, candidate or leader."""
-        return self.election.role
-
-    @property
-    def term(self) -> int:
-        """The current term."""
-        return self.election.term
-
-    @property
-    def leader(self) -> int:
-        """The leader this peer follows (itself, where it leads); 0 for nobody."""
-        return self.election.leader
-
-    @property
-    def applied(self) -> int:
-        """Up to where the tables are, on synced storage."""
-        return self._applying.index
-
-    @property
-    def state_hash(self) -> bytes:
-        """The hash of the tables' state at ``applied``."""
-        return self._applying.state_hash
-
-    @property
-    def serves(self) -> bool:
-        """Whether this peer leads and its no-op has committed: only then may it ack or answer consistent reads."""
-        return self.leading is not None and self.leading.serves(self.commit)
-
-    def known_leader(self, now_ms: float) -> int:
-        """Who leads, as far as this peer can tell a client; 0 for nobody."""
-        if self.election.leader and self.election.hears_leader(now_ms):
-            return self.election.leader
-        return self.liveness.live_leader(now_ms, self.term)
-
-    def heartbeat(self, now_ms: float) -> Heartbeat:
-        """What this peer would publish now."""
-        quorum_ms = self.leading.followers.quorum_ms(now_ms) if self.leading else now_ms
-        return Heartbeat(
-            self.term, self.role, self.known_leader(now_ms), self.commit, self.applied, self.log.durable,
-            self.log.last.index, int(now_ms - self._promises.synced_ms), int(now_ms - quorum_ms),
-            self.liveness.alive(now_ms), self._may_lead(now_ms), self.state_hash,
-        )  # fmt: skip
-
     # ------------------------------------------------------------ messages
 
     def _on_received(self, now_ms: float, event: Received) -> None:
         sender, message = event.sender, event.message
         if sender == self.me or getattr(message, "term", 0) > self.term + TERM_JUMP_MAX:
             return
-        if not self._standing.counts(sender, event.incarnation):
-            told = self._standing.expel(sender, event.incarnation, self.commit)
-            self._out += told
-            if told or isinstance(message, (VoteReply, AppendReply)):
-                return
+        who = (sender, event.incarnation)
+        told = [] if self._standing.counts(*who) else self._standing.expel(*who, self.commit)
+        self._out += told
+        if told or (isinstance(message, COUNTED) and not self._standing.may_answer(*who, event.boot)):
+            return
         self._sender, self._incarnation = sender, event.incarnation
         self._handlers[type(message)](now_ms, message)
 
     def _on_heard(self, now_ms: float, event: Heard) -> None:
         beat = event.heartbeat
+        if beat.term > self.term + TERM_JUMP_MAX:
+            return
         if event.sender == self.me or not self._standing.counts(event.sender, event.incarnation):
             return
-        if beat.term > self.term + TERM_JUMP_MAX:
+        disowned = self._standing.shows(event.sender, event.incarnation, event.boot, beat.applied)
+        if disowned:
+            self._out += disowned
             return
         self.liveness.heard(now_ms, event.sender, beat)
         if self.agreement.heard(event.sender, beat.applied, beat.state_hash, self._members.now):
@@ -301,7 +239,7 @@ class Replica:
             self._promises.promise(sender, AppendReply(self.term, False, outcome.hint, request.round))
             return
         if outcome.truncate_from is not None:
-            self._drop_log_from(outcome.truncate_from)
+            self._journal.drop_from(outcome.truncate_from, self.commit)
         if outcome.added:
             self._journal.add(outcome.added)
         self.commit = max(self.commit, min(request.commit, outcome.match))
@@ -325,13 +263,11 @@ class Replica:
         self._promises.promise(self._sender, AppendReply(self.term, False, self.commit, offer.round))
 
     def _on_installed(self, now_ms: float, event: Installed) -> None:
-        assert self.leading is None, "a leader installs no snapshot"
-        assert event.place.index > self.commit, "a snapshot would bring the tables back"
+        assert self.wants(event.place), "a snapshot that would take something back"
         self.sessions.reset(event.sessions)
         self._journal.reset(event.place, event.membership)
         self._applying.reset(event.place.index, event.state_hash)
-        self.agreement.reset()
-        self.agreement.applied(event.place.index, event.state_hash)
+        self.agreement.reset(event.place.index, event.state_hash)
         self.commit = event.place.index
 
     def _on_join_request(self, now_ms: float, request: JoinRequest) -> None:
@@ -376,7 +312,7 @@ class Replica:
         self._why = f"{len(incarnations)} of {len(self.voters)} votes"
         self.leading = Leadership(
             self.me, self._members, self._timing, self._limits, self.log, self.sessions, self.liveness, self.hand_over,
-            self._append, now_ms,
+            lambda kind, origin, body: self._journal.append(self.term, kind, origin, body), now_ms,
         )  # fmt: skip
         self.leading.open(now_ms, self._applying.handed_out, self.commit, incarnations)
 
@@ -388,27 +324,19 @@ class Replica:
             mine = [one for one in event.proposals if one.body]
             self._out += leading.propose(mine, self.commit, self.applied)
         away = [one for one in event.proposals if not (leading and one.body)]
-        self._out += [self._redirect(now_ms, one.route, one.origin.seq) for one in away]
+        self._out += [self.redirect(now_ms, one.route, one.origin.seq) for one in away]
 
     def _on_read_index(self, now_ms: float, event: ReadIndex) -> None:
         if self.leading and self.serves:
             self._out += self.leading.read(event.route, self.term, self.commit, self.applied)
         else:
-            self._out.append(self._redirect(now_ms, event.route, 0))
+            self._out.append(self.redirect(now_ms, event.route, 0))
 
     def _on_change(self, now_ms: float, event: Change) -> None:
         if self.leading and not self.resigned:
             self._out += self.leading.change(now_ms, event, self.term, self.commit, self.applied)
         else:
-            self._out.append(self._redirect(now_ms, event.route, 0))
-
-    def _redirect(self, now_ms: float, route: Route, seq: int) -> Reply:
-        leader = self.known_leader(now_ms)
-        if leader and leader != self.me:
-            return Reply(route, NOT_LEADER, seq=seq, term=self.term, leader=leader)
-        if self.leading or self.liveness.hears_majority(now_ms, self._members.now):
-            return Reply(route, NOT_LEADER, seq=seq, term=self.term)
-        return Reply(route, NO_QUORUM, seq=seq, term=self.term)
+            self._out.append(self.redirect(now_ms, event.route, 0))
 
     def _on_resign(self, now_ms: float, event: Resign) -> None:
         self.resigned = True
@@ -417,13 +345,6 @@ class Replica:
             self.leading.resign(now_ms)
 
     # ------------------------------------------------------------ durability
-
-    def _append(self, kind: int, origin: Origin | None, body: bytes) -> Entry:
-        return self._journal.append(self.term, kind, origin, body)
-
-    def _drop_log_from(self, index: int) -> None:
-        assert index > self.commit, "a committed entry would be dropped"
-        self._journal.drop_from(index)
 
     def _hand_out_persist(self, now_ms: float, probe: bool = False) -> None:
         self._out += self._journal.hand_out(now_ms, HardState(self.term, self.election.vote), probe)
@@ -457,7 +378,7 @@ class Replica:
         if self.leading:
             self._standing.heeded(now_ms)
             self._watch_as_leader(now_ms, self.leading)
-        elif self._may_lead(now_ms):
+        elif self.may_lead(now_ms):
             self._out += self._campaign.watch(now_ms)
             if self.role == PRECANDIDATE:
                 self._why = "no leader is heard"
@@ -467,12 +388,6 @@ class Replica:
         if now_ms >= self._beat_at_ms:
             self._beat_at_ms = now_ms + self._timing.heartbeat_ms
             self._out.append(Publish(self.heartbeat(now_ms)))
-
-    def _may_lead(self, now_ms: float) -> bool:
-        """Not as a learner or a stranger, not while stopping, nor on a disk that hangs: it could not even vote."""
-        if self.resigned or not self._standing.votes:
-            return False
-        return self._promises.waiting_ms(now_ms) < DISK_HANGS_AFTER * self._timing.lease_ms
 
     def _watch_as_leader(self, now_ms: float, leading: Leadership) -> None:
         lease, synced_ms = self._timing.lease_ms, self._promises.synced_ms

@@ -142,11 +142,11 @@ class Followers:
         """What to send now: new entries as far as the pipeline allows, a probe or a keep-alive where one is due.
 
         ``force`` sends to everyone, for a quorum round."""
-        number = self.round + 1
+        number, last = self.round + 1, self._log.last.index
         out: list[tuple[int, AppendRequest | SnapshotOffer]] = []
         for peer, progress in self.progress.items():
             before = len(out)
-            while self._may_stream(progress):
+            while progress.next <= last and self._may_stream(progress):
                 out.append((peer, self._stream(progress, term, commit, number)))
             if len(out) == before and (force or now_ms - progress.sent_ms >= self._heartbeat_ms):
                 if progress.next <= self._log.base.index:
@@ -231,7 +231,9 @@ class Followers:
 
     def quorum_ms(self, now_ms: float) -> float:
         """The latest moment such that a majority has answered something sent no earlier: until then it surely led."""
-        times = sorted([now_ms, *(progress.acked_ms for progress in self._voting)], reverse=True)
+        times = [progress.acked_ms for progress in self._voting]
+        times.append(now_ms)
+        times.sort(reverse=True)
         return times[self._voters // 2]
 
     def quorum_round(self) -> int:

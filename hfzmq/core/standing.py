@@ -11,18 +11,21 @@ from __future__ import annotations
 
 from hfzmq.core.contract import Effect, Halt, Send
 from hfzmq.core.membership import Member, Members
-from hfzmq.core.messages import Expelled, JoinRequest
+from hfzmq.core.memory import Memory
+from hfzmq.core.messages import Disowned, Expelled, JoinRequest
 
 UNHEEDED_AFTER = 2.0  # leases without an append: it asks whether it still belongs
 
 
 class Standing:
-    """``myself``: this life of this peer. Times in milliseconds."""
+    """``myself``: this life of this peer; ``boot``: its start. Times in milliseconds."""
 
-    def __init__(self, myself: Member, members: Members, lease_ms: int, now_ms: float) -> None:
+    def __init__(self, myself: Member, boot: int, members: Members, lease_ms: int, now_ms: float) -> None:
         self._myself = myself
+        self._boot = boot
         self._mine = myself.incarnation or b""
         self._members = members
+        self._memory = Memory()
         self._lease_ms = lease_ms
         self._ask_at_ms = now_ms + lease_ms
         self._heeded_ms = now_ms
@@ -36,6 +39,16 @@ class Standing:
     def counts(self, sender: int, incarnation: bytes) -> bool:
         """Whether this life of a peer is a member."""
         return self._members.now.counts(sender, incarnation)
+
+    def may_answer(self, sender: int, incarnation: bytes, boot: int) -> bool:
+        """Whether what this start of a peer promises counts: it is a member, and has forgotten nothing."""
+        return self.counts(sender, incarnation) and self._memory.believes(sender, incarnation, boot)
+
+    def shows(self, sender: int, incarnation: bytes, boot: int, applied: int) -> list[Effect]:
+        """A member shows what it has; what to tell it where that is less than it had, or another start is newer."""
+        if self._memory.heard(sender, incarnation, boot, applied):
+            return []
+        return [Send(sender, Disowned(incarnation, boot))]
 
     def heeded(self, now_ms: float) -> None:
         """This peer leads, or a leader has sent it something."""
@@ -64,3 +77,9 @@ class Standing:
         if message.incarnation != self._mine:
             return []  # an earlier life
         return [Halt(f"removed from the mesh by entry {message.index}", distrusted=False)]
+
+    def disowned(self, message: Disowned) -> list[Effect]:
+        """Somebody remembers more of this peer than it does itself, or hears another process in its name."""
+        if (message.incarnation, message.boot) != (self._mine, self._boot):
+            return []
+        return [Halt("the mesh has seen a later state of this peer's disk, or another process with its files", True)]

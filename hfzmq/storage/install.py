@@ -80,5 +80,8 @@ def _make_own(snapshot: Path, meta: Meta, hard_state: HardState, probe: int) -> 
         connection.execute(tables.UPDATE_META, tables.meta_row(meta))
         connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(hard_state, probe))
         connection.execute("COMMIT")
+        # What is promised must look like a peer's own file at once: a crash may come before the first connection to it.
+        if connection.execute("PRAGMA journal_mode = WAL").get != "wal":
+            raise OSError("SQLite will not keep it in WAL mode")
     with snapshot.open("rb") as file:
         os.fsync(file.fileno())

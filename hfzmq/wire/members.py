@@ -37,8 +37,8 @@ class ToldMember(NamedTuple):
 
 
 class Asking(NamedTuple):
-    """A peer that would like to be a member: where its clients' port is, its ``incarnation`` (hex), and for how many
-    seconds it has been asking."""
+    """A peer that would like to be a member: where its clients' port is, its ``incarnation`` (hex), and how many
+    seconds ago it last asked."""
 
     id: int
     host: str
@@ -75,7 +75,7 @@ class Told:
 
 
 def told(membership: Membership, asking: Iterable[tuple[Member, float]] = ()) -> dict[str, object]:
-    """The keys ``members``, ``asking`` and ``founded`` of an answer; with each who asks: for how many seconds."""
+    """The keys ``members``, ``asking`` and ``founded`` of an answer; with each who asks: how many seconds ago."""
     members = [
         [*one.address, one.incarnation.hex() if one.incarnation else "", VOTER if one.votes else LEARNER]
         for one in membership.members

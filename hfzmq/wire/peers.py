@@ -23,6 +23,7 @@ from hfzmq.core.contract import CANDIDATE, FOLLOWER, LEADER, PRECANDIDATE
 from hfzmq.core.messages import (
     AppendReply,
     AppendRequest,
+    Disowned,
     Expelled,
     Heartbeat,
     JoinRequest,
@@ -123,11 +124,26 @@ def _entry(before: Place, values: Any) -> Entry:
         raise WireError("entry.body", "bytes")
     entry = chained(before, integer(term, "entry.term"), kind, origin, body)
     if kind == CONFIG:
-        try:
-            membership.decode(entry.index, body)
-        except ValueError as error:
-            raise WireError("entry.body", f"the members of the mesh: {error}") from None
+        _check_members(entry)
     return entry
+
+
+def _check_members(entry: Entry) -> None:
+    """What a change of members names must be somewhere one can connect to."""
+    try:
+        named = membership.decode(entry.index, entry.body)
+    except ValueError as error:
+        raise WireError("entry.body", f"the members of the mesh: {error}") from None
+    for one in named.members:
+        _check_address(*one.address)
+        binary(one.incarnation, "entry.body.incarnation", 16)
+
+
+def _check_address(peer: Any, host: Any, *ports: Any) -> PeerAddress:
+    if not isinstance(host, str) or not is_host(host):
+        raise WireError("host", "an IPv4 address or a host name")
+    checked = [integer(port, "port", 65_535, 1) for port in ports]
+    return PeerAddress(integer(peer, "id", PEER_ID_MAX, 1), host, *checked)
 
 
 def _append_request(values: list[Any]) -> AppendRequest:
@@ -181,10 +197,7 @@ def _heartbeat(values: list[Any]) -> Heartbeat:
 
 def _join_request(values: list[Any]) -> JoinRequest:
     peer, host, client_port, peer_port, beat_port, incarnation = values
-    if not isinstance(host, str) or not is_host(host):
-        raise WireError("host", "an IPv4 address or a host name")
-    ports = (integer(port, "port", 65_535, 1) for port in (client_port, peer_port, beat_port))
-    address = PeerAddress(integer(peer, "id", PEER_ID_MAX, 1), host, *ports)
+    address = _check_address(peer, host, client_port, peer_port, beat_port)
     return JoinRequest(membership.Member(address, binary(incarnation, "member", 16), votes=False))
 
 
@@ -200,6 +213,7 @@ _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
     SnapshotOffer: (6, lambda m: [m.term, m.round]),
     JoinRequest: (7, lambda m: [*m.member.address, m.member.incarnation]),
     Expelled: (8, lambda m: [m.incarnation, m.index]),
+    Disowned: (11, lambda m: [m.incarnation, m.boot]),
     **transfer.ENCODERS,
 }  # fmt: skip
 
@@ -218,5 +232,6 @@ _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
     6: (2, lambda v: SnapshotOffer(integer(v[0], "term"), integer(v[1], "round"))),
     7: (6, _join_request),
     8: (2, lambda v: Expelled(binary(v[0], "expelled", 16), integer(v[1], "index"))),
+    11: (2, lambda v: Disowned(binary(v[0], "disowned", 16), integer(v[1], "boot"))),
     **transfer.DECODERS,
 }  # fmt: skip

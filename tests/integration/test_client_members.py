@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import apsw
 import pytest
+import zmq
 
 from hfzmq import Client
 from hfzmq.client.ask import ask_all, ask_leader, knowing
@@ -296,3 +298,27 @@ def test_the_leader_is_found_among_those_that_the_file_does_not_know(mesh: FakeM
     mesh.peers[9] = FakePeer(lambda frame: None)
     reply = ask_leader(mesh.config, "change", {"action": "add", "peer": 9}, 3000)
     assert (reply["status"], reply["index"], mesh.roles[9]) == ("ACK", mesh.members_index, LEARNER)
+
+
+def test_ctrl_c_while_a_socket_is_half_made_ends_the_question(mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it happens between zmq_socket and the context's own list: ending the context would wait for that socket."""
+    calls = []
+    made = zmq.Context.socket
+
+    def interrupted(self: Any, kind: int) -> Any:
+        calls.append(kind)
+        if len(calls) == 3:
+            unknown = zmq.Socket(self, kind)
+            assert unknown not in self._sockets
+            raise KeyboardInterrupt
+        return made(self, kind)
+
+    monkeypatch.setattr(zmq.Context, "socket", interrupted)
+    for question in (
+        lambda: ask_all(mesh.config, "status"),
+        lambda: ask_leader(mesh.config, "change", {"action": "transfer", "peer": 2}, 3000),
+    ):
+        calls.clear()
+        mesh.leader = 2  # so that ask_leader needs a second line
+        with pytest.raises(KeyboardInterrupt):
+            question()

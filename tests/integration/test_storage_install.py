@@ -17,7 +17,9 @@ import pytest
 from hfzmq.core.contract import Persist
 from hfzmq.core.types import HardState
 from hfzmq.errors import DataDirError, DiskFailed, InvalidInput
-from hfzmq.storage import Reader, Store, install, tables
+from hfzmq.storage import Reader, Store, exchange, install, tables
+from hfzmq.storage.examine import check_header
+from hfzmq.storage.mark import MarkFile, mark_path
 from hfzmq.storage.snapshot import make
 from tests.integration.storage_world import FaultyDisk, Held, Tape, expected_of, founded, held_by, mesh, report
 
@@ -115,7 +117,7 @@ def test_nothing_lies_about_afterwards_and_the_file_is_as_readable_as_the_old_on
     ward.store.install(ward.snapshot())
     assert ward.store.path.stat().st_mode & 0o777 == 0o640
     ward.store.close()
-    assert names(ward.directory / "behind") == ["hfzmq_2.db", "hfzmq_2.lock"]
+    assert names(ward.directory / "behind") == ["hfzmq_2.db", "hfzmq_2.lock", "hfzmq_2.mark"]
     assert names(ward.directory / "behind" / "incoming") == []
 
 
@@ -138,11 +140,35 @@ def test_the_lock_is_held_all_the_while(ward: Ward) -> None:
         Store.open(ward.directory / "behind", 2, mesh())
 
 
-def test_what_lies_beside_the_file_is_told_once_it_is_in_its_place(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[int] = []
-    monkeypatch.setattr(Store, "_after_install", lambda store: told.append(store.recovered.applied))
+def test_the_mark_beside_the_file_speaks_of_the_new_one(ward: Ward) -> None:
+    """Before, it spoke of a log that may have been longer: after a crash this peer would look forgetful."""
     ward.store.install(ward.snapshot())
-    assert told == [ward.tape.applied]
+    found = MarkFile.open(mark_path(ward.store.path))
+    assert found
+    found.close()
+    assert (found.mark.index, found.mark.chain) == (ward.tape.applied, ward.tape.last.chain)
+    assert (found.mark.term, found.mark.vote) == (VOTE.term, VOTE.vote)
+
+
+def test_a_disk_that_fails_after_the_promise_stops_the_store_and_the_next_start_has_the_new_file(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = ward.snapshot()
+
+    def broken(path: Path) -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(exchange, "finish", broken)
+    with pytest.raises(DiskFailed, match="Input/output error"):
+        ward.store.install(snapshot)
+    with pytest.raises(DiskFailed, match="nothing is written any more"):
+        ward.store.write([ward.behind.persist()])
+    check_header(exchange.waiting(ward.store.path))  # it looks like a peer's own file already
+    monkeypatch.undo()
+    ward.store.close()
+    ward.store = Store.open(ward.directory / "behind", 2, mesh())
+    assert ward.store.amnesia is None
+    assert held_by(ward.store) == ward.new
 
 
 # ------------------------------------------------------------ what is not
@@ -283,6 +309,7 @@ def test_a_crash_before_any_step_leaves_the_old_file_or_the_new_one_whole(ward: 
         shutil.copytree(ward.directory / "behind", behind)
         got_there = dies_at(number, behind, behind / "incoming" / "one", with_reader)
         with closing(Store.open(behind, 2, mesh())) as store:
+            assert store.amnesia is None, number
             held = held_by(store)
             assert held in (old, new)
             seen.append(held == new)
@@ -384,33 +411,12 @@ def test_a_power_cut_that_forgets_what_was_not_synced_of_the_names_leaves_one_fi
         for name, data in content.items():
             (left / name).write_bytes(data)
         with closing(Store.open(left, 2, mesh())) as store:
+            assert store.amnesia is None, sorted(content)
             held = held_by(store)
         assert held in (old, new), sorted(content)
         outcomes.append(held == new)
     assert len(outcomes) >= 6
     assert {True, False} == set(outcomes)
-
-
-def test_a_disk_that_fails_once_the_new_file_is_promised_stops_the_store_and_the_next_start_has_it(
-    tmp_path: Path,
-) -> None:
-    disk = FaultyDisk("exchange")
-    ward = Ward(tmp_path, vfs="exchange")
-    snapshot, new = ward.snapshot(), ward.new
-
-    def broken(operation: str, file: str) -> None:
-        if operation == "sync" and not (ward.store.path.parent / "incoming" / "one").exists():
-            raise apsw.IOError("sync")
-
-    disk.before = broken
-    with pytest.raises(DiskFailed):
-        ward.store.install(snapshot)
-    with pytest.raises(DiskFailed, match="nothing is written any more"):
-        ward.store.write([ward.behind.persist()])
-    ward.close()
-    disk.unregister()
-    with closing(Store.open(tmp_path / "behind", 2, mesh())) as store:
-        assert held_by(store) == new
 
 
 def test_a_disk_that_fails_before_leaves_the_old_file(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hfzmq import config as configuration
-from hfzmq.cli.demo_processes import free_addresses
+from hfzmq.cli.processes import free_addresses
 from hfzmq.config import Config, Limits, PeerAddress, Timing
 from tests.nemesis.disks import SmallDisks
 from tests.nemesis.launch import BUG_VARIABLE, write_clocks

@@ -106,6 +106,7 @@ class Peer:
             disk.applied,
             disk.state_hash,
             self.clock(),
+            self.life,
         )
         self.world.note("start", self.number)
         self._wake_at = float("inf")
@@ -195,14 +196,16 @@ class Peer:
             if effect.to not in self.others:
                 return
             receive, message = self.others[effect.to].receive, effect.message
-            self.network.send(self.number, effect.to, receive, self.number, message, self.incarnation)
+            said = (self.number, message, self.incarnation, self.life)
+            self.network.send(self.number, effect.to, receive, *said)
             if not isinstance(message, AppendRequest):
                 for _ in range(4 if isinstance(message, TimeoutNow) else 1):  # it is rare, and should be ignored
-                    self.network.echo(self.number, effect.to, receive, self.number, message, self.incarnation)
+                    self.network.echo(self.number, effect.to, receive, *said)
         elif isinstance(effect, Publish):
+            beat = (self.number, effect.heartbeat, self.incarnation, self.life)
             for number, peer in self.others.items():
                 if number != self.number:
-                    self.network.send(self.number, number, peer.hear, self.number, effect.heartbeat, self.incarnation)
+                    self.network.send(self.number, number, peer.hear, *beat)
         elif isinstance(effect, (Persist, Apply, Compact)):
             self._submit(effect)
         elif isinstance(effect, Fetch):
@@ -219,13 +222,13 @@ class Peer:
             self.crash()
             self.halted = effect.why
 
-    def receive(self, sender: int, message: Message, incarnation: bytes) -> None:
+    def receive(self, sender: int, message: Message, incarnation: bytes, boot: int) -> None:
         """A message came in."""
-        self.take(Received(sender, message, incarnation))
+        self.take(Received(sender, message, incarnation, boot))
 
-    def hear(self, sender: int, heartbeat: Heartbeat, incarnation: bytes) -> None:
+    def hear(self, sender: int, heartbeat: Heartbeat, incarnation: bytes, boot: int) -> None:
         """A heartbeat came in."""
-        self.take(Heard(sender, heartbeat, incarnation))
+        self.take(Heard(sender, heartbeat, incarnation, boot))
 
     def asked(self, wish: Any) -> None:
         """A client's or an operator's request came in."""

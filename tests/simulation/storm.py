@@ -15,6 +15,7 @@ from tests.simulation.client import Client
 from tests.simulation.invariants import Invariants, Violation
 from tests.simulation.operator import Operator
 from tests.simulation.peer import Peer
+from tests.simulation.strikes import Strikes
 from tests.simulation.world import Network, Weather, World
 
 TIMING = Timing(lease_ms=1000, heartbeat_ms=100, handover_settle_ms=2000)
@@ -103,12 +104,15 @@ class Storm:
         self._chaos_over = False
         kinds = [self._crash, self._power_cut, self._pause, self._split, self._one_way, self._isolate, self._bridge,
                  self._stall, self._flaky, self._weather, self._link, self._figure_8, self._figure_8]  # fmt: skip
-        self._kinds = rng.sample(kinds, rng.randint(1, len(kinds)))
+        plots = Strikes(self).kinds()
+        kinds += plots
+        staged = clients < 0 and rng.random() < 0.3  # plots alone, and time for each: other faults' ends spoil them
+        self._kinds = plots if staged else rng.sample(kinds, rng.randint(1, len(kinds)))
+        self._pace_ms = 2500.0 if staged else rng.choice((200.0, 500.0, 1500.0))
         members = [self.operator.wipe, self.operator.remove, self.operator.add, self.operator.transfer]
         self._members_change = clients < 0 and rng.random() < 0.5
         if self._members_change:
-            self._kinds += rng.sample(members, rng.randint(1, len(members))) * rng.choice((1, 1, 3))
-        self._pace_ms = rng.choice((200.0, 500.0, 1500.0))
+            self._kinds = self._kinds + rng.sample(members, rng.randint(1, len(members))) * rng.choice((1, 1, 3))
         self.network.echoes = 0.0 if clients >= 0 else rng.choice((0.0, 0.0, 0.3, 0.9))
         self._ambushes = {kind: rng.choice(AMBUSHES[kind]) for kind in rng.sample(list(AMBUSHES), rng.randint(0, 3))}
         if self._ambushes and clients < 0:
@@ -176,6 +180,9 @@ class Storm:
         how = rng.choice(("dead", "deaf", "mute", "cut off", "half deaf", "half deaf"))
         self.heal()
         self.world.note("half", ill, how)
+        if rng.random() < 0.5:
+            for client in self.clients.values():
+                client.hush(HALF_MS + CALM_MS)  # whoever is cut off does not even fall behind
         for number in ill:
             if how == "dead":
                 self.peers[number].crash()

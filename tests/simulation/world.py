@@ -5,10 +5,9 @@ Keeps: everything that happens is a function of the seed. Events at one moment h
 
 from __future__ import annotations
 
-import heapq
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
@@ -35,6 +34,7 @@ class World:
         self.events = 0
         self.fingerprint = 0
         self.trace: list[str] = []
+        self.listeners: dict[str, list[Callable[..., None]]] = {}  # what is noted under a name goes to these too
         self._tracing = tracing
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._planned = 0
@@ -42,26 +42,34 @@ class World:
     def at(self, when: float, action: Callable[..., None], *arguments: Any) -> None:
         """Plan an action."""
         self._planned += 1
-        heapq.heappush(self._heap, (max(when, self.now), self._planned, action, arguments))
+        heappush(self._heap, (when if when > self.now else self.now, self._planned, action, arguments))
 
     def after(self, delay: float, action: Callable[..., None], *arguments: Any) -> None:
-        """Plan an action ``delay`` milliseconds from now."""
-        self.at(self.now + delay, action, *arguments)
+        """Plan an action ``delay`` milliseconds from now (0 or more)."""
+        self._planned += 1
+        heappush(self._heap, (self.now + delay, self._planned, action, arguments))
 
     def run_until(self, end: float) -> None:
         """Let time pass."""
-        heap = self._heap
+        heap, pop = self._heap, heappop
         while heap and heap[0][0] <= end:
-            self.now, number, action, arguments = heapq.heappop(heap)
+            self.now, number, action, arguments = pop(heap)
             self.events += 1
-            self.fingerprint = zlib.crc32(b"%d %d" % (int(self.now * 1000), number), self.fingerprint)
+            # Not a hash of anything that differs from process to process; every event moves every bit after it.
+            self.fingerprint = (self.fingerprint * 1_000_003 + int(self.now * 1000) + number) & 0xFFFFFFFF
             action(*arguments)
         self.now = end
 
     def note(self, text: str, *parts: Any) -> None:
-        """One line of the trace; its fingerprint is kept even when the text is not."""
+        """One line of the trace, and a word to whoever listens for it."""
         if self._tracing:
             self.trace.append(f"{self.now:10.1f}  {text} " + " ".join(map(str, parts)))
+        for listener in self.listeners.get(text, ()):
+            listener(*parts)
+
+    def listen(self, text: str, listener: Callable[..., None]) -> None:
+        """Call ``listener`` with the parts of whatever is noted under ``text``."""
+        self.listeners.setdefault(text, []).append(listener)
 
 
 class Network:
@@ -78,19 +86,19 @@ class Network:
 
     def send(self, source: Any, target: Any, deliver: Callable[..., None], *arguments: Any) -> None:
         """Deliver after a delay: once, not at all, or twice."""
-        weather, rng = self.weather, self._world.rng
+        weather, rng, world = self.weather, self._world.rng, self._world
         if self.link_weather:
             weather = self.link_weather.get((source, target), weather)
         if (source, target) in self._cut or (weather.loss and rng.random() < weather.loss):
             return
         if self._flaky and rng.random() < max(self._flaky.get(source, 0), self._flaky.get(target, 0)):
             return
-        copies = 2 if weather.double and rng.random() < weather.double else 1
-        for _ in range(copies):
-            delay = rng.uniform(weather.delay_least_ms, weather.delay_most_ms)
-            self._world.after(delay, self._arrive, source, target, deliver, arguments)
+        least_ms, most_ms = weather.delay_least_ms, weather.delay_most_ms
+        for _ in range(2 if weather.double and rng.random() < weather.double else 1):
+            delay = least_ms + (most_ms - least_ms) * rng.random()
+            world.after(delay, self._arrive, source, target, deliver, arguments)
         if weather.replay and rng.random() < weather.replay:
-            self._world.after(rng.uniform(100, REPLAY_MS), self._arrive, source, target, deliver, arguments)
+            world.after(rng.uniform(100, REPLAY_MS), self._arrive, source, target, deliver, arguments)
 
     def echo(self, source: Any, target: Any, deliver: Callable[..., None], *arguments: Any) -> None:
         """What was said arrives once more, and much later, if this storm has echoes."""
@@ -99,8 +107,9 @@ class Network:
             self._world.after(rng.uniform(100, REPLAY_MS), self._arrive, source, target, deliver, arguments)
 
     def _arrive(self, source: Any, target: Any, deliver: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-        if (source, target) not in self._cut:  # a cut takes what is on its way along
-            self.heard_at[(source, target)] = self._world.now
+        link = (source, target)
+        if link not in self._cut:  # a cut takes what is on its way along
+            self.heard_at[link] = self._world.now
             deliver(*arguments)
 
     def make_flaky(self, peer: Any, loss: float) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import apsw
 
 from hfzmq import config as configuration
-from hfzmq.cli.demo_processes import free_addresses
+from hfzmq.cli.processes import free_addresses
 from hfzmq.client.ask import ask_all
 from hfzmq.config import Config, Timing
 from tests.system.links import Links

@@ -13,8 +13,8 @@ import click
 
 from hfzmq.cli.board_feed import BoardFeed, BoardStatus, now_ms
 from hfzmq.cli.dashboard import picture
-from hfzmq.cli.demo_processes import Processes, free_addresses, serve_arguments
 from hfzmq.cli.demo_run import PATIENT_SEED
+from hfzmq.cli.processes import Processes, free_addresses, serve_arguments
 from hfzmq.config import Config, load, render
 from tests.system.mesh import wait_for
 

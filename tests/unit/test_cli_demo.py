@@ -19,10 +19,10 @@ import pytest
 from hfzmq.cli.board_feed import BoardStatus, Happening
 from hfzmq.cli.demo_acks import Acks
 from hfzmq.cli.demo_check import check_files, summary
-from hfzmq.cli.demo_processes import Processes, free_addresses, serve_arguments
 from hfzmq.cli.demo_run import demo_config
 from hfzmq.cli.demo_story import RETURN_AFTER_MS, Story
 from hfzmq.cli.keys import Keys
+from hfzmq.cli.processes import Processes, free_addresses, serve_arguments
 from hfzmq.clinical.report import Report
 from hfzmq.errors import HfzmqError, InvalidInput
 from hfzmq.storage import Store
@@ -312,7 +312,7 @@ def test_a_child_logs_ends_when_asked_and_is_killed_when_it_does_not(tmp_path: P
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's promise is Linux's")
 def test_children_die_with_their_parent_however_it_dies(tmp_path: Path) -> None:
     code = (
-        "import sys, time, pathlib; from hfzmq.cli.demo_processes import Processes\n"
+        "import sys, time, pathlib; from hfzmq.cli.processes import Processes\n"
         "processes = Processes(pathlib.Path(sys.argv[1]))\n"
         "child = processes.start('d', 'serve', '--id', '1', '--config', sys.argv[2], '--data-dir', sys.argv[1])\n"
         "print(child.pid, flush=True); time.sleep(60)"
@@ -342,7 +342,7 @@ def test_a_child_that_never_started_says_nothing(tmp_path: Path) -> None:
 
 
 def test_no_free_port_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hfzmq.cli.demo_processes._is_free", lambda port: False)
+    monkeypatch.setattr("hfzmq.cli.processes._is_free", lambda port: False)
     with pytest.raises(HfzmqError, match=r"no free ports on 127\.0\.0\.1"):
         free_addresses(3)
 

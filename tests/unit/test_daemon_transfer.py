@@ -486,6 +486,42 @@ def test_forgetting_removes_what_was_pulled_at_any_moment(world_of: WorldOf) -> 
     assert world.receiver.complete() is None
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_happens_on_the_way_what_is_complete_is_what_a_source_had(world_of: WorldOf, seed: int) -> None:
+    """Crashes of all three, changes of the source, newer snapshots, over links that do everything to the pieces."""
+    world = world_of(CONTENT, seed, lose=0.2, double=0.3, reorder=0.3, corrupt=0.1, lie=0.01)
+    rng = world.rng
+    had = {hashlib.sha256(CONTENT).digest()}
+    source = 1
+    for _ in range(30):
+        what = rng.choice(["crash", "source", "newer", "on", "on", "forget", "done"])
+        if what == "crash":
+            peer = rng.choice([1, 2, 3])
+            world.peers[peer].close()
+            world.peers[peer] = world.start(peer)
+        elif what == "source":
+            source = rng.choice([1, 3])
+        elif what == "newer":
+            peer = rng.choice([1, 3])
+            world.content[peer] = rng.randbytes(rng.randint(1, 15 * PIECE))
+            world.place[peer] = Place(world.place[peer].index + rng.randint(0, 5), 2, b"n" * 16)
+            world.oldest[peer] = world.place[peer].index
+            had.add(hashlib.sha256(world.content[peer]).digest())
+        elif what == "forget" and rng.random() < 0.3:
+            world.receiver.forget()
+        world.receiver.fetch(world.now, source)
+        until = world.now + rng.choice([5, 50, 3000])
+        world.run(lambda until=until: world.now >= until or world.receiver.complete() is not None)  # type: ignore[misc]
+        done = world.receiver.complete()
+        if done:
+            assert hashlib.sha256(done[0].read_bytes()).digest() in had
+            if what == "done":
+                world.receiver.forget()
+    world.receiver.forget()
+    world.receiver.fetch(world.now, source)
+    world.run(lambda: world.receiver.complete() is not None)
+
+
 # ------------------------------------------------------------ the one that hands out
 
 

@@ -1,6 +1,6 @@
-"""The demo's processes: daemons and patients on this machine, and the promise that none of them stays behind.
+"""Child processes of a demo or a scenario: daemons and clients on this machine, and none of them stays behind.
 
-Touches processes, ports of 127.0.0.1, one directory. Must not know: the story, screens. Keeps: every child dies with
+Touches processes, ports of 127.0.0.1, one directory. Must not know: stories, screens. Keeps: every child dies with
 this process, however it ends (Linux: the kernel sees to it; elsewhere: atexit); what a child says goes to a log file;
 ctrl-c reaches this process only, so that it can end the children in order.
 """
@@ -8,6 +8,7 @@ ctrl-c reaches this process only, so that it can end the children in order.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import os
 import signal
@@ -39,13 +40,17 @@ class Processes:
         self._before_exec = _die_with_parent()
         atexit.register(self.kill_all)
 
-    def start(self, name: str, *arguments: str, piped: bool = False) -> subprocess.Popen[bytes]:
-        """Run ``hfzmq`` with ``arguments``; its log is ``name.log``, its stdout too unless it is ``piped``."""
-        with (self.directory / f"{name}.log").open("ab") as log:
+    def start(
+        self, name: str, *arguments: str, piped: bool = False, output: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """Run ``hfzmq`` with ``arguments``; its log is ``name.log``, its stdout too unless it is ``piped`` or goes to
+        the end of the file ``output``."""
+        with contextlib.ExitStack() as files:
+            log = files.enter_context((self.directory / f"{name}.log").open("ab"))
             process = subprocess.Popen(
                 [sys.executable, "-m", "hfzmq", *arguments],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if piped else log,
+                stdout=subprocess.PIPE if piped else files.enter_context(output.open("ab")) if output else log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=self._before_exec,
@@ -57,6 +62,16 @@ class Processes:
         """Whether it runs."""
         process = self._running.get(name)
         return process is not None and process.poll() is None
+
+    def exit_code(self, name: str) -> int | None:
+        """How it ended (negative: by which signal); None while it runs, or when it never did."""
+        process = self._running.get(name)
+        return None if process is None else process.poll()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Send it a signal, if it runs."""
+        if self.alive(name):
+            self._running[name].send_signal(number)
 
     def kill(self, name: str) -> None:
         """End it at once, as a power cut would (SIGKILL), and collect it."""

@@ -1,0 +1,42 @@
+"""All reports in a peer's file, page by page, in the order of their ids.
+
+Touches one database file, reading only. Must not know: who asks, what the rows are compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from hfzmq.storage import Reader
+
+PAGE_ROWS = 1000
+
+Row = tuple[Any, ...]
+
+
+class StoredRows:
+    """The rows of one peer's file. Use it as a context; HfzmqError (see Reader) when the file cannot be read.
+
+    ``fields``: the columns' names; ``applied``: the index of the last log entry in the tables.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.fields = reader.fields
+        self.applied = reader.applied()
+
+    def __enter__(self) -> StoredRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.close()
+
+    def __iter__(self) -> Iterator[Row]:
+        last_id = 0
+        while page := self._reader.reports(after_id=last_id, limit=PAGE_ROWS):
+            yield from page
+            last_id = page[-1][0]
