@@ -3,6 +3,7 @@
 #   make test                          set up and run the tests        (ARGS="tests/unit -k config" for some)
 #   make storms N=100000               simulated storms on all cores; Ctrl-C stops, the same again goes on
 #   make check                         linters, formatter, types, floors
+#   make nemesis MINUTES=10            hurt real daemons for so long, and see whether they keep their word
 #   make clean                         away with all that make made
 # PYTHON=python3.12 picks the interpreter, VENV=dir the place of the environment.
 
@@ -10,11 +11,12 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 N ?= 1000
+MINUTES ?= 10
 BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test storms check clean
+.PHONY: demo test storms nemesis check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -31,6 +33,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+nemesis: $(VENV)/.dev
+	@tests/nemesis/install.sh
+	$(BIN)/python -m tests.nemesis --minutes $(MINUTES) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-ci build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,5 @@
+"""python -m tests.nemesis"""
+
+from tests.nemesis.run import main
+
+main()
