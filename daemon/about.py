@@ -40,6 +40,7 @@ class About:
         self._wall_clock_ms = wall_clock_ms
         self._started_ms = clock_ms()
         self.fsync_ms = 0.0  # of the last commit
+        self.scrubs: Callable[[], int] = lambda: 0  # how often the whole file was looked through for rot
         self.events: deque[tuple[int, str]] = deque(maxlen=20)  # what has happened, with wall clock milliseconds
 
     def staleness(self) -> dict[str, Any]:
@@ -120,4 +121,5 @@ class About:
             "members_index": about_members.pop("index"),
             **about_members,
             "amnesia": self._store.amnesia,
+            "scrubs": self.scrubs(),
         }

@@ -119,6 +119,7 @@ class Node:
         self.sockets.connect(self.about.addresses())
         self.ward = Ward(monotonic_ms)
         self.queries = Queries(self.store.path, self.sockets.answers_sender(), self.about.staleness)
+        self.about.scrubs = lambda: self.queries.scrubs
         self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.counters)
         self._to_write: list[Persist | Apply | Compact] = []
         if self.store.amnesia:
@@ -322,6 +323,8 @@ class Node:
             if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
                 self.sockets.renew(peer)
                 self.replica.liveness.forget(peer)  # so that this happens once a death
+        if self.queries.damage:
+            self._halt(Halt(f"its file rots: {self.queries.damage}", distrusted=True))
         if idle and now >= self._idle_at_ms:
             self._idle_at_ms = now + IDLE_CHECKPOINT_MS
             self.store.idle_checkpoint()
