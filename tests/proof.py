@@ -57,7 +57,7 @@ def _planted(told: Figures) -> str:
 
 
 def _textbook(told: Figures) -> str:
-    lost = [f"{one['lost']:,} acknowledged in {one['storms_that_lost']} of {one['storms']} storms" for one in _kinds(told)]
+    lost = [f"{one['lost']:,} acks in {one['storms_that_lost']} of {one['storms']} storms" for one in _kinds(told)]
     return "loses " + "; ".join(lost)
 
 
