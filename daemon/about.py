@@ -77,10 +77,12 @@ class About:
 
     def refused_peers(self) -> list[int]:
         """Ids under which somebody speaks that is no member, and does not (or must not) ask to be one."""
-        now = self._clock_ms()
+        now, removed = self._clock_ms(), self._replica.membership.removed
         alive = self._replica.liveness.alive(now)
         heard = self._gate.strangers(now)
-        return sorted(peer for peer, asks in heard.items() if not asks or peer in alive)
+        return sorted(
+            {life[0] for life, asks in heard.items() if life not in removed and (not asks or life[0] in alive)}
+        )
 
     def status(self) -> dict[str, Any]:
         """What docs/protocol.md promises under ``status``."""

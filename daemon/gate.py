@@ -20,6 +20,9 @@ from hfzmq.wire.peers import Content
 LIVES_MAX = 1024
 STRANGE_FOR_MS = 10_000
 
+Life = tuple[int, bytes]
+"""A peer and its incarnation."""
+
 log = logging.getLogger("hfzmq.gate")
 
 
@@ -52,17 +55,17 @@ class Gate:
         self._counts = counts
         self._disown = disown
         self._clock_ms = clock_ms
-        self._strangers: dict[int, float] = {}  # peer -> when last heard under an incarnation that is no member
-        self._asked: dict[int, float] = {}  # peer -> when it last asked to join
-        self._lives: dict[tuple[int, bytes], int] = {}  # (peer, incarnation) -> newest boot
+        self._strangers: dict[Life, float] = {}  # who was heard and is no member, and when last
+        self._asked: dict[Life, float] = {}  # when it last asked to join
+        self._lives: dict[Life, int] = {}  # newest boot
 
-    def strangers(self, now_ms: float) -> dict[int, bool]:
-        """Who was lately heard under an incarnation that is no member, and whether it asks to be one: it has lost its
-        disk, was removed, is new, or claims the id of another."""
+    def strangers(self, now_ms: float) -> dict[Life, bool]:
+        """Who was lately heard and is (still) no member, and whether it asks to be one: it has lost its disk, was
+        removed, is new, or claims the id of another."""
         return {
-            peer: now_ms - self._asked.get(peer, -1e18) < STRANGE_FOR_MS
-            for peer, at in self._strangers.items()
-            if now_ms - at < STRANGE_FOR_MS
+            life: now_ms - self._asked.get(life, -1e18) < STRANGE_FOR_MS
+            for life, at in self._strangers.items()
+            if now_ms - at < STRANGE_FOR_MS and not self._counts(*life)
         }
 
     def admit(self, frame: bytes) -> Admitted | None:
@@ -91,15 +94,15 @@ class Gate:
             self._lives.pop(next(iter(self._lives)))
         self._lives[life] = sender.boot
         if not self._counts(*life):
-            self._note_stranger(sender.peer, isinstance(letter.content, JoinRequest))
+            self._note_stranger(life, isinstance(letter.content, JoinRequest))
         return Admitted(sender.peer, sender.incarnation, sender.boot, letter.content)
 
-    def _note_stranger(self, peer: int, asks: bool) -> None:
+    def _note_stranger(self, life: Life, asks: bool) -> None:
         now_ms = self._clock_ms()
-        if now_ms - self._strangers.get(peer, -1e18) >= STRANGE_FOR_MS:
-            log.warning("peer %d speaks as one that is no member: it counts for nothing until it is", peer)
-        if len(self._strangers) < LIVES_MAX or peer in self._strangers:
-            self._strangers[peer] = now_ms
+        if now_ms - self._strangers.get(life, -1e18) >= STRANGE_FOR_MS:
+            log.warning("peer %d speaks as one that is no member: it counts for nothing until it is", life[0])
+        if len(self._strangers) < LIVES_MAX or life in self._strangers:
+            self._strangers[life] = now_ms
             if asks:
-                self._asked[peer] = now_ms
+                self._asked[life] = now_ms
         self._counters["peer_message_of_no_member"] += 1
