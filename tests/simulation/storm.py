@@ -129,9 +129,12 @@ class Storm:
                 self._heal_half()
             self.heal()
             end = self.world.now + HEAL_MS * (2 if self._members_change else 1)
-            while self.world.now < end and not self.invariants.settled():
+            while self.world.now < end:
                 self.world.run_until(min(end, self.world.now + 200))
-            self.world.run_until(min(end, self.world.now + CALM_MS))
+                if self.invariants.settled():
+                    self.world.run_until(min(end, self.world.now + CALM_MS))
+                    if self.invariants.settled():
+                        break  # and not by chance, a moment before somebody came back
             self.invariants.healed()
         except Violation as error:
             violation = str(error)
