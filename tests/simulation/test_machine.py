@@ -29,7 +29,8 @@ def test_no_story_that_the_machine_makes_up_breaks_an_invariant() -> None:
 def test_a_planted_bug_is_found_and_told_in_a_few_lines_that_find_it_again(tmp_path: Path) -> None:
     bug, file = "a request is acknowledged when it is appended", tmp_path / "found.story"
     done = subprocess.run(
-        [sys.executable, "-m", "tests.simulation.with_bug", bug, "tests.simulation.machine", "--save", str(file)],
+        [sys.executable, "-m", "tests.simulation.with_bug", bug, "tests.simulation.machine", "--steps", "8",
+         "--save", str(file)],
         cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
