@@ -27,7 +27,6 @@ from hfzmq.errors import WireError
 from hfzmq.wire.requests import decode_reply, digest, encode_request, encode_rows
 from tests.nemesis.history import History
 
-TIMEOUT_MS = 1000
 ROWS_MAX = 4
 READ_ROWS = 20
 PENDING_MAX = 30
@@ -122,12 +121,12 @@ class Wire:
             return int(self.leader or 0)
         return self._chance.choice(self._config.peer_ids)
 
-    def ask(self, peer: int, request: bytes, timeout_ms: int = TIMEOUT_MS) -> dict[str, Any] | None:
-        """A peer's answer; None when there is none in time."""
+    def ask(self, peer: int, request: bytes) -> dict[str, Any] | None:
+        """A peer's answer; None when there is none within a lease."""
         socket = self._sockets.pop(peer, None) or self._connect(peer)
         try:
             socket.send(request, zmq.DONTWAIT)
-            reply = decode_reply(socket.recv()) if socket.poll(timeout_ms) else None
+            reply = decode_reply(socket.recv()) if socket.poll(self._config.timing.lease_ms) else None
         except (zmq.ZMQError, WireError):
             reply = None
         if reply is None:
