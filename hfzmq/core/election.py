@@ -20,7 +20,8 @@ from hfzmq.core.messages import VoteReply, VoteRequest
 from hfzmq.core.types import HardState, Place
 
 STAGGER = 0.2  # of a lease, for each lower id that is alive
-JITTER = 0.05  # of a lease, at most
+JITTER = 0.05  # of a lease, at most; doubled with each round that nobody won, for those who meet once meet again
+JITTER_MOST = 0.4
 ROUND = 0.5  # of a lease: how long a campaign waits for votes
 
 
@@ -44,6 +45,7 @@ class Election:
         self.lease_until_ms = now_ms + lease_ms
         self._round_until_ms = 0.0
         self._jitter_ms = 0.0
+        self._lost_rounds = 0  # since a leader was last heard
         self.grants: dict[int, bytes] = {}  # of the round: voter -> its incarnation
         self.hand_over = False
         self._draw_jitter()
@@ -65,6 +67,7 @@ class Election:
     def become_precandidate(self, now_ms: float) -> None:
         """Ask who would vote, changing nothing."""
         assert self.role != LEADER, "a leader does not campaign"
+        self._lost_rounds += self.role != FOLLOWER
         self.role = PRECANDIDATE
         self.leader = 0
         self._open_round(now_ms)
@@ -85,6 +88,7 @@ class Election:
         assert self.role == CANDIDATE, "only a candidate wins"
         self.role = LEADER
         self.leader = self._me
+        self._lost_rounds = 0
 
     # ------------------------------------------------------------ timers
 
@@ -92,6 +96,7 @@ class Election:
         """The leader of this term, or a later one, is alive."""
         self.lease_until_ms = now_ms + self._lease_ms
         self.leader = leader
+        self._lost_rounds = 0
         if self.role != FOLLOWER:
             assert self.role != LEADER, "a leader hears no other in its term"
             self.become_follower(now_ms, self.term, leader)
@@ -168,4 +173,5 @@ class Election:
         self._draw_jitter()
 
     def _draw_jitter(self) -> None:
-        self._jitter_ms = self._rng.uniform(0, JITTER * self._lease_ms)
+        most = min(JITTER * 2.0 ** min(self._lost_rounds, 8), JITTER_MOST)
+        self._jitter_ms = self._rng.uniform(0, most * self._lease_ms)

@@ -6,6 +6,7 @@ core cannot hide in the core's own bookkeeping.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -211,9 +212,10 @@ class Invariants:
         self.leader_changes += 1
         self.unprompted += term not in self._handed
         self._led_since[peer.number] = peer.world.now
-        last, log = len(self.committed), replica.log
+        # Elected late in a term that others have left behind, it owes nothing to what they have committed since.
+        last, log = bisect_left(self.committed, term, key=lambda entry: entry.term), replica.log
         lacks = log.last.index < last or (
-            last > log.base.index and log.entry_at(last).chain != self.committed[-1].chain
+            last > log.base.index and log.entry_at(last).chain != self.committed[last - 1].chain
         )
         if last and lacks:
             self.fail(f"I6 leader {peer.number} of term {term} lacks committed entry {last}")
