@@ -181,7 +181,9 @@ class Node:
             admitted = self.gate.admit(frames[-1]) if len(frames) == 2 else None
             if admitted is None or isinstance(admitted.content, Heartbeat):
                 continue
-            if isinstance(admitted.content, (Pull, Chunk)):
+            if isinstance(admitted.content, Pull) and not self.replica.applied:
+                self.counters["pull_of_nothing"] += 1  # meant for an earlier life of this peer
+            elif isinstance(admitted.content, (Pull, Chunk)):
                 self.transfers.received(monotonic_ms(), admitted.sender, admitted.content)
             else:
                 self._step(Received(admitted.sender, admitted.content, admitted.incarnation, admitted.boot))
