@@ -56,6 +56,11 @@ class Invariants:
         self._counted: dict[tuple[int, int], tuple[int, int]] = {}  # (leader, follower) -> (term, match)
         self._handed: set[int] = set()  # terms that began with a hand-over
 
+    @property
+    def handovers(self) -> int:
+        """How many peers were told to take the lead, each once a term."""
+        return len(self._told)
+
     def fail(self, what: str) -> None:
         """An invariant is broken."""
         raise Violation(what)
