@@ -21,7 +21,7 @@ from random import Random
 import zmq
 
 from hfzmq import config as configuration
-from hfzmq.config import Config
+from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import (
     LEADER,
     Applied,
@@ -46,7 +46,7 @@ from hfzmq.core.contract import (
     Tick,
 )
 from hfzmq.core.membership import Member, Membership, bootstrap
-from hfzmq.core.messages import Disowned, Heartbeat
+from hfzmq.core.messages import Disowned, Heartbeat, JoinRequest
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
@@ -60,7 +60,7 @@ from hfzmq.daemon.ward import Ward
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
 from hfzmq.wire import peers
-from hfzmq.wire.peers import Content
+from hfzmq.wire.peers import Content, Introduction
 from hfzmq.wire.transfer import Chunk, Pull
 
 PEER_MESSAGES_A_TURN = 256
@@ -125,6 +125,7 @@ class Node:
         if self.store.amnesia:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
         self._idle_at_ms = now
+        self._introduce_at_ms = now
         self._drain_until_ms = 0.0
 
     def _first_members(self, found: Membership, joins: bool) -> Membership:
@@ -183,9 +184,13 @@ class Node:
                 continue
             if isinstance(admitted.content, Pull) and not self.replica.applied:
                 self.counters["pull_of_nothing"] += 1  # meant for an earlier life of this peer
+            elif isinstance(admitted.content, Introduction):
+                self._meet(admitted.sender, admitted.content.address)
             elif isinstance(admitted.content, (Pull, Chunk)):
                 self.transfers.received(monotonic_ms(), admitted.sender, admitted.content)
             else:
+                if isinstance(admitted.content, JoinRequest):
+                    self._meet(admitted.sender, admitted.content.member.address)
                 self._step(Received(admitted.sender, admitted.content, admitted.incarnation, admitted.boot))
 
     def _read_heartbeats(self) -> None:
@@ -318,8 +323,23 @@ class Node:
 
     # ------------------------------------------------------------ housekeeping
 
+    def _meet(self, sender: int, address: PeerAddress) -> None:
+        """Somebody says where it is: of use for one that this peer's log does not name (yet)."""
+        if sender == address.id and self.replica.membership.of(sender) is None:
+            self.sockets.acquaint(address)
+
+    def _introduce(self, now: float) -> None:
+        """Who joined later tells every member where it is: one that is behind could not answer it otherwise."""
+        myself = self.replica.membership.of(self.me)
+        if myself and myself.joined and now >= self._introduce_at_ms:
+            self._introduce_at_ms = now + self.config.timing.lease_ms
+            for member in self.replica.membership.members:
+                if member.peer != self.me:
+                    self._send(member.peer, Introduction(myself.address))
+
     def _housekeeping(self, idle: bool) -> None:
         now = monotonic_ms()
+        self._introduce(now)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
             if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:

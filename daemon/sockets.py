@@ -23,6 +23,7 @@ from hfzmq.errors import HfzmqError, PortInUse
 SEND_QUEUE_MESSAGES = 64
 HEARTBEAT_QUEUE_MESSAGES = 10
 CLIENT_QUEUE_MESSAGES = 1000
+KNOWN_MAX = 128  # peers that are spoken to, members or not
 
 
 class Sockets:
@@ -69,6 +70,17 @@ class Sockets:
             if peer not in self._listening:
                 self.beats_in.connect(_beats_of(address))
                 self._listening[peer] = address
+
+    def acquaint(self, address: PeerAddress) -> None:
+        """Be able to answer somebody who is no member as far as this peer knows; of these a bounded number."""
+        if address.id == self._me or address.id in self._listening or self._addresses.get(address.id) == address:
+            return
+        if address.id not in self._addresses and len(self._addresses) >= KNOWN_MAX:
+            return
+        if address.id in self._dealers:
+            self._dealers.pop(address.id).close(0)
+        self._addresses[address.id] = address
+        self._dealers[address.id] = self._dealer(address)
 
     def answers_sender(self) -> zmq.Socket[bytes]:
         """The other end of ``answers``, for the query thread to own."""

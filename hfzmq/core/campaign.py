@@ -61,7 +61,8 @@ class Campaign:
         """Campaign in the next term."""
         self._promises.forget()  # those of the term that this leaves behind
         self._election.become_candidate(now_ms, hand_over)
-        self._promises.promise(self._me, VoteReply(self._election.term, False, True))  # one's own, once it is durable
+        # One's own, once it is durable.
+        self._promises.promise(self._me, VoteReply(self._election.term, False, True, self._election.incarnation))
         return self._ask(now_ms)
 
     def answer(self, now_ms: float, sender: int, incarnation: bytes, request: VoteRequest) -> list[Effect]:

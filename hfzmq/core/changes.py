@@ -103,7 +103,7 @@ class Changes:
                 return None, self.busy(event) if busy else self.done(event, term)
             if asks is None:
                 return None, self._refused(event, f"peer {event.peer} does not ask to join: start its daemon first")
-            if member and not self._silent(now_ms, event.peer):
+            if member and (event.peer == self._me or not self._silent(now_ms, event.peer)):
                 return None, self._refused(event, f"another process runs as peer {event.peer}, and is a member")
             if len(now.members) >= MEMBERS_MAX:
                 return None, self._refused(event, f"the mesh has {MEMBERS_MAX} members, the most there may be")

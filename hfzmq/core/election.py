@@ -33,7 +33,7 @@ class Election:
     ) -> None:
         assert myself.incarnation is not None, "a peer knows its own incarnation"
         self._me = myself.peer
-        self._incarnation = myself.incarnation
+        self.incarnation = myself.incarnation
         self._members = members
         self._lease_ms = lease_ms
         self._rng = rng
@@ -71,14 +71,14 @@ class Election:
         self.role = PRECANDIDATE
         self.leader = 0
         self._open_round(now_ms)
-        self.grants[self._me] = self._incarnation
+        self.grants[self._me] = self.incarnation
 
     def become_candidate(self, now_ms: float, hand_over: bool) -> None:
         """Campaign in the next term with one's own vote, which counts once it is durable."""
         assert self.role != LEADER, "a leader does not campaign"
         self.role = CANDIDATE
         self.term += 1
-        self.vote, self._voted_for = self._me, (self._me, self._incarnation)
+        self.vote, self._voted_for = self._me, (self._me, self.incarnation)
         self.leader = 0
         self.hand_over = hand_over
         self._open_round(now_ms)
@@ -136,11 +136,12 @@ class Election:
         up_to_date = (request.last.term, request.last.index) >= (last.term, last.index)
         if request.founders and request.founders != self._members.now.founders:
             up_to_date = False  # it would found a mesh of other peers, or one that is founded already
+        asker = candidate[1]
         if request.pre:
             granted = request.term > self.term and up_to_date and not self.hears_leader(now_ms)
-            return VoteReply(request.term if granted else self.term, True, granted)
+            return VoteReply(request.term if granted else self.term, True, granted, asker)
         if request.term < self.term:
-            return VoteReply(self.term, False, False)
+            return VoteReply(self.term, False, False, asker)
         if not self.heeds(now_ms, request):
             return None
         free = self.vote == 0 or self._voted_for == candidate
@@ -149,7 +150,7 @@ class Election:
             self.vote, self._voted_for = candidate[0], candidate
             self.become_follower(now_ms, self.term, 0)
             self.lease_until_ms = now_ms + self._lease_ms  # a real vote, unlike a pre-vote, waits for its candidate
-        return VoteReply(self.term, False, granted)
+        return VoteReply(self.term, False, granted, asker)
 
     def heeds(self, now_ms: float, request: VoteRequest) -> bool:
         """Whether a real request may move this peer to its term: no live leader is heard, or it hands over."""
@@ -158,7 +159,9 @@ class Election:
     def count(self, voter: int, incarnation: bytes, reply: VoteReply) -> bool:
         """Take a granted vote in; True when this one makes the majority of a round that is still open."""
         wanted = (PRECANDIDATE, self.term + 1) if reply.pre else (CANDIDATE, self.term)
-        if (self.role, reply.term) != wanted or not reply.granted or voter not in self._members.now.voters:
+        if (self.role, reply.term) != wanted or not reply.granted or reply.candidate != self.incarnation:
+            return False
+        if voter not in self._members.now.voters:
             return False
         majority = self._members.now.majority
         before = len(self.grants)

@@ -16,6 +16,8 @@ from hfzmq.core.membership import Members, Membership
 from hfzmq.core.promises import Promises
 from hfzmq.core.types import Entry, HardState, Origin, Place, chained
 
+WAIT_FOR = 8, 4  # times the entries and bytes that are to be kept: so much waits for followers that are on their way
+
 
 class Journal:
     """One peer's ``log``, its ``members`` and its ``promises``."""
@@ -51,14 +53,17 @@ class Journal:
             self.log.persisting(token)
         return effects
 
-    def compact(self, applied: int, limits: Limits) -> list[Effect]:
-        """Cut the log when it has grown to twice what is to be kept behind what is applied."""
+    def compact(self, applied: int, needed: int, limits: Limits) -> list[Effect]:
+        """Cut the log when it has grown to twice what is to be kept behind what is applied. What followers still need,
+        after ``needed``, is kept up to several times as much: a snapshot that is older than the log is of no use."""
         log = self.log
         entries = log.last.index - log.base.index
         if entries <= 2 * limits.log_entries_keep and log.bytes <= 2 * limits.log_bytes_keep:
             return []
         index, left = log.base.index, log.bytes
         upto = min(applied, log.durable)
+        if entries <= WAIT_FOR[0] * limits.log_entries_keep and log.bytes <= WAIT_FOR[1] * limits.log_bytes_keep:
+            upto = min(upto, needed)
         while index < upto and (log.last.index - index > limits.log_entries_keep or left > limits.log_bytes_keep):
             index += 1
             left -= log.entry_at(index).cost_bytes

@@ -26,11 +26,13 @@ class VoteRequest:
 
 @dataclass(frozen=True, slots=True)
 class VoteReply:
-    """``term`` is the asked one where granted, the voter's own where refused. A grant of a real vote is durable."""
+    """``term`` is the asked one where granted, the voter's own where refused. A grant of a real vote is durable. It
+    is for one incarnation of the ``candidate`` alone: its next life may campaign in the same term again."""
 
     term: int
     pre: bool
     granted: bool
+    candidate: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

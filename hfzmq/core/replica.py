@@ -135,9 +135,7 @@ class Replica(Readings):
             Expelled: lambda now_ms, message: self._out.extend(self._standing.expelled(message)),
             Disowned: lambda now_ms, message: self._out.extend(self._standing.disowned(message)),
         }
-        self._mine = myself.incarnation or b""
-        self._sender = 0
-        self._incarnation = b""  # of the sender
+        self._sender, self._incarnation = 0, b""  # whose message is looked at
 
     # ------------------------------------------------------------ the door
 
@@ -173,7 +171,7 @@ class Replica(Readings):
     def wants(self, place: Place) -> bool:
         """Whether a snapshot of ``place`` should be installed. What stands there is committed; where the log holds it
         already, that is all it tells."""
-        if self.log.holds(place):
+        if self.leading is None and self.log.holds(place):
             self.commit = max(self.commit, place.index)
         return self.leading is None and place.index > self.commit
 
@@ -188,6 +186,7 @@ class Replica(Readings):
         self._out += told
         if told or (isinstance(message, COUNTED) and not self._standing.may_answer(*who, event.boot)):
             return
+        self._standing.notice(message)
         self._sender, self._incarnation = sender, event.incarnation
         self._handlers[type(message)](now_ms, message)
 
@@ -267,14 +266,14 @@ class Replica(Readings):
         self.sessions.reset(event.sessions)
         self._journal.reset(event.place, event.membership)
         self._applying.reset(event.place.index, event.state_hash)
+        self.election.become_follower(now_ms, self.term, self.leader)  # votes of other members count no more
         self.agreement.reset(event.place.index, event.state_hash)
         self.commit = event.place.index
 
     def _on_join_request(self, now_ms: float, request: JoinRequest) -> None:
-        member = request.member
-        itself = (member.peer, member.incarnation) == (self._sender, self._incarnation)
+        itself = (request.member.peer, request.member.incarnation) == (self._sender, self._incarnation)
         if self.leading and (itself or self._standing.counts(self._sender, self._incarnation)):
-            self.leading.changes.asked(now_ms, member)
+            self.leading.changes.asked(now_ms, request.member)
         elif itself and self.leader not in (0, self.me):
             self._out.append(Send(self.leader, request))  # whoever asks may not know the one that leads now
 
@@ -353,7 +352,7 @@ class Replica(Readings):
         self.log.persisted(event.token)
         for to, message in self._promises.persisted(now_ms, event.token):
             if to == self.me:
-                self._sender, self._incarnation = self.me, self._mine
+                self._sender, self._incarnation = self.me, self.election.incarnation
                 self._handlers[type(message)](now_ms, message)
             else:
                 self._out.append(Send(to, message))
@@ -370,7 +369,8 @@ class Replica(Readings):
         self.agreement.applied(event.index, event.state_hash)
         if self.leading:
             self._out += self.leading.applied(first, event.index, repeats)
-        self._out += self._journal.compact(event.index, self._limits)
+        needed = self.leading.followers.needed(now_ms) if self.leading else event.index
+        self._out += self._journal.compact(event.index, needed, self._limits)
 
     # ------------------------------------------------------------ timers
 

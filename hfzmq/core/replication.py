@@ -221,6 +221,15 @@ class Followers:
 
     # ------------------------------------------------------------ counting
 
+    def needed(self, now_ms: float) -> int:
+        """Up to where every follower that answers has the log; who answers nothing is not waited for."""
+        answering = [
+            one.match
+            for one in self.progress.values()
+            if one.acked_round and now_ms - one.acked_ms < 2 * self._lease_ms
+        ]
+        return min(answering, default=self._log.last.index)
+
     def committed(self, term: int) -> int:
         """The highest index that a majority has durable, if its entry is of ``term``; 0 otherwise."""
         matches = [progress.match for progress in self._voting]

@@ -12,7 +12,7 @@ from __future__ import annotations
 from hfzmq.core.contract import Effect, Halt, Send
 from hfzmq.core.membership import Member, Members
 from hfzmq.core.memory import Memory
-from hfzmq.core.messages import Disowned, Expelled, JoinRequest
+from hfzmq.core.messages import AppendRequest, Disowned, Expelled, JoinRequest, Message, VoteRequest
 
 UNHEEDED_AFTER = 2.0  # leases without an append: it asks whether it still belongs
 
@@ -29,11 +29,14 @@ class Standing:
         self._lease_ms = lease_ms
         self._ask_at_ms = now_ms + lease_ms
         self._heeded_ms = now_ms
+        self._exists = False  # a mesh that this peer's log does not name
 
     @property
     def votes(self) -> bool:
         """Whether this life of this peer is a voter, so that it may campaign."""
         mine = self._members.now.of(self._myself.peer)
+        if self._exists and not self._members.now.founded:
+            return False
         return mine is not None and mine.votes and mine.incarnation in (None, self._mine)
 
     def counts(self, sender: int, incarnation: bytes) -> bool:
@@ -53,6 +56,14 @@ class Standing:
     def heeded(self, now_ms: float) -> None:
         """This peer leads, or a leader has sent it something."""
         self._heeded_ms = now_ms
+        self._exists = False  # a mesh that this peer's log does not name
+
+    def notice(self, message: Message) -> None:
+        """A message of a mesh that is founded: whoever has no log yet must not found another, not even with all the
+        others that have none."""
+        if not self._exists and isinstance(message, (VoteRequest, AppendRequest)) and not self._members.now.founded:
+            place = message.last if isinstance(message, VoteRequest) else message.prev
+            self._exists = place.index > 0
 
     def ask(self, now_ms: float) -> list[Effect]:
         """Ask everybody to be let in (back), while it is no member or nobody sends it anything; once a lease."""

@@ -43,7 +43,16 @@ from hfzmq.yaml_reader import is_host
 
 VERSION = 1
 ROLES = (FOLLOWER, PRECANDIDATE, CANDIDATE, LEADER)
-Content = Message | Heartbeat | Pull | Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """Where the sender is: a voter that is behind, and has not heard of it yet, could not answer it otherwise."""
+
+    address: PeerAddress
+
+
+Content = Message | Heartbeat | Pull | Chunk | Introduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +182,13 @@ def _vote_request(values: list[Any]) -> VoteRequest:
     )  # fmt: skip
 
 
+def _vote_reply(values: list[Any]) -> VoteReply:
+    term, pre, granted, candidate = values
+    return VoteReply(
+        integer(term, "term"), boolean(pre, "pre"), boolean(granted, "granted"), binary(candidate, "candidate", 16)
+    )
+
+
 def _heartbeat(values: list[Any]) -> Heartbeat:
     term, role, leader, commit, applied, durable, last, fsync_age, quorum_age, hears, willing, state_hash = values
     if not is_int(role) or not 0 <= role < len(ROLES):
@@ -205,7 +221,7 @@ _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
     Heartbeat: (0, lambda m: [m.term, ROLES.index(m.role), m.leader, m.commit, m.applied, m.durable, m.last,
                               m.fsync_age_ms, m.quorum_age_ms, list(m.hears), m.willing, m.state_hash]),
     VoteRequest: (1, lambda m: [m.term, m.last.index, m.last.term, m.pre, m.hand_over, m.founders]),
-    VoteReply: (2, lambda m: [m.term, m.pre, m.granted]),
+    VoteReply: (2, lambda m: [m.term, m.pre, m.granted, m.candidate]),
     AppendRequest: (3, lambda m: [m.term, m.prev.index, m.prev.term, m.prev.chain, m.commit, m.round,
                                   [_entry_fields(entry) for entry in m.entries]]),
     AppendReply: (4, lambda m: [m.term, m.accepted, m.match, m.round]),
@@ -214,13 +230,14 @@ _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
     JoinRequest: (7, lambda m: [*m.member.address, m.member.incarnation]),
     Expelled: (8, lambda m: [m.incarnation, m.index]),
     Disowned: (11, lambda m: [m.incarnation, m.boot]),
+    Introduction: (12, lambda m: list(m.address)),
     **transfer.ENCODERS,
 }  # fmt: skip
 
 _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
     0: (12, _heartbeat),
     1: (6, _vote_request),
-    2: (3, lambda v: VoteReply(integer(v[0], "term"), boolean(v[1], "pre"), boolean(v[2], "granted"))),
+    2: (4, _vote_reply),
     3: (7, _append_request),
     4: (
         4,
@@ -233,5 +250,6 @@ _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
     7: (6, _join_request),
     8: (2, lambda v: Expelled(binary(v[0], "expelled", 16), integer(v[1], "index"))),
     11: (2, lambda v: Disowned(binary(v[0], "disowned", 16), integer(v[1], "boot"))),
+    12: (5, lambda v: Introduction(_check_address(*v))),
     **transfer.DECODERS,
 }  # fmt: skip
