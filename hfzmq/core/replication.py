@@ -209,8 +209,8 @@ class Followers:
         else:
             # Whatever was under way is sent again: a doubled append is harmless, a missing one is not.
             back = min(reply.match + 1, progress.next - 1 or 1)
-            if progress.next <= self._log.base.index <= reply.match:
-                back = reply.match + 1  # a snapshot has brought it here
+            if progress.next <= self._log.base.index:  # it was offered a snapshot, and stays so until that is here
+                back = reply.match + 1 if reply.match >= self._log.base.index else progress.next
             progress.next = max(progress.match + 1, back)
             progress.probing = True
             progress.inflight.clear()
