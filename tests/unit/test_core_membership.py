@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -182,16 +183,14 @@ def test_the_row_that_the_bad_ones_are_made_of_is_good() -> None:
     ids=lambda body: repr(body[:60]),
 )  # fmt: skip
 def test_a_body_that_does_not_name_members_is_a_value_error_and_nothing_else(body: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         decode(5, body)
 
 
 @given(st.binary(max_size=80))
 def test_no_bytes_raise_anything_but_a_value_error(body: bytes) -> None:
-    try:
+    with suppress(ValueError):
         decode(1, body)
-    except ValueError:
-        pass
 
 
 # ------------------------------------------------------------ along the log
