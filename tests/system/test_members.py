@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from hfzmq import Client
+from hfzmq import config as configuration
 from hfzmq.clinical.report import Report
 from hfzmq.config import Limits, Timing
 from tests.system.mesh import Mesh, wait_for
@@ -108,3 +110,36 @@ def test_peers_join_fall_behind_lose_their_disks_and_leave_while_no_report_is_lo
         assert [row[1] for row in rows] == acked
         assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
         assert first == mesh.config.peer_ids[:3]
+
+
+def test_a_peer_that_distrusts_its_disk_founds_no_second_mesh_not_at_its_next_start_either(tmp_path: Path) -> None:
+    """The mesh was founded by peer 1 alone, and its peers.yaml still says so; now two others keep the reports."""
+    with Mesh(tmp_path, peers=1, timing=TIMING, others=2) as mesh:
+        flow = Flow(mesh)
+        flow.start()
+        for number in (2, 3):
+            mesh.start_another(number)
+            wait_for(f"peer {number} asks", lambda: "asking" in mesh.peer("ls"))
+            mesh.peer("add", number)
+        flow.go_on()
+        acked = flow.end()
+        before = member(mesh, 1)
+        for number in (1, 2, 3):
+            mesh.kill(number)
+        (tmp_path / "1" / "hfzmq_1.distrusted").write_text("it was put back")
+        for _ in range(2):
+            mesh.start(1)
+            wait_for("peer 1 answers", lambda: 1 in mesh.status())
+            until = time.monotonic() + 3 * TIMING.lease_ms / 1000
+            wait_for("three leases, or a lead", lambda: mesh.leader() or time.monotonic() > until)  # noqa: B023
+            assert mesh.leader() == 0
+            assert "no other peer is known: list the members" in mesh.log(1)
+            mesh.kill(1)
+        (tmp_path / "peers_1.yaml").write_text(configuration.render(mesh.config))  # the operator does as it was told
+        mesh.wipe(1)
+        mesh.start(1, "--join")
+        for number in (2, 3):
+            mesh.start(number)
+        wait_for("peer 1 is back as another", lambda: member(mesh, 1)[0] not in ("", before[0]), 40)
+        wait_for("peer 1 votes again", lambda: member(mesh, 1)[1] == "voter", 40)
+        assert [row[1] for row in mesh.assert_equal_rows()] == acked
