@@ -234,6 +234,8 @@ def test_a_member_that_lost_its_disk_is_replaced_by_itself_once_its_old_life_was
     assert bench.replica.membership.of(3) is not None
     assert bench.replica.membership.counts(3, NEW)
     assert bench.replica.voters == (1, 2)
+    assert bench.replica.leading
+    assert bench.replica.leading.followers.progress[3].match == 0  # what the old life had promised is void
 
 
 def test_no_member_is_replaced_before_three_silent_leases_nor_before_three_leases_of_asking(bench: Bench) -> None:
@@ -409,6 +411,18 @@ def test_a_change_that_has_committed_and_is_not_applied_still_keeps_the_next_one
     assert bench.replica.membership.learners == (4, 5)
 
 
+def test_a_change_is_not_answered_by_what_is_applied_before_it(bench: Bench) -> None:
+    bench.ask_to_join(4, NEW)
+    bench.propose(ask(1))
+    request = bench.sent(AppendRequest, 2)[-1]
+    match = request.prev.index + len(request.entries)
+    bench.take(Received(2, AppendReply(request.term, True, match, request.round), OLD))
+    assert only(Apply, bench.unsynced)
+    effects = bench.change("add", 4)  # and what was committed before is applied
+    assert statuses(effects) == [(("bed-1", 1), "ACK")]
+    assert reply(bench.answer(2, 3)).status == "ACK"
+
+
 def test_no_change_before_the_first_entry_of_the_term_has_committed() -> None:
     membership = first_peers(1, 2, 3).bound(dict.fromkeys((1, 2, 3), OLD))
     bench = Bench(1, membership=membership, incarnation=OLD, lives=dict(LIVES))
@@ -427,6 +441,36 @@ def test_no_change_while_the_lead_is_being_handed_over(bench: Bench) -> None:
     bench.change("transfer", 2)
     assert reply(bench.change("add", 4)).status == "BUSY"
     assert reply(bench.change("transfer", 3)).status == "BUSY"
+
+
+def test_a_learner_waits_for_its_vote_while_the_lead_is_being_handed_over(bench: Bench) -> None:
+    bench.learner(4, NEW)
+    well(bench, 2, 3)
+    bench.sent(AppendRequest, 4)
+    bench.propose(ask(1))  # so that 2 is not caught up, and the hand-over goes on
+    bench.change("transfer", 2)
+    assert bench.replica.hand_over.transfer
+    bench.now += 100
+    for request in bench.sent(AppendRequest, 4):
+        bench.hear(4, AppendReply(request.term, True, request.prev.index + len(request.entries), request.round))
+    bench.answer(4)
+    bench.do(Tick())
+    assert bench.replica.hand_over.transfer
+    assert bench.replica.membership.learners == (4,)
+
+
+def test_a_new_leader_lets_no_learner_vote_before_its_first_entry_has_committed() -> None:
+    membership = first_peers(1, 2, 3).bound({peer: OLD for peer in (1, 2, 3)}).with_learner(member(4, NEW))
+    bench = Bench(1, membership=membership, incarnation=OLD, lives=LIVES | {4: NEW})
+    bench.lead()
+    for _ in range(5):
+        bench.now += 100
+        bench.do(Tick())
+        bench.answer(4)
+    assert bench.replica.membership.learners == (4,)
+    bench.answer(2, 3)
+    bench.live(200, 2, 3, 4)
+    assert not bench.replica.membership.learners
 
 
 def test_a_learner_waits_for_its_vote_until_the_change_before_is_applied(bench: Bench) -> None:
