@@ -126,8 +126,8 @@ class Node:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
         if not self.replica.membership.members:
             self._note(
-                "no other peer is known: list the members of the mesh in peers.yaml, then start with --join and an empty"
-                " --data-dir"
+                "no other peer is known: list the members of the mesh in peers.yaml, "
+                "then start with --join and an empty --data-dir"
             )
         self._idle_at_ms = now
         self._drain_until_ms = 0.0

@@ -460,7 +460,7 @@ def test_a_learner_waits_for_its_vote_while_the_lead_is_being_handed_over(bench:
 
 
 def test_a_new_leader_lets_no_learner_vote_before_its_first_entry_has_committed() -> None:
-    membership = first_peers(1, 2, 3).bound({peer: OLD for peer in (1, 2, 3)}).with_learner(member(4, NEW))
+    membership = first_peers(1, 2, 3).bound(dict.fromkeys((1, 2, 3), OLD)).with_learner(member(4, NEW))
     bench = Bench(1, membership=membership, incarnation=OLD, lives=LIVES | {4: NEW})
     bench.lead()
     for _ in range(5):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from hfzmq.config import Limits
-from hfzmq.core.contract import ACK, Compact, Effect, Fetch, Installed, Persist, Reconfigured, Reply
+from hfzmq.core.contract import ACK, Compact, Effect, Fetch, Installed, Persist, Reconfigured, Reply, Tick
 from hfzmq.core.membership import Membership, encode
 from hfzmq.core.messages import AppendReply, AppendRequest, SnapshotOffer
 from hfzmq.core.sessions import Session
@@ -109,6 +111,20 @@ def test_an_answer_that_says_too_much_ends_no_offer() -> None:
     bench.live(100, 3)
     assert bench.sent(AppendRequest, 2) == []
     assert len(bench.sent(SnapshotOffer, 2)) >= 1
+
+
+def test_a_follower_that_refuses_what_it_says_may_agree_is_asked_at_an_earlier_place_each_time() -> None:
+    bench = leader(base=0)
+    places = []
+    for _ in range(12):
+        bench.now += 100
+        bench.do(Tick())
+        bench.answer(3)
+        places.append(bench.sent(AppendRequest, 2)[-1])
+        bench.hear(2, AppendReply(places[-1].term, False, places[-1].prev.index, places[-1].round))
+    found = [request.prev.index for request in places]
+    assert found[-1] == 0
+    assert all(after < before or after == 0 for before, after in pairwise(found))
 
 
 def test_a_follower_that_is_behind_when_the_leader_cuts_is_offered_a_snapshot() -> None:
