@@ -124,16 +124,27 @@ class Node:
         self._to_write: list[Persist | Apply | Compact] = []
         if self.store.amnesia:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
+        if not self.replica.membership.members:
+            self._note(
+                "no other peer is known: list the members of the mesh in peers.yaml, "
+                "then start with --join and an empty --data-dir"
+            )
         self._idle_at_ms = now
         self._introduce_at_ms = now
         self._drain_until_ms = 0.0
 
     def _first_members(self, found: Membership, joins: bool) -> Membership:
         """The members that the file holds. A file that is new holds those of peers.yaml, which may list more peers than
-        founded the mesh that this one is to join."""
-        if joins and not found.founded:
+        founded the mesh that this one is to join. Whoever has ever set files aside belonged to a mesh, which may live
+        on without it: it must not found another one."""
+        if (joins or self._has_forgotten()) and not found.founded:
             return bootstrap(peer for peer in self.config.peers if peer.id != self.me)
         return found
+
+    def _has_forgotten(self) -> bool:
+        """Whether this peer once held what it does not hold any more; also at the starts that follow."""
+        path = self.store.path
+        return bool(self.store.amnesia) or any(path.parent.glob(f"aside-*/{path.stem}.*"))
 
     # ------------------------------------------------------------ loop
 

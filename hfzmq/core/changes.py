@@ -84,6 +84,8 @@ class Changes:
 
     def _silent(self, now_ms: float, peer: int) -> bool:
         """Whether nothing was heard of this member, neither heartbeat nor answer, for long enough."""
+        if peer == self._me:
+            return False  # it leads, though it never hears itself
         last = self._liveness.last_of(peer)
         heard_ms = last[0] if last else float("-inf")
         progress = self._followers.progress.get(peer)

@@ -208,9 +208,9 @@ class Followers:
             progress.probing = False
         else:
             # Whatever was under way is sent again: a doubled append is harmless, a missing one is not.
-            back = min(reply.match + 1, progress.next - 1 or 1)
-            if progress.next <= self._log.base.index <= reply.match:
-                back = reply.match + 1  # a snapshot has brought it here
+            # Who was offered a snapshot says how far it is by now; anybody else is asked at an earlier place each time.
+            offered = progress.next <= self._log.base.index
+            back = reply.match + 1 if offered else min(reply.match + 1, progress.next - 1 or 1)
             progress.next = max(progress.match + 1, back)
             progress.probing = True
             progress.inflight.clear()

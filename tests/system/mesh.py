@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import apsw
 from hfzmq import config as configuration
 from hfzmq.cli.processes import free_addresses
 from hfzmq.client.ask import ask_all
-from hfzmq.config import Config, Timing
+from hfzmq.config import Config, Limits, PeerAddress, Timing
 from tests.system.links import Links
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,10 +45,22 @@ def wait_for(what: str, condition: Callable[[], Found], within_s: float = 20.0) 
 class Mesh:
     """``peers`` daemons in ``folder``; with ``links`` their connections run through relays that can be cut."""
 
-    def __init__(self, folder: Path, peers: int = 3, links: bool = False, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        peers: int = 3,
+        links: bool = False,
+        timing: Timing | None = None,
+        limits: Limits | None = None,
+        others: int = 0,
+    ) -> None:
+        """``others``: addresses for peers that may be started later, and that the first ones have never heard of."""
         self.folder = folder
-        addresses = free_addresses(peers)
-        self.config = Config("test", os.urandom(16), addresses, timing or Timing(handover_settle_ms=3000))
+        addresses = free_addresses(peers + others)
+        addresses, self._free = addresses[:peers], list(addresses[peers:])
+        self.config = Config(
+            "test", os.urandom(16), addresses, timing or Timing(handover_settle_ms=3000), limits or Limits()
+        )
         self.links = Links() if links else None
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.path = folder / "peers.yaml"
@@ -88,14 +101,33 @@ class Mesh:
 
     # ------------------------------------------------------------ peers
 
-    def start(self, number: int) -> None:
+    def start(self, number: int, *words: str) -> None:
         """Start a peer; its words go to ``<number>.log``."""
         with (self.folder / f"{number}.log").open("ab") as log:
             self.processes[number] = subprocess.Popen(
                 hfzmq("serve", "--id", number, "--config", self.folder / f"peers_{number}.yaml",
-                      "--data-dir", self.folder / str(number)),
+                      "--data-dir", self.folder / str(number), *words),
                 cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip
+
+    def start_another(self, number: int) -> None:
+        """Start a peer that no other one knows; it asks to join."""
+        address = PeerAddress(number, *self._free.pop(0)[1:])
+        self.config = self.config._replace(peers=(*self.config.peers, address))
+        (self.folder / f"peers_{number}.yaml").write_text(configuration.render(self._seen_by(number)))
+        self.start(number, "--join")
+
+    def wipe(self, number: int) -> None:
+        """A peer that does not run loses its disk."""
+        shutil.rmtree(self.folder / str(number))
+
+    def peer(self, *words: object) -> str:
+        """What ``hfzmq peer`` answers, by the file of the first peers; AssertionError when it does not succeed."""
+        waits = () if words[0] == "ls" else ("--timeout", 60)
+        line = hfzmq("peer", *words, "--config", self.path, *waits)
+        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
+        assert done.returncode == 0, (words, done.returncode, done.stderr)
+        return done.stdout
 
     def kill(self, number: int) -> None:
         """kill -9."""
@@ -132,12 +164,14 @@ class Mesh:
 
         return wait_for(f"a leader among {allowed or 'all'}", found, within_s)
 
-    def wait_until_equal(self, within_s: float = 30.0) -> None:
-        """Until every peer answers, and all have applied the same."""
+    def wait_until_equal(self, *numbers: int, within_s: float = 30.0) -> None:
+        """Until every peer (of ``numbers``, where given) answers, and all of them have applied the same."""
+        wanted = numbers or self.config.peer_ids
 
         def equal() -> bool:
-            states = {(peer["applied_index"], peer["state_hash"]) for peer in self.status().values()}
-            return len(states) == 1 and len(self.status()) == len(self.config.peers)
+            found = {number: peer for number, peer in self.status().items() if number in wanted}
+            states = {(peer["applied_index"], peer["state_hash"]) for peer in found.values()}
+            return len(found) == len(wanted) and len(states) == 1
 
         wait_for("equal peers", equal, within_s)
 
@@ -152,14 +186,14 @@ class Mesh:
         finally:
             database.close()
 
-    def assert_equal_rows(self) -> list[tuple[Any, ...]]:
-        """The same rows under the same ids in every file; returns them."""
-        self.wait_until_equal()
-        tables = {number: self.rows(number) for number in self.config.peer_ids}
-        first = tables[1]
+    def assert_equal_rows(self, *numbers: int) -> list[tuple[Any, ...]]:
+        """The same rows under the same ids in every file (of ``numbers``, where given); returns them."""
+        self.wait_until_equal(*numbers)
+        tables = {number: self.rows(number) for number in numbers or self.config.peer_ids}
+        one = min(tables)
         for number, rows in tables.items():
-            assert rows == first, f"peer {number} differs from peer 1"
-        return first
+            assert rows == tables[one], f"peer {number} differs from peer {one}"
+        return tables[one]
 
 
 def events(path: Path, kind: str) -> list[dict[str, Any]]:

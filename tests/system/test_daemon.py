@@ -195,7 +195,8 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
     promised = {
         "id", "mesh", "role", "term", "leader", "serves", "quorum", "last_index", "commit_index", "applied_index",
         "durable_index", "state_hash", "reports", "version", "boot", "uptime_ms", "fsync_ms", "now_ms", "db_bytes",
-        "hears", "refused_peers", "counters", "events", "members_index", "members", "asking", "founded", "amnesia", "differs", "scrubs",
+        "hears", "refused_peers", "counters", "events", "members_index", "members", "asking", "founded", "amnesia",
+        "differs", "scrubs",
     }  # fmt: skip
     with Mesh(tmp_path, peers=1) as mesh:
         here = mesh.config.peer(1)

@@ -16,6 +16,7 @@ from hfzmq.core.contract import (
     Applied,
     Apply,
     Became,
+    Change,
     Effect,
     Event,
     Heard,
@@ -29,8 +30,8 @@ from hfzmq.core.contract import (
     Tick,
 )
 from hfzmq.core.log import Log
-from hfzmq.core.membership import Member, Membership
-from hfzmq.core.messages import AppendReply, AppendRequest, Heartbeat, Message, VoteReply, VoteRequest
+from hfzmq.core.membership import Member, Membership, bootstrap
+from hfzmq.core.messages import AppendReply, AppendRequest, Heartbeat, JoinRequest, Message, VoteReply, VoteRequest
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import BATCH, NOOP, START, Entry, HardState, Origin, Place, chained
@@ -53,8 +54,14 @@ def mesh_of(*voters: int) -> Membership:
     return Membership(0, tuple(member(voter) for voter in voters))
 
 
+def first_peers(*peers: int) -> Membership:
+    """A mesh of these that is yet to be founded."""
+    return bootstrap(member(peer).address for peer in peers)
+
+
 class Bench:
-    """A replica of ``me`` among ``voters``, at ``now`` (ms)."""
+    """A replica of ``me`` among ``voters`` (or of a ``membership``), at ``now`` (ms). ``lives``: the incarnations under
+    which others speak; b"" for all that are not named."""
 
     def __init__(
         self,
@@ -65,27 +72,36 @@ class Bench:
         log: Sequence[Entry] = (),
         stored: dict[SessionKey, Session] | None = None,
         applied: int = 0,
+        state_hash: bytes = bytes(16),
         timing: Timing = TIMING,
         limits: Limits | None = None,
         seed: int = 1,
+        membership: Membership | None = None,
+        incarnation: bytes = b"",
+        base: Place = START,
+        lives: dict[int, bytes] | None = None,
+        boot: int = 0,
     ) -> None:
         self.now = 0.0
+        self.lives = lives or {}
+        self.state_hash = state_hash  # of the tables, whatever is applied
         self.replica = Replica(
-            member(me),
-            mesh_of(*voters),
+            member(me, incarnation),
+            membership or mesh_of(*voters),
             timing,
             limits or Limits(),
             Random(seed),
             hard_state,
-            Log(log),
+            Log(log, base),
             Sessions(stored),
             applied,
-            bytes(16),
+            state_hash,
             self.now,
+            boot,
         )
         self.outbox: list[Send] = []
         self.unsynced: list[Persist | Apply] = []
-        self.others = tuple(voter for voter in voters if voter != me)
+        self.others = tuple(voter for voter in (membership.voters if membership else voters) if voter != me)
 
     # ------------------------------------------------------------ events
 
@@ -104,20 +120,20 @@ class Bench:
             if isinstance(effect, Persist):
                 effects += self.take(Persisted(effect.token))
             else:
-                effects += self.take(Applied(effect.entries[-1].index, bytes(16)))
+                effects += self.take(Applied(effect.entries[-1].index, self.state_hash))
         return effects
 
     def do(self, event: Event) -> list[Effect]:
         """One step, and the disk finishes."""
         return self.take(event) + self.sync()
 
-    def hear(self, sender: int, message: Message) -> list[Effect]:
+    def hear(self, sender: int, message: Message, life: bytes | None = None, boot: int = 0) -> list[Effect]:
         """A message comes in and the disk finishes."""
-        return self.do(Received(sender, message))
+        return self.do(Received(sender, message, self.lives.get(sender, b"") if life is None else life, boot))
 
-    def beat(self, sender: int, heartbeat: Heartbeat) -> list[Effect]:
+    def beat(self, sender: int, heartbeat: Heartbeat, life: bytes | None = None, boot: int = 0) -> list[Effect]:
         """A heartbeat comes in."""
-        return self.do(Heard(sender, heartbeat))
+        return self.do(Heard(sender, heartbeat, self.lives.get(sender, b"") if life is None else life, boot))
 
     def wait(self, duration_ms: float) -> list[Effect]:
         """Time passes at once; then one Tick."""
@@ -149,13 +165,16 @@ class Bench:
 
     # ------------------------------------------------------------ longer ways
 
-    def campaign(self) -> int:
-        """The lease runs out and a majority would vote: a candidate in a new term, which is returned."""
+    def campaign(self, boot: int = 0) -> int:
+        """The lease runs out and a majority would vote (all, where a mesh is founded): a candidate in a new term, which
+        is returned."""
         self.wait(max(0.0, self.replica.election.campaign_at_ms(0) - self.now) + 1)
         term = self.replica.term + 1
+        if not self.others:
+            return term
         assert self.replica.role == "precandidate"
-        for voter in self.others[: len(self.others) // 2 + 1]:
-            self.hear(voter, VoteReply(term, True, True))
+        for voter in self.others[: self.replica.membership.majority]:
+            self.hear(voter, VoteReply(term, True, True), boot=boot)
         assert self.replica.role == "candidate"
         return term
 
@@ -163,7 +182,7 @@ class Bench:
         """Campaign and win; the no-op is on its own disk but on nobody else's."""
         term = self.campaign()
         effects: list[Effect] = []
-        for voter in self.others[: (len(self.others) + 1) // 2]:
+        for voter in self.others[: self.replica.membership.majority - 1]:
             effects += self.hear(voter, VoteReply(term, False, True))
         assert self.replica.role == "leader"
         return effects
@@ -187,6 +206,39 @@ class Bench:
         self.lead()
         self.answer(*self.others)
         assert self.replica.serves
+
+    def live(self, duration_ms: float, *followers: int, step_ms: float = 100) -> list[Effect]:
+        """Time passes while these followers of a leader are heard and answer everything."""
+        effects: list[Effect] = []
+        until = self.now + duration_ms
+        while self.now < until:
+            self.now = min(until, self.now + step_ms)
+            for follower in followers:
+                term = self.replica.term
+                effects += self.beat(
+                    follower, heartbeat(term, last=self.replica.log.last.index, leader=self.replica.me)
+                )
+            effects += self.do(Tick())
+            effects += self.answer(*followers)
+        return effects
+
+    # ------------------------------------------------------------ members
+
+    def change(self, action: str, peer: int, route: object = "operator") -> list[Effect]:
+        """An operator asks, and the disk finishes."""
+        return self.do(Change(route, action, peer))
+
+    def ask_to_join(self, peer: int, life: bytes) -> list[Effect]:
+        """A peer with this incarnation asks to join."""
+        return self.hear(peer, JoinRequest(member(peer, life, votes=False)), life)
+
+    def learner(self, peer: int, life: bytes) -> None:
+        """A leader lets a peer in, and that has committed."""
+        self.ask_to_join(peer, life)
+        self.change("add", peer)
+        self.lives[peer] = life
+        self.answer(*self.others)
+        assert peer in self.replica.committed_members.learners
 
 
 def only(kind: type[Some], effects: Iterable[Effect]) -> list[Some]:
@@ -240,9 +292,11 @@ def batch(before: Place, term: int, seq: int, client: str = "bed-1", text: bytes
     return chained(before, term, BATCH, origin(seq, client, text), text or b"%d" % seq)
 
 
-def vote(term: int, log: Sequence[Entry] = (), *, pre: bool = False, hand_over: bool = False) -> VoteRequest:
+def vote(
+    term: int, log: Sequence[Entry] = (), *, pre: bool = False, hand_over: bool = False, founders: bytes = b""
+) -> VoteRequest:
     """A request for a vote by somebody with that log."""
-    return VoteRequest(term, end_of(log), pre, hand_over)
+    return VoteRequest(term, end_of(log), pre, hand_over, founders)
 
 
 def heartbeat(term: int, role: str = "follower", **other: object) -> Heartbeat:

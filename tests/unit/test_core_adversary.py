@@ -12,6 +12,7 @@ from hfzmq.core.contract import Apply, Event, Heard, Persist, Propose, ReadIndex
 from hfzmq.core.messages import AppendReply, AppendRequest, Heartbeat, Message, TimeoutNow, VoteReply, VoteRequest
 from hfzmq.core.types import CHAIN_START, HardState, Place
 from hfzmq.wire import peers
+from hfzmq.wire.checks import U63
 from tests.unit.core_bench import LEASE, Bench, append, ask, batch, end_of, heartbeat, log_of, only, statuses, vote
 
 # ------------------------------------------------------------ whatever comes
@@ -111,7 +112,7 @@ def test_after_whatever_was_said_silence_of_strangers_and_a_willing_majority_ele
 def test_one_message_with_the_highest_term_does_not_end_all_elections() -> None:
     bench = Bench(1)
     bench.serve()
-    bench.hear(3, vote(peers.U63, log_of(1, 2, 3), hand_over=True))
+    bench.hear(3, vote(U63, log_of(1, 2, 3), hand_over=True))
     bench.outbox.clear()
     for _ in range(3):
         bench.wait(LEASE)

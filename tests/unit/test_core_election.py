@@ -245,6 +245,50 @@ def test_a_repeated_request_gets_the_same_vote_and_does_not_move_the_timer_again
     assert peer.campaign_at_ms(0) == due
 
 
+def test_a_vote_is_for_one_life_of_a_peer_and_another_of_the_same_id_does_not_get_it_again() -> None:
+    """Two processes with one id, or a disk lost between two requests: each could count the one vote as its own."""
+    peer = election(term=3)
+    assert granted(peer.consider(LEASE, (1, b"old"), real(3), EMPTY))
+    assert not granted(peer.consider(LEASE, (1, b"new"), real(3), EMPTY))
+    assert granted(peer.consider(LEASE, (1, b"old"), real(3), EMPTY))
+    assert (peer.vote, peer.term) == (1, 3)
+
+
+def test_after_a_restart_the_vote_is_known_and_not_for_which_life_so_nobody_gets_it_again() -> None:
+    peer = election(term=3, vote=1)
+    for candidate in ((1, b""), (1, b"new"), (3, b"")):
+        assert peer.consider(LEASE, candidate, real(3), EMPTY) == VoteReply(3, False, False)
+    peer.become_follower(LEASE, 4, 0)
+    assert granted(peer.consider(LEASE, (1, b"new"), real(4), EMPTY))
+
+
+def test_ones_own_vote_is_not_given_to_another_process_with_ones_id() -> None:
+    peer = election(me=2)
+    peer.become_candidate(LEASE, False)
+    assert not granted(peer.consider(LEASE, (2, b"clone"), real(1), EMPTY))
+
+
+def test_the_lives_that_have_voted_are_remembered_for_the_mesh_that_they_may_found() -> None:
+    peer = election(me=1)
+    peer.become_candidate(0, False)
+    peer.count(1, b"one", VoteReply(1, False, True))
+    peer.count(2, b"two", VoteReply(1, False, True))
+    peer.count(2, b"later", VoteReply(1, False, True))
+    peer.count(3, b"three", VoteReply(1, False, False))
+    assert peer.grants == {1: b"one", 2: b"two"}
+    peer.become_candidate(600, False)
+    assert peer.grants == {}
+
+
+def test_a_learner_has_no_vote_to_count() -> None:
+    mesh = mesh_of(1, 2, 3).with_learner(member(4, b"four"))
+    peer = Election(member(1), Members(mesh), LEASE, Random(1), HardState(0, 0), 0.0)
+    peer.become_candidate(0, False)
+    peer.count(1, b"", VoteReply(1, False, True))
+    assert not peer.count(4, b"four", VoteReply(1, False, True))
+    assert peer.count(2, b"", VoteReply(1, False, True))
+
+
 def test_a_real_vote_waits_a_lease_for_its_candidate() -> None:
     peer = election(term=3)
     peer.consider(5000, (1, b""), real(3), EMPTY)

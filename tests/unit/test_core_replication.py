@@ -107,7 +107,12 @@ class Leads:
         self.it = Followers(1, Members(mesh_of(*voters)), self.log, limits or Limits(), TIMING, 0.0)
 
     def appends(self, now: float = 0.0, to: int = 2, commit: int = 0, force: bool = False) -> list[AppendRequest]:
-        return [request for peer, request in self.it.appends(now, TERM, commit, force) if peer == to]
+        return [request for peer, request in self.sends(now, commit, force) if peer == to]
+
+    def sends(self, now: float = 0.0, commit: int = 0, force: bool = False) -> list[tuple[int, AppendRequest]]:
+        """To whom, and what; its log is never compacted, so nobody is offered a snapshot."""
+        sent = self.it.appends(now, TERM, commit, force)
+        return [(peer, request) for peer, request in sent if isinstance(request, AppendRequest)]
 
     def reply(self, accepted: bool, match: int, number: int = 1, peer: int = 2) -> None:
         self.it.on_reply(peer, AppendReply(TERM, accepted, match, number))
@@ -120,7 +125,7 @@ class Leads:
 def test_a_new_leader_asks_each_follower_where_they_agree_before_it_sends_entries() -> None:
     leads = Leads(log_of(1, 2))
     leads.add()
-    sent = leads.it.appends(0, TERM, 1)
+    sent = leads.sends(commit=1)
     assert [peer for peer, _ in sent] == [2, 3]
     for _, request in sent:
         assert (request.prev.index, request.entries, request.commit, request.term) == (2, (), 1, TERM)
@@ -164,7 +169,7 @@ def test_one_slow_follower_does_not_slow_another() -> None:
     leads.add(4)
     leads.it.appends(0, TERM, 0)
     leads.reply(OK, 2, peer=3)
-    sent = leads.it.appends(0, TERM, 0)
+    sent = leads.sends()
     assert [(peer, request.prev.index) for peer, request in sent] == [(3, 2), (3, 3)]
 
 

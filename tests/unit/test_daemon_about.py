@@ -1,58 +1,124 @@
-"""What an answer says of how old it is: 'no number on a screen is ever stale' without saying so."""
+"""What a peer says of itself: never a stale number without its age, and who is a member, asks, or must not speak."""
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
+from hfzmq.config import Config, PeerAddress
+from hfzmq.core.messages import JoinRequest
+from hfzmq.daemon.about import About
+from tests.unit.core_bench import LEASE, TIMING, Bench, append, heartbeat, member
 
-from hfzmq.core.replica import Replica
-from hfzmq.daemon import node
-from hfzmq.daemon.node import Node
-from tests.unit.core_bench import LEASE, TIMING, Bench, append
+HERE = PeerAddress(1, "here", 11, 12, 13)
 
 
-@pytest.fixture
-def about(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def ask(bench: Bench) -> int | None:
-        monkeypatch.setattr(node, "monotonic_ms", lambda: bench.now)
-        replica: Replica = bench.replica
-        daemon: Any = SimpleNamespace(replica=replica, me=replica.me, config=SimpleNamespace(timing=TIMING))
-        told = Node._about(daemon)
-        assert told["peer"] == replica.me
+class Daemon:
+    """A bench, and what its daemon says about it."""
+
+    def __init__(self, bench: Bench, file: tuple[PeerAddress, ...] = (HERE,)) -> None:
+        self.bench = bench
+        self.strangers: dict[int, bool] = {}
+        parts: Any = SimpleNamespace(
+            strangers=lambda now_ms: self.strangers,
+            reports_stored=7,
+            identity=SimpleNamespace(boot_no=3),
+            path=Path(__file__),
+            amnesia=None,
+        )
+        config = Config("ward", bytes(16), file, TIMING)
+        self.about = About(
+            config, bench.replica, parts, parts, Counter(odd=1), lambda: bench.now, lambda: 1_700_000_000_000
+        )
+
+    def stale_ms(self) -> int | None:
+        told = self.about.staleness()
+        assert told["peer"] == self.bench.replica.me
         stale: int | None = told["stale_ms"]
         return stale
 
-    return ask
 
-
-def test_a_follower_says_how_long_ago_it_heard_its_leader(about: Any) -> None:
+def test_a_follower_says_how_long_ago_it_heard_its_leader() -> None:
     bench = Bench(2)
     bench.hear(1, append(1, []))
-    assert about(bench) == 0
+    assert Daemon(bench).stale_ms() == 0
     bench.now += 250
-    assert about(bench) == 250
+    assert Daemon(bench).stale_ms() == 250
 
 
-def test_a_peer_that_hears_no_leader_says_that_it_does_not_know(about: Any) -> None:
+def test_a_peer_that_hears_no_leader_says_that_it_does_not_know() -> None:
     bench = Bench(2)
-    assert about(bench) is None
+    assert Daemon(bench).stale_ms() is None
     bench.hear(1, append(1, []))
     bench.now += LEASE
-    assert about(bench) is None
+    assert Daemon(bench).stale_ms() is None
 
 
-def test_a_leader_is_up_to_date(about: Any) -> None:
+def test_a_leader_is_up_to_date() -> None:
     bench = Bench(1)
     bench.serve()
-    assert about(bench) == 0
+    assert Daemon(bench).stale_ms() == 0
 
 
-def test_a_leader_that_was_stopped_for_thirty_seconds_does_not_call_its_picture_fresh(about: Any) -> None:
+def test_a_leader_that_was_stopped_for_thirty_seconds_does_not_call_its_picture_fresh() -> None:
     bench = Bench(1)
     bench.serve()
     bench.now += 30 * LEASE
-    stale = about(bench)
+    stale = Daemon(bench).stale_ms()
     # Once: 0 for whoever is in the role of a leader; the loop reads its clients before it looks at the clock.
     assert stale is None or stale >= 29 * LEASE
+
+
+def test_the_first_peers_are_where_this_machines_file_says_and_who_joined_where_it_said_itself() -> None:
+    bench = Bench(1)
+    bench.serve()
+    daemon = Daemon(bench, (HERE, HERE._replace(id=2, host="as-filed"), HERE._replace(id=4, host="never")))
+    bench.learner(4, b"4" * 16)
+    assert [one.host for one in daemon.about.addresses()] == ["here", "as-filed", "peer-3", "peer-4"]
+    assert daemon.about.address_of(2) == HERE._replace(id=2, host="as-filed")
+    assert daemon.about.address_of(9) is None
+
+
+def test_only_a_leader_says_who_asks_to_join_and_how_long_ago_it_did() -> None:
+    bench = Bench(1)
+    bench.serve()
+    daemon = Daemon(bench)
+    bench.hear(4, JoinRequest(member(4, b"4" * 16, votes=False)), b"4" * 16)
+    bench.now += 1500
+    assert daemon.about.members()["asking"] == [[4, "peer-4", 7000, (b"4" * 16).hex(), 1.5]]
+    assert Daemon(Bench(2)).about.members()["asking"] == []
+
+
+def test_members_are_told_as_they_have_committed_and_not_before() -> None:
+    bench = Bench(1)
+    bench.serve()
+    daemon = Daemon(bench)
+    before = daemon.about.members()
+    bench.ask_to_join(4, b"4" * 16)
+    bench.change("add", 4)
+    assert bench.replica.membership.learners == (4,)
+    assert daemon.about.members() == before | {"asking": []}
+    bench.answer(2, 3)
+    assert daemon.about.members_index() == bench.replica.membership.index
+    assert daemon.about.members()["index"] == daemon.about.status()["members_index"]
+    assert [row[0] for row in daemon.about.members()["members"]] == [1, 2, 3, 4]
+
+
+def test_refused_are_strangers_that_do_not_ask_and_those_that_claim_the_id_of_one_that_is_heard() -> None:
+    bench = Bench(1)
+    daemon = Daemon(bench)
+    bench.beat(3, heartbeat(0))
+    daemon.strangers = {2: True, 3: True, 9: False}
+    assert daemon.about.refused_peers() == [3, 9]
+
+
+def test_the_status_tells_what_other_members_say_of_themselves_and_how_long_ago() -> None:
+    bench = Bench(1)
+    bench.beat(3, heartbeat(4, last=9, applied=8, state_hash=b"s" * 16))
+    bench.now += 120
+    status = Daemon(bench).about.status()
+    assert status["hears"] == [[3, 120, "follower", 4, 9, 8, (b"s" * 16).hex()]]
+    assert (status["id"], status["reports"], status["boot"], status["counters"]) == (1, 7, 3, {"odd": 1})
+    assert status["differs"] == []

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import Config, PeerAddress
-from hfzmq.core.contract import Proposal, ReadIndex, Reply
-from hfzmq.daemon.desk import Desk, ReadRoute, SubmitRoute
+from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
+from hfzmq.daemon.desk import ChangeRoute, Desk, ReadRoute, SubmitRoute
 from hfzmq.daemon.ward import Ward
 from hfzmq.wire.body import decode_body
 from hfzmq.wire.requests import Reports, decode_reply, digest, encode_request, encode_rows
@@ -39,6 +39,22 @@ class Reads:
         return self.room
 
 
+class Tells:
+    """Stands in for what the peer says about itself and the mesh."""
+
+    def status(self) -> dict[str, Any]:
+        return {"id": 1}
+
+    def members(self) -> dict[str, Any]:
+        return {"index": 4, "members": [], "asking": [], "founded": True}
+
+    def members_index(self) -> int:
+        return 4
+
+    def address_of(self, peer: int) -> PeerAddress | None:
+        return next((one for one in CONFIG.peers if one.id == peer), None)
+
+
 class Bench:
     """A desk, and what it answers."""
 
@@ -47,10 +63,9 @@ class Bench:
         self.counters: Counter[str] = Counter()
         self.reads = Reads()
         self.ward = Ward(lambda: 0.0)
-        status: dict[str, Any] = {"id": 1}
-        self.desk = Desk(CONFIG, self.answers.append, lambda: status, self.reads, self.ward, self.counters)  # type: ignore[arg-type]
+        self.desk = Desk(CONFIG, self.answers.append, Tells(), self.reads, self.ward, self.counters)  # type: ignore[arg-type]
 
-    def ask(self, frame: bytes, leads: bool = True) -> Proposal | ReadIndex | None:
+    def ask(self, frame: bytes, leads: bool = True) -> Proposal | ReadIndex | Change | None:
         return self.desk.take([b"route", b"", frame], leads)
 
     def said(self) -> dict[str, Any]:
@@ -173,6 +188,7 @@ def test_a_full_query_thread_is_busy_for_the_client(op: str) -> None:
     [
         (Reply(None, "NOT_LEADER", leader=2), {"leader": 2, "host": "two", "port": 21}),
         (Reply(None, "NOT_LEADER"), {"leader": None, "host": None, "port": None}),
+        (Reply(None, "NOT_LEADER", leader=9), {"leader": None, "host": None, "port": None}),  # where it is, is unknown
         (Reply(None, "NO_QUORUM"), {}),
         (Reply(None, "BUSY", retry_ms=50), {"retry_ms": 50}),
         (Reply(None, "CONFLICT", seq=3, index=7), {"seq": 3, "index": 7}),
@@ -184,13 +200,16 @@ def test_a_full_query_thread_is_busy_for_the_client(op: str) -> None:
 def test_each_decision_of_the_core_is_answered_as_the_protocol_says(
     reply: Reply, said: dict[str, Any], reads: bool
 ) -> None:
+    if reads and reply.status in ("CONFLICT", "GAP"):
+        return  # nothing is to be stored
     bench = Bench()
     frames = (b"route", b"")
     route = ReadRoute(frames, Reports(0, None, 1, None, None, True)) if reads else SubmitRoute(frames, [])
     bench.desk.answered(
         Reply(route, reply.status, reply.seq, 0, reply.index, reply.leader, reply.retry_ms, reply.expected)
     )
-    assert bench.said() == {"v": 1, "status": reply.status, **said}
+    extra = {} if reads else {"members_index": 4}  # so that a client learns of newer members by the way
+    assert bench.said() == {"v": 1, "status": reply.status, **said, **extra}
     assert bench.counters == {f"replies_{reply.status.lower()}": 1}
 
 
@@ -198,3 +217,36 @@ def test_an_answer_is_one_flat_frame_that_any_language_can_read() -> None:
     bench = Bench()
     bench.ask(encode_request(MESH, "status"))
     assert set(msgpack.unpackb(bench.answers[0][2])) == {"v", "status", "peer"}
+
+
+def test_the_members_are_told_at_once() -> None:
+    bench = Bench()
+    assert bench.ask(encode_request(MESH, "members")) is None
+    assert bench.said() == {"v": 1, "status": "OK", "index": 4, "members": [], "asking": [], "founded": True}
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_change_of_members_is_for_the_core_whether_this_peer_leads_or_not(leads: bool) -> None:
+    bench = Bench()
+    event = bench.ask(encode_request(MESH, "change", action="remove", peer=3), leads)
+    assert event == Change(ChangeRoute((b"route", b"")), "remove", 3)
+    assert bench.answers == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(None, "ACK", index=9), {"index": 9}),
+        (Reply(None, "REFUSED", why="peer 3 is no member"),
+         {"field": "peer", "bound": "peer 3 is no member", "hint": ""}),
+        (Reply(None, "BUSY", retry_ms=100), {"retry_ms": 100}),
+        (Reply(None, "NOT_LEADER", leader=2), {"leader": 2, "host": "two", "port": 21}),
+        (Reply(None, "NO_QUORUM"), {}),
+    ],
+    ids=lambda value: value.status if isinstance(value, Reply) else "",
+)  # fmt: skip
+def test_a_change_is_answered_as_the_protocol_says(reply: Reply, said: dict[str, Any]) -> None:
+    bench = Bench()
+    route = ChangeRoute((b"route", b""))
+    bench.desk.answered(Reply(route, reply.status, 0, 0, reply.index, reply.leader, reply.retry_ms, 0, reply.why))
+    assert bench.said() == {"v": 1, "status": reply.status, "members_index": 4, **said}

@@ -1,4 +1,4 @@
-"""The gate: only whole messages of this mesh, from a voter, to this peer, of its newest life, reach the core."""
+"""The gate: only whole messages of this mesh, to this peer, of the newest life of their incarnation, reach the core."""
 
 from __future__ import annotations
 
@@ -10,64 +10,73 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfzmq.core.messages import Heartbeat, Message, TimeoutNow, VoteReply
-from hfzmq.daemon.gate import Gate
-from hfzmq.wire.peers import Sender, encode
-from tests.unit.core_bench import heartbeat
+from hfzmq.core.messages import JoinRequest, TimeoutNow, VoteReply
+from hfzmq.daemon import gate as gate_module
+from hfzmq.daemon.gate import STRANGE_FOR_MS, Gate
+from hfzmq.wire.peers import Content, Sender, encode
+from tests.unit.core_bench import heartbeat, member
 
 MESH, OTHER_MESH = b"m" * 16, b"n" * 16
 ONE, TWO = b"1" * 16, b"2" * 16
 MESSAGE = TimeoutNow(3)
+MEMBERS = {(2, ONE), (3, ONE), (3, TWO)}
 
 
 class World:
-    """The gate of peer 1 in the mesh of 1, 2 and 3."""
+    """The gate of peer 1 in a mesh where 2 counts as ONE, and 3 as whoever it is."""
 
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
-        self.met: dict[int, bytes] = {}  # what is on disk
-        self.restart()
-
-    def restart(self) -> None:
-        """A new life on the same disk."""
-        self.gate = Gate(MESH, 1, (1, 2, 3), self.counters, dict(self.met), self.met.__setitem__)
+        self.disowned: list[tuple[int, bytes, int]] = []
+        self.now = 0.0
+        self.gate = Gate(
+            MESH,
+            1,
+            self.counters,
+            lambda peer, incarnation: (peer, incarnation) in MEMBERS,
+            lambda *start: self.disowned.append(start),
+            lambda: self.now,
+        )
 
     def admit(
         self,
-        content: Message | Heartbeat = MESSAGE,
+        content: Content = MESSAGE,
         *,
         mesh: bytes = MESH,
         peer: int = 2,
         incarnation: bytes = ONE,
         boot: int = 5,
         to: int = 1,
-    ) -> tuple[int, Message | Heartbeat] | None:
+    ) -> tuple[int, bytes, int, Content] | None:
         return self.gate.admit(encode(Sender(mesh, peer, incarnation, boot, to), content))
 
 
-def test_a_whole_message_from_a_voter_to_this_peer_passes_and_counts_nothing() -> None:
+def join(peer: int, incarnation: bytes) -> JoinRequest:
+    return JoinRequest(member(peer, incarnation, votes=False))
+
+
+def test_a_whole_message_of_a_member_to_this_peer_passes_with_who_said_it_and_counts_nothing() -> None:
     world = World()
-    assert world.admit() == (2, MESSAGE)
-    assert world.admit(VoteReply(1, True, True), peer=3) == (3, VoteReply(1, True, True))
+    assert world.admit() == (2, ONE, 5, MESSAGE)
+    assert world.admit(VoteReply(1, True, True), peer=3, incarnation=TWO) == (3, TWO, 5, VoteReply(1, True, True))
     assert not world.counters
+    assert world.gate.strangers(0) == {}
 
 
 def test_what_is_said_to_all_passes() -> None:
     beat = heartbeat(4, "leader")
-    assert World().admit(beat, to=0) == (2, beat)
+    assert World().admit(beat, to=0) == (2, ONE, 5, beat)
 
 
 @pytest.mark.parametrize(
     ("wrong", "counter"),
     [
         ({"mesh": OTHER_MESH}, "peer_message_other_mesh"),
-        ({"peer": 9}, "peer_message_not_for_me"),
-        ({"peer": 0}, "peer_message_not_for_me"),
         ({"to": 3}, "peer_message_not_for_me"),
         ({"peer": 1}, "peer_message_with_my_id"),
     ],
 )
-def test_what_is_not_for_this_peer_of_this_mesh_from_another_voter_is_dropped_and_counted(
+def test_what_is_not_for_this_peer_of_this_mesh_from_another_peer_is_dropped_and_counted(
     wrong: dict[str, object], counter: str
 ) -> None:
     world = World()
@@ -92,44 +101,70 @@ def test_an_earlier_life_is_dropped_once_a_later_one_was_met_and_the_later_one_g
     assert world.counters == {"peer_message_earlier_life": 2}
 
 
-def test_another_incarnation_than_the_one_met_first_is_not_heard_whatever_its_boot() -> None:
+def test_an_earlier_life_that_still_speaks_is_told_that_it_is_one_and_the_later_one_is_told_nothing() -> None:
     world = World()
-    assert world.admit(incarnation=ONE, boot=5)
-    assert world.admit(incarnation=TWO, boot=99) is None
-    assert world.admit(incarnation=TWO, boot=1) is None
-    assert world.admit(incarnation=ONE, boot=5)
-    assert world.counters == {"peer_message_other_incarnation": 2}
+    world.admit(boot=7)
+    world.admit(boot=6)
+    assert world.disowned == [(2, ONE, 6)]
 
 
-def test_another_incarnation_is_told_to_the_journal_once_and_not_with_each_message(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_each_incarnation_has_lives_of_its_own() -> None:
+    world = World()
+    assert world.admit(peer=3, incarnation=ONE, boot=99)
+    assert world.admit(peer=3, incarnation=TWO, boot=1)
+    assert world.admit(peer=3, incarnation=ONE, boot=98) is None
+
+
+def test_a_stranger_is_let_through_for_the_core_decides_who_counts() -> None:
+    world = World()
+    assert world.admit(peer=2, incarnation=TWO) == (2, TWO, 5, MESSAGE)
+    assert world.admit(peer=9) == (9, ONE, 5, MESSAGE)
+    assert world.counters == {"peer_message_of_no_member": 2}
+
+
+def test_strangers_are_named_with_whether_they_ask_to_join_until_they_fall_silent() -> None:
+    world = World()
+    world.admit(peer=2, incarnation=TWO)
+    world.admit(join(9, ONE), peer=9)
+    assert world.gate.strangers(world.now) == {2: False, 9: True}
+    world.now = STRANGE_FOR_MS - 1
+    world.admit(peer=9)  # it speaks again, but not to ask
+    assert world.gate.strangers(world.now) == {2: False, 9: True}
+    world.now = STRANGE_FOR_MS
+    assert world.gate.strangers(world.now) == {9: False}
+    world.now = 2 * STRANGE_FOR_MS
+    assert world.gate.strangers(world.now) == {}
+
+
+def test_a_stranger_is_told_to_the_journal_once_and_not_with_each_message(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     with caplog.at_level(logging.INFO):
-        world.admit(incarnation=ONE)
         for _ in range(10):
             world.admit(incarnation=TWO)
     assert len(caplog.records) == 1
     assert "peer 2" in caplog.text
 
 
-def test_each_peers_other_incarnation_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_stranger_is_told_and_one_that_was_away_is_told_again(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
-    for peer in (2, 3):
-        world.admit(peer=peer, incarnation=ONE)
-        world.admit(peer=peer, incarnation=TWO)
-    # Once: one counter for all peers decides, so the second peer with other data is never named.
-    assert "peer 2" in caplog.text
-    assert "peer 3" in caplog.text
+    for peer in (8, 9):
+        world.admit(peer=peer)
+    # Once: one counter for all peers decided, so the second peer with other data was never named.
+    assert "peer 8" in caplog.text
+    assert "peer 9" in caplog.text
+    caplog.clear()
+    world.now = STRANGE_FOR_MS
+    world.admit(peer=8)
+    assert "peer 8" in caplog.text
 
 
-def test_a_peer_that_lost_its_disk_is_not_heard_after_a_restart_of_this_one_either() -> None:
+def test_ever_new_lives_and_strangers_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "LIVES_MAX", 8)
     world = World()
-    assert world.admit(peer=2, incarnation=ONE)
-    world.restart()
-    assert world.admit(peer=2, incarnation=TWO) is None
-    assert world.admit(peer=2, incarnation=ONE, boot=6)
-    assert world.met == {2: ONE}
+    for number in range(50):
+        assert world.admit(peer=10 + number, incarnation=number.to_bytes(16, "big"))
+    assert len(world.gate._lives) <= 8
+    assert len(world.gate.strangers(0)) <= 8
 
 
 def test_one_peers_lives_say_nothing_about_anothers() -> None:

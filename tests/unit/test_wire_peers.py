@@ -18,6 +18,7 @@ from hfzmq.core.membership import encode as encode_members
 from hfzmq.core.messages import (
     AppendReply,
     AppendRequest,
+    Disowned,
     Expelled,
     Heartbeat,
     JoinRequest,
@@ -78,7 +79,7 @@ def append_requests(draw: st.DrawFn) -> AppendRequest:
 
 
 contents: st.SearchStrategy[Content] = st.one_of(
-    st.builds(VoteRequest, numbers, bare_places, st.booleans(), st.booleans()),
+    st.builds(VoteRequest, numbers, bare_places, st.booleans(), st.booleans(), st.just(b"") | keys),
     st.builds(VoteReply, numbers, st.booleans(), st.booleans()),
     append_requests(),
     st.builds(AppendReply, numbers, st.booleans(), numbers, numbers),
@@ -86,6 +87,7 @@ contents: st.SearchStrategy[Content] = st.one_of(
     st.builds(SnapshotOffer, numbers, numbers),
     st.builds(JoinRequest, joining),
     st.builds(Expelled, keys, numbers),
+    st.builds(Disowned, keys, numbers),
     st.builds(Pull, keys, st.integers(0, 1 << 40)),
     chunks(),
     st.builds(
@@ -104,6 +106,7 @@ EVERY = (
     SnapshotOffer(3, 9),
     JoinRequest(Member(PeerAddress(4, "10.0.0.9", 5004, 5104, 5204), b"n" * 16, votes=False)),
     Expelled(b"o" * 16, 12),
+    Disowned(b"o" * 16, 12),
     Pull(b"w" * 16, 4096),
     Chunk(b"w" * 16, 4096, 9000, b"data", b"d" * 32, b"w" * 32, Place(7, 2, b"c" * 16)),
 )
@@ -246,8 +249,15 @@ def test_a_field_too_few_or_too_many_is_refused(content: Content) -> None:
 def test_another_version_and_an_unknown_kind_are_refused() -> None:
     values = values_of(TimeoutNow(3))
     assert refused([2, *values[1:]]).field == "version"
-    for kind in (11, -1, True, "5", 1 << 62):
+    for kind in (12, -1, True, "5", 1 << 62):
         assert refused([*values[:2], kind, *values[3:]]).field == "kind"
+
+
+@pytest.mark.parametrize("founders", [b"x", b"x" * 15, b"x" * 17, "x" * 16, None, 0, 5])
+def test_the_first_peers_of_who_asks_for_a_vote_are_a_hash_or_nothing(founders: object) -> None:
+    values = values_of(VoteRequest(3, Place(7, 2, b""), True, False, b"f" * 16))
+    assert decode(msgpack.packb([*values[:-1], b""])).content == VoteRequest(3, Place(7, 2, b""), True, False)
+    assert refused([*values[:-1], founders]).field == "founders"
 
 
 def test_a_change_of_members_that_names_none_is_refused_before_the_core_sees_it() -> None:
