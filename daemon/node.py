@@ -12,7 +12,6 @@ has failed must not promise anything more.
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,7 +20,7 @@ from random import Random
 import zmq
 
 from hfzmq import config as configuration
-from hfzmq.config import Config, PeerAddress
+from hfzmq.config import Config
 from hfzmq.core.contract import (
     LEADER,
     Applied,
@@ -46,7 +45,7 @@ from hfzmq.core.contract import (
     Tick,
 )
 from hfzmq.core.membership import Member, Membership, bootstrap
-from hfzmq.core.messages import Disowned, Heartbeat, JoinRequest
+from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
@@ -56,11 +55,11 @@ from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.daemon.transfer import Transfers
+from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
-from hfzmq.wire import peers
-from hfzmq.wire.peers import Content, Introduction
+from hfzmq.wire.peers import Introduction
 from hfzmq.wire.transfer import Chunk, Pull
 
 PEER_MESSAGES_A_TURN = 256
@@ -68,7 +67,6 @@ CLIENT_REQUESTS_A_TURN = 256
 WRITES_A_TURN = 4
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
-BOOT_BITS = 16
 DEAD_AFTER_LEASES = 3
 
 log = logging.getLogger("hfzmq.node")
@@ -95,8 +93,7 @@ class Node:
             raise
         recovered = self.store.recovered
         now = monotonic_ms()
-        # Files that were put back, or copied, may count a start twice: the lower bits tell such processes apart.
-        self._boot = self.store.identity.boot_no << BOOT_BITS | secrets.randbits(BOOT_BITS)
+        self.voice = Voice(self.store.identity, self.sockets, config.timing.lease_ms)
         self.replica = Replica(
             Member(config.peer(peer_id), self.store.identity.incarnation),
             self._first_members(recovered.membership, joins),
@@ -109,12 +106,12 @@ class Node:
             recovered.applied,
             recovered.state_hash,
             now,
-            self._boot,
+            self.voice.boot,
         )
-        self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self._disown, monotonic_ms)
+        self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms)
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
         self.transfers = Transfers(
-            data_dir, self.store.path, self._send, self.counters, oldest=lambda: self.replica.log.base.index
+            data_dir, self.store.path, self.voice.send, self.counters, oldest=lambda: self.replica.log.base.index
         )
         self.sockets.connect(self.about.addresses())
         self.ward = Ward(monotonic_ms)
@@ -130,7 +127,6 @@ class Node:
                 "then start with --join and an empty --data-dir"
             )
         self._idle_at_ms = now
-        self._introduce_at_ms = now
         self._drain_until_ms = 0.0
 
     def _first_members(self, found: Membership, joins: bool) -> Membership:
@@ -196,12 +192,12 @@ class Node:
             if isinstance(admitted.content, Pull) and not self.replica.applied:
                 self.counters["pull_of_nothing"] += 1  # meant for an earlier life of this peer
             elif isinstance(admitted.content, Introduction):
-                self._meet(admitted.sender, admitted.content.address)
+                self.voice.meet(admitted.sender, admitted.content.address, self.replica.membership)
             elif isinstance(admitted.content, (Pull, Chunk)):
                 self.transfers.received(monotonic_ms(), admitted.sender, admitted.content)
             else:
                 if isinstance(admitted.content, JoinRequest):
-                    self._meet(admitted.sender, admitted.content.member.address)
+                    self.voice.meet(admitted.sender, admitted.content.member.address, self.replica.membership)
                 self._step(Received(admitted.sender, admitted.content, admitted.incarnation, admitted.boot))
 
     def _read_heartbeats(self) -> None:
@@ -243,13 +239,13 @@ class Node:
     def _step(self, event: Event) -> None:
         for effect in self.replica.step(monotonic_ms(), event):
             if isinstance(effect, Send):
-                self._send(effect.to, effect.message)
+                self.voice.send(effect.to, effect.message)
             elif isinstance(effect, (Persist, Apply, Compact)):
                 self._to_write.append(effect)
             elif isinstance(effect, Reply):
                 self.desk.answered(effect)
             elif isinstance(effect, Publish):
-                self.sockets.publish(peers.encode(self._sender(0), effect.heartbeat))
+                self.voice.publish(effect.heartbeat)
             elif isinstance(effect, Became):
                 self._announce(effect)
             elif isinstance(effect, Fetch):
@@ -290,7 +286,7 @@ class Node:
                 log.warning("a snapshot of entry %d is not installed: %s", place.index, error)
             else:
                 self._note(f"peer {self.me} has taken a snapshot of entry {place.index}")
-                self._step(Installed(place, found.membership, found.sessions, found.state_hash))
+                self._step(Installed(found.log.base, found.membership, found.sessions, found.state_hash))
         self.transfers.forget()
 
     def _reconfigure(self, membership: Membership) -> None:
@@ -311,18 +307,8 @@ class Node:
             hint=f"to have it back: start it with an empty --data-dir and --join, then hfzmq peer add {self.me}",
         )
 
-    def _disown(self, peer: int, incarnation: bytes, boot: int) -> None:
-        self._send(peer, Disowned(incarnation, boot))
-
     def _counts(self, peer: int, incarnation: bytes) -> bool:
         return self.replica.membership.counts(peer, incarnation)
-
-    def _send(self, to: int, content: Content) -> None:
-        self.sockets.send(to, peers.encode(self._sender(to), content))
-
-    def _sender(self, to: int) -> peers.Sender:
-        identity = self.store.identity
-        return peers.Sender(identity.mesh_id, self.me, identity.incarnation, self._boot, to)
 
     def _announce(self, change: Became) -> None:
         leader = f", leader {change.leader}" if change.leader else ", no leader"
@@ -334,23 +320,9 @@ class Node:
 
     # ------------------------------------------------------------ housekeeping
 
-    def _meet(self, sender: int, address: PeerAddress) -> None:
-        """Somebody says where it is: of use for one that this peer's log does not name (yet)."""
-        if sender == address.id and self.replica.membership.of(sender) is None:
-            self.sockets.acquaint(address)
-
-    def _introduce(self, now: float) -> None:
-        """Who joined later tells every member where it is: one that is behind could not answer it otherwise."""
-        myself = self.replica.membership.of(self.me)
-        if myself and myself.joined and now >= self._introduce_at_ms:
-            self._introduce_at_ms = now + self.config.timing.lease_ms
-            for member in self.replica.membership.members:
-                if member.peer != self.me:
-                    self._send(member.peer, Introduction(myself.address))
-
     def _housekeeping(self, idle: bool) -> None:
         now = monotonic_ms()
-        self._introduce(now)
+        self.voice.introduce(now, self.replica.membership)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
             if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:

@@ -45,6 +45,8 @@ class Changes:
             return  # two processes with one id: the first is heard, until it falls silent
         if known.incarnation != member.incarnation or not self._fresh(now_ms, last):
             first = now_ms
+        for peer in [peer for peer, (_, at, _) in self._asking.items() if not self._fresh(now_ms, at)]:
+            del self._asking[peer]
         if len(self._asking) < ASKING_MAX or member.peer in self._asking:
             self._asking[member.peer] = (first, now_ms, member)
 

@@ -126,12 +126,12 @@ def test_strangers_are_named_with_whether_they_ask_to_join_until_they_fall_silen
     world = World()
     world.admit(peer=2, incarnation=TWO)
     world.admit(join(9, ONE), peer=9)
-    assert world.gate.strangers(world.now) == {2: False, 9: True}
+    assert world.gate.strangers(world.now) == {(2, TWO): False, (9, ONE): True}
     world.now = STRANGE_FOR_MS - 1
     world.admit(peer=9)  # it speaks again, but not to ask
-    assert world.gate.strangers(world.now) == {2: False, 9: True}
+    assert world.gate.strangers(world.now) == {(2, TWO): False, (9, ONE): True}
     world.now = STRANGE_FOR_MS
-    assert world.gate.strangers(world.now) == {9: False}
+    assert world.gate.strangers(world.now) == {(9, ONE): False}
     world.now = 2 * STRANGE_FOR_MS
     assert world.gate.strangers(world.now) == {}
 
