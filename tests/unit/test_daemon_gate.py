@@ -58,7 +58,12 @@ def join(peer: int, incarnation: bytes) -> JoinRequest:
 def test_a_whole_message_of_a_member_to_this_peer_passes_with_who_said_it_and_counts_nothing() -> None:
     world = World()
     assert world.admit() == (2, ONE, 5, MESSAGE)
-    assert world.admit(VoteReply(1, True, True), peer=3, incarnation=TWO) == (3, TWO, 5, VoteReply(1, True, True))
+    assert world.admit(VoteReply(1, True, True, ONE), peer=3, incarnation=TWO) == (
+        3,
+        TWO,
+        5,
+        VoteReply(1, True, True, ONE),
+    )
     assert not world.counters
     assert world.gate.strangers(0) == {}
 
@@ -76,7 +81,7 @@ def test_what_is_said_to_all_passes() -> None:
         ({"peer": 1}, "peer_message_with_my_id"),
     ],
 )
-def test_what_is_not_for_this_peer_of_this_mesh_from_another_peer_is_dropped_and_counted(
+def test_what_is_not_for_this_peer_of_this_mesh_from_another_voter_is_dropped_and_counted(
     wrong: dict[str, object], counter: str
 ) -> None:
     world = World()
@@ -126,12 +131,12 @@ def test_strangers_are_named_with_whether_they_ask_to_join_until_they_fall_silen
     world = World()
     world.admit(peer=2, incarnation=TWO)
     world.admit(join(9, ONE), peer=9)
-    assert world.gate.strangers(world.now) == {2: False, 9: True}
+    assert world.gate.strangers(world.now) == {(2, TWO): False, (9, ONE): True}
     world.now = STRANGE_FOR_MS - 1
     world.admit(peer=9)  # it speaks again, but not to ask
-    assert world.gate.strangers(world.now) == {2: False, 9: True}
+    assert world.gate.strangers(world.now) == {(2, TWO): False, (9, ONE): True}
     world.now = STRANGE_FOR_MS
-    assert world.gate.strangers(world.now) == {9: False}
+    assert world.gate.strangers(world.now) == {(9, ONE): False}
     world.now = 2 * STRANGE_FOR_MS
     assert world.gate.strangers(world.now) == {}
 
