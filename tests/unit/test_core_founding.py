@@ -165,7 +165,7 @@ def test_a_peer_that_joins_learns_the_members_from_the_log_of_their_leader() -> 
 
 
 def test_a_first_peer_without_a_log_that_hears_of_a_mesh_which_has_one_does_not_found_another() -> None:
-    """Not even with the votes of all the others that have none. Once: the next append made it forget what it had heard."""
+    """Not even with the votes of all the others that have none. Once: the next append made it forget."""
     log = [*FOUNDED, chained(end_of(FOUNDED), 1, CONFIG, None, encode(BOUND))]
     for message in (append(1, log, after=2), vote(3, log, pre=True)):
         bench = peer(3)

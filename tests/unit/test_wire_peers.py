@@ -31,7 +31,7 @@ from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, Origin, Place, c
 from hfzmq.errors import WireError
 from hfzmq.wire import peers
 from hfzmq.wire.checks import U63
-from hfzmq.wire.peers import Introduction, ROLES, Content, Letter, Sender, decode, encode
+from hfzmq.wire.peers import ROLES, Content, Introduction, Letter, Sender, decode, encode
 from hfzmq.wire.requests import CLIENT_CHARS_MAX
 from hfzmq.wire.transfer import CHUNK_BYTES_MAX, Chunk, Pull, snapshot_id
 
