@@ -44,11 +44,12 @@ from hfzmq.core.contract import (
     Send,
     Tick,
 )
-from hfzmq.core.membership import Member, Membership, bootstrap
+from hfzmq.core.membership import Member, Membership
 from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
+from hfzmq.daemon.beginning import first_members
 from hfzmq.daemon.desk import Desk, wall_clock_ms
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.queries import Queries
@@ -96,7 +97,7 @@ class Node:
         self.voice = Voice(self.store.identity, self.sockets, config.timing.lease_ms)
         self.replica = Replica(
             Member(config.peer(peer_id), self.store.identity.incarnation),
-            self._first_members(recovered.membership, joins),
+            first_members(config, peer_id, self.store, joins),
             config.timing,
             config.limits,
             Random(),
@@ -128,19 +129,6 @@ class Node:
             )
         self._idle_at_ms = now
         self._drain_until_ms = 0.0
-
-    def _first_members(self, found: Membership, joins: bool) -> Membership:
-        """The members that the file holds. A file that is new holds those of peers.yaml, which may list more peers than
-        founded the mesh that this one is to join. Whoever has ever set files aside belonged to a mesh, which may live
-        on without it: it must not found another one."""
-        if (joins or self._has_forgotten()) and not found.founded:
-            return bootstrap(peer for peer in self.config.peers if peer.id != self.me)
-        return found
-
-    def _has_forgotten(self) -> bool:
-        """Whether this peer once held what it does not hold any more; also at the starts that follow."""
-        path = self.store.path
-        return bool(self.store.amnesia) or any(path.parent.glob(f"aside-*/{path.stem}.*"))
 
     # ------------------------------------------------------------ loop
 

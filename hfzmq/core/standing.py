@@ -56,7 +56,6 @@ class Standing:
     def heeded(self, now_ms: float) -> None:
         """This peer leads, or a leader has sent it something."""
         self._heeded_ms = now_ms
-        self._exists = False  # a mesh that this peer's log does not name
 
     def notice(self, message: Message) -> None:
         """A message of a mesh that is founded: whoever has no log yet must not found another, not even with all the

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import TypeVar
 
@@ -128,7 +129,9 @@ class Bench:
         return self.take(event) + self.sync()
 
     def hear(self, sender: int, message: Message, life: bytes | None = None, boot: int = 0) -> list[Effect]:
-        """A message comes in and the disk finishes."""
+        """A message comes in and the disk finishes. A vote that names nobody is for this very life."""
+        if isinstance(message, VoteReply) and not message.candidate:
+            message = replace(message, candidate=self.replica.election.incarnation)
         return self.do(Received(sender, message, self.lives.get(sender, b"") if life is None else life, boot))
 
     def beat(self, sender: int, heartbeat: Heartbeat, life: bytes | None = None, boot: int = 0) -> list[Effect]:
@@ -174,7 +177,7 @@ class Bench:
             return term
         assert self.replica.role == "precandidate"
         for voter in self.others[: self.replica.membership.majority]:
-            self.hear(voter, VoteReply(term, True, True), boot=boot)
+            self.hear(voter, VoteReply(term, True, True, self.replica.election.incarnation), boot=boot)
         assert self.replica.role == "candidate"
         return term
 
@@ -183,7 +186,7 @@ class Bench:
         term = self.campaign()
         effects: list[Effect] = []
         for voter in self.others[: self.replica.membership.majority - 1]:
-            effects += self.hear(voter, VoteReply(term, False, True))
+            effects += self.hear(voter, VoteReply(term, False, True, self.replica.election.incarnation))
         assert self.replica.role == "leader"
         return effects
 

@@ -257,9 +257,21 @@ def test_a_vote_is_for_one_life_of_a_peer_and_another_of_the_same_id_does_not_ge
 def test_after_a_restart_the_vote_is_known_and_not_for_which_life_so_nobody_gets_it_again() -> None:
     peer = election(term=3, vote=1)
     for candidate in ((1, b""), (1, b"new"), (3, b"")):
-        assert peer.consider(LEASE, candidate, real(3), EMPTY) == VoteReply(3, False, False)
+        assert peer.consider(LEASE, candidate, real(3), EMPTY) == VoteReply(3, False, False, candidate[1])
     peer.become_follower(LEASE, 4, 0)
     assert granted(peer.consider(LEASE, (1, b"new"), real(4), EMPTY))
+
+
+def test_a_vote_for_another_life_of_the_candidate_does_not_count() -> None:
+    """It may have campaigned in this very term before its disk was lost, and the answer comes late."""
+    for pre in (True, False):
+        peer = election(me=1)
+        peer.become_precandidate(0)
+        if not pre:
+            peer.become_candidate(0, False)
+            peer.count(1, b"", VoteReply(1, False, True))
+        assert not peer.count(2, b"", VoteReply(1, pre, True, b"before"))
+        assert peer.count(2, b"", VoteReply(1, pre, True))
 
 
 def test_ones_own_vote_is_not_given_to_another_process_with_ones_id() -> None:

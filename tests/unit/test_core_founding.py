@@ -162,3 +162,22 @@ def test_a_peer_that_joins_learns_the_members_from_the_log_of_their_leader() -> 
     bench.hear(1, append(1, log, commit=2))
     assert bench.replica.committed_members.learners == (4,)
     assert bench.replica.applied == 2
+
+
+def test_a_first_peer_without_a_log_that_hears_of_a_mesh_which_has_one_does_not_found_another() -> None:
+    """Not even with the votes of all the others that have none. Once: the next append made it forget."""
+    log = [*FOUNDED, chained(end_of(FOUNDED), 1, CONFIG, None, encode(BOUND))]
+    for message in (append(1, log, after=2), vote(3, log, pre=True)):
+        bench = peer(3)
+        bench.hear(1, message)  # it does not agree with what stands before
+        bench.outbox.clear()
+        for _ in range(5):
+            bench.wait(LEASE)
+        assert (bench.replica.role, bench.sent(VoteRequest)) == ("follower", [])
+
+
+def test_a_first_peer_that_hears_of_others_without_a_log_still_founds() -> None:
+    bench = peer(3)
+    bench.hear(1, vote(1, pre=True, founders=FIRST.founders))
+    bench.hear(1, append(0, []))
+    bench.lead()

@@ -130,6 +130,7 @@ def test_a_follower_that_refuses_what_it_says_may_agree_is_asked_at_an_earlier_p
 def test_a_follower_that_is_behind_when_the_leader_cuts_is_offered_a_snapshot() -> None:
     bench = Bench(1, limits=SMALL)
     bench.serve()
+    bench.live(2 * LEASE, 3)  # 2 is away, and is not waited for
     for seq in range(1, 60):
         bench.propose(ask(seq))
         bench.answer(3)

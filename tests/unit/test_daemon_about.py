@@ -20,7 +20,7 @@ class Daemon:
 
     def __init__(self, bench: Bench, file: tuple[PeerAddress, ...] = (HERE,)) -> None:
         self.bench = bench
-        self.strangers: dict[int, bool] = {}
+        self.strangers: dict[tuple[int, bytes], bool] = {}
         parts: Any = SimpleNamespace(
             strangers=lambda now_ms: self.strangers,
             reports_stored=7,
@@ -110,7 +110,7 @@ def test_refused_are_strangers_that_do_not_ask_and_those_that_claim_the_id_of_on
     bench = Bench(1)
     daemon = Daemon(bench)
     bench.beat(3, heartbeat(0))
-    daemon.strangers = {2: True, 3: True, 9: False}
+    daemon.strangers = {(2, b"x"): True, (3, b"x"): True, (9, b"x"): False, (9, b"y"): False}
     assert daemon.about.refused_peers() == [3, 9]
 
 

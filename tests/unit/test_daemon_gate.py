@@ -58,7 +58,12 @@ def join(peer: int, incarnation: bytes) -> JoinRequest:
 def test_a_whole_message_of_a_member_to_this_peer_passes_with_who_said_it_and_counts_nothing() -> None:
     world = World()
     assert world.admit() == (2, ONE, 5, MESSAGE)
-    assert world.admit(VoteReply(1, True, True), peer=3, incarnation=TWO) == (3, TWO, 5, VoteReply(1, True, True))
+    assert world.admit(VoteReply(1, True, True, ONE), peer=3, incarnation=TWO) == (
+        3,
+        TWO,
+        5,
+        VoteReply(1, True, True, ONE),
+    )
     assert not world.counters
     assert world.gate.strangers(0) == {}
 
@@ -76,7 +81,7 @@ def test_what_is_said_to_all_passes() -> None:
         ({"peer": 1}, "peer_message_with_my_id"),
     ],
 )
-def test_what_is_not_for_this_peer_of_this_mesh_from_another_peer_is_dropped_and_counted(
+def test_what_is_not_for_this_peer_of_this_mesh_from_another_voter_is_dropped_and_counted(
     wrong: dict[str, object], counter: str
 ) -> None:
     world = World()

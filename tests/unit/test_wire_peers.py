@@ -31,7 +31,7 @@ from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, Origin, Place, c
 from hfzmq.errors import WireError
 from hfzmq.wire import peers
 from hfzmq.wire.checks import U63
-from hfzmq.wire.peers import ROLES, Content, Letter, Sender, decode, encode
+from hfzmq.wire.peers import ROLES, Content, Introduction, Letter, Sender, decode, encode
 from hfzmq.wire.requests import CLIENT_CHARS_MAX
 from hfzmq.wire.transfer import CHUNK_BYTES_MAX, Chunk, Pull, snapshot_id
 
@@ -50,7 +50,9 @@ addresses = st.builds(
     PeerAddress, st.integers(1, 9_999), st.sampled_from(["10.0.0.7", "ward-3.example", "localhost"]),
     st.integers(1, 65_535), st.integers(1, 65_535), st.integers(1, 65_535),
 )  # fmt: skip
-THREE = bootstrap(PeerAddress(peer, "10.0.0.7", 5000 + peer, 5100 + peer, 5200 + peer) for peer in (1, 2, 3))
+THREE = bootstrap(PeerAddress(peer, "10.0.0.7", 5000 + peer, 5100 + peer, 5200 + peer) for peer in (1, 2, 3)).bound(
+    {peer: bytes([peer]) * 16 for peer in (1, 2, 3)}
+)
 joining = st.builds(Member, addresses, keys, st.just(False))
 
 
@@ -80,7 +82,7 @@ def append_requests(draw: st.DrawFn) -> AppendRequest:
 
 contents: st.SearchStrategy[Content] = st.one_of(
     st.builds(VoteRequest, numbers, bare_places, st.booleans(), st.booleans(), st.just(b"") | keys),
-    st.builds(VoteReply, numbers, st.booleans(), st.booleans()),
+    st.builds(VoteReply, numbers, st.booleans(), st.booleans(), keys),
     append_requests(),
     st.builds(AppendReply, numbers, st.booleans(), numbers, numbers),
     st.builds(TimeoutNow, numbers),
@@ -88,6 +90,7 @@ contents: st.SearchStrategy[Content] = st.one_of(
     st.builds(JoinRequest, joining),
     st.builds(Expelled, keys, numbers),
     st.builds(Disowned, keys, numbers),
+    joining.map(lambda member: Introduction(member.address)),
     st.builds(Pull, keys, st.integers(0, 1 << 40)),
     chunks(),
     st.builds(
@@ -98,7 +101,7 @@ contents: st.SearchStrategy[Content] = st.one_of(
 
 EVERY = (
     VoteRequest(3, Place(7, 2, b""), True, False),
-    VoteReply(3, False, True),
+    VoteReply(3, False, True, b"c" * 16),
     AppendRequest(3, START, (chained(START, 3, BATCH, Origin("bed", b"e" * 16, 1, b"d" * 16), b"body"),), 0, 1),
     AppendReply(3, True, 7, 1),
     TimeoutNow(3),
@@ -107,6 +110,7 @@ EVERY = (
     JoinRequest(Member(PeerAddress(4, "10.0.0.9", 5004, 5104, 5204), b"n" * 16, votes=False)),
     Expelled(b"o" * 16, 12),
     Disowned(b"o" * 16, 12),
+    Introduction(PeerAddress(4, "10.0.0.9", 5004, 5104, 5204)),
     Pull(b"w" * 16, 4096),
     Chunk(b"w" * 16, 4096, 9000, b"data", b"d" * 32, b"w" * 32, Place(7, 2, b"c" * 16)),
 )
@@ -249,7 +253,7 @@ def test_a_field_too_few_or_too_many_is_refused(content: Content) -> None:
 def test_another_version_and_an_unknown_kind_are_refused() -> None:
     values = values_of(TimeoutNow(3))
     assert refused([2, *values[1:]]).field == "version"
-    for kind in (12, -1, True, "5", 1 << 62):
+    for kind in (13, -1, True, "5", 1 << 62):
         assert refused([*values[:2], kind, *values[3:]]).field == "kind"
 
 
