@@ -212,7 +212,8 @@ class Invariants:
             for one in membership.members
             if one.votes and self._vote_of.get((one.peer, one.incarnation or b"", term)) == peer.number
         )
-        if votes < (self._first_voters if replica.log.last.index == 1 else membership.majority):
+        founds = replica.log.last.index == 1 and replica.log.entry_at(1).kind == CONFIG
+        if votes < (self._first_voters if founds else membership.majority):
             self.fail(f"I2 peer {peer.number} leads term {term} with {votes} votes on disk")
         self.leader_changes += 1
         self.unprompted += term not in self._handed

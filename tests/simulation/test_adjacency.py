@@ -22,6 +22,7 @@ from random import Random
 import pytest
 
 from tests.simulation.client import Client
+from tests.simulation.disk import founded
 from tests.simulation.invariants import Invariants
 from tests.simulation.peer import Peer
 from tests.simulation.storm import LIMITS, TIMING
@@ -42,7 +43,7 @@ class Seen:
 
 
 def hold(peers: int, links: Links) -> Seen:
-    """A mesh that starts with only these links and keeps them. The invariants are checked at every step."""
+    """A mesh that is founded, starts with only these links and keeps them. The invariants are checked at every step."""
     world = World(1)
     network, invariants = Network(world, Weather()), Invariants(peers)
     voters = tuple(range(1, peers + 1))
@@ -52,6 +53,7 @@ def hold(peers: int, links: Links) -> Seen:
     invariants.peers, invariants.clients = mesh, {"bed": client}
     for peer in mesh.values():
         peer.others = mesh
+        peer.disk.membership = founded(voters)
         world.after(world.rng.uniform(0, 500), peer.start)
     world.after(100, client.ask)
     for source, target in itertools.permutations(mesh, 2):
