@@ -104,7 +104,8 @@ class Storm:
         self._chaos_over = False
         kinds = [self._crash, self._power_cut, self._pause, self._split, self._one_way, self._isolate, self._bridge,
                  self._stall, self._flaky, self._weather, self._link, self._figure_8, self._figure_8]  # fmt: skip
-        plots = Strikes(self).kinds()
+        strikes = Strikes(self)
+        plots = strikes.kinds()
         kinds += plots
         staged = clients < 0 and rng.random() < 0.3  # plots alone, and time for each: other faults' ends spoil them
         self._kinds = plots if staged else rng.sample(kinds, rng.randint(1, len(kinds)))
@@ -112,9 +113,12 @@ class Storm:
         members = [self.operator.wipe, self.operator.remove, self.operator.add, self.operator.transfer]
         self._members_change = clients < 0 and rng.random() < 0.5
         if self._members_change:
+            members += strikes.of_members()
             self._kinds = self._kinds + rng.sample(members, rng.randint(1, len(members))) * rng.choice((1, 1, 3))
         self.network.echoes = 0.0 if clients >= 0 else rng.choice((0.0, 0.0, 0.3, 0.9))
         self._ambushes = {kind: rng.choice(AMBUSHES[kind]) for kind in rng.sample(list(AMBUSHES), rng.randint(0, 3))}
+        if clients < 0:
+            self._members_change |= strikes.begin()
         if self._ambushes and clients < 0:
             for peer in self.peers.values():
                 peer.ambush = self._ambush
