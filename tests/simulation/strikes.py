@@ -42,8 +42,6 @@ class Strikes:
 
     def begin(self) -> bool:
         """Some storms begin badly (then True: members change). Drawn apart, so that the others are what they were."""
-        if not self._knows_members():
-            return False
         rng = Random(f"how {self._storm.seed} begins")
         how = rng.random()
         if how < 0.06:
@@ -156,8 +154,6 @@ class Strikes:
     def half_a_change(self) -> None:
         """A change of members is appended, and its leader cut off or gone before it commits; others may change theirs
         meanwhile, and the first change is dropped, or was forgotten."""
-        if not self._knows_members():
-            return
         rng, operator = self._world.rng, self._storm.operator
         self._world.note("half a change")
         rng.choice((operator.remove, operator.remove, operator.wipe, operator.add))()
@@ -268,10 +264,6 @@ class Strikes:
         leader = self._world.rng.choice(leaders)
         others = [one for one in self._peers.values() if one is not leader and one.up and not one.paused]
         return (leader, self._world.rng.choice(others)) if others else None
-
-    def _knows_members(self) -> bool:
-        """The textbook bully knows no such thing."""
-        return all(hasattr(one.disk, "membership") for one in self._peers.values())
 
     def _give_away(self, leader: Peer, target: int) -> None:
         """As an operator may."""
