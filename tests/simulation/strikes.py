@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hfzmq.core.contract import ADD, REMOVE, Tick
 from tests.simulation.disk import Disk, first_peers
+from tests.simulation.world import Weather
 
 if TYPE_CHECKING:
     from tests.simulation.peer import Peer
@@ -44,11 +45,11 @@ class Strikes:
         """Some storms begin badly (then True: members change). Drawn apart, so that the others are what they were."""
         rng = Random(f"how {self._storm.seed} begins")
         how = rng.random()
-        if how < 0.06:
+        if how < 0.1:
             self._another_list(rng)
-        elif how < 0.12:
+        elif how < 0.2:
             self._founder_lost(rng)
-        return how < 0.12
+        return how < 0.2
 
     # ------------------------------------------------------------ the plots
 
@@ -214,7 +215,7 @@ class Strikes:
         right, with empty disks."""
         voters = sorted(one.number for one in self._peers.values() if not one.dead)
         few = tuple(voters[: len(voters) // 2 + 1])
-        wrong = rng.sample(few, rng.randint(1, len(few) - 1))
+        wrong = few[: rng.randint(1, len(few) - 1)]  # the lowest campaigns first
         self._world.note("another list", few, wrong)
         for number in wrong:
             peer = self._peers[number]
@@ -251,6 +252,10 @@ class Strikes:
 
         lost: list[int] = []
         self._network.echoes = rng.choice((0.0, 0.9))
+        if rng.random() < 0.7:  # it must ask again and again, so that much is said that may come late
+            first = min(number for number, one in self._peers.items() if not one.dead)
+            for number in self._peers:
+                self._network.link_weather[(number, first)] = Weather(0.0, 0.0, 150.0, 450.0, 0.0)
         self._world.listen("became", founding)
 
     # ------------------------------------------------------------ what they are made of
