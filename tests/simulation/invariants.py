@@ -45,6 +45,7 @@ class Invariants:
         self.committed: list[Entry] = []  # what any peer has ever taken for committed
         self._stored_upto: dict[tuple[str, bytes], int] = {}
         self._acked_at: dict[tuple[str, int], tuple[int, int]] = {}
+        self._in_force: dict[int, Membership] = {}  # as each peer's core last had it
         self._floor: dict[bytes, tuple[int, int, int, int]] = {}  # incarnation -> (life, term, commit, applied)
         self._led_since: dict[int, float] = {}
         self.last_acked_index = 0
@@ -81,6 +82,8 @@ class Invariants:
             self.fail(f"I3 peer {peer.number} takes {durable} for durable, which is not on its disk")
         if replica.commit > len(self.committed):
             self._commit(peer, replica)
+        if self._in_force.get(peer.number) is not replica.membership:
+            self._reconfigures(peer, replica)
         if replica.leading:
             self._has_quorum(peer)
             self._counts(peer, replica)
@@ -95,6 +98,25 @@ class Invariants:
                     self._leads(peer, effect.term)
             elif isinstance(effect, Apply):
                 self._applies(peer, effect)
+
+    def _reconfigures(self, peer: Peer, replica: Replica) -> None:
+        """I7: a leader changes the members after its no-op has committed, one change at a time, and lets nobody vote
+        that lacks what is committed."""
+        before, now, log = self._in_force.get(peer.number), replica.membership, replica.log
+        self._in_force[peer.number] = now
+        own = now.index > log.base.index and log.entry_at(now.index).term == replica.term
+        if not (replica.leading and own and before and before.founded):
+            return
+        if not self.committed or self.committed[-1].term < replica.term:
+            self.fail(f"I7 leader {peer.number} changes the members before anything of its term has committed")
+        if sum(1 for entry in log.between(replica.commit, log.last.index) if entry.kind == CONFIG) > 1:
+            self.fail(f"I7 leader {peer.number} changes the members while another change is under way")
+        for one in now.members:
+            other = self.peers[one.peer]
+            if not one.votes or one.peer in before.voters or other.incarnation != one.incarnation:
+                continue
+            if not other.disk.holds(replica.commit, log.place_at(replica.commit).chain):
+                self.fail(f"I7 peer {one.peer} is let vote with {other.disk.last} on disk of {replica.commit}")
 
     def _has_quorum(self, peer: Peer) -> None:
         now = peer.world.now
@@ -194,6 +216,8 @@ class Invariants:
                     self.fail(f"I9 peer {peer.number} takes over term {message.term}, which nobody handed to it")
         elif isinstance(message, TimeoutNow):
             self._told.add((message.term, effect.to))
+            if peer.replica and effect.to not in peer.replica.voters:
+                self.fail(f"I7 peer {peer.number} hands the lead to {effect.to}, which is no voter")
             have = self.peers[effect.to].disk
             last = peer.replica.log.last if peer.replica else None
             here = peer.replica and peer.replica.membership.counts(effect.to, self.peers[effect.to].incarnation)
@@ -317,6 +341,9 @@ class Invariants:
         if not peers:
             self.fail("I10 the mesh is not founded")
         assert self.membership is not None
+        untold = [n for n, one in self.peers.items() if one.up and (n, one.incarnation) in self.membership.removed]
+        if untold:
+            self.fail(f"I7 these were removed and run on: {untold}")
         strange = [one.number for one in peers if not self.membership.counts(one.number, one.incarnation)]
         if strange or self.membership.learners:
             self.fail(f"I10 after healing the members are {self.membership}")

@@ -131,6 +131,8 @@ class Operator:
         """A disk is lost; the peer comes back without being asked."""
         rng = self.world.rng
         peer = rng.choice(list(self.peers.values()))
+        if self.invariants.leader_of and self.invariants.membership is None:
+            return  # being founded: were all disks of that lost, another mesh would begin, with the same terms
         removing = any(action == REMOVE for action, _ in [*self._wishes, self._wish or ("", 0)])
         if removing or self.world.now - self._removing_at < APART_MS:
             return

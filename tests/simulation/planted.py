@@ -24,7 +24,7 @@ from tests.simulation.bugs import BUGS, OPEN, Bug
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS_MAX = 60
-SECONDS_MAX = 600
+SECONDS_MAX = 900
 
 
 class Found(NamedTuple):
@@ -38,10 +38,13 @@ class Found(NamedTuple):
 
 
 def find(bug: Bug, seeds_max: int = SEEDS_MAX) -> Found:
-    """Run storms with the bug in until one finds it."""
+    """Run storms with the bug in until one finds it. Not found within the time is not found."""
     began = time.monotonic()
     command = [sys.executable, "-m", "tests.simulation.planting", bug.name, str(bug.first_seed), str(seeds_max)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+    except subprocess.TimeoutExpired:
+        return Found(bug, None, None, None, time.monotonic() - began)
     if done.returncode:
         raise RuntimeError(f"{bug.name}: {done.stderr[-2000:]}")
     told = json.loads(done.stdout)

@@ -44,9 +44,9 @@ class Told(NamedTuple):
     violation: str | None
 
 
-def storm(seed: int, size: Size = DRAWN, tracing: bool = False) -> Storm:
+def storm(seed: int, size: Size = DRAWN, tracing: bool = False, members: bool = True) -> Storm:
     """The storm of a seed at a size."""
-    return Storm(seed, tracing, chaos_ms=float(size.chaos_leases * TIMING.lease_ms), peers=size.peers)
+    return Storm(seed, tracing, chaos_ms=float(size.chaos_leases * TIMING.lease_ms), peers=size.peers, members=members)
 
 
 def tell(seed: int, size: Size = DRAWN) -> Told:

@@ -63,8 +63,10 @@ class Storm:
     """A mesh, clients and faults, all drawn from one seed."""
 
     def __init__(
-        self, seed: int, tracing: bool = False, chaos_ms: float = 20_000, peers: int = 0, clients: int = -1
-    ) -> None:
+        self, seed: int, tracing: bool = False, chaos_ms: float = 20_000, peers: int = 0, clients: int = -1,
+        members: bool = True,
+    ) -> None:  # fmt: skip
+        """``members`` False: they do not change, whatever the seed says; for those who do not know how."""
         self.seed = seed
         self.world = World(seed, tracing)
         rng = self.world.rng
@@ -76,6 +78,7 @@ class Storm:
         timing = TIMING if clients >= 0 else TIMING._replace(handover_settle_ms=rng.choice((2000, 2000, 100)))
         limits = LIMITS if clients >= 0 else LIMITS._replace(log_entries_keep=rng.choice((3, 10, 20_000)))
         newcomer = rng.choice((0, 0, 1, count + 1)) if clients < 0 else 0  # a peer that may join; the lowest would lead
+        newcomer *= members
         if newcomer == 1:
             voters = tuple(range(2, count + 2))
         self.peers = {
@@ -104,17 +107,21 @@ class Storm:
         self._chaos_over = False
         kinds = [self._crash, self._power_cut, self._pause, self._split, self._one_way, self._isolate, self._bridge,
                  self._stall, self._flaky, self._weather, self._link, self._figure_8, self._figure_8]  # fmt: skip
-        plots = Strikes(self).kinds()
+        strikes = Strikes(self)
+        plots = strikes.kinds()
         kinds += plots
         staged = clients < 0 and rng.random() < 0.3  # plots alone, and time for each: other faults' ends spoil them
         self._kinds = plots if staged else rng.sample(kinds, rng.randint(1, len(kinds)))
         self._pace_ms = 2500.0 if staged else rng.choice((200.0, 500.0, 1500.0))
-        members = [self.operator.wipe, self.operator.remove, self.operator.add, self.operator.transfer]
-        self._members_change = clients < 0 and rng.random() < 0.5
+        changes = [self.operator.wipe, self.operator.remove, self.operator.add, self.operator.transfer]
+        self._members_change = clients < 0 and rng.random() < 0.5 and members
         if self._members_change:
-            self._kinds = self._kinds + rng.sample(members, rng.randint(1, len(members))) * rng.choice((1, 1, 3))
+            changes += strikes.of_members()
+            self._kinds = self._kinds + rng.sample(changes, rng.randint(1, len(changes))) * rng.choice((1, 1, 3))
         self.network.echoes = 0.0 if clients >= 0 else rng.choice((0.0, 0.0, 0.3, 0.9))
         self._ambushes = {kind: rng.choice(AMBUSHES[kind]) for kind in rng.sample(list(AMBUSHES), rng.randint(0, 3))}
+        if clients < 0 and members:
+            self._members_change |= strikes.begin()
         if self._ambushes and clients < 0:
             for peer in self.peers.values():
                 peer.ambush = self._ambush

@@ -7,9 +7,12 @@ of safety uses time), a peer may be cut off at the worst moment.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING
 
-from hfzmq.core.contract import Tick
+from hfzmq.core.contract import ADD, REMOVE, Tick
+from tests.simulation.disk import Disk, first_peers
+from tests.simulation.world import Weather
 
 if TYPE_CHECKING:
     from tests.simulation.peer import Peer
@@ -33,6 +36,20 @@ class Strikes:
         """The faults that a storm may draw from."""
         many = [self.old_friend, self.old_friend] if len(self._peers) > 3 else []
         return [self.left_behind, self.left_behind, self.given_up, self.slow_clock, self.slow_clock, *many]
+
+    def of_members(self) -> list[Callable[[], None]]:
+        """The faults that a storm may draw from where members change."""
+        return [self.half_a_change, self.half_a_change, self.second_thoughts]
+
+    def begin(self) -> bool:
+        """Some storms begin badly (then True: members change). Drawn apart, so that the others are what they were."""
+        rng = Random(f"how {self._storm.seed} begins")
+        how = rng.random()
+        if how < 0.1:
+            self._another_list(rng)
+        elif how < 0.2:
+            self._founder_lost(rng)
+        return how < 0.2
 
     # ------------------------------------------------------------ the plots
 
@@ -132,6 +149,114 @@ class Strikes:
         for _ in range(3):
             self._later(rng.uniform(20, 800), back)
         self._later(rng.uniform(800, 2500), self._network.mend)
+
+    # ------------------------------------------------------------ of the members
+
+    def half_a_change(self) -> None:
+        """A change of members is appended, and its leader cut off or gone before it commits; others may change theirs
+        meanwhile, and the first change is dropped, or was forgotten."""
+        rng, operator = self._world.rng, self._storm.operator
+        self._world.note("half a change")
+        rng.choice((operator.remove, operator.remove, operator.wipe, operator.add))()
+
+        def changing() -> list[Peer]:
+            return [
+                one for one in self._peers.values()
+                if one.up and one.replica and one.replica.leading and one.replica.membership.founded
+                and one.replica.membership.index > max(1, one.replica.commit)
+            ]  # fmt: skip
+
+        def strike() -> None:
+            for leader in changing():
+                friends = set(rng.sample(list(self._peers), rng.randint(0, (len(self._peers) - 1) // 2)))
+                self._world.note("strike half a change", leader.number, sorted(friends))
+                if rng.random() < 0.7:
+                    self._cut_off({leader.number} | friends)
+                for number in {leader.number} | friends:
+                    if rng.random() < 0.4:
+                        self._later(rng.uniform(0, 300), self._peers[number].crash)
+                        self._world.after(rng.uniform(300, 1000), self._peers[number].power_on)
+            self._later(rng.uniform(100, 1500), operator.remove if rng.random() < 0.5 else operator.add)
+            self._later(rng.uniform(1200, 4000), self._network.mend)
+
+        self._when(lambda: bool(changing()), 6000.0, strike)
+
+    def second_thoughts(self) -> None:
+        """A peer that its leader does not reach is removed, slowly, while it asks whether it still belongs; then it is
+        to be added again, as it is."""
+        pair = self._leader_and_another()
+        if not pair:
+            return
+        leader, other = pair
+        rng, operator = self._world.rng, self._storm.operator
+        self._world.note("second thoughts", leader.number, other.number)
+        self._network.cut(leader.number, other.number)
+
+        def removed() -> bool:
+            replica = leader.replica
+            return bool(replica and replica.leading and other.number not in replica.voters)
+
+        def slowly() -> None:
+            for one in self._peers.values():
+                one.stall(self._world.now + rng.uniform(300, 700))
+
+        def remove() -> None:
+            operator.wish(REMOVE, other.number)
+            operator.wish(ADD, other.number)
+            self._when(removed, 3000.0, slowly)
+
+        self._later(rng.uniform(1800, 2600), remove)
+        self._later(rng.uniform(5500, 7000), self._network.mend)
+
+    # ------------------------------------------------------------ of the beginning
+
+    def _another_list(self, rng: Random) -> None:
+        """Some peers.yaml name fewer first peers, not all of whom agree: nobody may found a mesh until that is put
+        right, with empty disks."""
+        voters = sorted(one.number for one in self._peers.values() if not one.dead)
+        few = tuple(voters[: len(voters) // 2 + 1])
+        wrong = few[: rng.randint(1, len(few) - 1)]  # the lowest campaigns first
+        self._world.note("another list", few, wrong)
+        for number in wrong:
+            peer = self._peers[number]
+            peer.voters, peer.disk = few, Disk(membership=first_peers(few))
+
+        def put_right() -> None:
+            for number in wrong:
+                peer = self._peers[number]
+                peer.voters = tuple(voters)
+                peer.wipe()
+                peer.power_on()
+
+        self._world.after(rng.uniform(2500, 5000), put_right)
+
+    def _founder_lost(self, rng: Random) -> None:
+        """Whoever founds the mesh loses its disk in that moment, and comes back mute, hearing what was said to its life
+        before: it may want to lead the very same term."""
+        after = rng.choice((0.0, rng.uniform(0, 3), rng.uniform(0, 30)))
+
+        def founding(peer: int, role: str, *rest: object) -> None:
+            if role == "leader" and not lost and self._storm.invariants.membership is None:
+                lost.append(peer)
+                self._world.after(after, lose, self._peers[peer])
+
+        def lose(peer: Peer) -> None:
+            if self._storm.invariants.membership is not None:
+                return  # too late: others have it
+            peer.wipe()
+            for number in self._peers:
+                self._network.cut(peer.number, number)
+            peer.power_on()
+            for delay in (rng.uniform(1000, 1800), rng.uniform(2200, 4000)):
+                self._world.after(delay, self._network.mend)
+
+        lost: list[int] = []
+        self._network.echoes = rng.choice((0.0, 0.9))
+        if rng.random() < 0.7:  # it must ask again and again, so that much is said that may come late
+            first = min(number for number, one in self._peers.items() if not one.dead)
+            for number in self._peers:
+                self._network.link_weather[(number, first)] = Weather(0.0, 0.0, 150.0, 450.0, 0.0)
+        self._world.listen("became", founding)
 
     # ------------------------------------------------------------ what they are made of
 

@@ -3,7 +3,8 @@
     python -m tests.simulation.textbook --seeds 0-99
 
 Two kinds: ``all alive`` acknowledges when every peer that the leader believes alive has synced the entry too,
-``written`` when the leader has. Weather, faults, disks and clients are the storm's own, and so is the count at the end.
+``written`` when the leader has. Changes of members are left out, for it knows no such thing; weather, other faults,
+disks and clients are the storm's own, and so is the count at the end.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def textbook_storm(seed: int, kind: str = ALL_ALIVE, size: Size = DRAWN, tracing
     peer = type("TextbookPeer", (TextbookPeer,), {"kind": kind})
     with mock.patch.object(storms, "Peer", peer), mock.patch.object(storms, "Invariants", Onlooker):
         chaos_ms = float(size.chaos_leases * storms.TIMING.lease_ms)
-        storm = storms.Storm(seed, tracing, chaos_ms=chaos_ms, peers=size.peers)
+        storm = storms.Storm(seed, tracing, chaos_ms=chaos_ms, peers=size.peers, members=False)
     for client in storm.clients.values():
         client.probes = 0.0  # nothing that is not meant: what a confused client may do is not held against it
     return storm

@@ -91,6 +91,7 @@ class TextbookPeer:
         self.clock_rate = 1.0
         self.life = 0
         self.up = self.paused = self.dead = False
+        self.halted = ""  # it never is
         self.replica: Bully | None = None
         self.ambush: Callable[[Any, list[Effect]], None] | None = None
         self._inbox: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
