@@ -2,9 +2,9 @@
 
     python -m tests.simulation.backlog --entries 1000000     writes docs/results/backlog.json
 
-Touches simulated disks; the cores are the real ones, and the invariants are checked at every step. Entries are small and
-come many at once, so that a million of them take minutes; what they are on a real disk is tested with 200,000 reports
-in tests/integration/test_transfer.py.
+Touches simulated disks; the cores are the real ones, and the invariants are checked at every step. Entries are small
+and come many at once, so that a million of them take minutes; what they are on a real disk is tested with 200,000
+reports in tests/integration/test_transfer.py.
 """
 
 from __future__ import annotations
