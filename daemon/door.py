@@ -21,11 +21,11 @@ import struct
 
 from hfzmq.errors import HfzmqError
 
-RESERVE = 96  # for the database, a snapshot, reads, the other peers; and for who stood in the door when it was shut
+RESERVE = 192  # for the database, a snapshot, reads, the other peers; and for who stood in the door when it was shut
 SLACK = 16
-LEAST = 256  # with fewer a daemon does not start
+LEAST = 384  # with fewer a daemon does not start
 FEW = 1024  # with fewer it says how many clients it can serve
-BACKLOG = 32  # who stands in the door when it is shut still comes in
+BACKLOG = 100  # who stands in the door when it is shut still comes in: less than RESERVE
 COUNT_MS = 1000
 COUNT_SHUT_MS = 100
 DESCRIPTORS = "/dev/fd"

@@ -5,6 +5,7 @@ docs/fault_table.md lists them all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -248,7 +249,7 @@ def test_a_daemon_that_may_open_too_few_files_says_so_at_the_start_with_the_next
     mesh = Mesh(tmp_path, peers=1)
     start_with_few_descriptors(mesh, 200)
     assert stops(mesh, 1) == 1
-    assert "error: this process may open 200 files only; at least 256 are needed" in mesh.log(1)
+    assert "error: this process may open 200 files only; at least 384 are needed" in mesh.log(1)
     assert "hint: raise the limit: ulimit -n" in mesh.log(1)
     assert "Traceback" not in mesh.log(1)
 
@@ -262,7 +263,7 @@ def cpu_s(pid: int) -> float:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
 def test_a_crowd_beyond_the_descriptors_is_not_let_in_and_those_who_are_in_are_served_on(tmp_path: Path) -> None:
     mesh = Mesh(tmp_path, peers=1)
-    start_with_few_descriptors(mesh, 300)
+    start_with_few_descriptors(mesh, 400)
     here, context = mesh.config.peer(1), zmq.Context()
     inside: zmq.Socket[bytes] = context.socket(zmq.DEALER)
     inside.setsockopt(zmq.LINGER, 0)
@@ -278,12 +279,11 @@ def test_a_crowd_beyond_the_descriptors_is_not_let_in_and_those_who_are_in_are_s
         mesh.wait_for_leader(1)
         status = encode_request(mesh.config.mesh_id, "status")
         assert asked(status)["peer"]["counters"].get("client_door_shut", 0) == 0
-        for _ in range(400):
-            one = socket.socket()
-            one.setblocking(False)
-            one.connect_ex((here.host, here.client_port))
-            crowd.append(one)
-        wait_for("the door is shut", lambda: asked(status)["peer"]["counters"].get("client_door_shut"))
+        with contextlib.suppress(TimeoutError):
+            for _ in range(400):
+                crowd.append(socket.create_connection((here.host, here.client_port), timeout=0.5))
+        assert 150 < len(crowd) < 400, len(crowd)
+        assert asked(status)["peer"]["counters"]["client_door_shut"] == 1
         before, until = cpu_s(mesh.processes[1].pid), time.monotonic() + 2
         for number in range(20):
             assert asked(submission(mesh, f"p{number}"))["status"] == "ACK"

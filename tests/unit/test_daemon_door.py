@@ -109,8 +109,8 @@ def test_a_port_that_is_taken_is_an_error_and_nothing_is_left_open(here: Door) -
 @pytest.mark.parametrize(
     ("soft", "hard", "words"),
     [
-        (100, 200, "HfzmqError this process may open 200 files only; at least 256 are needed"),
-        (100, 300, "300 this process may open 300 files: it serves some 188 clients at once"),
+        (100, 200, "HfzmqError this process may open 200 files only; at least 384 are needed"),
+        (100, 500, "500 this process may open 500 files: it serves some 292 clients at once"),
         (100, 2000, "2000 "),
     ],
 )
