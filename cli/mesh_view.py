@@ -200,8 +200,8 @@ def _versions(peers: Iterable[PeerView]) -> Iterator[str]:
     for peer in peers:
         if peer.other_versions:
             yield (
-                f"peer {peer.id} hears somebody who speaks another version of the peers' protocol: {peer.other_versions} "
-                "messages dropped; run one version of hfzmq on all machines"
+                f"peer {peer.id} hears somebody who speaks another version of the peers' protocol: "
+                f"{peer.other_versions} messages dropped; run one version of hfzmq on all machines"
             )
 
 

@@ -178,7 +178,7 @@ class Sockets:
         try:
             return Door(host, port)
         except OSError as error:
-            raise _cannot_listen(host, port, error.errno or 0, error.strerror) from None
+            raise _cannot_listen(host, port, error.errno, error.strerror) from None
 
     def _bind(self, kind: int, host: str, port: int, size_max: int, door: Door | None = None) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
@@ -221,7 +221,7 @@ class Sockets:
         socket.setsockopt(zmq.IPV6, 1)
 
 
-def _cannot_listen(host: str, port: int, number: int, why: str) -> HfzmqError:
+def _cannot_listen(host: str, port: int, number: int | None, why: str | None) -> HfzmqError:
     if number == zmq.EADDRINUSE:
         return PortInUse(
             f"{host}:{port} is in use by another process",

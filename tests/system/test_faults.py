@@ -174,6 +174,7 @@ def test_a_request_asked_again_of_a_leader_that_began_with_a_snapshot_is_acknowl
         request = submission(mesh, "keeper")
         here = mesh.config.peer(mesh.wait_for_leader(1))
         first = wait_for("an ack", lambda: ask(here.host, here.client_port, request, 2000))
+        assert first is not None
         assert first["status"] == "ACK"
         mesh.kill(1)
         leader, writer = mesh.wait_for_leader(2, 3), Writer(mesh)

@@ -37,11 +37,6 @@ def knock(one: Door) -> bool:
         return True
 
 
-def opened(one: Door, count: int) -> None:
-    """So many descriptors are open as it knows."""
-    one._open, one._count_at_ms = count, float("inf")
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="needs socket filters")
 def test_it_is_shut_when_few_are_left_and_opens_when_there_are_some_more_than_that(
     here: Door, monkeypatch: pytest.MonkeyPatch
@@ -82,7 +77,12 @@ def test_those_who_came_are_counted_between_two_looks_at_the_descriptors(
 ) -> None:
     looks: list[str] = []
     real = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: looks.append(path) or real(path))
+
+    def listdir(path: str) -> list[str]:
+        looks.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", listdir)
     here._limit = 100_000
     for _ in range(50):
         here.look(1.0, came=1)

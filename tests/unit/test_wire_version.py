@@ -29,7 +29,7 @@ def test_a_message_of_another_version_is_dropped_and_counted_apart(
 ) -> None:
     one, counters = gate()
     frame = encode(Sender(MESH, 2, LIFE, 5, 1), TimeoutNow(3))
-    other = msgpack.packb([version, *msgpack.unpackb(frame)[1:]])
+    other: bytes = msgpack.packb([version, *msgpack.unpackb(frame)[1:]])
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             assert one.admit(other) is None
@@ -51,5 +51,6 @@ def test_status_says_who_hears_another_version() -> None:
     (alarm,) = mesh_view(CONFIG, told).alarms
     assert alarm.startswith("peer 1 hears somebody who speaks another version of the peers' protocol: 7 messages")
     assert alarm.endswith("run one version of hfzmq on all machines")
-    for other in (None, [], {"peer_message_other_version": "7"}, {"peer_message_other_version": 0}):
-        assert mesh_view(CONFIG, {1: says(1, "leader", counters=other)}).alarms == ()
+    others: tuple[object, ...] = (None, [], {"peer_message_other_version": "7"}, {"peer_message_other_version": 0})
+    for counted in others:
+        assert mesh_view(CONFIG, {1: says(1, "leader", counters=counted)}).alarms == ()
