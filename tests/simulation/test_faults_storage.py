@@ -190,7 +190,8 @@ def test_one_peer_whose_disk_is_put_back_to_an_earlier_day_is_found_out_and_come
     stage.finish()
 
 
-def test_a_disk_that_was_put_back_does_not_help_one_that_lacks_what_it_has_forgotten_to_lead() -> None:
+def where_only_a_forgetful_and_a_late_peer_are_left() -> tuple[Stage, int]:
+    """Peer 2 lacks what 1 and 3 have acknowledged; 1 is down, 3 is to start on a disk from before; how much that is."""
     stage = mesh()
     forgetful = stage.peers[3]
     backup = copy.deepcopy(forgetful.disk)
@@ -205,12 +206,38 @@ def test_a_disk_that_was_put_back_does_not_help_one_that_lacks_what_it_has_forgo
     stage.network.mend()
     forgetful.disk = backup
     stage.invariants.restored(forgetful)
-    forgetful.start()
+    return stage, acked
+
+
+def test_a_disk_that_was_put_back_does_not_help_one_that_lacks_what_it_has_forgotten_to_lead() -> None:
+    stage, acked = where_only_a_forgetful_and_a_late_peer_are_left()
+    stage.peers[3].start()
     stage.wait(6 * LEASE_MS)
     assert stage.leaders() == [], "an acknowledged request would be lost"
+    forgetful = stage.peers[3]
+    assert forgetful.halted
     stage.peers[1].start()
     assert stage.until(lambda: stage.leaders() == [1], 4 * LEASE_MS)
-    assert forgetful.halted
+    forgetful.wipe()
+    forgetful.power_on()
+    stage.finish()
+    assert stage.client("c1").seq > acked
+
+
+def test_a_new_start_neither_votes_nor_is_voted_for_before_it_was_seen_what_its_disk_holds() -> None:
+    stage, acked = where_only_a_forgetful_and_a_late_peer_are_left()
+    late = stage.peers[2]
+    late.hear = lambda *beat: None  # type: ignore[method-assign]  # heartbeats may be lost, and votes arrive
+    before = stage.network.said(3, 2, "VoteReply")
+    stage.peers[3].start()
+    stage.wait(6 * LEASE_MS)
+    assert stage.network.said(3, 2, "VoteReply") > before, "nobody was asked for a vote"
+    assert stage.leaders() == [], "an acknowledged request would be lost"
+    del late.hear
+    forgetful = stage.peers[3]
+    assert stage.until(lambda: bool(forgetful.halted), LEASE_MS)
+    stage.peers[1].start()
+    assert stage.until(lambda: stage.leaders() == [1], 4 * LEASE_MS)
     forgetful.wipe()
     forgetful.power_on()
     stage.finish()
