@@ -58,6 +58,7 @@ class PeerView(NamedTuple):
     incarnation: str = ""
     amnesia: str | None = None
     hears: tuple[tuple[int, int], ...] = ()
+    other_versions: int = 0  # messages of peers that speak another version, dropped by this one
 
     @property
     def standing(self) -> str:
@@ -95,9 +96,9 @@ class MeshView(NamedTuple):
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What must be said loudly: peers whose states differ, that came back with other data, or that do not trust
-        their disk and are not voters again yet."""
-        return (*map(str, self.mismatches), *_lost_disks(self.peers), *_amnesiacs(self.peers))
+        """What must be said loudly: peers whose states differ, that came back with other data, that do not trust their
+        disk and are not voters again yet, or that hear others speak another version."""
+        return (*map(str, self.mismatches), *_lost_disks(self.peers), *_amnesiacs(self.peers), *_versions(self.peers))
 
     @property
     def founded(self) -> bool:
@@ -195,6 +196,15 @@ def _amnesiacs(peers: Iterable[PeerView]) -> Iterator[str]:
             yield f"peer {peer.id} does not trust its disk: {peer.amnesia}{does.get(peer.membership or '', '')}"
 
 
+def _versions(peers: Iterable[PeerView]) -> Iterator[str]:
+    for peer in peers:
+        if peer.other_versions:
+            yield (
+                f"peer {peer.id} hears somebody who speaks another version of the peers' protocol: "
+                f"{peer.other_versions} messages dropped; run one version of hfzmq on all machines"
+            )
+
+
 def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
     if peer.last_index is None:
         return peer
@@ -266,6 +276,7 @@ def _peer_view(row: _Row, answer: Mapping[str, Any] | None) -> PeerView:
         incarnation=incarnation,
         amnesia=printable(amnesia) if amnesia else None,
         hears=_hears(said),
+        other_versions=_counted(said, "peer_message_other_version"),
     )
 
 
@@ -284,6 +295,11 @@ def _problem(address: PeerAddress, answer: Mapping[str, Any] | None, told: objec
 def _int(said: Mapping[str, Any], key: str) -> int | None:
     value = said.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _counted(said: Mapping[str, Any], counter: str) -> int:
+    counters = said.get("counters")
+    return (_int(counters, counter) or 0) if isinstance(counters, Mapping) else 0
 
 
 def _ids(said: Mapping[str, Any], key: str) -> tuple[int, ...]:

@@ -72,8 +72,11 @@ class Gate:
         """A message and its sender, or None for what must not pass."""
         try:
             letter = peers.decode(frame)
-        except WireError:
-            self._counters["peer_message_malformed"] += 1
+        except WireError as error:
+            if error.field == "version":
+                self._note_other_version(error)
+            else:
+                self._counters["peer_message_malformed"] += 1
             return None
         sender = letter.sender
         if sender.mesh_id != self._mesh_id:
@@ -96,6 +99,11 @@ class Gate:
         if not self._counts(*life):
             self._note_stranger(life, isinstance(letter.content, JoinRequest))
         return Admitted(sender.peer, sender.incarnation, sender.boot, letter.content)
+
+    def _note_other_version(self, error: WireError) -> None:
+        if not self._counters["peer_message_other_version"]:
+            log.warning("a peer speaks another version of the peers' protocol (%s): it is not heard", error.bound)
+        self._counters["peer_message_other_version"] += 1
 
     def _note_stranger(self, life: Life, asks: bool) -> None:
         now_ms = self._clock_ms()

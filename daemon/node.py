@@ -48,6 +48,7 @@ from hfzmq.core.membership import Member, Membership
 from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
+from hfzmq.daemon import door
 from hfzmq.daemon.about import About
 from hfzmq.daemon.beginning import first_members
 from hfzmq.daemon.desk import Desk, wall_clock_ms
@@ -135,7 +136,8 @@ class Node:
     def run(self, signals: Signals) -> None:
         """Serve until SIGTERM or SIGINT; DiskFailed when the disk does."""
         poller = zmq.Poller()
-        for socket in (self.sockets.peers, self.sockets.beats_in, self.sockets.clients, self.sockets.answers):
+        sockets = self.sockets
+        for socket in (sockets.peers, sockets.beats_in, sockets.clients, sockets.answers, sockets.entrances):
             poller.register(socket, zmq.POLLIN)
         poller.register(signals.fd, zmq.POLLIN)
         self._step(Tick())
@@ -311,6 +313,7 @@ class Node:
     def _housekeeping(self, idle: bool) -> None:
         now = monotonic_ms()
         self.voice.introduce(now, self.replica.membership)
+        self.sockets.mind_the_door(now)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
             if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
@@ -354,6 +357,7 @@ class Node:
 def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info", joins: bool = False) -> int:
     """Run one daemon in the foreground; 0 after SIGTERM. HfzmqError where it cannot run or must stop."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    door.make_room()
     with Signals() as signals:
         node = Node(config, peer_id, data_dir, joins)
         here = config.peer(peer_id)

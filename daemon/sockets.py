@@ -18,12 +18,14 @@ from collections.abc import Iterable
 import zmq
 
 from hfzmq.config import Config, PeerAddress
+from hfzmq.daemon.door import Door
 from hfzmq.errors import HfzmqError, PortInUse
 
 SEND_QUEUE_MESSAGES = 64
 HEARTBEAT_QUEUE_MESSAGES = 10
 CLIENT_QUEUE_MESSAGES = 1000
 KNOWN_MAX = 128  # peers that are spoken to, members or not
+ENTRANCES_A_TURN = 256
 
 
 class Sockets:
@@ -36,13 +38,17 @@ class Sockets:
         self._context = zmq.Context()
         self._dealers: dict[int, zmq.Socket[bytes]] = {}
         here = config.peer(me)
+        self.door = self._listen(here.host, here.client_port)
         try:
             self.peers = self._bind(zmq.ROUTER, here.host, here.peer_port, config.limits.peer_message_bytes_max)
             self.beats_out = self._bind(zmq.PUB, here.host, here.beat_port, 0)
-            self.clients = self._bind(zmq.ROUTER, here.host, here.client_port, config.limits.client_message_bytes_max)
+            self.clients = self._bind(
+                zmq.ROUTER, here.host, here.client_port, config.limits.client_message_bytes_max, self.door
+            )
         except HfzmqError:
             self.close()
             raise
+        self.entrances = self.clients.get_monitor_socket(zmq.EVENT_ACCEPTED)  # a word for each client that is let in
         self.beats_in = self._context.socket(zmq.SUB)
         self._common(self.beats_in)
         self.beats_in.setsockopt(zmq.RCVHWM, 8 * HEARTBEAT_QUEUE_MESSAGES)
@@ -132,14 +138,31 @@ class Sockets:
             self.beats_in.disconnect(_beats_of(address))
             self.beats_in.connect(_beats_of(address))
 
+    def mind_the_door(self, now_ms: float) -> None:
+        """Let no more clients in than there are descriptors for."""
+        came = 0
+        for _ in range(ENTRANCES_A_TURN):
+            try:
+                self.entrances.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            came += 1
+        was_shut = self.door.shut
+        self.door.look(now_ms, came)
+        self._counters["client_door_shut"] += self.door.shut and not was_shut
+
     # ------------------------------------------------------------ construction
 
     def close(self) -> None:
         """Close everything; what was not sent is dropped."""
+        self.door.close()
         self._context.destroy(linger=0)
 
     def flush_and_close(self, linger_ms: int) -> None:
         """Close everything, giving the last answers so long to leave."""
+        self.door.close()
+        self.clients.disable_monitor()
+        self.entrances.close(0)
         self.clients.close(linger_ms)
         self.beats_out.close(linger_ms)
         for dealer in self._dealers.values():
@@ -151,7 +174,13 @@ class Sockets:
         ending.start()
         ending.join(linger_ms / 1000 + 1)
 
-    def _bind(self, kind: int, host: str, port: int, size_max: int) -> zmq.Socket[bytes]:
+    def _listen(self, host: str, port: int) -> Door:
+        try:
+            return Door(host, port)
+        except OSError as error:
+            raise _cannot_listen(host, port, error.errno, error.strerror) from None
+
+    def _bind(self, kind: int, host: str, port: int, size_max: int, door: Door | None = None) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
         self._common(socket)
         if kind == zmq.ROUTER:
@@ -161,17 +190,13 @@ class Sockets:
             socket.setsockopt(zmq.MAXMSGSIZE, size_max)
         else:
             socket.setsockopt(zmq.SNDHWM, HEARTBEAT_QUEUE_MESSAGES)
+        if door:
+            socket.setsockopt(zmq.USE_FD, door.hand_over())
         try:
             socket.bind(f"tcp://{_bracketed(host)}:{port}")
         except zmq.ZMQError as error:
             socket.close(0)
-            if error.errno == zmq.EADDRINUSE:
-                raise PortInUse(
-                    f"{host}:{port} is in use by another process",
-                    hint=f"who: ss -ltnp 'sport = :{port}'; is this peer running already?",
-                ) from None
-            raise HfzmqError(f"cannot listen on {host}:{port}: {error.strerror}",
-                             hint="host must be an address of this machine") from None  # fmt: skip
+            raise _cannot_listen(host, port, error.errno, error.strerror) from None
         return socket
 
     def _dealer(self, peer: PeerAddress) -> zmq.Socket[bytes]:
@@ -194,6 +219,15 @@ class Sockets:
         socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
         socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         socket.setsockopt(zmq.IPV6, 1)
+
+
+def _cannot_listen(host: str, port: int, number: int | None, why: str | None) -> HfzmqError:
+    if number == zmq.EADDRINUSE:
+        return PortInUse(
+            f"{host}:{port} is in use by another process",
+            hint=f"who: ss -ltnp 'sport = :{port}'; is this peer running already?",
+        )
+    return HfzmqError(f"cannot listen on {host}:{port}: {why}", hint="host must be an address of this machine")
 
 
 def _beats_of(peer: PeerAddress) -> str:

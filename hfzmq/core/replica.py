@@ -70,7 +70,6 @@ from hfzmq.core.types import HardState, Place
 
 PROBE_DISK_AFTER = 0.3  # of a lease, since the last sync: an idle leader writes something
 TRUST_AFTER_LEASES = 600
-COUNTED = (VoteReply, AppendReply)
 TERM_JUMP_MAX = 1 << 40  # a message from further ahead is nonsense, and following it would end all elections
 
 
@@ -184,7 +183,7 @@ class Replica(Readings):
         who = (sender, event.incarnation)
         told = [] if self._standing.counts(*who) else self._standing.expel(*who, self.commit)
         self._out += told
-        if told or (isinstance(message, COUNTED) and not self._standing.may_answer(*who, event.boot)):
+        if told or not self._standing.heeds(message, *who, event.boot):
             return
         self._standing.notice(message)
         self._sender, self._incarnation = sender, event.incarnation

@@ -12,8 +12,18 @@ from __future__ import annotations
 from hfzmq.core.contract import Effect, Halt, Send
 from hfzmq.core.membership import Member, Members
 from hfzmq.core.memory import Memory
-from hfzmq.core.messages import AppendRequest, Disowned, Expelled, JoinRequest, Message, VoteRequest
+from hfzmq.core.messages import (
+    AppendReply,
+    AppendRequest,
+    Disowned,
+    Expelled,
+    JoinRequest,
+    Message,
+    VoteReply,
+    VoteRequest,
+)
 
+COUNTED = (VoteReply, AppendReply)
 UNHEEDED_AFTER = 2.0  # leases without an append: it asks whether it still belongs
 
 
@@ -43,9 +53,13 @@ class Standing:
         """Whether this life of a peer is a member."""
         return self._members.now.counts(sender, incarnation)
 
-    def may_answer(self, sender: int, incarnation: bytes, boot: int) -> bool:
-        """Whether what this start of a peer promises counts: it is a member, and has forgotten nothing."""
-        return self.counts(sender, incarnation) and self._memory.believes(sender, incarnation, boot)
+    def heeds(self, message: Message, sender: int, incarnation: bytes, boot: int) -> bool:
+        """Whether to act on what this start of a peer says. What is counted must be a member's. Who votes or would be
+        voted for must not have forgotten what it has shown to have: the log of one that has looks as good as that of
+        who never had it. Such a message is repeated, and the heartbeat that clears it may be here by then."""
+        if isinstance(message, COUNTED) and not self.counts(sender, incarnation):
+            return False
+        return not isinstance(message, (*COUNTED, VoteRequest)) or self._memory.believes(sender, incarnation, boot)
 
     def shows(self, sender: int, incarnation: bytes, boot: int, applied: int) -> list[Effect]:
         """A member shows what it has; what to tell it where that is less than it had, or another start is newer."""

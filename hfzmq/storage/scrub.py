@@ -61,6 +61,8 @@ class Scrubber:
         """Look at ``rows_max`` rows more; what is damaged, None when nothing is. DiskFailed: they cannot be read."""
         try:
             connection = self._opened()
+            if self._at == 0:  # each pass reads the file, not what the one before has left in memory
+                connection.execute("PRAGMA shrink_memory").fetchall()
             connection.execute("BEGIN")
             try:
                 done = self._parts[self._at](connection, rows_max)

@@ -71,6 +71,20 @@ def test_an_altered_row_is_found_and_named(tmp_path: Path, statement: str, words
     store.close()
 
 
+def test_a_byte_that_rots_in_a_file_that_nobody_writes_is_found_though_it_was_looked_at_before(tmp_path: Path) -> None:
+    store, _ = filled(tmp_path)
+    store._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    scrubber = Scrubber(store.path)
+    assert whole_pass(scrubber, 1000) is None  # all pages are in its memory now, and nothing tells it to drop them
+    data = store.path.read_bytes()
+    with store.path.open("r+b") as raw:
+        raw.seek(data.rindex(b"REDm") if b"REDm" in data else data.rindex(b"RED"))
+        raw.write(b"rED")
+    assert "damaged: " in (whole_pass(scrubber, 1000) or "")
+    scrubber.close()
+    store.close()
+
+
 def test_a_report_that_its_index_does_not_find_is_damage(tmp_path: Path) -> None:
     store, _ = filled(tmp_path)
     root = store._connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'risk_reports_by_patient'").get

@@ -47,6 +47,7 @@ class Invariants:
         self._acked_at: dict[tuple[str, int], tuple[int, int]] = {}
         self._in_force: dict[int, Membership] = {}  # as each peer's core last had it
         self._floor: dict[bytes, tuple[int, int, int, int]] = {}  # incarnation -> (life, term, commit, applied)
+        self._restored: set[bytes] = set()  # incarnations whose disk was put back, or copied: they must be told to stop
         self._led_since: dict[int, float] = {}
         self.last_acked_index = 0
         self.acks = 0
@@ -61,6 +62,12 @@ class Invariants:
     def handovers(self) -> int:
         """How many peers were told to take the lead, each once a term."""
         return len(self._told)
+
+    def restored(self, peer: Peer) -> None:
+        """An older or a second copy of this peer's disk is in use: what it said so far binds it no more, and it may be
+        told to stop. What the mesh has acknowledged stays as binding as ever."""
+        self._floor.pop(peer.incarnation, None)
+        self._restored.add(peer.incarnation)
 
     def fail(self, what: str) -> None:
         """An invariant is broken."""
@@ -191,6 +198,8 @@ class Invariants:
         """A peer stops for good."""
         gone = self.membership.removed if self.membership else ()
         if effect.distrusted:
+            if peer.incarnation in self._restored:
+                return
             self.fail(f"I8 peer {peer.number} stops: {effect.why}")
         if (peer.number, peer.incarnation) not in gone:
             self.fail(f"I7 peer {peer.number} stops as if removed, and was not: {effect.why}")

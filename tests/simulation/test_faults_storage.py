@@ -10,7 +10,10 @@ import copy
 import pytest
 
 from hfzmq.core.contract import GAP, Proposal, Reply
+from hfzmq.core.messages import Disowned
 from hfzmq.core.types import HardState
+from tests.simulation.disk import Disk
+from tests.simulation.peer import Peer
 from tests.simulation.stage import LEASE_MS, Stage
 from tests.simulation.test_faults_election import ask, mesh, steady
 
@@ -150,3 +153,131 @@ def test_a_mesh_whose_disks_are_all_put_back_to_an_earlier_day_serves_and_says_g
     assert again.until(lambda: again.client("c2").done and bool(ask_for.answers), 3 * LEASE_MS)
     assert [(reply.status, reply.expected) for reply in ask_for.answers] == [(GAP, kept + 1)]
     again.finish()
+
+
+# ------------------------------------------------------------ one disk, put back or copied
+
+
+def with_one_disk_put_back(number: int) -> Stage:
+    """Peer ``number`` runs on the disk it had two leases ago; the others have gone on."""
+    stage = mesh()
+    peer = stage.peers[number]
+    steady(stage, 2 * LEASE_MS)
+    backup = copy.deepcopy(peer.disk)
+    steady(stage, 2 * LEASE_MS)
+    peer.crash()
+    assert peer.disk.applied > backup.applied
+    peer.disk = backup
+    stage.invariants.restored(peer)
+    peer.start()
+    return stage
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_one_peer_whose_disk_is_put_back_to_an_earlier_day_is_found_out_and_comes_back_as_somebody_new(
+    number: int,
+) -> None:
+    stage = with_one_disk_put_back(number)
+    peer = stage.peers[number]
+    assert stage.until(lambda: bool(peer.halted), 3 * LEASE_MS)
+    assert "has seen a later state of this peer's disk" in peer.halted
+    assert steady(stage, 3 * LEASE_MS) > 5
+    peer.wipe()  # as its next start does: the files are set aside
+    peer.power_on()
+    members = stage.peers[2].disk.members
+    assert stage.until(lambda: members().counts(number, peer.incarnation), 12 * LEASE_MS)
+    assert stage.until(lambda: number in members().voters, 12 * LEASE_MS)
+    stage.finish()
+
+
+def where_only_a_forgetful_and_a_late_peer_are_left() -> tuple[Stage, int]:
+    """Peer 2 lacks what 1 and 3 have acknowledged; 1 is down, 3 is to start on a disk from before; how much that is."""
+    stage = mesh()
+    forgetful = stage.peers[3]
+    backup = copy.deepcopy(forgetful.disk)
+    stage.network.cut(1, 2)  # 2 hears no appends from 1, and what 3 shows
+    stage.network.cut(2, 1)
+    acked = steady(stage, LEASE_MS / 2)
+    assert acked > 3
+    assert stage.peers[2].disk.applied <= backup.applied + 1, "peer 2 was not to have it"
+    stage.wait(200)  # 3 has shown what it has applied
+    for number in (1, 3):
+        stage.peers[number].crash()
+    stage.network.mend()
+    forgetful.disk = backup
+    stage.invariants.restored(forgetful)
+    return stage, acked
+
+
+def test_a_disk_that_was_put_back_does_not_help_one_that_lacks_what_it_has_forgotten_to_lead() -> None:
+    stage, acked = where_only_a_forgetful_and_a_late_peer_are_left()
+    stage.peers[3].start()
+    stage.wait(6 * LEASE_MS)
+    assert stage.leaders() == [], "an acknowledged request would be lost"
+    forgetful = stage.peers[3]
+    assert forgetful.halted
+    stage.peers[1].start()
+    assert stage.until(lambda: stage.leaders() == [1], 4 * LEASE_MS)
+    forgetful.wipe()
+    forgetful.power_on()
+    stage.finish()
+    assert stage.client("c1").seq > acked
+
+
+def test_a_new_start_neither_votes_nor_is_voted_for_before_it_was_seen_what_its_disk_holds() -> None:
+    stage, acked = where_only_a_forgetful_and_a_late_peer_are_left()
+    late = stage.peers[2]
+    late.hear = lambda *beat: None  # type: ignore[method-assign]  # heartbeats may be lost, and votes arrive
+    before = stage.network.said(3, 2, "VoteReply")
+    stage.peers[3].start()
+    stage.wait(6 * LEASE_MS)
+    assert stage.network.said(3, 2, "VoteReply") > before, "nobody was asked for a vote"
+    assert stage.leaders() == [], "an acknowledged request would be lost"
+    del late.hear
+    forgetful = stage.peers[3]
+    assert stage.until(lambda: bool(forgetful.halted), LEASE_MS)
+    stage.peers[1].start()
+    assert stage.until(lambda: stage.leaders() == [1], 4 * LEASE_MS)
+    forgetful.wipe()
+    forgetful.power_on()
+    stage.finish()
+    assert stage.client("c1").seq > acked
+
+
+def twin_of(stage: Stage, number: int, backup: Disk) -> Peer:
+    """A second process with the id, the incarnation and a copy of the files of a peer, started after it."""
+    peer = stage.peers[number]
+    twin = Peer(number, stage.world, stage.network, stage.invariants, peer.voters, peer.timing, peer.limits)
+    twin.others, twin.sync_ms, twin.clock_offset = stage.peers, peer.sync_ms, 0.0
+    twin.incarnation, twin.disk, twin.life = peer.incarnation, backup, peer.life
+    stage.invariants.restored(peer)
+    twin.start()
+    return twin
+
+
+def test_of_two_processes_on_copies_of_one_directory_the_later_start_goes_on_and_the_earlier_is_told_to_stop() -> None:
+    stage = mesh()
+    first = stage.peers[3]
+    twin = twin_of(stage, 3, copy.deepcopy(first.disk))
+    assert twin.life > first.life
+    assert stage.until(lambda: bool(first.halted), 2 * LEASE_MS)
+    assert "another process with its files" in first.halted
+    assert not twin.halted
+    stage.peers[3] = twin  # which has the address from now on
+    assert steady(stage, 3 * LEASE_MS) > 5
+    stage.finish()
+
+
+def test_of_two_processes_on_copies_of_one_directory_one_that_has_less_counts_for_nothing() -> None:
+    stage = mesh()
+    backup = copy.deepcopy(stage.peers[3].disk)
+    assert steady(stage, 2 * LEASE_MS) > 5
+    twin = twin_of(stage, 3, backup)
+    told = stage.network.said(1, 3, "Disowned")
+    stage.wait(LEASE_MS)
+    assert stage.network.said(1, 3, "Disowned") > told
+    assert not stage.peers[3].halted, "it is not the one that was meant"
+    twin.receive(1, Disowned(twin.incarnation, twin.life), stage.peers[1].incarnation, stage.peers[1].life)
+    assert twin.halted
+    assert steady(stage, LEASE_MS) > 5
+    stage.finish()
