@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 SETTLE_MS_MAX = 600_000
+TRUST_AFTER_LEASES = 600
 GRACE = 0.5  # of a lease: so long a peer may look unfit without having to settle anew
 
 
@@ -36,6 +37,8 @@ class HandOver:
         self._last_fit_ms: dict[int, float] = {}
         self._settle_of: dict[int, float] = {}
         self.transfer: Transfer | None = None
+        self._leader = 0
+        self._leader_since_ms = 0.0
 
     def look(self, now_ms: float, fit: tuple[int, ...]) -> None:
         """``fit`` are the lower ids that could lead right now; begins a hand-over when the lowest settled one may."""
@@ -77,6 +80,13 @@ class HandOver:
         self.transfer = None
         self._well_since_ms.clear()
 
+    def led_by(self, now_ms: float, leader: int) -> None:
+        """Who leads now (0: nobody). Whoever has led for long is trusted anew."""
+        if leader != self._leader:
+            self._leader, self._leader_since_ms = leader, now_ms
+        elif leader and now_ms - self._leader_since_ms > TRUST_AFTER_LEASES * self._lease_ms:
+            self.trust(leader)
+
     def trust(self, peer: int) -> None:
-        """A peer has led for ten minutes: its past is forgotten."""
+        """A peer has led for long: its past is forgotten."""
         self._settle_of.pop(peer, None)

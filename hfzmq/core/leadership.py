@@ -197,6 +197,12 @@ class Leadership:
             deadline = min(deadline, self.followers.quorum_ms(now_ms) + NO_QUORUM_AFTER * self._lease_ms)
         return deadline
 
+    def over(self, now_ms: float, synced_ms: float) -> str:
+        """Why it may not lead any more; "" while it may."""
+        if now_ms <= self.deadline_ms(now_ms, synced_ms):
+            return ""
+        return "its disk has not synced" if now_ms > synced_ms + self._lease_ms else "no quorum answers"
+
     def watch(self, now_ms: float, term: int, commit: int, applied: int, resigned: bool) -> list[Effect]:
         """Begin, go on with or abort a hand-over."""
         out: list[Effect] = []

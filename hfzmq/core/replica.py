@@ -1,7 +1,9 @@
 """One peer's replica of the mesh: the one door to the core. ``step(now_ms, event) -> effects``.
 
 Touches nothing. Joins what is blind to each other: Election, Journal, Sessions, Liveness and Leadership.
+
     events --> [ follow a later term? ] --> the part it is for --> [ timers, appends, one Persist, Apply ] --> effects
+
 Keeps (the numbers are those of docs/guarantees.md):
   I2  one vote a term: an answer leaves only after the vote is durable.
   I3  nothing that promises durability leaves before Persisted(token): answers are *held* until then, and dropped if the
@@ -66,10 +68,9 @@ from hfzmq.core.readings import Readings
 from hfzmq.core.replication import Refused, receive
 from hfzmq.core.sessions import Sessions
 from hfzmq.core.standing import Standing
-from hfzmq.core.types import HardState, Place
+from hfzmq.core.types import Entry, HardState, Origin, Place
 
 PROBE_DISK_AFTER = 0.3  # of a lease, since the last sync: an idle leader writes something
-TRUST_AFTER_LEASES = 600
 TERM_JUMP_MAX = 1 << 40  # a message from further ahead is nonsense, and following it would end all elections
 
 
@@ -108,7 +109,6 @@ class Replica(Readings):
         self.hand_over = HandOver(me, timing.handover_settle_ms, timing.lease_ms)
         self.leading: Leadership | None = None
         self.resigned = False
-        self._leader_since_ms = now_ms
         self._campaign = Campaign(me, members, timing.lease_ms, self.election, log, self.liveness, self._promises)
         self._beat_at_ms = now_ms
         self._out: list[Effect] = []
@@ -152,8 +152,6 @@ class Replica(Readings):
         if membership is not self._members.now:
             self._out.append(Reconfigured(self._members.now))
         if before != (self.role, self.term, self.leader):
-            if before[2] != self.leader:
-                self._leader_since_ms = now_ms
             self._out.append(Became(self.role, self.term, self.leader, self._why))
         return self._out
 
@@ -310,7 +308,7 @@ class Replica(Readings):
         self._why = f"{len(incarnations)} of {len(self.voters)} votes"
         self.leading = Leadership(
             self.me, self._members, self._timing, self._limits, self.log, self.sessions, self.liveness, self.hand_over,
-            lambda kind, origin, body: self._journal.append(self.term, kind, origin, body), now_ms,
+            self._append, now_ms,
         )  # fmt: skip
         self.leading.open(now_ms, self._applying.handed_out, self.commit, incarnations)
 
@@ -343,6 +341,9 @@ class Replica(Readings):
             self.leading.resign(now_ms)
 
     # ------------------------------------------------------------ durability
+
+    def _append(self, kind: int, origin: Origin | None, body: bytes) -> Entry:
+        return self._journal.append(self.term, kind, origin, body)
 
     def _hand_out_persist(self, now_ms: float, probe: bool = False) -> None:
         self._out += self._journal.hand_out(now_ms, HardState(self.term, self.election.vote), probe)
@@ -381,19 +382,18 @@ class Replica(Readings):
             self._out += self._campaign.watch(now_ms)
             if self.role == PRECANDIDATE:
                 self._why = "no leader is heard"
-        if self.leader and now_ms - self._leader_since_ms > TRUST_AFTER_LEASES * self._timing.lease_ms:
-            self.hand_over.trust(self.leader)
+        self.hand_over.led_by(now_ms, self.leader)
         self._out += self._standing.ask(now_ms)
         if now_ms >= self._beat_at_ms:
             self._beat_at_ms = now_ms + self._timing.heartbeat_ms
             self._out.append(Publish(self.heartbeat(now_ms)))
 
     def _watch_as_leader(self, now_ms: float, leading: Leadership) -> None:
-        lease, synced_ms = self._timing.lease_ms, self._promises.synced_ms
-        if now_ms > leading.deadline_ms(now_ms, synced_ms):
-            dead_disk = now_ms > synced_ms + lease
-            self._follow(now_ms, self.term, 0, "its disk has not synced" if dead_disk else "no quorum answers")
+        synced_ms = self._promises.synced_ms
+        over = leading.over(now_ms, synced_ms)
+        if over:
+            self._follow(now_ms, self.term, 0, over)
             return
-        if self._promises.idle and now_ms - synced_ms > PROBE_DISK_AFTER * lease:
+        if self._promises.idle and now_ms - synced_ms > PROBE_DISK_AFTER * self._timing.lease_ms:
             self._hand_out_persist(now_ms, probe=True)
         self._out += leading.watch(now_ms, self.term, self.commit, self.applied, self.resigned)

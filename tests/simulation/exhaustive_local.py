@@ -25,6 +25,7 @@ from hfzmq.core.leadership import Leadership
 from hfzmq.core.liveness import Liveness
 from hfzmq.core.log import Log
 from hfzmq.core.membership import Members
+from hfzmq.core.memory import Memory
 from hfzmq.core.messages import Message
 from hfzmq.core.pending import Pending
 from hfzmq.core.promises import Promises
@@ -39,7 +40,7 @@ LEASE_MS = 1000
 TIMING = Timing(lease_ms=LEASE_MS, heartbeat_ms=100)
 PARTS = (
     Replica, Election, Log, Promises, Sessions, Liveness, HandOver, Campaign, Applying, Leadership, Followers, Progress,
-    Pending, Journal, Members, Standing, Agreement, Changes,
+    Pending, Journal, Members, Standing, Agreement, Changes, Memory,
 )  # fmt: skip
 LIFE = b"the same of all "  # the incarnation: peers are told apart only by where they sit
 
