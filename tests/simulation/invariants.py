@@ -147,6 +147,9 @@ class Invariants:
         assert replica.leading is not None
         for number, progress in replica.leading.followers.progress.items():
             match, key = progress.match, (peer.number, number)
+            member = replica.membership.of(number)
+            if member is None or member.incarnation != progress.incarnation:
+                self.fail(f"I7 peer {peer.number} counts for {number} what another life of it had")
             if self._counted.get(key) == (replica.term, match):
                 continue
             self._counted[key] = (replica.term, match)

@@ -79,6 +79,8 @@ class Strikes:
         self._give_away(old, new.number)
         assert old.replica is not None
         transfer = old.replica.hand_over.transfer
+        if transfer is None:
+            return
         new.crash()
         self._world.after(self._world.rng.uniform(500, 4000), new.power_on)
 
@@ -274,6 +276,8 @@ class Strikes:
         """As an operator may."""
         replica = leader.replica
         assert replica is not None
+        if target not in replica.voters:
+            return  # an operator would be refused
         replica.hand_over.stop()
         replica.hand_over.begin(leader.clock(), target)
         replica.hand_over.trust(target)  # an operator's wish is no flapping
