@@ -74,10 +74,14 @@ def _look(path: Path, is_marked: bool) -> None:
     """Before SQLite has a say: it mends what it must not."""
     if is_marked:
         examine.check_header(path)
-    elif not examine.header_of(path) and walscan.size_of(path):
-        raise Damaged("the database is missing or empty, but its WAL is there")
     scan = walscan.scan(path)
-    if scan.verdict == walscan.DAMAGED:
+    if not is_marked and not examine.header_of(path) and walscan.size_of(path):
+        if scan.transactions > 1:
+            raise Damaged("the database is missing or empty, but its WAL is there")
+        # The power went while these files were founded; nothing was promised by them, for the mark comes after.
+        walscan.wal_path(path).unlink()
+        directory.sync(path.parent)
+    elif scan.verdict == walscan.DAMAGED:
         raise Damaged(scan.why)
 
 

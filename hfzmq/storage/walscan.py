@@ -33,11 +33,13 @@ Sum = tuple[int, int]
 
 
 class Scan(NamedTuple):
-    """``frames``: how many whole frames SQLite will take, up to the last commit. ``why``: for DAMAGED, in words."""
+    """``frames``: how many whole frames SQLite will take, up to the last commit, of so many ``transactions``. ``why``: for
+    DAMAGED, in words."""
 
     verdict: str
     frames: int
     why: str = ""
+    transactions: int = 0
 
 
 def wal_path(path: Path) -> Path:
@@ -140,7 +142,7 @@ def _header_of(content: bytes) -> tuple[int, str, Sum, Sum] | None:
 
 def _judge(frames: _Frames, salts: Sum, start: Sum) -> Scan:
     """The WAL has a good header. Frames with other salts are what an earlier round left."""
-    taken = 0
+    taken = transactions = 0
     bad = frames.count
     running = start
     for number in range(frames.count):
@@ -149,12 +151,17 @@ def _judge(frames: _Frames, salts: Sum, start: Sum) -> Scan:
             break
         running = frames.stored(number)
         if frames.commits(number):
-            taken = number + 1
+            taken, transactions = number + 1, transactions + 1
     proof = _later_transaction(frames, salts, bad, running)
     if proof is not None:
-        return Scan(DAMAGED, taken, f"frame {bad + 1} of the WAL is damaged, frame {proof + 1} was committed after it")
+        return Scan(
+            DAMAGED,
+            taken,
+            f"frame {bad + 1} of the WAL is damaged, frame {proof + 1} was committed after it",
+            transactions,
+        )
     whole = taken == bad and (bad == frames.count or frames.salts(bad) != salts)
-    return Scan(CLEAN if whole else TORN, taken)
+    return Scan(CLEAN if whole else TORN, taken, "", transactions)
 
 
 def _later_transaction(frames: _Frames, salts: Sum, bad: int, running: Sum) -> int | None:

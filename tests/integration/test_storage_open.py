@@ -294,6 +294,16 @@ def a_wal_beside_an_empty_database(directory: Path) -> Path:
     return a_wal_without_its_database(directory)
 
 
+@pytest.mark.parametrize("prepare", [a_wal_without_its_database, a_wal_beside_an_empty_database])
+def test_what_a_cut_left_of_a_founding_is_begun_anew_and_is_no_amnesia(
+    tmp_path: Path, prepare: Callable[[Path], Path]
+) -> None:
+    store = Store.open(prepare(tmp_path), 1, mesh())
+    store.close()
+    assert store.amnesia is None
+    assert not list(tmp_path.glob("aside-*"))
+
+
 def a_cut_database(directory: Path) -> Path:
     store = Store.open(directory, 1, mesh())
     store.close()
@@ -323,8 +333,6 @@ def test_what_is_no_peers_file_is_refused(tmp_path: Path, prepare: Callable[[Pat
 @pytest.mark.parametrize(
     ("prepare", "words"),
     [
-        (a_wal_without_its_database, "missing or empty, but its WAL is there"),
-        (a_wal_beside_an_empty_database, "missing or empty, but its WAL is there"),
         (a_cut_database, "damaged"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
