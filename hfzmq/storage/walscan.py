@@ -33,8 +33,8 @@ Sum = tuple[int, int]
 
 
 class Scan(NamedTuple):
-    """``frames``: how many whole frames SQLite will take, up to the last commit, of so many ``transactions``. ``why``: for
-    DAMAGED, in words."""
+    """``frames``: how many whole frames SQLite will take, up to the last commit; they are so many ``transactions``.
+    ``why``: for DAMAGED, in words."""
 
     verdict: str
     frames: int

@@ -84,8 +84,8 @@ def test_the_text_that_a_planted_bug_changes_stands_once(bug: Bug) -> None:
 
 
 def test_what_is_published_as_found_is_what_is_planted_today() -> None:
-    found = [(row["name"], row["file"]) for row in PUBLISHED["bugs"] if row["storms"] is not None]
-    assert found == [(bug.name, bug.file) for bug in BUGS]
+    found = [row["name"] for row in PUBLISHED["bugs"] if row["storms"] is not None]
+    assert found == [bug.name for bug in BUGS]
 
 
 def test_at_least_100_different_bugs_are_planted() -> None:
