@@ -225,7 +225,8 @@ BUGS = (
     Bug("a heartbeat that comes late is taken for a loss", "memory.py",
         "if boot < known.boot or (boot > known.boot and applied < known.applied):", "if applied < known.applied:"),
     # ------------------------------------------------------------ compaction
-    Bug("what is not applied is compacted", "journal.py", "upto = min(applied, log.durable)", "upto = needed = log.durable"),
+    Bug("what is not applied is compacted", "journal.py",
+        "upto = min(applied, log.durable)", "upto = needed = log.durable"),
     Bug("compaction writes the members of where the log began", "journal.py",
         "        log.compact(index)\n        self.members.forget_below(index)\n"
         "        return [Compact(log.base, self.members.at(index))]",
