@@ -61,13 +61,13 @@ def reroute(path: Path) -> None:
 
 def plant(name: str) -> None:
     """Put a bug into this process's copy of the core. ValueError: there is none of this name."""
+    from tests import planting
     from tests.simulation.bugs import BUGS, OPEN
-    from tests.simulation.planting import _Finder
 
     found = [bug for bug in (*BUGS, *OPEN) if bug.name == name]
     if not found:
         raise ValueError(f"no bug is called {name!r}: see tests/simulation/bugs.py")
-    sys.meta_path.insert(0, _Finder(found[0]))
+    planting.plant(found[0])
 
 
 if __name__ == "__main__":

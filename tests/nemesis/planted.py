@@ -8,9 +8,7 @@ Touches processes only: each bug gets a run of its own.
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
 import re
 import subprocess
 import sys
@@ -21,6 +19,7 @@ from typing import Any
 
 import click
 
+from tests.provenance import PRODUCT, origin
 from tests.simulation.bugs import BUGS as SIMULATED
 from tests.simulation.bugs import OPEN
 from tests.system.mesh import ROOT
@@ -70,13 +69,10 @@ def main(minutes: float, peers: int, only: str | None, results: Path | None) -> 
         if bug not in stale and (only is None or only in bug):
             found[bug] = look_for(bug, faults, minutes, peers)
             click.echo(f"{bug:65s} {_words(found[bug])}", err=True)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     figures = {
         "what": "bugs planted in real daemons, and whether the nemesis found them",
         "command": f"python -m tests.nemesis.planted --minutes {minutes:g} --peers {peers}",
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout[:12],
-        "cores": os.cpu_count(),
+        **origin(PRODUCT),
         "found": sum(bool(told["violations"]) for told in found.values()),
         "planted": len(found),
         "bugs": found,
@@ -93,7 +89,7 @@ def main(minutes: float, peers: int, only: str | None, results: Path | None) -> 
 def plantable(name: str) -> bool:
     """Whether the core still holds the text that the bug replaces."""
     bug = next((bug for bug in (*SIMULATED, *OPEN) if bug.name == name), None)
-    return bug is not None and (ROOT / "hfzmq" / "core" / bug.file).read_text().count(bug.good) == 1
+    return bug is not None and (ROOT / bug.path).read_text().count(bug.good) == 1
 
 
 def look_for(bug: str, faults: str, minutes: float, peers: int) -> dict[str, Any]:

@@ -7,12 +7,8 @@ The output folder keeps history.jsonl, the daemons' logs and databases, and the 
 from __future__ import annotations
 
 import collections
-import datetime
 import json
-import os
-import platform
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,7 +24,7 @@ from tests.nemesis.episodes import Episode, Nemesis
 from tests.nemesis.faults import MEMBERS, NETWORK, Fault, all_faults, why_not
 from tests.nemesis.history import History
 from tests.nemesis.world import World
-from tests.system.mesh import ROOT
+from tests.provenance import PRODUCT, origin
 
 HOLD_S = (1.0, 8.0)
 LONG_HOLD_S = (10.0, 30.0)
@@ -125,14 +121,10 @@ def _figures(
     by_name: dict[str, list[Episode]] = {}
     for episode in episodes:
         by_name.setdefault("+".join(episode.faults), []).append(episode)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     return {
         "what": "faults on real daemons with real clients; every acknowledged report looked for in every peer's file",
         "command": f"python -m tests.nemesis --minutes {minutes:g} --seed {seed} --peers {len(world.peers)}",
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout[:12],
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        **origin(PRODUCT),
         "network": "namespaces" if world.net else "loopback",
         "links": "relays" if world.proxy else "direct",
         "bug": world.bug or None,

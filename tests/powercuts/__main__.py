@@ -6,11 +6,8 @@ goes on with the seeds after it. Exit 1 where a promise was broken.
 
 from __future__ import annotations
 
-import datetime
 import json
 import multiprocessing
-import os
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -22,8 +19,8 @@ import click
 
 from tests.powercuts import cuts, rot
 from tests.powercuts.cuts import Violation
+from tests.provenance import STORAGE, origin
 
-ROOT = Path(__file__).resolve().parents[2]
 A_SEED = {"cuts": cuts.CUTS_A_SEED, "rot": rot.DAMAGES_A_SEED}
 PROGRESS_S = 5.0
 
@@ -74,15 +71,6 @@ def write_results(file: Path, runs: list[dict[str, Any]]) -> None:
     file.write_text(json.dumps(told, indent=1) + "\n")
 
 
-def commit() -> tuple[str, bool]:
-    """The commit that is run, and whether the storage or these tests differ from it."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-    return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "hfzmq", "tests/powercuts", "tests/integration"))
-
-
 @click.command()
 @click.option("--cuts", "cut_count", default=0, help="So many power cuts.")
 @click.option("--rot", "rot_count", default=0, help="So many damages to a killed peer's files.")
@@ -121,7 +109,6 @@ def _run(kind: str, total: int, first: int | None, jobs: int, file: Path | None)
     for end in sorted(ends):
         click.echo(f"  {end}: {ends[end]}")
     if file:
-        sha, dirty = commit()
         run = {
             "kind": kind,
             "first_seed": first,
@@ -132,10 +119,7 @@ def _run(kind: str, total: int, first: int | None, jobs: int, file: Path | None)
             "ends": dict(sorted(ends.items())),
             "seconds": round(seconds, 1),
             "jobs": jobs,
-            "cores": os.cpu_count(),
-            "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
-            "commit": sha,
-            "dirty": dirty,
+            **origin(STORAGE),
         }
         write_results(file, [*read_results(file), run])
     return len(violations)

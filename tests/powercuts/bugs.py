@@ -16,6 +16,11 @@ class Bug(NamedTuple):
     good: str
     bad: str
 
+    @property
+    def path(self) -> str:
+        """The file, from the root of the repository."""
+        return f"hfzmq/storage/{self.file}"
+
 
 NAMED = "            made = marked = MarkFile.create(mark.mark_path(path), found)\n"
 CHECKPOINT = "            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)\n"

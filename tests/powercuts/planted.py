@@ -6,11 +6,8 @@ many cuts or damages that took; ``--results docs/results/planted_storage.json`` 
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -20,9 +17,10 @@ from typing import NamedTuple
 
 import click
 
+from tests.planting import look_for
 from tests.powercuts.bugs import BUGS, OPEN, Bug
+from tests.provenance import STORAGE, origin
 
-ROOT = Path(__file__).resolve().parents[2]
 SEEDS_MAX = 40
 SECONDS_MAX = 600
 
@@ -40,26 +38,19 @@ class Found(NamedTuple):
 def find(bug: Bug, seeds_max: int = SEEDS_MAX) -> Found:
     """Run seeds with the bug in until one finds it."""
     began = time.monotonic()
-    command = [sys.executable, "-m", "tests.powercuts.planting", bug.name, "0", str(seeds_max)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{bug.name}: {done.stderr[-2000:]}")
-    told = json.loads(done.stdout)
-    return Found(bug, told["seed"], told["tried"], told["violation"], time.monotonic() - began)
+    told = look_for("tests.powercuts.planting", bug.name, "0", str(seeds_max), seconds_max=SECONDS_MAX)
+    seconds = time.monotonic() - began
+    if told is None:
+        return Found(bug, None, 0, None, seconds)
+    return Found(bug, told["seed"], told["tried"], told["violation"], seconds)
 
 
 def results(all_found: Iterable[Found]) -> dict[str, object]:
     """The file: date, commit, cores, one row a bug, and the median number of cuts or damages to find one."""
-    from tests.powercuts.__main__ import commit
-
     rows = list(all_found)
-    sha, dirty = commit()
     took = [found.tried for found in rows if found.seed is not None]
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
-        "commit": sha,
-        "dirty": dirty,
-        "cores": os.cpu_count(),
+        **origin(STORAGE),
         "planted": len(rows),
         "found": len(took),
         "median_tried": statistics.median(took) if took else None,

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from hfzmq.core.contract import ACK, Proposal, Propose, Reply
 from hfzmq.core.types import Origin
-from tests.simulation.provenance import provenance, today
+from tests.provenance import CORE, origin
 from tests.simulation.stage import LEASE_MS, Stage
 from tests.simulation.storm import LIMITS
 
@@ -121,7 +121,7 @@ def main() -> int:
     parser.add_argument("--keep", type=int, default=20_000, help="log_entries_keep; the default of the daemon")
     asked = parser.parse_args()
     found = far_behind(asked.entries, asked.keep)
-    told = {"date": today(), **provenance()._asdict(), **found._asdict()}
+    told = {**origin(CORE), **found._asdict()}
     RESULT.write_text(json.dumps(told, indent=1) + "\n")
     sys.stdout.write(RESULT.read_text())
     return 0 if found.equal and found.snapshots else 1

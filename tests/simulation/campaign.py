@@ -22,7 +22,7 @@ from types import FrameType
 
 import click
 
-from tests.simulation.provenance import ROOT, provenance
+from tests.provenance import ROOT, provenance
 from tests.simulation.sized import FULL, Size, Told, replay, tell
 from tests.simulation.tally import Tally
 

@@ -22,20 +22,16 @@ names.
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
-import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
+from tests.provenance import CORE, origin
 from tests.simulation.exhaustive_scope import BEGUN, COLD, FOUNDED, STARTS, Result, Scope
 from tests.simulation.exhaustive_search import Search
-
-ROOT = Path(__file__).resolve().parents[2]
 
 # "Two terms, three entries" is two terms, each with its leader's first entry, and one request.
 RESULTS: dict[str, Scope] = {
@@ -61,21 +57,13 @@ def row(name: str, scope: Scope, result: Result) -> dict[str, object]:
 
 def keep(file: Path, seconds: float) -> bool:
     """Search every scope of ``RESULTS``, each for so long at most, and write what was seen; False on a violation."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    dirty = subprocess.run(
-        ["git", "status", "--porcelain", "hfzmq/core", "tests/simulation"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
     rows: list[dict[str, object]] = []
     for name, scope in RESULTS.items():
         result = Search(scope).run(seconds)
         click.echo(f"{name}: {result.line()}")
         rows.append(row(name, scope, result))
     told = {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
-        "commit": commit.stdout.strip(),
-        "dirty": bool(dirty.stdout.strip()),
-        "cores": os.cpu_count(),
+        **origin(CORE),
         "seconds_max": seconds,
         "scopes": rows,
     }

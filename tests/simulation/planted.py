@@ -1,16 +1,13 @@
 """Bugs planted on purpose: a storm that finds none of them proves nothing by finding nothing in the real code.
 
 ``python -m tests.simulation.planted`` plants each of ``bugs.BUGS``, runs storms until an invariant breaks, and prints
-how many it took; ``--results docs/results/planted.json`` keeps it. Two processes at most.
+how many it took; ``--results docs/results/planted.json`` keeps it.
 """
 
 from __future__ import annotations
 
-import datetime
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -20,9 +17,10 @@ from typing import NamedTuple
 
 import click
 
+from tests.planting import look_for
+from tests.provenance import CORE, origin
 from tests.simulation.bugs import BUGS, OPEN, Bug
 
-ROOT = Path(__file__).resolve().parents[2]
 SEEDS_MAX = 60
 SECONDS_MAX = 900
 
@@ -40,33 +38,20 @@ class Found(NamedTuple):
 def find(bug: Bug, seeds_max: int = SEEDS_MAX) -> Found:
     """Run storms with the bug in until one finds it. Not found within the time is not found."""
     began = time.monotonic()
-    command = [sys.executable, "-m", "tests.simulation.planting", bug.name, str(bug.first_seed), str(seeds_max)]
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
-    except subprocess.TimeoutExpired:
-        return Found(bug, None, None, None, time.monotonic() - began)
-    if done.returncode:
-        raise RuntimeError(f"{bug.name}: {done.stderr[-2000:]}")
-    told = json.loads(done.stdout)
-    storms = None if told["seed"] is None else told["seed"] - bug.first_seed + 1
-    return Found(bug, told["seed"], storms, told["violation"], time.monotonic() - began)
+    told = look_for("tests.simulation.planting", bug.name, str(bug.first_seed), str(seeds_max), seconds_max=SECONDS_MAX)
+    seconds = time.monotonic() - began
+    if told is None or told["seed"] is None:
+        return Found(bug, None, None, None, seconds)
+    return Found(bug, told["seed"], told["seed"] - bug.first_seed + 1, told["violation"], seconds)
 
 
-def results(all_found: Iterable[Found]) -> dict[str, object]:
+def results(all_found: Iterable[Found], seeds_max: int) -> dict[str, object]:
     """The file: date, commit, cores, one row a bug, and the median number of storms to find one."""
     rows = list(all_found)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    dirty = subprocess.run(
-        ["git", "status", "--porcelain", "hfzmq/core", "tests/simulation"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
     took = [found.storms for found in rows if found.storms is not None]
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
-        "commit": commit.stdout.strip(),
-        "dirty": bool(dirty.stdout.strip()),
-        "cores": os.cpu_count(),
-        "seeds_max": SEEDS_MAX,
+        **origin(CORE),
+        "seeds_max": seeds_max,
         "planted": len(rows),
         "found": len(took),
         "median_storms": statistics.median(took) if took else None,
@@ -89,7 +74,7 @@ def results(all_found: Iterable[Found]) -> dict[str, object]:
 @click.command()
 @click.option("--only", default="", help="Only bugs with this in their name.")
 @click.option("--seeds", "seeds_max", default=SEEDS_MAX, show_default=True, help="Storms at most for each bug.")
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 2), help="Processes.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes.")
 @click.option("--results", "file", type=click.Path(path_type=Path), help="Keep what was found here, as JSON.")
 def main(only: str, seeds_max: int, jobs: int, file: Path | None) -> None:
     """Plant each bug and say which seed found it; exit 1 where one was not found."""
@@ -101,10 +86,10 @@ def main(only: str, seeds_max: int, jobs: int, file: Path | None) -> None:
             verdict = "NOT FOUND  " if found.storms is None else f"{found.storms:4d} storms"
             start = f" (from seed {found.bug.first_seed})" if found.bug.first_seed else ""
             click.echo(f"{verdict}{start} {found.seconds:5.1f} s  {found.bug.name}: {(found.violation or '')[:70]}")
-    told = results(rows)
+    told = results(rows, seeds_max)
     click.echo(f"{told['found']} of {told['planted']} found, median {told['median_storms']} storms")
     if file:
-        file.write_text(json.dumps({**told, "seeds_max": seeds_max}, indent=1) + "\n")
+        file.write_text(json.dumps(told, indent=1) + "\n")
     sys.exit(0 if told["found"] == told["planted"] else 1)
 
 

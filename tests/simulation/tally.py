@@ -14,7 +14,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
-from tests.simulation.provenance import Provenance, today
+from tests.provenance import Provenance, today
 from tests.simulation.sized import Size, Told, replay
 
 SUMS = ("storms", "counted", "events", "faults", "acks", "leader_changes", "lease_times")

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.provenance import ROOT, Provenance, provenance
 from tests.simulation import __main__ as replaying
 from tests.simulation.campaign import Campaign, Line, alone, main, one
-from tests.simulation.provenance import ROOT, Provenance, provenance
 from tests.simulation.sized import DRAWN, FULL, Size, Told, replay, storm, tell
 from tests.simulation.tally import Ranges, Tally, add_seed, unused
 

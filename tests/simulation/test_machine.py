@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.provenance import ROOT
 from tests.simulation.machine import EXAMPLES, hunt, profile
-from tests.simulation.planted import ROOT
 from tests.simulation.story import parse, tell
 
 ASKED = int(os.environ.get("HFZMQ_MACHINE_EXAMPLES", "0"))

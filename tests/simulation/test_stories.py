@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.planted import ROOT
+from tests.provenance import ROOT
 from tests.simulation.player import Player, Unreadable
 from tests.simulation.story import SCENARIOS, parse, tell
 

@@ -14,8 +14,9 @@ from multiprocessing import get_context
 
 import pytest
 
+from tests.provenance import ROOT
 from tests.simulation.bugs import BUGS, OPEN, Bug
-from tests.simulation.planted import ROOT, find
+from tests.simulation.planted import find
 from tests.simulation.storm import Outcome, run
 
 SEEDS = 300

@@ -17,10 +17,10 @@ from unittest import mock
 
 import click
 
+from tests.provenance import CORE, origin
 from tests.simulation import storm as storms
 from tests.simulation.invariants import Invariants
 from tests.simulation.losses import Losses, losses
-from tests.simulation.provenance import provenance, today
 from tests.simulation.sized import DRAWN, Size
 from tests.simulation.textbook_peer import ALL_ALIVE, KINDS, TextbookPeer
 
@@ -83,7 +83,7 @@ def run(seed: int, kind: str = ALL_ALIVE, size: Size = DRAWN) -> Lost:
 
 def results(seeds: tuple[int, int], kinds: dict[str, list[Lost]]) -> dict[str, object]:
     """The file."""
-    told: dict[str, object] = {"date": today(), **provenance()._asdict(), "seeds": list(seeds)}
+    told: dict[str, object] = {**origin(CORE), "seeds": list(seeds)}
     for kind, rows in kinds.items():
         bad = [row for row in rows if row.losses.any]
         told[kind] = {

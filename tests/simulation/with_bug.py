@@ -8,8 +8,8 @@ from __future__ import annotations
 import runpy
 import sys
 
+from tests.planting import plant
 from tests.simulation.bugs import BUGS, OPEN
-from tests.simulation.planting import _Finder
 
 
 def main() -> None:
@@ -18,9 +18,7 @@ def main() -> None:
     bug = next((bug for bug in (*BUGS, *OPEN) if bug.name == name), None)
     if bug is None:
         sys.exit(f"no bug is called {name!r}; tests/simulation/bugs.py lists them")
-    if any(loaded.startswith("hfzmq.core") for loaded in sys.modules):
-        sys.exit("the core is here already")
-    sys.meta_path.insert(0, _Finder(bug))
+    plant(bug)
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

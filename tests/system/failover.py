@@ -5,14 +5,10 @@ python -m tests.system.failover --times 20 --results docs/results/failover.json
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import json
 import math
-import os
-import platform
 import statistics
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,7 +19,8 @@ import click
 from hfzmq import Client
 from hfzmq.client.ledger import Event
 from hfzmq.clinical.report import Report
-from tests.system.mesh import ROOT, Mesh, wait_for
+from tests.provenance import PRODUCT, origin
+from tests.system.mesh import Mesh, wait_for
 
 
 class Writer:
@@ -82,14 +79,10 @@ def main(times: int, results: Path | None) -> None:
         writer.client.wait(30)
         writer.client.close()
         rows = len(mesh.assert_equal_rows())
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     figures = {
         "what": "longest silence between two acknowledgements of a steady writer, leader killed with SIGKILL",
         "command": f"python -m tests.system.failover --times {times}",
-        "date": datetime.date.today().isoformat(),
-        "commit": commit.stdout[:10],
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
+        **origin(PRODUCT),
         "lease_ms": 1000,
         "kills": times,
         "reports_acknowledged": len(writer.acks),

@@ -1,4 +1,4 @@
-"""Where a result comes from: the commit, whether the tree differed from it, a digest of what ran, date, cores."""
+"""Where a result comes from: date, commit, whether the tree differed from it, a digest of what ran, Python, cores."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import hashlib
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNS = ("hfzmq/core", "hfzmq/config.py", "hfzmq/errors.py", "tests/simulation")  # what a storm is made of
+ROOT = Path(__file__).resolve().parents[1]
+
+# What a result is made of, from the root of the repository.
+CORE = ("hfzmq/core", "hfzmq/config.py", "hfzmq/errors.py", "tests/simulation")
+STORAGE = ("hfzmq", "tests/powercuts", "tests/integration/storage_world.py")
+PRODUCT = ("hfzmq", "daemon", "cli", "model", "tests")
 
 
 class Provenance(NamedTuple):
@@ -24,11 +29,16 @@ class Provenance(NamedTuple):
     cores: int
 
 
-def provenance() -> Provenance:
-    """Of the tree as it is now."""
+def provenance(runs: Sequence[str] = CORE) -> Provenance:
+    """Of the tree as it is now, as far as a result is made of ``runs``."""
     commit = _git("rev-parse", "HEAD")
-    dirty = not commit or bool(_git("status", "--porcelain", "--", *RUNS))
-    return Provenance(commit, dirty, _digest(), platform.python_version(), os.cpu_count() or 1)
+    dirty = not commit or bool(_git("status", "--porcelain", "--", *runs))
+    return Provenance(commit, dirty, _digest(runs), platform.python_version(), os.cpu_count() or 1)
+
+
+def origin(runs: Sequence[str] = CORE) -> dict[str, object]:
+    """The keys that a results file begins with."""
+    return {"date": today(), **provenance(runs)._asdict()}
 
 
 def today() -> str:
@@ -36,9 +46,9 @@ def today() -> str:
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
 
 
-def _digest() -> str:
+def _digest(runs: Sequence[str]) -> str:
     whole = hashlib.sha256()
-    for part in RUNS:
+    for part in runs:
         path = ROOT / part
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             text = file.read_bytes()
