@@ -26,8 +26,8 @@ demo: $(VENV)/.core
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest $(ARGS)
 
-storms: $(VENV)/.core
-	@$(BIN)/python -m tests.simulation.campaign --storms $(N) $(ARGS)
+storms: $(VENV)/.dev
+	@$(BIN)/python -m tests.simulation.campaign --compiled --storms $(N) $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

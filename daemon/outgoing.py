@@ -1,10 +1,10 @@
 """Handing snapshots out: made when one is asked for, kept while it is pulled, removed soon afterwards.
 
-Touches the disk, threads. Must not know: who leads, why a peer asks. Keeps: one snapshot at a time; a turn of the loop
-reads TURN_BYTES at most; each pull is answered by one piece, so the receiver sets the pace; what fails is answered by
-nothing, for the receiver asks again.
+Touches the disk, a thread, a process. Must not know: who leads, why a peer asks. Keeps: one snapshot at a time; a turn
+of the loop reads TURN_BYTES at most; each pull is answered by one piece, so the receiver sets the pace; what fails is
+answered by nothing, for the receiver asks again.
 
-    nothing --pull--> making (in a thread) --> kept --KEPT_MS without a pull--> removed
+    nothing --pull--> making (in a process) --> kept --KEPT_MS without a pull--> removed
                             `---failed---> nothing, for RETRY_MS
 """
 
@@ -23,7 +23,8 @@ from pathlib import Path
 
 from hfzmq.daemon.worker import POLL_MS, Work
 from hfzmq.errors import DataDirError
-from hfzmq.storage.snapshot import Snapshot, make
+from hfzmq.storage.apart import make_apart
+from hfzmq.storage.snapshot import Snapshot
 from hfzmq.wire.transfer import ANY_SNAPSHOT, Chunk, Pull, snapshot_id
 
 KEPT_MS = 60_000
@@ -110,7 +111,7 @@ class Outgoing:
 
     def _begin(self) -> None:
         self._made += 1
-        into = self._directory / f"{self._db_path.stem}-{self._made}.snapshot"
+        into = self._directory / f"{self._db_path.stem}-{os.getpid()}-{self._made}.snapshot"
         self._making = self._work(lambda: _make_if_room(self._db_path, into))
 
     def _take_made(self, now_ms: float) -> None:
@@ -181,7 +182,7 @@ def _make_if_room(db_path: Path, into: Path) -> Snapshot:
     free = shutil.disk_usage(db_path.parent).free
     if free < needed:
         raise DataDirError(f"{db_path.parent}: {free} bytes free, {needed} are needed", hint="free some space")
-    return make(db_path, into)
+    return make_apart(db_path, into)
 
 
 def _read(path: Path, offset: int, size: int) -> bytes:

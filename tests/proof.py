@@ -73,7 +73,7 @@ def _nemesis(told: Figures) -> str:
 
 
 STEPS = (
-    Step("A", "storms", "storms.json", ("-m", "tests.simulation.campaign", "--storms", "20000"),
+    Step("A", "storms", "storms.json", ("-m", "tests.simulation.campaign", "--compiled", "--storms", "20000"),
          ("-m", "tests.simulation.campaign", "--storms", "20"),
          _storms, lambda told: told["totals_of_clean_runs"]["violations"] == 0),
     Step("B", "small scopes", "exhaustive.json",

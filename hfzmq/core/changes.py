@@ -5,8 +5,8 @@ Touches nothing. Must not know: votes, clients' requests. Decides; ``Leadership`
     asks to join --operator, or its old life is silent--> learner --caught up--> voter --operator--> removed
 
 Keeps (I7): one change at a time, each applied before the next begins (the caller sees to it), and each by one voter at
-most; nobody votes before it holds what the others hold; another life of a member takes its place only when the old one
-has been silent for three leases, for two processes may claim one id.
+most; nobody votes before it holds what the others hold, nor while too many voters are away; another life of a member
+takes its place only when the old one has been silent for three leases, for two processes may claim one id.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Changes:
         """The next change that needs no operator: a learner that has caught up votes; another life of a member takes
         the place of the one that is silent."""
         now = self._members.now
-        for peer in now.learners:
+        for peer in now.learners if now.learners and self._affords(now_ms) else ():
             progress = self._followers.progress[peer]
             answers = progress.acked_round > 0 and now_ms - progress.acked_ms < self._lease_ms
             if answers and self._followers.close_behind(peer) and progress.match >= commit:
@@ -83,6 +83,13 @@ class Changes:
             if asking_ms >= SILENT_AFTER * self._lease_ms and self._silent(now_ms, member.peer) and left.voters:
                 return now.with_learner(member)
         return None
+
+    def _affords(self, now_ms: float) -> bool:
+        """Whether one voter more may be counted: if it dies right then, those that answer now must still be a majority,
+        or nobody could ever lead again. Where all answer there is no better moment."""
+        voters = len(self._members.now.voters)
+        answering = self._followers.answering(now_ms)
+        return answering == voters or answering > (voters + 1) // 2
 
     def _silent(self, now_ms: float, peer: int) -> bool:
         """Whether nothing was heard of this member, neither heartbeat nor answer, for long enough."""
@@ -107,7 +114,7 @@ class Changes:
                 return None, self.busy(event) if busy else self.done(event, term)
             if asks is None:
                 return None, self._refused(event, f"peer {event.peer} does not ask to join: start its daemon first")
-            if member and (event.peer == self._me or not self._silent(now_ms, event.peer)):
+            if member and not self._silent(now_ms, event.peer):
                 return None, self._refused(event, f"another process runs as peer {event.peer}, and is a member")
             if len(now.members) >= MEMBERS_MAX:
                 return None, self._refused(event, f"the mesh has {MEMBERS_MAX} members, the most there may be")

@@ -49,12 +49,14 @@ class Membership:
     voters: tuple[int, ...] = field(init=False, repr=False, compare=False)
     learners: tuple[int, ...] = field(init=False, repr=False, compare=False)
     founded: bool = field(init=False, repr=False, compare=False)
+    _by_id: dict[int, Member] = field(init=False, repr=False, compare=False)
     founders: bytes = field(init=False, repr=False, compare=False)  # what first peers must agree on; b"" once founded
 
     def __post_init__(self) -> None:
         """Count once, for this is asked at every message."""
         object.__setattr__(self, "voters", tuple(one.peer for one in self.members if one.votes))
         object.__setattr__(self, "learners", tuple(one.peer for one in self.members if not one.votes))
+        object.__setattr__(self, "_by_id", {one.peer: one for one in self.members})
         object.__setattr__(self, "founded", all(one.incarnation is not None for one in self.members))
         ids = ",".join(str(one.peer) for one in self.members)
         digest = b"" if self.founded else hashlib.blake2b(ids.encode(), digest_size=16).digest()
@@ -68,7 +70,7 @@ class Membership:
 
     def of(self, peer: int) -> Member | None:
         """The member with this id."""
-        return next((one for one in self.members if one.peer == peer), None)
+        return self._by_id.get(peer)
 
     def counts(self, peer: int, incarnation: bytes) -> bool:
         """Whether this life of a peer is a member, voter or learner."""

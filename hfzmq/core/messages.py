@@ -82,7 +82,8 @@ class JoinRequest:
 
 @dataclass(frozen=True, slots=True)
 class Expelled:
-    """This ``incarnation`` of yours was removed from the mesh, by the entry at ``index``, which is committed."""
+    """This ``incarnation`` of yours was removed from the mesh. ``index``: of the committed entry that says who the
+    members are now."""
 
     incarnation: bytes
     index: int

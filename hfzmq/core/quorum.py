@@ -10,8 +10,3 @@ def reached(values: Iterable[int], voters: int) -> int:
     ranked = sorted(values, reverse=True)
     assert len(ranked) == voters, "one value for each voter"
     return ranked[voters // 2]
-
-
-def has_majority(count: int, voters: int) -> bool:
-    """Whether ``count`` of ``voters`` make a quorum."""
-    return count > voters // 2

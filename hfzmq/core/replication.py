@@ -245,6 +245,10 @@ class Followers:
         times.sort(reverse=True)
         return times[self._voters // 2]
 
+    def answering(self, now_ms: float) -> int:
+        """How many voters, this one too, have answered something that was sent within a lease."""
+        return 1 + sum(1 for one in self._voting if one.acked_round and now_ms - one.acked_ms < self._lease_ms)
+
     def quorum_round(self) -> int:
         """The highest round that a majority has answered."""
         return reached([self.round, *(progress.acked_round for progress in self._voting)], self._voters)

@@ -100,7 +100,7 @@ class Standing:
         """Somebody says that this peer was removed."""
         if message.incarnation != self._mine:
             return []  # an earlier life
-        return [Halt(f"removed from the mesh by entry {message.index}", distrusted=False)]
+        return [Halt(f"removed from the mesh, whose members are those of entry {message.index}", distrusted=False)]
 
     def disowned(self, message: Disowned) -> list[Effect]:
         """Somebody remembers more of this peer than it does itself, or hears another process in its name."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -39,8 +40,9 @@ class Snapshot(NamedTuple):
     sha256: bytes
 
 
-def make(db_path: Path, into: Path) -> Snapshot:
-    """Write a snapshot of the file at ``db_path`` to ``into``, synced; slow, so not for the loop's thread.
+def make(db_path: Path, into: Path, opened: Callable[[], None] = lambda: None) -> Snapshot:
+    """Write a snapshot of the file at ``db_path`` to ``into``, synced; slow, so not for the loop's process (see apart).
+    ``opened`` is called as soon as the file is open.
 
     The file may be in use: its one writer goes on meanwhile. Anything that fails (apsw.Error, OSError, HfzmqError)
     leaves nothing behind."""
@@ -52,6 +54,7 @@ def make(db_path: Path, into: Path) -> Snapshot:
         with exchange.OPENING:
             source = apsw.Connection(str(db_path.absolute()), flags=apsw.SQLITE_OPEN_READONLY)
             source.execute("SELECT count(*) FROM meta").fetchall()  # its files are open from here on
+        opened()
         with closing(source):
             source.execute("VACUUM INTO ?", (str(raw),)).fetchall()
         with closing(apsw.Connection(str(raw), flags=apsw.SQLITE_OPEN_READWRITE)) as copy:

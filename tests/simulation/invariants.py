@@ -14,6 +14,7 @@ from hfzmq.core.contract import ACK, READ, Apply, Became, Compact, Effect, Halt,
 from hfzmq.core.membership import Membership, decode
 from hfzmq.core.messages import AppendReply, TimeoutNow, VoteReply, VoteRequest
 from hfzmq.core.types import CONFIG, Entry, HardState, Origin
+from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
     from hfzmq.core.replica import Replica
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 
 STOPS_WITHIN_MS = 1000 * 1.25  # a lease, by the slowest clock that is simulated
-
-
-class Violation(AssertionError):
-    """An invariant does not hold."""
 
 
 class Invariants:

@@ -10,6 +10,7 @@ and must converge.
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from tests.provenance import CORE, origin
 from tests.simulation.player import Player
 
 WAITS = (1, 3, 10, 50, 200, 500, 1100, 2500, 5000)
@@ -250,11 +252,17 @@ def hunt(how: settings, number: int | None = None) -> tuple[str, str] | None:
 @click.option("--steps", default=STEPS, show_default=True, help="Of a story, at most; short ones are shortened soon.")
 @click.option("--seed", "number", type=int, help="Which stories; by default always the same.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the story that breaks something here.")
-def main(examples: int, steps: int, number: int | None, save: Path | None) -> None:
+@click.option("--results", "file", type=click.Path(path_type=Path), help="Keep what was looked at here, as JSON.")
+def main(examples: int, steps: int, number: int | None, save: Path | None, file: Path | None) -> None:
     """Look for a story that breaks an invariant; exit 1 if there is one."""
     began = time.monotonic()
     found = hunt(profile(examples, number is None, steps), number)
-    click.echo(f"{time.monotonic() - began:.0f} s", err=True)
+    seconds = round(time.monotonic() - began)
+    click.echo(f"{seconds} s", err=True)
+    if file:
+        told = {**origin(CORE), "stories": examples, "steps_max": steps, "seed": number, "seconds": seconds,
+                "broken": found[0] if found else ""}  # fmt: skip
+        file.write_text(json.dumps(told, indent=1) + "\n")
     if found is None:
         click.echo(f"{examples} stories break nothing")
         return

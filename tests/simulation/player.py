@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hfzmq.core.contract import REMOVE, TRANSFER
-from tests.simulation.invariants import Violation
 from tests.simulation.stage import PATIENCE_MS, Stage
+from tests.simulation.violation import Violation
 
 STEPS = """\
 mesh N                 first: N peers start together, and time passes until 1 serves ("mesh N cold": nobody starts)

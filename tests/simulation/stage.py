@@ -14,10 +14,11 @@ from typing import Any
 
 from hfzmq.core.replica import Replica
 from tests.simulation.bed import Bed
-from tests.simulation.invariants import Invariants, Violation
+from tests.simulation.invariants import Invariants
 from tests.simulation.operator import Operator
 from tests.simulation.peer import Peer
 from tests.simulation.storm import LIMITS, TIMING
+from tests.simulation.violation import Violation
 from tests.simulation.world import Network, Weather, World
 
 LEASE_MS = TIMING.lease_ms

@@ -12,10 +12,11 @@ from hfzmq.config import Limits, Timing
 from hfzmq.core.contract import ACK, LEADER, Became, Effect, Reply, Send
 from hfzmq.core.messages import AppendReply, AppendRequest, TimeoutNow, VoteReply
 from tests.simulation.client import Client
-from tests.simulation.invariants import Invariants, Violation
+from tests.simulation.invariants import Invariants
 from tests.simulation.operator import Operator
 from tests.simulation.peer import Peer
 from tests.simulation.strikes import Strikes
+from tests.simulation.violation import Violation
 from tests.simulation.world import Network, Weather, World
 
 TIMING = Timing(lease_ms=1000, heartbeat_ms=100, handover_settle_ms=2000)

@@ -63,15 +63,19 @@ def unused(used: Iterable[Ranges], first: int, number: int) -> Iterator[int]:
 class Tally:
     """The file in memory. ``file`` None: nothing is kept."""
 
-    def __init__(self, file: Path | None, made: Provenance, size: Size) -> None:
+    def __init__(self, file: Path | None, made: Provenance, size: Size, compiled: bool = False) -> None:
         self._file = file
         self._size = size
         self._runs: list[dict[str, Any]] = []
         if file is not None and file.exists():
             self._runs = json.loads(file.read_text())["runs"]
-        key = {**made._asdict(), **size._asdict()}
+        key = {**made._asdict(), **size._asdict(), **({"compiled": True} if compiled else {})}
         del key["cores"]
-        mine = [run for run in self._runs if all(run.get(name) == value for name, value in key.items())]
+        mine = [
+            run
+            for run in self._runs
+            if run.get("compiled", False) == compiled and all(run.get(name) == value for name, value in key.items())
+        ]
         self._mine = mine[0] if mine else {
             **key, "cores": made.cores, "first_date": today(), "last_date": today(), "seeds": [],
             **dict.fromkeys(SUMS, 0), "seconds": 0.0, "prints": 0, "violations": [],

@@ -65,7 +65,7 @@ def member(mesh: Mesh, number: int) -> tuple[str, str]:
 def removed(mesh: Mesh, number: int) -> None:
     """It has stopped by itself, and has said why."""
     assert mesh.processes[number].wait(20) == REMOVED
-    assert "removed from the mesh by entry" in mesh.log(number)
+    assert "removed from the mesh, whose members are those of entry" in mesh.log(number)
     assert "Traceback" not in mesh.log(number)
 
 

@@ -207,6 +207,28 @@ def test_a_learner_that_had_caught_up_and_has_fallen_silent_does_not_vote(bench:
     assert (bench.replica.role, bench.replica.membership.learners) == ("leader", (4,))
 
 
+def test_no_learner_votes_while_its_death_would_leave_those_that_answer_without_a_majority(bench: Bench) -> None:
+    bench.learner(4, NEW)
+    bench.live(5 * LEASE, 2, 4)  # 3 is away: of four voters two would be no majority
+    assert bench.replica.membership.learners == (4,)
+    bench.live(300, 2, 3, 4)
+    assert bench.replica.voters == (1, 2, 3, 4)
+
+
+def test_a_learner_votes_though_one_of_five_is_away() -> None:
+    bench = bound(1, 2, 3, 4, 5)
+    bench.learner(6, NEW)
+    bench.live(300, 2, 3, 4, 6)
+    assert bench.replica.voters == (1, 2, 3, 4, 5, 6)
+
+
+def test_the_second_voter_of_a_mesh_of_one_votes() -> None:
+    bench = bound(1)
+    bench.learner(2, NEW)
+    bench.live(300, 2)
+    assert bench.replica.voters == (1, 2)
+
+
 def test_what_a_learner_holds_counts_for_no_commit(bench: Bench) -> None:
     bench.learner(4, NEW)
     bench.learner(5, NEW)

@@ -215,7 +215,7 @@ def test_another_life_of_a_removed_peer_is_not_told_that_it_was_removed() -> Non
 def test_a_removed_peer_stops_and_says_which_entry_removed_it() -> None:
     bench = peer(3)
     (halt,) = only(Halt, bench.hear(1, Expelled(OLD, 12)))
-    assert (halt.why, halt.distrusted) == ("removed from the mesh by entry 12", False)
+    assert (halt.why, halt.distrusted) == ("removed from the mesh, whose members are those of entry 12", False)
 
 
 def test_what_an_earlier_life_is_told_does_not_stop_this_one() -> None:
