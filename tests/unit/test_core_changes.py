@@ -208,8 +208,11 @@ def test_a_learner_that_had_caught_up_and_has_fallen_silent_does_not_vote(bench:
 
 
 def test_no_learner_votes_while_its_death_would_leave_those_that_answer_without_a_majority(bench: Bench) -> None:
-    bench.learner(4, NEW)
-    bench.live(5 * LEASE, 2, 4)  # 3 is away: of four voters two would be no majority
+    bench.live(2 * LEASE, 2)  # 3 is away: of four voters two would be no majority
+    bench.ask_to_join(4, NEW)
+    bench.lives[4] = NEW
+    bench.change("add", 4)
+    bench.live(5 * LEASE, 2, 4)
     assert bench.replica.membership.learners == (4,)
     bench.live(300, 2, 3, 4)
     assert bench.replica.voters == (1, 2, 3, 4)
