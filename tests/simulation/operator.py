@@ -63,8 +63,11 @@ class Operator:
         if self._tries > TRIES:
             self._next()
             return
-        self._tries += 1
         self._number += 1
+        if self._wish[0] == REMOVE and self.world.now - self._wiped_at < APART_MS:
+            self.world.after(RETRY_MS, self._again, self._number)
+            return
+        self._tries += 1
         change = Change((self, self._number), *self._wish)
         self.network.send(self.name, self._target, self.peers[self._target].asked, change)
         self.world.after(RETRY_MS, self._again, self._number)
@@ -94,7 +97,7 @@ class Operator:
     def remove(self) -> None:
         """A voter is to leave."""
         if self.world.now - self._wiped_at > APART_MS:
-            self._any(REMOVE)
+            self._any(REMOVE)  # else it would only have to wait
 
     def transfer(self) -> None:
         """A voter is to lead."""

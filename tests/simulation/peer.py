@@ -276,6 +276,14 @@ class Peer:
         self._disk_free_at = max(self._disk_free_at, self.world.now) + self.world.rng.uniform(*self.sync_ms)
         self.world.at(self._disk_free_at, self._synced, self.life, effect)
 
+    def disk_recovers(self) -> None:
+        """The disk is fast from now on, also with what it has been told to write already."""
+        self.sync_ms = (0.05, 1.0)
+        self._disk_free_at = self.world.now
+        for effect in self._unsynced:
+            self._disk_free_at += self.world.rng.uniform(*self.sync_ms)
+            self.world.at(self._disk_free_at, self._synced, self.life, effect)
+
     def _synced(self, life: int, effect: Write) -> None:
         if life != self.life or not self._unsynced or self._unsynced[0] is not effect:
             return

@@ -173,7 +173,7 @@ class Storm:
             client.hurry()  # so that all can be done in the time that is left
         for number, peer in self.peers.items():
             peer.resume()
-            peer.sync_ms = (0.05, 1.0)
+            peer.disk_recovers()
             peer.dead = number in self.operator.uninvited
             peer.power_on()
         if self._members_change and self.world.rng.random() < 0.7:
