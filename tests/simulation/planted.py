@@ -7,13 +7,14 @@ how many it took; ``--results docs/results/planted.json`` keeps it.
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -71,13 +72,34 @@ def results(all_found: Iterable[Found], seeds_max: int) -> dict[str, object]:
     }
 
 
+def table(told: dict[str, Any]) -> str:
+    """The results as docs/simulation.md shows them."""
+    lines = [
+        f"From [results/planted.json](results/planted.json): {told['date']}, commit {told['commit'][:12]}, "
+        f"{told['cores']} cores. Found {told['found']} of {told['planted']};",
+        f"median {told['median_storms']:g} storms, most {told['most_storms']}.",
+        "",
+        "| bug | file | storms | from seed | broken |",
+        "|---|---|---|---|---|",
+    ]
+    for bug in told["bugs"]:
+        broken = re.split(r"[ :]", bug["violation"] or "")[0]
+        broken = broken if re.fullmatch(r"I\d+", broken) else "the core raised" if broken else "NOT FOUND"
+        lines.append(f"| {bug['name']} | {Path(bug['file']).name} | {bug['storms']} | {bug['first_seed']} | {broken} |")
+    return "\n".join(lines)
+
+
 @click.command()
+@click.option("--table", "file_shown", type=click.Path(path_type=Path), help="Run nothing; print this results file.")
 @click.option("--only", default="", help="Only bugs with this in their name.")
 @click.option("--seeds", "seeds_max", default=SEEDS_MAX, show_default=True, help="Storms at most for each bug.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes.")
 @click.option("--results", "file", type=click.Path(path_type=Path), help="Keep what was found here, as JSON.")
-def main(only: str, seeds_max: int, jobs: int, file: Path | None) -> None:
+def main(file_shown: Path | None, only: str, seeds_max: int, jobs: int, file: Path | None) -> None:
     """Plant each bug and say which seed found it; exit 1 where one was not found."""
+    if file_shown:
+        click.echo(table(json.loads(file_shown.read_text())))
+        return
     bugs = [bug for bug in BUGS if only in bug.name]
     rows = []
     with ThreadPoolExecutor(jobs) as pool:

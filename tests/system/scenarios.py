@@ -26,6 +26,8 @@ def main(repeat: int, duration_s: int, only: str | None, file: Path | None) -> N
                    "--repeat", str(repeat), "--duration", str(duration_s), "--out", folder, "--json"]  # fmt: skip
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     rounds: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    for one in rounds:
+        one.pop("folder", None)  # it is gone
     told = {
         **origin(PRODUCT),
         "command": f"python -m tests.system.scenarios --repeat {repeat} --duration {duration_s}",
