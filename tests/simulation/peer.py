@@ -280,7 +280,7 @@ class Peer:
         """The disk is fast from now on, also with what it has been told to write already."""
         self.sync_ms = (0.05, 1.0)
         self._disk_free_at = self.world.now
-        for effect in self._unsynced:
+        for effect in self._unsynced if self.up else ():
             self._disk_free_at += self.world.rng.uniform(*self.sync_ms)
             self.world.at(self._disk_free_at, self._synced, self.life, effect)
 
