@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hfzmq.core.contract import ACK, ADD, NOT_LEADER, REFUSED, REMOVE, TRANSFER, Change, Reply
+from tests.simulation.disk import first_peers
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Invariants
@@ -124,11 +125,28 @@ class Operator:
             self.uninvited.remove(number)
             peer.dead = False
         elif peer.halted:
-            peer.voters = tuple(one for one in peer.voters if one != number)  # told to join, never to found a mesh
+            peer.voters = self._known_to(peer)
             peer.wipe()
         self.world.note("wish", ADD, number)
         peer.power_on()
         self.wish(ADD, number)
+
+    def _known_to(self, peer: Peer) -> tuple[int, ...]:
+        """Whom the peers.yaml of one that joins names: not itself, so that it never founds a mesh, and who are members
+        now, for it finds no mesh through those that were removed."""
+        members = self.invariants.membership.members if self.invariants.membership else ()
+        return tuple(sorted({*peer.voters, *(one.peer for one in members)} - {peer.number}))
+
+    def correct(self) -> None:
+        """Whoever has an empty disk and a peers.yaml that names no member is started again with a better one."""
+        members = {one.peer for one in self.invariants.membership.members} if self.invariants.membership else set()
+        for peer in self.peers.values():
+            lost = not peer.disk.members().founded and members and not members & set(peer.voters)
+            if lost and peer.up:
+                peer.crash()
+                peer.voters = self._known_to(peer)
+                peer.disk.membership = first_peers(peer.voters)
+                peer.start()
 
     def wipe(self) -> None:
         """A disk is lost; the peer comes back without being asked."""
