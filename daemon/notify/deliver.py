@@ -104,7 +104,9 @@ def _apprise(url: Url) -> Deliver:
         if not sender.add(marked(url, notice)):
             return Outcome(False, f"Apprise does not take this {url} URL", final=True)
         kind = apprise.NotifyType.FAILURE if notice["cause"] == RED else apprise.NotifyType.WARNING
-        ok = sender.notify(body=notice["body"], title=notice["title"], notify_type=kind)
+        ok = sender.notify(
+            body=notice["body"], title=notice["title"], notify_type=kind, body_format=apprise.NotifyFormat.TEXT
+        )
         return Outcome(True) if ok else Outcome(False, _why(heard.words))
 
     return deliver
