@@ -1,0 +1,94 @@
+"""What waits for one channel: which notice is tried next, when again, and when it is given up.
+
+    add --> waiting --take--> under way --settle--> delivered
+               ^                           |------> given up (time is over, or trying again cannot help)
+               '-- back-off with jitter ---'
+    drop: what waits is forgotten; what is under way is not tried again.
+
+Touches nothing: time is an argument, chance a Random handed in. Must not know: processes, channels. Keeps: one notice
+under way at a time; a notice is in here once; one that was never tried goes before one that failed, so that a notice
+that the channel cannot stomach does not starve the next; the last try is made when its time is over, not before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+from hfzmq.daemon.notify.lines import Message
+
+RETRY_FIRST_MS = 1000
+RETRY_MOST_MS = 60_000
+
+
+@dataclass
+class Job:
+    """A notice that waits for the channel or is under way; times in monotonic milliseconds."""
+
+    notice: Message
+    due_ms: float
+    until_ms: float
+    attempts: int = 0
+    dropped: bool = False
+
+
+class Settled(NamedTuple):
+    """A job that is over: delivered, or given up. (A dropped one that failed is over without a word.)"""
+
+    job: Job
+    ok: bool
+
+
+class Lane:
+    """The jobs of one channel."""
+
+    def __init__(self, retry_for_ms: int, random: Random) -> None:
+        self._retry_for_ms = retry_for_ms
+        self._random = random
+        self._jobs: dict[tuple[int, int], Job] = {}
+        self.under_way: Job | None = None
+
+    def add(self, now_ms: float, notice: Message, age_ms: float) -> None:
+        """``age_ms``: for how long it has been tried already, by a process that is no more."""
+        key = (notice["episode_id"], notice["step"])
+        if key in self._jobs:
+            self._jobs[key].dropped = False
+        else:
+            self._jobs[key] = Job(notice, now_ms, now_ms - age_ms + self._retry_for_ms)
+
+    def drop(self, episode_id: int) -> None:
+        """Acknowledged meanwhile."""
+        for key, job in list(self._jobs.items()):
+            if key[0] == episode_id:
+                job.dropped = True
+                if job is not self.under_way:
+                    del self._jobs[key]
+
+    def wake_ms(self) -> float:
+        """When ``take`` has something next; infinity when nothing waits or one is under way."""
+        if self.under_way is not None:
+            return float("inf")
+        return min((job.due_ms for job in self._jobs.values()), default=float("inf"))
+
+    def take(self, now_ms: float) -> Job | None:
+        """The job to try now, which is under way from here on; None when there is none."""
+        due = [job for job in self._jobs.values() if job.due_ms <= now_ms]
+        if self.under_way is not None or not due:
+            return None
+        self.under_way = min(due, key=lambda job: (job.attempts > 0, job.due_ms))
+        self.under_way.attempts += 1
+        return self.under_way
+
+    def settle(self, now_ms: float, ok: bool, final: bool) -> Settled | None:
+        """What is under way has ended; ``final``: trying again cannot help. None: it will be tried again, or was
+        dropped and needs no word."""
+        job = self.under_way
+        assert job is not None
+        self.under_way = None
+        if ok or final or job.dropped or now_ms >= job.until_ms:
+            del self._jobs[job.notice["episode_id"], job.notice["step"]]
+            return None if job.dropped and not ok else Settled(job, ok)
+        pause_ms = min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** min(job.attempts - 1, 16))
+        job.due_ms = min(job.until_ms, now_ms + pause_ms * self._random.uniform(0.5, 1.0))
+        return None

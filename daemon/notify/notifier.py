@@ -1,0 +1,116 @@
+"""The daemon's hand on the notifier: post, withdraw, results. None of them ever waits.
+
+Touches the daemon's log (the ``log`` channel is one line of it); all else is the keeper's. Must not know: the mesh's
+roles, how a notice is delivered. Keeps: a notice is under way once a (episode, step, channel); what was delivered is
+told again, not sent again, when it is posted again; what is not told as delivered or failed is still being tried.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections import OrderedDict, deque
+from collections.abc import Collection, Sequence
+
+from hfzmq.alarm_channels import LOG, Channel, require_apprise, used_at
+from hfzmq.daemon.notify.keeper import Keeper, wall_clock_ms
+from hfzmq.daemon.notify.notice import Delivered, Key, Notice
+from hfzmq.daemon.notify.process import monotonic_ms
+
+UNDER_WAY_MAX = 10_000
+REMEMBERED_MAX = 10_000
+RETELL_MS = 1000  # what is posted again is told again so often at most
+
+log = logging.getLogger("hfzmq.alarm")
+
+
+class Notifier:
+    """One a daemon, used by its loop alone. ``fileno()`` is readable when there are results."""
+
+    def __init__(self, channels: Sequence[Channel]) -> None:
+        """Starts nothing yet. HfzmqError when a channel needs Apprise and the extra ``notify`` is not installed."""
+        require_apprise(channels)
+        self.channels = tuple(channels)
+        self._reading, self._writing = socket.socketpair()
+        self._reading.setblocking(False)
+        self._writing.setblocking(False)
+        self._results: deque[Delivered] = deque()
+        self._under_way: set[Key] = set()
+        self._delivered: OrderedDict[Key, tuple[Delivered, float]] = OrderedDict()
+        self._keeper = Keeper([channel for channel in channels if channel.kind != LOG], self._tell)
+
+    def fileno(self) -> int:
+        """Always the same, whatever becomes of the process."""
+        return self._reading.fileno()
+
+    @property
+    def pid(self) -> int | None:
+        """The notifier process's id; None when it does not run."""
+        return self._keeper.pid
+
+    def post(self, notice: Notice, already: Collection[str] = ()) -> None:
+        """Deliver it by every channel that its step uses, save those in ``already`` (the mesh knows that these have
+        it). Posting again what is under way changes nothing; what has failed is tried anew."""
+        for channel in used_at(self.channels, notice.step):
+            if channel.name not in already:
+                self._post((notice.episode_id, notice.step, channel.name), notice, channel)
+
+    def withdraw(self, episode_id: int) -> None:
+        """Acknowledged meanwhile: what has not begun is dropped without a word; an attempt that has begun ends as it
+        may, and is told if it delivered."""
+        if any(key[0] == episode_id for key in self._under_way):
+            self._under_way = {key for key in self._under_way if key[0] != episode_id}
+            self._keeper.withdraw(episode_id)
+
+    def results(self) -> list[Delivered]:
+        """What was delivered or given up since the last time."""
+        with contextlib.suppress(BlockingIOError):
+            while self._reading.recv(4096):
+                pass
+        found = []
+        while self._results:
+            result = self._results.popleft()
+            found.append(result)
+            self._settle(result)
+        return found
+
+    def close(self) -> None:
+        """End the process; what is not delivered is for whoever leads next."""
+        self._keeper.close()
+        self._reading.close()
+        self._writing.close()
+
+    def _post(self, key: Key, notice: Notice, channel: Channel) -> None:
+        if key in self._under_way:
+            return
+        if key in self._delivered:
+            result, told_ms = self._delivered[key]
+            if monotonic_ms() - told_ms >= RETELL_MS:
+                self._under_way.add(key)
+                self._tell(result)
+            return
+        if len(self._under_way) >= UNDER_WAY_MAX:
+            self._tell(Delivered(*key, False, wall_clock_ms(), f"{UNDER_WAY_MAX} notices are under way already"))
+            return
+        self._under_way.add(key)
+        if channel.kind == LOG:
+            log.warning("ALARM %s: %s", notice.title, notice.body.partition("\n")[0])
+            self._tell(Delivered(*key, True, wall_clock_ms(), ""))
+        else:
+            self._keeper.post(key, notice)
+
+    def _settle(self, result: Delivered) -> None:
+        key = (result.episode_id, result.step, result.channel)
+        self._under_way.discard(key)
+        if result.ok:
+            self._delivered[key] = (result, monotonic_ms())
+            self._delivered.move_to_end(key)
+            while len(self._delivered) > REMEMBERED_MAX:
+                self._delivered.popitem(last=False)
+
+    def _tell(self, result: Delivered) -> None:
+        """Called by the keeper's thread too."""
+        self._results.append(result)
+        with contextlib.suppress(BlockingIOError, OSError):  # full, or closing: it is in the list in any case
+            self._writing.send(b"0")

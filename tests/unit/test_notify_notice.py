@@ -1,0 +1,61 @@
+"""What a notice says: every number with its unit, the time with its zone, and which episode it is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hfzmq.alarm_channels import Url
+from hfzmq.clinical.tiers import tier_of
+from hfzmq.config import Thresholds
+from hfzmq.daemon.notify import words
+from hfzmq.daemon.notify.deliver import marked
+
+AT_MS = 1_700_000_000_999
+
+
+def test_a_notice_says_everything_with_units_zone_mesh_and_mark() -> None:
+    notice = words("ward", 42, 2, "bed-7", "HEART_RATE", AT_MS, heart_rate_bpm=131, silent_ms=61_999, unseen_ms=60_000)
+    assert notice.title == "HEART RATE bed-7 [hfzmq episode 42 step 2]"
+    assert notice.body.splitlines() == [
+        "heart rate outside its limits",
+        "Heart rate: 131 BPM",
+        "Silent for: 61 s",
+        "Patient: bed-7",
+        "Since: 2023-11-14 22:13:20 UTC",
+        "Mesh: ward",
+        "Unacknowledged for: 60 s",
+        "Mark: hfzmq episode 42 step 2 (with the same mark it is the same notice again)",
+        "Research software, not a medical device.",
+    ]
+    assert (notice.episode_id, notice.step, notice.cause, notice.mesh) == (42, 2, "HEART_RATE", "ward")
+
+
+@given(st.floats(0, 1))
+def test_a_probability_is_never_rounded_into_another_tier(value: float) -> None:
+    line = words("ward", 1, 1, "b", "RED", AT_MS, probability=value).body.splitlines()[1]
+    assert tier_of(float(line.removeprefix("Probability: ")), Thresholds()) == tier_of(value, Thresholds())
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_the_title_is_one_printable_line_whatever_a_patient_is_called(patient: str, cause: str) -> None:
+    notice = words("ward", 1, 1, patient, cause, AT_MS)
+    assert notice.title.isprintable()
+    assert len(notice.body.splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("json://h/p", "json://h/p?:episode_id=42&:step=2&:mesh=ward%20%26%20co"),
+        ("forms://h/p?verify=no", "forms://h/p?verify=no&:episode_id=42&:step=2&:mesh=ward%20%26%20co"),
+        (
+            "mailto://u:p@h",
+            "mailto://u:p@h?+References=%3Chfzmq.episode.42%40ward---co%3E&+X-Hfzmq-Episode=42&+X-Hfzmq-Step=2",
+        ),
+        ("ntfy://topic", "ntfy://topic"),
+    ],
+)
+def test_a_webhook_and_a_mail_carry_the_mark_in_fields_of_their_own(url: str, expected: str) -> None:
+    assert marked(Url(url), {"episode_id": 42, "step": 2, "mesh": "ward & co"}) == expected
