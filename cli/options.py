@@ -77,7 +77,7 @@ def log_level_option(function: F) -> F:
 
 
 def load_config(path: str, peer: int | None = None) -> Config:
-    """The mesh that ``path`` describes, with what the environment sets. ConfigError also when it has no such ``peer``."""
+    """The mesh of ``path``, with what the environment sets on top; ConfigError also when it has no peer ``peer``."""
     config = overlay(load(path), os.environ)
     if peer is not None:
         config.peer(peer)
