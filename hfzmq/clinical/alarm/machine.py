@@ -1,77 +1,216 @@
 """The door to the alarms: what the log says goes in, in its order; rows to be written come out.
 
-(The bodies of these follow; the signatures stand.)
+Touches nothing: no clock, no chance. ``now`` is always the stamp of the entry, Unix ms; the clock takes the largest it
+was given. Must not know: who leads, how entries and rows are packed.
+
+    report, reading, sign --> streaks --cause on, cause off--> episodes --> rows, journal
+    advance --> timers --silence, streak, step of the escalation--> episodes
+    act, sent, rules_set --> episodes
+
+Keeps: at most one episode that is not normal for a patient and a cause; what is acknowledged never escalates; what was
+never seen ends only by an operator's hand or in a RED of the same bed; rebuilt from its rows it goes on exactly alike.
+
+What was decided:
+- *RED over AMBER*: a RED that is raised ends the bed's AMBER (folded), and while a RED is not normal, or its cause is
+  on, no AMBER is raised. When the RED is over and AMBER still holds, AMBER is raised, unless it had been acknowledged.
+- *Resolving* what is still on ends the episode and mutes the cause: a new episode comes only after the cause ended and
+  came again. *Discharging* a bed ends all its episodes; it is watched again when it speaks.
+- *Coming again unseen* (recurred) goes on with the same episode and its escalation; nobody is told anew.
+- *The mesh was away* when the log has no stamp for ``away_ms`` (``due_ms`` asks for one thrice as often while a bed is
+  watched): nobody listened, so silence counts from its return. Else every bed would alarm after an outage.
+- *Late reports* count in the order of the log. A sign counts only if it is newer than what is known, or if nothing was
+  heard for OVERTAKEN_MS (then a bed's clock was wrong); only GREEN ones are judged, for all else sends its report.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from hfzmq.clinical.alarm.facts import Fact
+from hfzmq.clinical.alarm.episodes import sent_label
+from hfzmq.clinical.alarm.facts import Action, Fact, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.rules import AlarmRules
-from hfzmq.clinical.alarm.types import Bed, Changes, Episode, Owed
+from hfzmq.clinical.alarm.types import ACK, ALREADY, DISCHARGE, DONE, NOT_FOUND, UNSEEN, Bed, Changes, Episode, Owed
+from hfzmq.clinical.alarm.ward import Ward
 from hfzmq.clinical.report import Report
+from hfzmq.clinical.tiers import REPORTED
+
+VALID, OUTSIDE = "valid", "invalid_physiological"  # the verdicts whose number can be believed
+OVERTAKEN_MS = 10_000  # an earlier sign than the known one was overtaken on its way, within so long
+TICKS_AWAY = 3  # so many stamps at least within ``away_ms``
 
 
-class Alarms:
-    """All alarms of a mesh. ``now`` is always the stamp of the entry, Unix ms; the clock never goes back."""
+class Alarms(Ward):
+    """All alarms of a mesh. ``now_ms``, ``next_id`` and ``rules`` are for reading, and to be kept with the rows."""
 
-    now_ms: int
-    next_id: int
-    rules: AlarmRules
+    @property
+    def next_id(self) -> int:
+        """Of the next episode."""
+        return self._episodes.next_id
 
-    def __init__(
-        self, rules: AlarmRules, beds: Iterable[Bed], episodes: Iterable[Episode], now_ms: int, next_id: int
-    ) -> None:
-        """From the rows that were written: all beds, and the episodes that are not normal or not so for KEEP_ENDED_MS
-        (older ones may be among them, and are left out)."""
-        raise NotImplementedError
+    # ------------------------------------------------------------ what the log tells
 
     def rules_set(self, now: int, rules: AlarmRules) -> None:
-        """These rules are in force from now on."""
+        """These rules are in force from now on; streaks and episodes go on. The same again change nothing."""
+        self._move(now)
+        if rules == self.rules:
+            return
+        before, self.rules = dict(self.rules.expected), rules
+        self._limit = dict(rules.expected)
+        self._rules_changed = True
+        self._expect(before)
+        self._timers.look_again()
+        self._arm_all()
 
     def report(self, now: int, report_id: int, row: Report) -> None:
         """A report was stored."""
+        self._move(now)
+        bed = self._bed(row.patient_id)
+        bed.last_timestamp, bed.report_id = row.timestamp, report_id
+        self._spoke(bed)
+        self._judge(bed, row.probability, row.tier, report_id)
 
     def reading(
         self, now: int, heartbeat_id: int, patient_id: str, timestamp_ms: int, value: float | None, status: str,
         anomaly: str,
     ) -> None:  # fmt: skip
-        """A heart rate was stored with its verdict (``valid``, ``invalid_physiological``, ...)."""
+        """A heart rate was stored with its verdict. One that cannot be believed is no sign of life, and no alarm."""
+        if now > self.now_ms:
+            self._move(now)
+        bed = self._beds.get(patient_id)
+        if bed is not None and bed.calm and status == VALID:
+            bed.last_at_ms = bed.quiet_from_ms = self.now_ms
+            self._touched[patient_id] = bed
+            return
+        bed = self._bed(patient_id)
+        if status in (VALID, OUTSIDE):
+            self._spoke(bed)
+            self._measure(bed, heartbeat_id, value, status == VALID, anomaly)
 
     def sign(self, now: int, patient_id: str, timestamp_ms: int, tier: str, probability: float) -> None:
         """A sign of life; one that is not newer than what is known is ignored."""
+        self._move(now)
+        bed = self._bed(patient_id)
+        if timestamp_ms <= bed.last_timestamp:
+            repeated = timestamp_ms == bed.last_timestamp or not bed.watched
+            if repeated or self.now_ms - bed.last_at_ms < OVERTAKEN_MS:
+                return
+        bed.last_timestamp = timestamp_ms
+        self._spoke(bed)
+        if tier not in REPORTED:
+            self._judge(bed, probability, tier, 0)
 
     def act(self, now: int, action: str, target: int | str, by: str) -> str:
-        """An operator acts on an episode (by id) or on all of a patient: DONE, ALREADY or NOT_FOUND."""
-        raise NotImplementedError
+        """An operator acts on an episode (by id) or on all of a patient: DONE, ALREADY or NOT_FOUND. A bed is
+        discharged by its patient, or by an episode that is remembered."""
+        self._move(now)
+        known = self._episodes.known
+        if isinstance(target, int):
+            if not 0 < target < self.next_id:
+                return NOT_FOUND
+            if target not in known:
+                return NOT_FOUND if action == DISCHARGE else ALREADY
+            bed, ids = self._beds[known[target].patient_id], [target]
+        elif target in self._beds:
+            bed = self._beds[target]
+            ids = sorted(bed.open.values())
+        else:
+            return NOT_FOUND
+        if action == DISCHARGE:
+            return self._discharge(bed, by)
+        if action == ACK:
+            due = [one for one in ids if known[one].state in UNSEEN]
+            for one in due:
+                self._ended(bed, self._episodes.acknowledge(self.now_ms, one, by))
+        else:
+            due = [one for one in ids if known[one].resolved_at_ms is None]
+            for one in due:
+                self._resolve(bed, known[one], by)
+        return DONE if due else ALREADY
 
     def sent(self, now: int, episode_id: int, step: int, channel: str, ok: bool) -> None:
         """A notification was delivered, or given up for now."""
+        self._move(now)
+        self._episodes.deliver(self.now_ms, episode_id, step, channel, ok)
 
     def take(self, now: int, fact: Fact) -> str:
         """Any fact, by its kind; the outcome of an Action, DONE for everything else."""
-        raise NotImplementedError
+        if isinstance(fact, Action):
+            return self.act(now, *fact)
+        if isinstance(fact, Sign):
+            self.sign(now, *fact)
+        elif isinstance(fact, Sent):
+            self.sent(now, *fact)
+        elif isinstance(fact, RulesSet):
+            self.rules_set(now, fact.rules)
+        else:
+            self._move(now)
+        return DONE
+
+    # ------------------------------------------------------------ time
 
     def advance(self, now: int) -> None:
-        """Let time pass: after the last of every entry that has a stamp."""
+        """Let time pass: to be called after the last of every entry that has a stamp."""
+        self._move(now)
+        while (first := self._timers.first()) and first[0] <= self.now_ms:
+            self._timers.drop_first()
+            self._fire(first[1], first[2])
 
     def due_ms(self) -> int | None:
-        """When ``advance`` would next change something, or has to be called to show that the mesh is there."""
-        raise NotImplementedError
+        """When the log has to have a stamp again: ``advance`` would change something, or has to show that the mesh was
+        not away. None: whenever."""
+        first = self._timers.first()
+        if self._listening:
+            tick = self.now_ms + self.rules.away_ms // TICKS_AWAY
+            return min(first[0], tick) if first else tick
+        return first[0] if first else None
+
+    def _move(self, now: int) -> None:
+        if now <= self.now_ms:
+            return
+        before, self.now_ms = self.now_ms, now
+        self._episodes.forget(now)
+        if not before:
+            self._expect({})
+        elif now - before > self.rules.away_ms:
+            for bed in self._beds.values():
+                if bed.listened:
+                    bed.quiet_from_ms = now
+                    self._touched[bed.patient_id] = bed
+
+    # ------------------------------------------------------------ what can be read off
 
     def take_changes(self) -> Changes:
         """What is to be written since the last call."""
-        raise NotImplementedError
+        book = self._episodes
+        changes = Changes(
+            self.now_ms,
+            book.next_id,
+            self.rules if self._rules_changed else None,
+            tuple(bed.row() for bed in self._touched.values()),
+            tuple(book.changed.values()),
+            tuple(book.events),
+            tuple(book.alerted),
+            tuple(book.calmed),
+        )
+        self._touched, self._rules_changed = {}, False
+        book.changed, book.events, book.alerted, book.calmed = {}, [], [], []
+        return changes
 
     def beds(self) -> tuple[Bed, ...]:
         """All, sorted by patient."""
-        raise NotImplementedError
+        return tuple(bed.row() for _, bed in sorted(self._beds.items()))
 
     def episodes(self) -> tuple[Episode, ...]:
         """Those that are remembered, by id: not normal, or not for long."""
-        raise NotImplementedError
+        return tuple(episode for _, episode in sorted(self._episodes.known.items()))
 
     def owed(self, channels: Sequence[Sequence[str]]) -> list[Owed]:
-        """What the notifier has to deliver: ``channels[k]`` are those of step k + 1."""
-        raise NotImplementedError
+        """What the notifier has to deliver: ``channels[k]`` are those of step k + 1. Also of what is over meanwhile: at
+        least once means that nothing is dropped for being late."""
+        return [
+            Owed(episode, step, channel)
+            for episode in self.episodes()
+            for step, names in enumerate(channels[: episode.step], 1)
+            for channel in names
+            if sent_label(step, channel) not in episode.sent
+        ]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from hfzmq.clinical.report import Refusal, check_patient_id
@@ -95,7 +96,7 @@ def check_rules(rules: AlarmRules) -> Refusal | None:
 def _check_steps(steps: Any) -> Refusal | None:
     good = isinstance(steps, tuple) and len(steps) <= STEPS_MAX
     good = good and all(type(one) is int and 0 <= one <= DAY_MS for one in steps)
-    if good and all(a < b for a, b in zip(steps, steps[1:], strict=False)):
+    if good and all(a < b for a, b in pairwise(steps)):
         return None
     return Refusal("steps_ms", f"at most {STEPS_MAX} rising whole numbers, 0 to {DAY_MS}", "such as 0, 60000, 180000")
 
@@ -124,7 +125,7 @@ def to_mapping(rules: AlarmRules) -> dict[str, Any]:
     return {**plain, "steps_ms": list(rules.steps_ms), "expected": [list(one) for one in rules.expected]}
 
 
-def from_mapping(mapping: Mapping[str, Any]) -> AlarmRules | Refusal:
+def from_mapping(mapping: Any) -> AlarmRules | Refusal:
     """Rules out of a plain mapping; what it leaves out is as in DEFAULT_RULES. A Refusal when they cannot be.
 
     ``expected`` is a list of ids, a list of [id, limit in ms], or a map of id to limit in ms."""

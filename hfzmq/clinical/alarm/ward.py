@@ -1,0 +1,234 @@
+"""The ward's beds with what is on and what is due: from a streak that turns to an episode that begins or ends.
+
+Touches nothing. Must not know: what came in (a report, a timer, an operator); that is ``machine``, which stands on this
+and says what was decided. Keeps: ``bed.open`` and ``bed.active`` agree with the episodes; all that is waited for is
+armed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hfzmq.clinical.alarm import streaks
+from hfzmq.clinical.alarm.beds import UNHEARD, BedState
+from hfzmq.clinical.alarm.episodes import Episodes
+from hfzmq.clinical.alarm.rules import AlarmRules
+from hfzmq.clinical.alarm.timers import SILENCE, STEP, STREAK, Timers
+from hfzmq.clinical.alarm.types import (
+    ACKNOWLEDGED,
+    ALREADY,
+    AMBER,
+    AMBER_BIT,
+    BIT_OF,
+    DISCHARGED,
+    DONE,
+    FOLDED,
+    HEART_RATE,
+    NO_DATA,
+    RATE_BIT,
+    RED,
+    RED_BIT,
+    RESOLVED,
+    RUNNING,
+    SILENT_BIT,
+    UNSEEN,
+    Bed,
+    Episode,
+)
+from hfzmq.clinical.tiers import UNKNOWN
+
+
+class Ward:
+    """Beds, episodes and timers, changed together."""
+
+    def __init__(
+        self, rules: AlarmRules, beds: Iterable[Bed], episodes: Iterable[Episode], now_ms: int, next_id: int
+    ) -> None:
+        """From the rows that were written: all beds, and the episodes that are not normal or not for KEEP_ENDED_MS
+        (older ones may be among them, and are left out). Rules, now 0, next id 1 and no rows: a new mesh."""
+        self.rules = rules
+        self.now_ms = now_ms
+        self._limit = dict(rules.expected)
+        self._beds = {row.patient_id: BedState(row) for row in beds}
+        self._episodes = Episodes(episodes, now_ms, next_id)
+        self._timers = Timers(self._due_of)
+        self._touched: dict[str, BedState] = {}
+        self._rules_changed = False
+        self._listening = sum(bed.listened for bed in self._beds.values())
+        for episode in self._episodes.known.values():
+            if episode.resolved_at_ms is None:
+                self._beds[episode.patient_id].open[episode.cause] = episode.id
+        self._arm_all()
+
+    def _fire(self, kind: int, key: Any) -> None:
+        if kind == STEP:
+            self._climb(self._episodes.known[key])
+            return
+        bed = self._touch(key)
+        if kind == SILENCE:
+            self._on(bed, NO_DATA, 0, "", None)
+        else:
+            streaks.amber_set(bed)
+            self._on(bed, AMBER, bed.report_id, bed.tier, bed.probability)
+
+    def _due_of(self, kind: int, key: Any) -> int | None:
+        if kind == STEP:
+            episode = self._episodes.known.get(key)
+            if episode is None or episode.state not in UNSEEN or episode.step >= len(steps := self._steps(episode)):
+                return None
+            return episode.raised_at_ms + steps[episode.step]
+        bed = self._beds[key]
+        if kind == STREAK:
+            return streaks.amber_due_ms(bed, self.rules)
+        return bed.quiet_from_ms + (self._limit.get(key) or self.rules.silent_ms) if bed.listened else None
+
+    def _arm_all(self) -> None:
+        for key in self._beds:
+            self._timers.arm(SILENCE, key)
+            self._timers.arm(STREAK, key)
+        for number in self._episodes.known:
+            self._timers.arm(STEP, number)
+
+    # ------------------------------------------------------------ beds
+
+    def _bed(self, patient_id: str) -> BedState:
+        """The bed, from now on known and watched: its first word may be one that cannot be believed."""
+        if patient_id not in self._beds:
+            self._watch(patient_id)
+        return self._touch(patient_id)
+
+    def _touch(self, patient_id: str) -> BedState:
+        bed = self._touched[patient_id] = self._beds[patient_id]
+        return bed
+
+    def _watch(self, patient_id: str) -> None:
+        bed = self._beds.get(patient_id)
+        if bed is None:
+            bed = self._beds[patient_id] = BedState(UNHEARD._replace(patient_id=patient_id))
+        bed.watched, bed.quiet_from_ms = True, self.now_ms
+        self._settle(bed)
+        self._timers.arm(SILENCE, patient_id)
+
+    def _settle(self, bed: BedState) -> None:
+        self._listening -= bed.listened
+        bed.settle()
+        self._listening += bed.listened
+
+    def _expect(self, before: dict[str, int]) -> None:
+        """Beds that are newly expected are watched; those that no longer are and never spoke, no more."""
+        for patient_id in self._limit:
+            bed = self._beds.get(patient_id)
+            if patient_id not in before and (bed is None or not bed.watched):
+                self._watch(patient_id)
+                self._touch(patient_id)
+        for patient_id in before:
+            if patient_id not in self._limit and not self._beds[patient_id].last_at_ms:
+                self._discharge(self._touch(patient_id), "")
+
+    def _spoke(self, bed: BedState) -> None:
+        """Something believable was taken in."""
+        bed.last_at_ms = bed.quiet_from_ms = self.now_ms
+        bed.watched = True
+        if bed.active & SILENT_BIT:
+            self._off(bed, NO_DATA)
+        self._settle(bed)
+        self._timers.arm(SILENCE, bed.patient_id)
+
+    def _judge(self, bed: BedState, probability: float, tier: str, report_id: int) -> None:
+        bed.tier, bed.probability = tier, probability
+        if streaks.amber_ends(bed, self.rules, probability, tier):
+            self._off(bed, AMBER)
+        if streaks.red_turns(bed, self.rules, probability, tier):
+            if bed.active & RED_BIT:
+                self._on(bed, RED, report_id, tier if tier == UNKNOWN else RED, probability)
+            else:
+                self._off(bed, RED)
+        if streaks.amber_begins(bed, self.rules, self.now_ms, probability, tier):
+            self._on(bed, AMBER, report_id, tier, probability)
+        self._value(bed, RED, probability)
+        self._value(bed, AMBER, probability)
+        self._timers.arm(STREAK, bed.patient_id)
+
+    def _measure(self, bed: BedState, heartbeat_id: int, value: float | None, inside: bool, anomaly: str) -> None:
+        if streaks.rate_turns(bed, self.rules, self.now_ms, inside):
+            if bed.active & RATE_BIT:
+                self._on(bed, HEART_RATE, heartbeat_id, anomaly, value)
+            else:
+                self._off(bed, HEART_RATE)
+        if value is not None:
+            self._value(bed, HEART_RATE, value)
+        self._settle(bed)
+
+    def _value(self, bed: BedState, cause: str, value: float) -> None:
+        if cause in bed.open and bed.active & BIT_OF[cause]:
+            self._episodes.measure(bed.open[cause], value)
+
+    def _discharge(self, bed: BedState, by: str) -> str:
+        if not bed.watched and not bed.open:
+            return ALREADY
+        self._touch(bed.patient_id)
+        bed.forget()
+        self._settle(bed)
+        for number in sorted(bed.open.values()):
+            self._ended(bed, self._episodes.end(self.now_ms, number, DISCHARGED, by))
+        self._episodes.journal(0, self.now_ms, DISCHARGED, f"{bed.patient_id} {by}".rstrip())
+        return DONE
+
+    # ------------------------------------------------------------ causes and their episodes
+
+    def _on(self, bed: BedState, cause: str, by: int, note: str, value: float | None) -> None:
+        """A cause has come on."""
+        bed.active |= BIT_OF[cause]
+        self._settle(bed)
+        if cause in bed.open:
+            self._episodes.recur(self.now_ms, bed.open[cause])
+            self._timers.arm(STEP, bed.open[cause])
+        elif not bed.muted & BIT_OF[cause] and not (cause == AMBER and (RED in bed.open or bed.active & RED_BIT)):
+            self._raise(bed, cause, by, note, value)
+
+    def _raise(self, bed: BedState, cause: str, by: int, note: str, value: float | None) -> None:
+        episode = self._episodes.begin(self.now_ms, bed.patient_id, cause, by, note, value)
+        bed.open[cause] = episode.id
+        if cause == RED and AMBER in bed.open:
+            if self._episodes.known[bed.open[AMBER]].state == ACKNOWLEDGED:
+                bed.muted |= AMBER_BIT  # it was seen, and that lasts until it ends
+            self._ended(bed, self._episodes.end(self.now_ms, bed.open[AMBER], FOLDED, ""))
+        self._climb(episode)
+
+    def _off(self, bed: BedState, cause: str) -> None:
+        """A cause has ended."""
+        bed.active &= ~BIT_OF[cause]
+        bed.muted &= ~BIT_OF[cause]
+        if cause in bed.open:
+            self._ended(bed, self._episodes.cause_ended(self.now_ms, bed.open[cause]))
+        elif cause == RED:
+            self._amber_again(bed)  # a muted RED is over
+
+    def _resolve(self, bed: BedState, episode: Episode, by: str) -> None:
+        if episode.state in RUNNING:
+            bed.muted |= BIT_OF[episode.cause]
+        self._ended(bed, self._episodes.end(self.now_ms, episode.id, RESOLVED, by))
+
+    def _ended(self, bed: BedState, episode: Episode) -> None:
+        """If this episode is normal by now, there is room for the next."""
+        self._touch(bed.patient_id)
+        if episode.resolved_at_ms is not None:
+            del bed.open[episode.cause]
+            if episode.cause == RED:
+                self._amber_again(bed)
+
+    def _amber_again(self, bed: BedState) -> None:
+        """RED is over: what still holds of AMBER is shown."""
+        if bed.active & AMBER_BIT and not bed.active & RED_BIT and not bed.muted & AMBER_BIT and AMBER not in bed.open:
+            self._raise(bed, AMBER, bed.report_id, bed.tier, bed.probability)
+
+    def _steps(self, episode: Episode) -> tuple[int, ...]:
+        return self.rules.steps_ms[: self.rules.notice_steps] if episode.cause == AMBER else self.rules.steps_ms
+
+    def _climb(self, episode: Episode) -> None:
+        """Every step of the escalation that is due."""
+        steps = self._steps(episode)[episode.step :]
+        for _ in [one for one in steps if episode.raised_at_ms + one <= self.now_ms]:
+            self._episodes.climb(self.now_ms, episode.id)
+        self._timers.arm(STEP, episode.id)
