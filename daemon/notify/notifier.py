@@ -63,6 +63,11 @@ class Notifier:
             self._under_way = {key for key in self._under_way if key[0] != episode_id}
             self._keeper.withdraw(episode_id)
 
+    def withdraw_all(self) -> None:
+        """Another leads now, and posts what is still to be told."""
+        for episode_id in {key[0] for key in self._under_way}:
+            self.withdraw(episode_id)
+
     def results(self) -> list[Delivered]:
         """What was delivered or given up since the last time."""
         with contextlib.suppress(BlockingIOError):

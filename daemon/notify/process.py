@@ -169,6 +169,10 @@ def main() -> int:
         # A terminal or systemd signals the whole group; this ends with the daemon, which may have more to post. A
         # handler and not SIG_IGN: what is ignored would be ignored by the commands too.
         signal.signal(number, lambda number, frame: None)
+    # Whoever started this has put our packages in front of the search path; that is not the commands' business.
+    rest = os.environ.pop("PYTHONPATH").partition(os.pathsep)[2]
+    if rest:
+        os.environ["PYTHONPATH"] = rest
     process = Process(socket.socket(fileno=os.dup(0)))
     try:
         process.run()

@@ -188,6 +188,18 @@ def test_what_is_withdrawn_before_it_began_is_never_sent_and_what_failed_is_not_
         assert loop.told == []
 
 
+def test_whoever_no_longer_leads_drops_all_that_has_not_begun(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    with looped(Notifier([shell("slow", f"echo $HFZMQ_ALARM_EPISODE_ID >> {runs}; sleep 0.4")])) as loop:
+        for episode in (1, 2, 3):
+            loop.notifier.post(notice(episode))
+        until(lambda: runs.exists() and runs.read_text() == "1\n")
+        loop.notifier.withdraw_all()
+        loop.notifier.post(notice(4))
+        loop.until(lambda: loop.delivered("slow") == [1, 4])  # what had begun is told
+        assert runs.read_text() == "1\n4\n"
+
+
 def test_a_log_channel_writes_one_line_whatever_the_patient_is_called(caplog: pytest.LogCaptureFixture) -> None:
     with looped(Notifier([Channel("log", "log")])) as loop:
         loop.notifier.post(notice(7))
@@ -209,6 +221,7 @@ def test_a_command_gets_the_notice_on_stdin_and_in_its_environment_and_no_shell_
         loop.notifier.post(notice(7))
         loop.until(lambda: loop.delivered("run") == [7])
     got = json.loads(out.read_text())
+    assert got["env"].get("PYTHONPATH") == os.environ.get("PYTHONPATH")
     assert (got["episode_id"], got["step"], got["patient_id"], got["cause"]) == (7, 1, "bed-7", "RED")
     assert got["argv"] == ["$HOME; `date`", "two words"]
     assert {key: value for key, value in got["env"].items() if key.startswith("HFZMQ_ALARM_")} == {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hfzmq.alarm_channels import Channel, Url
-from hfzmq.daemon.notify import Notifier
+from hfzmq.daemon.notify import Notifier, keeper
 from tests.integration.notify_world import Webhook, alive, family, free_port, looped, notice, until
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
@@ -38,6 +38,21 @@ def test_the_notifier_process_is_killed_and_nothing_that_was_posted_is_lost(capl
             loop.until(lambda: len(loop.delivered("hook")) == 7)
             assert sorted(hook.episodes()) == sorted(loop.delivered("hook")) == [1, 2, 3, 4, 5, 11, 12]
     assert caplog.text.count("the notifier process was ended by signal 9; it is started again") == 2
+
+
+def test_a_notifier_process_that_no_longer_answers_is_killed_and_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keeper, "PING_MS", 100)
+    monkeypatch.setattr(keeper, "SILENT_MS_MAX", 1000)
+    with looped(Notifier([Channel("run", "command", argv=("true",))])) as loop:
+        loop.notifier.post(notice(1))
+        loop.until(lambda: loop.delivered("run") == [1])
+        assert loop.notifier.pid
+        os.kill(loop.notifier.pid, signal.SIGSTOP)
+        loop.notifier.post(notice(2))
+        loop.until(lambda: loop.delivered("run") == [1, 2])
+    assert caplog.text.count("the notifier process no longer answers; it is started again") == 1
 
 
 def test_a_notifier_process_that_dies_within_an_attempt_makes_it_again_and_leaves_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The channels in peers.yaml: what is right is read back, what is wrong is refused with its line; secrets stay secret."""
+"""The channels in peers.yaml: what is right is read back, what is wrong refused with its line, and no secret shown."""
 
 from __future__ import annotations
 
