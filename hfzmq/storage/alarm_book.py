@@ -10,101 +10,109 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import apsw
 
 from hfzmq.clinical.alarm.episodes import KEEP_ENDED_MS
+from hfzmq.clinical.alarm.facts import Fact
 from hfzmq.clinical.alarm.machine import Alarms
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES
-from hfzmq.clinical.alarm.types import Calmed, Changes
+from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes, Event
+from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
 from hfzmq.clinical.report import Report
-from hfzmq.storage import alarm_tables, tables
-from hfzmq.storage.alarm_tables import JOURNAL_START, AlarmState
-from hfzmq.storage.tables import HASH_BYTES, Damaged
-from hfzmq.wire.facts import decode_facts
+from hfzmq.storage import alarm_rows, reading_rows, tables
+from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Row
 
 _LINE = struct.Struct(">QQII")
-
-
-class Judged(NamedTuple):
-    """A stored reading, as the alarms want it."""
-
-    heartbeat_id: int
-    patient_id: str
-    timestamp: int
-    value: float | None
-    status: str
-    anomaly: str
+_UNRESOLVED = "SELECT * FROM heartbeat_alerts WHERE patient_id = ? AND resolved_flag = 0 AND alert_id <= ?"
+_CATEGORY_AT = 5
 
 
 class AlarmBook:
-    """The alarms of one peer, as of its applied index."""
+    """The alarms of one peer, as of its applied index. ``counts``: what stands in their tables."""
 
-    def __init__(self, alarms: Alarms, state: AlarmState) -> None:
+    def __init__(self, alarms: Alarms, counts: AlarmCounts) -> None:
         self.alarms = alarms
-        self._state = state
+        self.counts = counts
+        self._calmed_upto: list[int] = []  # for each Calmed to come: the last alert there was
 
     @classmethod
-    def load(cls, connection: apsw.Connection) -> AlarmBook:
+    def load(cls, connection: apsw.Connection, counts: AlarmCounts) -> AlarmBook:
         """As the tables have them. Damaged."""
-        state = alarm_tables.state_of(connection.execute(alarm_tables.SELECT_STATE).fetchone())
-        beds = tuple(map(alarm_tables.bed_of, connection.execute(alarm_tables.SELECT_BEDS)))
-        since = (state.now_ms - KEEP_ENDED_MS,)
-        episodes = tuple(map(alarm_tables.episode_of, connection.execute(alarm_tables.SELECT_RECENT, since)))
-        return cls(Alarms(state.rules, beds, episodes, state.now_ms, state.next_id), state)
+        rules = alarm_rows.rules_of(connection.execute(alarm_rows.SELECT_RULES).fetchone())
+        beds = tuple(map(alarm_rows.bed_of, connection.execute(alarm_rows.SELECT_BEDS)))
+        since = (counts.now_ms - KEEP_ENDED_MS,)
+        recent = tuple(map(alarm_rows.episode_of, connection.execute(alarm_rows.SELECT_RECENT, since)))
+        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1), counts)
 
-    @property
-    def journal(self) -> bytes:
-        """The hash of the journal, 16 bytes."""
-        return self._state.journal
+    # ------------------------------------------------------------ what is applied; then ``over``, once an entry
 
-    # ------------------------------------------------------------ what is applied
+    def reports(self, stamp_ms: int, first_id: int, rows: Sequence[Sequence[object]]) -> None:
+        """Reports, in the order of Report's fields, of one entry."""
+        for number, row in enumerate(rows, first_id):
+            self.alarms.report(stamp_ms, number, Report._make(row))
 
-    def reports(self, stamp_ms: int, rows: Sequence[tuple[int, Report]]) -> None:
-        """Reports with their ids, of one entry."""
-        for number, row in rows:
-            self.alarms.report(stamp_ms, number, row)
-        self.alarms.advance(stamp_ms)
+    def readings(self, stamp_ms: int, rows: Sequence[Row]) -> None:
+        """Rows for INSERT_READING, of one entry."""
+        for number, timestamp, patient, value, status, anomaly, *_ in rows:
+            self.alarms.reading(stamp_ms, number, patient, timestamp, value, status, anomaly or "")
 
-    def readings(self, stamp_ms: int, rows: Sequence[Judged]) -> None:
-        """Heart rates with their ids and verdicts, of one entry."""
-        for row in rows:
-            self.alarms.reading(stamp_ms, *row)
-        self.alarms.advance(stamp_ms)
-
-    def facts(self, body: bytes) -> None:
-        """An entry that is about alarms. WireError."""
-        stamp_ms, facts = decode_facts(body)
+    def facts(self, stamp_ms: int, facts: Sequence[Fact]) -> None:
+        """What else the log tells, of one entry."""
         for fact in facts:
             self.alarms.take(stamp_ms, fact)
+
+    def over(self, stamp_ms: int, alerts: int) -> None:
+        """The entry is over; ``alerts``: how many rows heartbeat_alerts has then."""
         self.alarms.advance(stamp_ms)
+        self._calmed_upto += [alerts] * (self.alarms.calmed - len(self._calmed_upto))
 
     # ------------------------------------------------------------ what is written
 
-    def write(self, connection: apsw.Connection) -> None:
-        """Write what has changed since the last time."""
-        changes = self.alarms.take_changes()
-        state = self._after(changes)
-        if state == self._state:
-            return
-        first, self._state = self._state.next_event_id, state
-        connection.executemany(alarm_tables.UPSERT_BED, map(alarm_tables.bed_row, changes.beds))
-        connection.executemany(alarm_tables.UPSERT_EPISODE, map(alarm_tables.episode_row, changes.episodes))
-        lines = [alarm_tables.event_row(number, event) for number, event in enumerate(changes.events, first)]
-        connection.executemany(alarm_tables.INSERT_EVENT, lines)
+    def write(self, connection: apsw.Connection) -> AlarmCounts:
+        """Write what has changed since the last time; after all other rows of the same entries."""
+        first, calmed_upto = self.counts.lines + 1, self._calmed_upto
+        changes = self.noted()
+        lines = [alarm_rows.event_row(number, event) for number, event in enumerate(changes.events, first)]
+        for statement, rows in (
+            (alarm_rows.UPSERT_BED, [alarm_rows.bed_row(bed) for bed in changes.beds]),
+            (alarm_rows.UPSERT_EPISODE, [alarm_rows.episode_row(episode) for episode in changes.episodes]),
+            (alarm_rows.INSERT_EVENT, lines),
+            (alarm_rows.UPDATE_RULES, [alarm_rows.rules_row(changes.rules)] if changes.rules else []),
+        ):
+            if rows:
+                connection.executemany(statement, rows)
         for number in changes.alerted:
             row = connection.execute(tables.SELECT_REPORT, (number,)).fetchone()
+            if row is None:
+                raise ValueError(f"report {number} has raised an alarm, and is not there")
             connection.execute(tables.UPDATE_ALERT_SENT, tables.alerted_row(row))
-        for calmed in changes.calmed:
-            _calm(connection, calmed)
-        connection.execute(alarm_tables.UPDATE_STATE, alarm_tables.state_row(state))
+        for calmed, upto in zip(changes.calmed, calmed_upto, strict=True):
+            _resolve(connection, calmed, upto)
+        return self.counts
 
-    def _after(self, changes: Changes) -> AlarmState:
-        journal = self._state.journal
-        for event in changes.events:
+    def noted(self) -> Changes:
+        """What has changed since the last time; ``counts`` counts it from here on."""
+        changes, self._calmed_upto = self.alarms.take_changes(), []
+        self.counts = self._after(changes.now_ms, changes.next_id - 1, changes.events)
+        return changes
+
+    def _after(self, now_ms: int, episodes: int, events: Sequence[Event]) -> AlarmCounts:
+        journal = self.counts.journal
+        for event in events:
             what, detail = event.what.encode(), event.detail.encode()
             head = _LINE.pack(event.episode_id, event.at_ms, len(what), len(detail))
             journal = hashlib.blake2b(journal + head + what + detail, digest_size=HASH_BYTES).digest()
-        next_event_id = self._state.next_event_id + len(changes.events)
-        return AlarmState(changes.now_ms, changes.next_id, next_event_id, journal, self.alarms.rules)
+        return AlarmCounts(now_ms, episodes, self.counts.lines + len(events), journal)
+
+
+def _resolve(connection: apsw.Connection, calmed: Calmed, upto: int) -> None:
+    """The alerts that an alarm stood for are resolved with it."""
+    found = connection.execute(_UNRESOLVED, (calmed.patient_id, upto)).fetchall()
+    physiological = calmed.cause == HEART_RATE
+    rows = [
+        reading_rows.resolved(row, True)
+        for row in found
+        if (row[_CATEGORY_AT] == CATEGORY_OF[PHYSIOLOGICAL]) is physiological
+    ]
+    if rows:
+        connection.executemany(reading_rows.UPDATE_RESOLVED, rows)

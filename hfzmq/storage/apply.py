@@ -3,14 +3,16 @@
 Touches the tables, inside the transaction of its caller. Must not know: the log's tail, commit, who leads. Keeps: what
 is written follows from the entries alone (no clock, no chance), so that equal applied indexes mean equal tables on
 every peer; the state's hash covers each entry's chain, whether it counted, how many reports it brought, and, when it
-brought readings, how many of each verdict there are then.
+brought readings, how many of each verdict there are then; what the alarms make of it is added when it is written.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import apsw
 
@@ -18,9 +20,11 @@ from hfzmq.core.contract import Apply
 from hfzmq.core.types import BATCH, Entry, Place
 from hfzmq.errors import WireError
 from hfzmq.storage import reading_rows, tables
+from hfzmq.storage.alarm_book import AlarmBook
 from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.tables import HASH_BYTES, AppliedState, Row, SessionSum
-from hfzmq.wire.body import READINGS, decode_body, decode_readings, format_of
+from hfzmq.wire.body import FACTS, READINGS, decode_body, decode_readings, format_of
+from hfzmq.wire.facts import decode_facts
 
 _STEP = struct.Struct(">BIQ")
 _NOT_ALERTED = 0
@@ -37,7 +41,9 @@ class _Brought:
     sessions: list[Row] = field(default_factory=list)
 
 
-def apply(connection: apsw.Connection, state: AppliedState, effect: Apply, sums: SessionSum) -> AppliedState:
+def apply(
+    connection: apsw.Connection, state: AppliedState, effect: Apply, sums: SessionSum, book: AlarmBook
+) -> AppliedState:
     """Write what ``effect`` brings, starting from ``state``; the state after it. ValueError when it does not follow, or
     when an entry cannot be read (then this peer must stop: to store less than was acknowledged is no way out)."""
     brought = _Brought()
@@ -46,7 +52,7 @@ def apply(connection: apsw.Connection, state: AppliedState, effect: Apply, sums:
             raise ValueError(f"entry {entry.index} cannot be applied after {state.place.index}")
         reports, verdicts = 0, state.verdicts
         if fresh and entry.kind == BATCH:
-            reports, verdicts = _take(entry, state, brought)
+            reports, verdicts = _take(entry, state, brought, book)
             if entry.origin:
                 brought.sessions.append(tables.session_row(entry.origin, entry))
         state = _after(state, entry, fresh, reports, verdicts)
@@ -60,38 +66,48 @@ def apply(connection: apsw.Connection, state: AppliedState, effect: Apply, sums:
             connection.executemany(statement, rows)
     for row in brought.sessions:
         sums.replace(row)
+    state = state._replace(alarms=book.write(connection))
     connection.execute(tables.UPDATE_APPLIED, tables.applied_row(state))
     return state
 
 
-def _take(entry: Entry, state: AppliedState, brought: _Brought) -> tuple[int, VerdictCounts]:
+def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook) -> tuple[int, VerdictCounts]:
     """How many reports a batch brings, and the readings' verdicts after it."""
+    count, verdicts = 0, state.verdicts
     try:
-        if format_of(entry.body) == READINGS:
-            created_at, batch = decode_readings(entry.body)
-            rows = reading_rows.rows_of(batch, created_at, entry.index, state.verdicts)
+        kind = format_of(entry.body)
+        if kind == FACTS:
+            stamp_ms, facts = decode_facts(entry.body)
+            book.facts(stamp_ms, facts)
+        elif kind == READINGS:
+            stamp_ms, batch = decode_readings(entry.body)
+            rows = reading_rows.rows_of(batch, stamp_ms, entry.index, verdicts)
             brought.readings += rows.readings
             brought.alerts += rows.alerts
-            return 0, rows.counts
-        reports = _report_rows(entry, state.next_id)
+            verdicts = rows.counts
+            book.readings(stamp_ms, rows.readings)
+        else:
+            stamp_ms, reports = decode_body(entry.body)
+            brought.reports += _report_rows(entry, state.next_id, stamp_ms, reports)
+            count = len(reports)
+            book.reports(stamp_ms, state.next_id, reports)
     except WireError as error:
         raise ValueError(f"entry {entry.index} cannot be read: {error}") from error
-    brought.reports += reports
-    return len(reports), state.verdicts
+    book.over(stamp_ms, verdicts.alerts)
+    return count, verdicts
 
 
-def _report_rows(entry: Entry, first_id: int) -> list[Row]:
-    created_at, rows = decode_body(entry.body)
+def _report_rows(entry: Entry, first_id: int, created_at_ms: int, reports: Sequence[Sequence[Any]]) -> list[Row]:
     cut = _COLUMNS_BEFORE_ALERT
     return [
-        tables.report_row(report_id, *row[:cut], _NOT_ALERTED, *row[cut:], created_at, entry.index)
-        for report_id, row in enumerate(rows, first_id)
+        tables.report_row(report_id, *row[:cut], _NOT_ALERTED, *row[cut:], created_at_ms, entry.index)
+        for report_id, row in enumerate(reports, first_id)
     ]
 
 
 def _after(state: AppliedState, entry: Entry, fresh: bool, reports: int, verdicts: VerdictCounts) -> AppliedState:
     next_id = state.next_id + reports
     judged = b"" if verdicts is state.verdicts else verdicts.pack()
-    step = b"".join((state.state_hash, entry.chain, _STEP.pack(fresh, reports, next_id), judged))
-    state_hash = hashlib.blake2b(step, digest_size=HASH_BYTES).digest()
-    return AppliedState(Place(entry.index, entry.term, entry.chain), state_hash, next_id, verdicts)
+    step = b"".join((state.applied_hash, entry.chain, _STEP.pack(fresh, reports, next_id), judged))
+    applied_hash = hashlib.blake2b(step, digest_size=HASH_BYTES).digest()
+    return AppliedState(Place(entry.index, entry.term, entry.chain), applied_hash, next_id, verdicts, state.alarms)

@@ -9,8 +9,9 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+from hfzmq.storage.alarm_rows import SELECT_EPISODES, SELECT_EVENTS
 from hfzmq.storage.reading_rows import SELECT_ALERTS, SELECT_READINGS, alert_crc, reading_crc
-from hfzmq.storage.tables import SELECT_REPORTS, AppliedState, Damaged, Row, report_crc
+from hfzmq.storage.tables import SELECT_REPORTS, AppliedState, Damaged, Row, crc_of, report_crc
 
 
 class Numbered(NamedTuple):
@@ -71,4 +72,25 @@ ALERTS = Numbered(
         ("heartbeat_alerts_by_category", "alert_category", "category"),
     ),
 )
-TABLES = (REPORTS, READINGS, ALERTS)
+EPISODES = Numbered(
+    "alarm_episodes",
+    "episode",
+    "id",
+    SELECT_EPISODES,
+    crc_of,
+    lambda applied: applied.alarms.episodes,
+    (
+        ("alarm_episodes_by_state", "state", "state"),
+        ("alarm_episodes_by_patient", "patient_id", "patient"),
+    ),
+)
+LINES = Numbered(
+    "alarm_events",
+    "line",
+    "id",
+    SELECT_EVENTS,
+    crc_of,
+    lambda applied: applied.alarms.lines,
+    (("alarm_events_by_episode", "episode_id", "episode"),),
+)
+TABLES = (REPORTS, READINGS, ALERTS, EPISODES, LINES)

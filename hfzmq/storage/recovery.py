@@ -17,8 +17,9 @@ from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.storage import tables
+from hfzmq.storage.alarm_book import AlarmBook
 from hfzmq.storage.numbered import TABLES, Numbered
-from hfzmq.storage.tables import AppliedState, Damaged, Row, SessionSum
+from hfzmq.storage.tables import AlarmCounts, AppliedState, Damaged, Row, SessionSum
 
 ROWS_AT_START = 20_000  # of a table; takes about 0.1 s; the scrub checks more
 
@@ -37,12 +38,13 @@ class Recovered(NamedTuple):
 
 class Cursor(NamedTuple):
     """What only the store needs to go on writing: the probe counter, how far the tables are, the sum of the sessions,
-    and the root."""
+    the root, and the alarms."""
 
     probe: int
     applied: AppliedState
     sessions: SessionSum
     root: int
+    alarms: AlarmBook
 
 
 def recover(connection: apsw.Connection, rows_max: int | None = ROWS_AT_START) -> tuple[Recovered, Cursor]:
@@ -61,8 +63,9 @@ def recover(connection: apsw.Connection, rows_max: int | None = ROWS_AT_START) -
         reading.check_rows(table, table.count(applied), rows_max)
     if root != tables.root_of(applied, tables.cut_crc(base, membership), log.last, sums):
         raise Damaged("the tables are not those of one transaction")
+    alarms = reading.alarms(applied.alarms)
     recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
-    return recovered, Cursor(probe, applied, sums, root)
+    return recovered, Cursor(probe, applied, sums, root, alarms)
 
 
 Value = TypeVar("Value")
@@ -127,6 +130,13 @@ class _Reading:
             except _ROTTEN as cause:
                 raise self._damaged(f"table sessions, row {len(found) + 1}", cause) from None
             found[key] = session
+
+    def alarms(self, counts: AlarmCounts) -> AlarmBook:
+        """Beds, episodes and rules."""
+        try:
+            return AlarmBook.load(self._connection, counts)
+        except (*_ROTTEN, ValueError) as cause:
+            raise self._damaged("the tables of alarms", cause) from None
 
     def check_rows(self, table: Numbered, count: int, rows_max: int | None) -> None:
         """The rows end where the applied state says; each of them is checked where they are few."""

@@ -62,9 +62,13 @@ CREATE TABLE applied (
     idx        INTEGER NOT NULL,  -- of the last applied entry
     term       INTEGER NOT NULL,  -- its term
     chain      BLOB    NOT NULL,  -- its chain, 16 bytes
-    state_hash BLOB    NOT NULL,  -- 16 bytes, equal on all peers with equal idx
+    applied_hash BLOB  NOT NULL,  -- 16 bytes, equal on all peers with equal idx
     next_id    INTEGER NOT NULL,  -- of the next risk report
     verdicts   BLOB    NOT NULL,  -- how many readings are stored of each verdict, 8 bytes each (reading_rows.py)
+    now_ms     INTEGER NOT NULL,  -- the log's clock: the latest stamp of a leader
+    episodes   INTEGER NOT NULL,  -- how many there are in alarm_episodes
+    lines      INTEGER NOT NULL,  -- how many there are in alarm_events
+    journal    BLOB    NOT NULL,  -- 16 bytes, a hash over those lines
     crc        INTEGER NOT NULL
 ) STRICT;
 
@@ -143,3 +147,76 @@ CREATE INDEX heartbeat_alerts_by_patient ON heartbeat_alerts (patient_id);
 
 -- 'The last N of one category', where there may be few.
 CREATE INDEX heartbeat_alerts_by_category ON heartbeat_alerts (alert_category);
+
+-- What the alarms know of each bed; columns as in clinical/alarm/types.py.
+CREATE TABLE alarm_beds (
+    patient_id     TEXT    NOT NULL PRIMARY KEY,
+    watched        INTEGER NOT NULL,  -- 0: discharged, or never expected: its silence is no alarm
+    last_at_ms     INTEGER NOT NULL,  -- when anything believable was last taken in; 0: never
+    quiet_from_ms  INTEGER NOT NULL,  -- since when its silence counts
+    last_timestamp INTEGER NOT NULL,  -- of its last report or sign of life, by its own clock
+    report_id      INTEGER NOT NULL,  -- its last report, 0: none
+    tier           TEXT    NOT NULL,  -- of its last report or sign, '' for none
+    probability    REAL,              -- likewise
+    active         INTEGER NOT NULL,  -- bits of the causes that are on: 1 RED, 2 HEART_RATE, 4 NO_DATA, 8 AMBER
+    muted          INTEGER NOT NULL,  -- likewise, resolved by hand while on
+    red_count      INTEGER NOT NULL,  -- readings of the RED streak
+    amber_recent   INTEGER NOT NULL,  -- the last readings as bits, the newest is 1: AMBER or above
+    amber_ms       INTEGER NOT NULL,  -- how long it has been so, gaps left out
+    amber_at_ms    INTEGER NOT NULL,  -- its last reading; 0: no streak
+    rate_count     INTEGER NOT NULL,  -- likewise heart rates outside the range
+    rate_ms        INTEGER NOT NULL,  -- for so long
+    rate_at_ms     INTEGER NOT NULL,  -- the last of them
+    rate_back      INTEGER NOT NULL,  -- readings inside the range since
+    crc            INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Every alarm: one patient, one cause, from raised to normal.
+CREATE TABLE alarm_episodes (
+    id                 INTEGER PRIMARY KEY,  -- from 1, no holes, equal on all peers
+    patient_id         TEXT    NOT NULL,
+    cause              TEXT    NOT NULL,  -- RED, HEART_RATE, NO_DATA, AMBER
+    state              TEXT    NOT NULL,  -- unacknowledged, acknowledged, returned, normal
+    raised_at_ms       INTEGER NOT NULL,  -- this and what follows by the log's clock, ms
+    raised_by          INTEGER NOT NULL,  -- id of the report or heartbeat; 0: a timer or a sign of life
+    note               TEXT    NOT NULL,  -- the tier or the anomaly that raised it
+    value              REAL,              -- the last one: a probability, or beats a minute
+    least              REAL,              -- since it was raised
+    most               REAL,              -- likewise
+    acknowledged_at_ms INTEGER,           -- NULL: not yet
+    acknowledged_by    TEXT    NOT NULL,  -- whoever said so; '' before
+    returned_at_ms     INTEGER,           -- NULL while the cause is on
+    resolved_at_ms     INTEGER,           -- when it became normal
+    resolved_how       TEXT    NOT NULL,  -- seen, resolved, folded, discharged; '' before
+    resolved_by        TEXT    NOT NULL,  -- an operator; '' for seen and folded
+    step               INTEGER NOT NULL,  -- of the escalation, the first is 1
+    step_at_ms         INTEGER NOT NULL,  -- when that step was reached; 0: none yet
+    sent               TEXT    NOT NULL,  -- STEP:CHANNEL of what was delivered, one a line
+    crc                INTEGER NOT NULL
+) STRICT;
+
+-- 'What is open'.
+CREATE INDEX alarm_episodes_by_state ON alarm_episodes (state);
+
+-- 'The last N of one patient'.
+CREATE INDEX alarm_episodes_by_patient ON alarm_episodes (patient_id);
+
+-- What happened to alarms, line by line, never changed again.
+CREATE TABLE alarm_events (
+    id         INTEGER PRIMARY KEY,  -- from 1, no holes, equal on all peers
+    episode_id INTEGER NOT NULL,     -- 0: about a bed
+    at_ms      INTEGER NOT NULL,     -- by the log's clock
+    what       TEXT    NOT NULL,     -- raised, recurred, returned, acknowledged, escalated, ended, sent, failed, ...
+    detail     TEXT    NOT NULL,     -- the note, by whom, how, the step, or STEP:CHANNEL
+    crc        INTEGER NOT NULL
+) STRICT;
+
+-- 'All of one episode'.
+CREATE INDEX alarm_events_by_episode ON alarm_events (episode_id);
+
+-- The rules in force, as JSON. One row.
+CREATE TABLE alarm_rules (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    rules TEXT    NOT NULL,  -- clinical/alarm/rules.py
+    crc   INTEGER NOT NULL
+) STRICT;

@@ -17,6 +17,7 @@ from typing import Any
 
 import apsw
 
+from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.config import Config
 from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.types import Place
@@ -66,6 +67,7 @@ class Store:
         self._base = recovered.log.base
         self._cut_crc = cut_crc(recovered.log.base, recovered.membership)
         self._session_sum = cursor.sessions
+        self._alarms = cursor.alarms
         self._has_waste = True  # until a sweep has found none
 
     @classmethod
@@ -96,6 +98,11 @@ class Store:
     def readings_stored(self) -> VerdictCounts:
         """How many heart-rate readings the tables hold, of each verdict; and with that, how many alerts."""
         return self._applied.verdicts
+
+    @property
+    def alarms(self) -> Alarms:
+        """The alarms, as of the last transaction; for reading."""
+        return self._alarms.alarms
 
     @property
     def wal_pages(self) -> int:
@@ -253,7 +260,7 @@ class Store:
             raise ValueError(
                 f"entry {effect.entries[-1].index} cannot be applied: the log ends with {self._last.index}"
             )
-        self._applied = apply(self._connection, self._applied, effect, self._session_sum)
+        self._applied = apply(self._connection, self._applied, effect, self._session_sum, self._alarms)
 
     # ---------------------------------------------------------------------------------------------------------- failing
 

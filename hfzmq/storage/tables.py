@@ -6,9 +6,10 @@ Touches nothing: rows in, rows out. Must not know: transactions, when a row is w
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from hfzmq.core import membership as members
@@ -30,14 +31,32 @@ class Damaged(Exception):
     """A stored row is not what was written; caught in ``recovery``, which names the place."""
 
 
+class AlarmCounts(NamedTuple):
+    """What stands in the alarms' tables: the log's clock (ms), how many episodes and journal lines there are, and a
+    hash over all of these lines, 16 bytes."""
+
+    now_ms: int = 0
+    episodes: int = 0
+    lines: int = 0
+    journal: bytes = STATE_START
+
+
 class AppliedState(NamedTuple):
-    """How far the tables are: the last applied entry's place, the state's hash there, the next report's id, and how
-    many readings are stored of each verdict."""
+    """How far the tables are: the last applied entry's place, the hash of what was applied, the next report's id, how
+    many readings are stored of each verdict, and the alarms."""
 
     place: Place
-    state_hash: bytes
+    applied_hash: bytes
     next_id: int
     verdicts: VerdictCounts = NO_READINGS
+    alarms: AlarmCounts = AlarmCounts()
+
+    @property
+    def state_hash(self) -> bytes:
+        """Over all that the tables hold, 16 bytes: equal on all peers at an equal place."""
+        if not self.alarms.lines:
+            return self.applied_hash
+        return hashlib.blake2b(self.applied_hash + self.alarms.journal, digest_size=HASH_BYTES).digest()
 
 
 class Meta(NamedTuple):
@@ -81,15 +100,19 @@ INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
 UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
 SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
-INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?)"
-UPDATE_APPLIED = "UPDATE applied SET idx = ?, term = ?, chain = ?, state_hash = ?, next_id = ?, verdicts = ?, crc = ?"
-SELECT_APPLIED = "SELECT idx, term, chain, state_hash, next_id, verdicts, crc FROM applied"
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+UPDATE_APPLIED = """UPDATE applied SET idx = ?, term = ?, chain = ?, applied_hash = ?, next_id = ?, verdicts = ?,
+    now_ms = ?, episodes = ?, lines = ?, journal = ?, crc = ?"""
+SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, episodes, lines, journal, crc
+    FROM applied"""
 
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
 
 INSERT_REPORT = "INSERT INTO risk_reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_REPORTS = "SELECT * FROM risk_reports WHERE id > ? ORDER BY id LIMIT ?"
+SELECT_REPORT = "SELECT * FROM risk_reports WHERE id = ?"
+UPDATE_ALERT_SENT = "UPDATE risk_reports SET alert_sent = ?, crc = ? WHERE id = ?"
 
 
 # ------------------------------------------------------------------------------------------------------------ checksums
@@ -104,8 +127,21 @@ def _crc(*values: object) -> int:
     return zlib.crc32(b"".join(parts))
 
 
-def _sealed(*values: object) -> Row:
-    return (*values, _crc(*values))
+def sealed(*values: object) -> Row:
+    """The values and their checksum."""
+    return (*values, crc_of(values))
+
+
+def crc_of(values: Iterable[object]) -> int:
+    """The checksum of a row without it."""
+    return _crc(*values)
+
+
+def unsealed(row: Row | None, columns: int) -> Row:
+    """The row without its checksum; Damaged when it is missing or altered."""
+    if row is None or len(row) != columns + 1 or crc_of(row[:-1]) != row[-1]:
+        raise Damaged("the row is missing" if row is None else "wrong checksum")
+    return row[:-1]
 
 
 def _opened(row: Row | None, *types: type) -> Row:
@@ -123,7 +159,7 @@ def _opened(row: Row | None, *types: type) -> Row:
 
 def meta_row(meta: Meta) -> Row:
     """For INSERT_META and UPDATE_META; its last column, with the boot number, for UPDATE_BOOT."""
-    return _sealed(*meta)
+    return sealed(*meta)
 
 
 def meta_of(row: Row | None) -> Meta:
@@ -133,7 +169,7 @@ def meta_of(row: Row | None) -> Meta:
 
 def hard_state_row(state: HardState, probe: int, root: int) -> Row:
     """For INSERT_HARD_STATE and UPDATE_HARD_STATE."""
-    return _sealed(state.term, state.vote, probe, root)
+    return sealed(state.term, state.vote, probe, root)
 
 
 def hard_state_of(row: Row | None) -> tuple[HardState, int, int]:
@@ -144,7 +180,7 @@ def hard_state_of(row: Row | None) -> tuple[HardState, int, int]:
 
 def log_base_row(place: Place) -> Row:
     """For INSERT_LOG_BASE and UPDATE_LOG_BASE."""
-    return _sealed(place.index, place.term, place.chain)
+    return sealed(place.index, place.term, place.chain)
 
 
 def log_base_of(row: Row | None) -> Place:
@@ -154,7 +190,7 @@ def log_base_of(row: Row | None) -> Place:
 
 def membership_row(membership: Membership) -> Row:
     """For INSERT_MEMBERSHIP and UPDATE_MEMBERSHIP."""
-    return _sealed(membership.index, members.encode(membership))
+    return sealed(membership.index, members.encode(membership))
 
 
 def membership_of(row: Row | None) -> Membership:
@@ -176,22 +212,24 @@ def _members(index: int, body: bytes) -> Membership:
 
 def applied_row(state: AppliedState) -> Row:
     """For INSERT_APPLIED and UPDATE_APPLIED."""
-    place = state.place
-    return _sealed(place.index, place.term, place.chain, state.state_hash, state.next_id, state.verdicts.pack())
+    place, verdicts = state.place, state.verdicts.pack()
+    return sealed(place.index, place.term, place.chain, state.applied_hash, state.next_id, verdicts, *state.alarms)
 
 
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
-    index, term, chain, state_hash, next_id, packed = _opened(row, int, int, bytes, bytes, int, bytes)
+    types = (int, int, bytes, bytes, int, bytes, int, int, int, bytes)
+    index, term, chain, applied_hash, next_id, packed, *alarms = _opened(row, *types)
     try:
-        return AppliedState(Place(index, term, chain), state_hash, next_id, VerdictCounts.unpack(packed))
+        verdicts = VerdictCounts.unpack(packed)
+        return AppliedState(Place(index, term, chain), applied_hash, next_id, verdicts, AlarmCounts(*alarms))
     except (ValueError, struct.error) as error:
         raise Damaged(f"verdicts: {error}") from None
 
 
 def session_row(origin: Origin, entry: Entry) -> Row:
     """For UPSERT_SESSION: ``entry`` is what stored the request of ``origin``."""
-    return _sealed(origin.client, origin.epoch, origin.seq, origin.digest, entry.term, entry.index)
+    return sealed(origin.client, origin.epoch, origin.seq, origin.digest, entry.term, entry.index)
 
 
 def session_of(row: Row | None) -> tuple[SessionKey, Session]:
@@ -207,7 +245,7 @@ class SessionSum:
         self.value = 0
         self._parts: dict[SessionKey, int] = {}
         for (client, epoch), one in sessions.items():
-            self.replace(_sealed(client, epoch, *_session_columns(one)))
+            self.replace(sealed(client, epoch, *_session_columns(one)))
 
     def replace(self, row: Row) -> None:
         """A row for UPSERT_SESSION is written."""
@@ -268,6 +306,15 @@ def report_row(*values: Any) -> Row:
         return (*values, report_crc(values))
     except (TypeError, struct.error) as error:
         raise ValueError(f"report {values[0]} is none: {error}") from error
+
+
+_ALERT_SENT_AT = 10  # of the columns
+
+
+def alerted_row(report: Row) -> Row:
+    """For UPDATE_ALERT_SENT: an alarm was raised for a row of SELECT_REPORT."""
+    changed = (*report[:_ALERT_SENT_AT], 1, *report[_ALERT_SENT_AT + 1 : -1])
+    return 1, report_crc(changed), report[0]
 
 
 # -------------------------------------------------------------------------------------------------------------- the log

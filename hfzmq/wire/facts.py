@@ -25,12 +25,12 @@ from hfzmq.clinical.alarm.types import ACTIONS
 from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, Refusal, check_patient_id
 from hfzmq.clinical.tiers import TIERS
 from hfzmq.errors import WireError
+from hfzmq.wire.body import FACTS as FORMAT
 from hfzmq.wire.body import STAMP_MS_MAX
 from hfzmq.wire.checks import U63, boolean, integer
 from hfzmq.wire.fields import pack
 from hfzmq.wire.rows import count_rows, unpack_rows
 
-FORMAT = 3
 FACTS_MAX = 10_000  # of one body
 BY_CHARS_MAX = 64
 CHANNEL_CHARS_MAX = 64

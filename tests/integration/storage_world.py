@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from hfzmq.clinical.alarm.machine import Alarms
+from hfzmq.clinical.alarm.rules import DEFAULT_RULES
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core import membership as members
@@ -26,6 +28,8 @@ from hfzmq.core.membership import Membership, bootstrap
 from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, HardState, Origin, Place, chained
 from hfzmq.storage import Reader, Store
+from hfzmq.storage.alarm_book import AlarmBook
+from hfzmq.storage.tables import AlarmCounts, AppliedState
 from hfzmq.wire.body import encode_body
 from hfzmq.wire.requests import encode_rows
 
@@ -52,9 +56,9 @@ def report(number: int, patient: str = "") -> Report:
     return Report(name, STAMP_MS + number, age, 137.5, 1.25, 38, number % 300, chance, tier, 0.25, "hf-1", "late")
 
 
-def stored_row(report_id: int, one: Report, index: int) -> tuple[Any, ...]:
+def stored_row(report_id: int, one: Report, index: int, alert: int = 0) -> tuple[Any, ...]:
     """What ``risk_reports`` must hold for a report, in the order of its columns."""
-    return (report_id, *one[:9], 0, *one[9:], STAMP_MS, index)
+    return (report_id, *one[:9], alert, *one[9:], STAMP_MS, index)
 
 
 def place_of(entry: Entry) -> Place:
@@ -71,10 +75,15 @@ class Tape:
         self.stored_sessions: dict[SessionKey, Session] = {}
         self.applied = 0
         self.base = 0  # index
-        self.state_hash = bytes(16)
+        self._applied_hash = bytes(16)
+        self.alarms = AlarmBook(Alarms(DEFAULT_RULES, (), (), 0, 1), AlarmCounts())
         self.rows: list[tuple[Any, ...]] = []
         self._token = 0
         self._bodies: dict[bytes, list[Report]] = {}
+
+    @property
+    def state_hash(self) -> bytes:
+        return AppliedState(START, self._applied_hash, 1, alarms=self.alarms.counts).state_hash
 
     @property
     def last(self) -> Place:
@@ -124,13 +133,19 @@ class Tape:
         fresh = tuple(self.sessions.apply(entry) for entry in entries)
         for entry, new in zip(entries, fresh, strict=True):
             brought = self._bodies[entry.body] if new and entry.kind == BATCH else []
+            if brought:
+                self.alarms.reports(STAMP_MS, len(self.rows) + 1, brought)
+                self.alarms.over(STAMP_MS, 0)
             self.rows += [stored_row(len(self.rows) + n, one, entry.index) for n, one in enumerate(brought, 1)]
             if new and entry.origin:
                 done = Session(entry.origin.seq, entry.origin.digest, entry.term, entry.index)
                 self.stored_sessions[entry.origin.session] = done
             step = entry.chain + struct.pack(">BIQ", new, len(brought), len(self.rows) + 1)
-            self.state_hash = hashlib.blake2b(self.state_hash + step, digest_size=16).digest()
+            self._applied_hash = hashlib.blake2b(self._applied_hash + step, digest_size=16).digest()
             self.applied = entry.index
+        for number in self.alarms.noted().alerted:
+            before = self.rows[number - 1]
+            self.rows[number - 1] = (*before[:10], 1, *before[11:])
         return Apply(entries, fresh)
 
     def compact(self, index: int) -> Compact:

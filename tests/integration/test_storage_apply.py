@@ -48,7 +48,7 @@ def test_a_batch_becomes_rows_in_its_order_with_rising_ids(store: Store) -> None
     assert rows_of(store) == [
         stored_row(1, report(1), 1),
         stored_row(2, report(2), 1),
-        stored_row(3, report(3, "bed Å"), 2),
+        stored_row(3, report(3, "bed Å"), 2, alert=1),  # RED
     ]
     assert store.reports_stored == 3
 
@@ -203,5 +203,5 @@ def test_a_body_that_cannot_be_read_stops_the_peer_and_is_named(store: Store, bo
 def test_a_value_that_no_column_takes_stops_the_peer(store: Store) -> None:
     tape = Tape()
     entry = tape.batch([report(1)._replace(probability="high")])  # type: ignore[arg-type]
-    message = refused(store, tape.persist(entry, hard_state=HardState(5, 1)), tape.apply())
+    message = refused(store, tape.persist(entry, hard_state=HardState(5, 1)), Apply((entry,), (True,)))
     assert "report 1 is none" in message

@@ -83,6 +83,10 @@ def test_every_table_is_strict_and_has_the_indexes_that_its_questions_need(tmp_p
         "risk_reports",
         "heartbeats",
         "heartbeat_alerts",
+        "alarm_beds",
+        "alarm_episodes",
+        "alarm_events",
+        "alarm_rules",
     }
     assert set(own.values()) == {1}
     indexes = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
@@ -92,6 +96,9 @@ def test_every_table_is_strict_and_has_the_indexes_that_its_questions_need(tmp_p
         "heartbeats_by_status",
         "heartbeat_alerts_by_patient",
         "heartbeat_alerts_by_category",
+        "alarm_episodes_by_state",
+        "alarm_episodes_by_patient",
+        "alarm_events_by_episode",
     ]
 
 

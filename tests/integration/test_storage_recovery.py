@@ -157,7 +157,7 @@ DAMAGE = [
     ("DELETE FROM hard_state", "table hard_state"),
     ("UPDATE log_base SET idx = 3", "table log_base"),
     ("UPDATE applied SET idx = 9", "table applied"),
-    ("UPDATE applied SET state_hash = zeroblob(16)", "table applied"),
+    ("UPDATE applied SET applied_hash = zeroblob(16)", "table applied"),
     ("UPDATE applied SET next_id = 20", "table applied"),
     ("UPDATE membership SET idx = 3", "table membership"),
     ("UPDATE membership SET members = CAST(replace(members, '5001', '5009') AS BLOB)", "table membership"),
@@ -260,7 +260,7 @@ def test_a_session_ahead_of_what_is_applied_is_damage(tmp_path: Path) -> None:
 
 def test_members_whose_checksum_fits_but_that_are_no_members_are_damage(tmp_path: Path) -> None:
     path = written(tmp_path)
-    row = tables._sealed(0, b'{"members": [], "removed": []}')
+    row = tables.sealed(0, b'{"members": [], "removed": []}')
     connection = apsw.Connection(str(path))
     connection.execute(tables.UPDATE_MEMBERSHIP, row)
     connection.close()

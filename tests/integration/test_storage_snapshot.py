@@ -83,7 +83,7 @@ def test_the_log_leaves_no_empty_pages_behind(tmp_path: Path) -> None:
     for _ in range(20):  # of one client the last session row is kept: nearly all that is written is log
         store.write([tape.persist(tape.batch([])), tape.persist(*(tape.noop() for _ in range(300))), tape.apply()])
     made = make(store.path, tmp_path / "one")
-    assert made.size_bytes < 20 * 4096
+    assert made.size_bytes < 30 * 4096
     store.close()
 
 
@@ -129,7 +129,7 @@ def test_where_none_can_be_made_nothing_is_left_behind(tmp_path: Path, what: str
     ("statement", "words"),
     [
         ("UPDATE applied SET idx = idx + 1", "table applied"),
-        ("UPDATE applied SET state_hash = zeroblob(16)", "table applied"),
+        ("UPDATE applied SET applied_hash = zeroblob(16)", "table applied"),
         ("UPDATE sessions SET seq = seq + 1", "table sessions"),
         ("UPDATE sessions SET idx = 999", "table sessions"),
         ("UPDATE membership SET idx = 1", "table membership"),

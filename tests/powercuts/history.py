@@ -104,6 +104,7 @@ def copied(tape: Tape) -> Tape:
     """The tape as it is now; the original goes on."""
     twin = copy.copy(tape)
     twin.log, twin.rows = list(tape.log), list(tape.rows)
+    twin.alarms = copy.deepcopy(tape.alarms)
     twin.stored_sessions = dict(tape.stored_sessions)
     twin.sessions = Sessions(tape.stored_sessions)
     return twin

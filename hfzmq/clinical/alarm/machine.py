@@ -47,6 +47,11 @@ class Alarms(Ward):
         """Of the next episode."""
         return self._episodes.next_id
 
+    @property
+    def calmed(self) -> int:
+        """How many Calmed the next Changes will hold, as yet: whoever writes rows needs to know after which entry."""
+        return len(self._episodes.calmed)
+
     # ------------------------------------------------------------ what the log tells
 
     def rules_set(self, now: int, rules: AlarmRules) -> None:
