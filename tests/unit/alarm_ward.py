@@ -38,6 +38,8 @@ class Tables:
         """One transaction."""
         self.rules = changes.rules or self.rules
         self.beds.update({bed.patient_id: bed for bed in changes.beds})
+        for patient_id, at in changes.heard:
+            self.beds[patient_id] = self.beds[patient_id]._replace(last_at_ms=at, quiet_from_ms=at)
         self.episodes.update({episode.id: episode for episode in changes.episodes})
         self.events += changes.events
         self.alerted += changes.alerted
