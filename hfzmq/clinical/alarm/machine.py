@@ -24,6 +24,7 @@ What was decided:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from hfzmq.clinical.alarm.episodes import sent_label
@@ -84,7 +85,7 @@ class Alarms(Ward):
         bed = self._beds.get(patient_id)
         if bed is not None and bed.calm and status == VALID:
             bed.last_at_ms = bed.quiet_from_ms = self.now_ms
-            self._touched[patient_id] = bed
+            self._heard[patient_id] = self.now_ms
             return
         bed = self._bed(patient_id)
         if status in (VALID, OUTSIDE):
@@ -156,18 +157,16 @@ class Alarms(Ward):
     def advance(self, now: int) -> None:
         """Let time pass: to be called after the last of every entry that has a stamp."""
         self._move(now)
-        while (first := self._timers.first()) and first[0] <= self.now_ms:
+        while first := self._timers.first(self.now_ms):
             self._timers.drop_first()
             self._fire(first[1], first[2])
 
     def due_ms(self) -> int | None:
         """When the log has to have a stamp again: ``advance`` would change something, or has to show that the mesh was
         not away. None: whenever."""
-        first = self._timers.first()
-        if self._listening:
-            tick = self.now_ms + self.rules.away_ms // TICKS_AWAY
-            return min(first[0], tick) if first else tick
-        return first[0] if first else None
+        tick = self.now_ms + self.rules.away_ms // TICKS_AWAY if self._listening else None
+        first = self._timers.first(math.inf if tick is None else tick)
+        return first[0] if first else tick
 
     def _move(self, now: int) -> None:
         if now <= self.now_ms:
@@ -186,18 +185,20 @@ class Alarms(Ward):
 
     def take_changes(self) -> Changes:
         """What is to be written since the last call."""
-        book = self._episodes
+        book, touched = self._episodes, self._touched
+        heard = [one for one in self._heard.items() if one[0] not in touched] if touched else self._heard.items()
         changes = Changes(
             self.now_ms,
             book.next_id,
             self.rules if self._rules_changed else None,
             tuple(bed.row() for bed in self._touched.values()),
+            tuple(heard),
             tuple(book.changed.values()),
             tuple(book.events),
             tuple(book.alerted),
             tuple(book.calmed),
         )
-        self._touched, self._rules_changed = {}, False
+        self._touched, self._heard, self._rules_changed = {}, {}, False
         book.changed, book.events, book.alerted, book.calmed = {}, [], [], []
         return changes
 

@@ -33,10 +33,10 @@ class Timers:
             self._armed.add((kind, key))
             heappush(self._heap, (due, kind, key))
 
-    def first(self) -> Timer | None:
-        """What is truly due first."""
+    def first(self, until: float) -> Timer | None:
+        """What is truly due first, if that is not after ``until``. What seems to be due later is not looked at."""
         heap = self._heap
-        while heap:
+        while heap and heap[0][0] <= until:
             due, kind, key = heap[0]
             true = self._due_of(kind, key)
             if true == due:

@@ -114,12 +114,14 @@ class Calmed(NamedTuple):
 
 class Changes(NamedTuple):
     """What is to be written, in one transaction with the entries that made it. ``beds`` and ``episodes`` replace the
-    rows of their ids; ``events`` are added; ``rules`` is None when they are as before."""
+    rows of their ids; ``events`` are added; ``rules`` is None when they are as before. ``heard``: (patient_id, ms) of
+    beds that are not in ``beds``, whose row stays but for ``last_at_ms`` and ``quiet_from_ms``, both this."""
 
     now_ms: int
     next_id: int
     rules: AlarmRules | None
     beds: tuple[Bed, ...]
+    heard: tuple[tuple[str, int], ...]
     episodes: tuple[Episode, ...]
     events: tuple[Event, ...]
     alerted: tuple[int, ...]  # ids of the reports that raised a RED or AMBER episode: alert_sent = 1

@@ -54,6 +54,7 @@ class Ward:
         self._episodes = Episodes(episodes, now_ms, next_id)
         self._timers = Timers(self._due_of)
         self._touched: dict[str, BedState] = {}
+        self._heard: dict[str, int] = {}  # when: nothing else of these has changed, unless they are touched too
         self._rules_changed = False
         self._listening = sum(bed.listened for bed in self._beds.values())
         for episode in self._episodes.known.values():

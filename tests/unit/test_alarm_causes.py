@@ -1,0 +1,341 @@
+"""What raises an alarm, what ends its cause, and what must not raise one."""
+
+from __future__ import annotations
+
+import pytest
+
+from hfzmq.clinical.alarm.rules import AlarmRules, Expected
+from tests.unit.alarm_ward import HIGH, LOW, START, Ward
+
+QUIET = AlarmRules(silent_ms=86_400_000, away_ms=86_400_000)
+OFF = ("invalid_system", "sensor_off")
+
+# ------------------------------------------------------------ RED
+
+
+def test_a_value_that_jitters_on_the_threshold_raises_once() -> None:
+    ward = Ward(QUIET)
+    for number in range(200):
+        ward.report(1000 + number * 1000, (0.601, 0.599, 0.56, 0.61)[number % 4])
+        if number == 50:
+            ward.act(1000 + number * 1000, "ack")
+    assert ward.states() == [("RED", "acknowledged")]
+    assert ward.whats().count("raised") == 1
+
+
+def test_red_ends_only_below_its_lower_threshold() -> None:
+    ward = Ward(QUIET)
+    ward.report(1000, 0.6)
+    ward.report(2000, 0.55)
+    assert ward.states() == [("RED", "unacknowledged")]
+    ward.report(3000, 0.5499)
+    assert ward.states()[0] == ("RED", "returned")
+
+
+def test_red_after_two_readings_is_for_the_site_to_set() -> None:
+    ward = Ward(QUIET._replace(red_readings=2, amber_readings=0))
+    ward.report(1000, 0.9)
+    ward.report(2000, 0.5)  # below red_off: the streak is over
+    ward.report(3000, 0.9)
+    assert ward.states() == []
+    ward.report(4000, 0.58)  # neither on nor off
+    ward.report(5000, 0.9)
+    assert ward.states() == [("RED", "unacknowledged")]
+
+
+def test_a_gap_pauses_a_red_streak_and_does_not_reset_it() -> None:
+    ward = Ward(QUIET._replace(red_readings=2, amber_ms=0, amber_readings=3))
+    ward.report(1000, 0.9)
+    ward.run(2000, 500_000, 1000)
+    ward.report(501_000, 0.9)
+    assert ward.states() == [("RED", "unacknowledged")]
+
+
+def test_unknown_counts_as_red_and_ends_nothing() -> None:
+    ward = Ward(QUIET)
+    ward.report(1000, 0.1, tier="UNKNOWN")
+    assert ward.states() == [("RED", "unacknowledged")]
+    assert ward.tables.episodes[1].note == "UNKNOWN"
+    ward.report(2000, 0.1, tier="UNKNOWN")
+    assert ward.states() == [("RED", "unacknowledged")]
+    ward.green(3000)
+    assert ward.states() == [("RED", "returned")]
+
+
+# ------------------------------------------------------------ AMBER
+
+
+def test_amber_is_raised_by_two_of_the_last_three() -> None:
+    ward = Ward(QUIET)
+    for at, probability in ((1000, 0.4), (2000, 0.1), (3000, 0.1), (4000, 0.4), (5000, 0.1)):
+        ward.report(at, probability)
+    assert ward.states() == []
+    ward.report(6000, 0.4)
+    assert ward.states() == [("AMBER", "unacknowledged")]
+    assert ward.tables.alerted == [6]
+
+
+def test_amber_is_raised_by_fifteen_seconds_alone() -> None:
+    ward = Ward(QUIET)
+    ward.report(1000, 0.4)
+    assert ward.alarms.due_ms() == START + min(16_000, 1000 + QUIET.away_ms // 3)
+    ward.pass_to(15_999)
+    assert ward.states() == []
+    ward.pass_to(16_000)
+    assert ward.states() == [("AMBER", "unacknowledged")]
+    assert ward.tables.episodes[1].raised_by == 1
+
+
+def test_one_amber_reading_followed_by_green_raises_nothing() -> None:
+    ward = Ward(QUIET)
+    ward.report(1000, 0.4)
+    ward.green(8000)
+    ward.run(9000, 60_000)
+    assert ward.states() == []
+
+
+def test_a_gap_pauses_an_amber_streak_and_does_not_reset_it() -> None:
+    ward = Ward(QUIET._replace(amber_readings=0, amber_ms=15_000, gap_ms=6000))
+    ward.report(1000, 0.4)
+    ward.report(5000, 0.4)  # 4 s
+    ward.run(6000, 100_000)  # 6 s of which count, then it is a gap
+    assert ward.states() == []
+    ward.report(101_000, 0.4)
+    assert ward.states() == []
+    ward.pass_to(105_999)
+    assert ward.states() == []
+    ward.pass_to(106_000)
+    assert ward.states() == [("AMBER", "unacknowledged")]
+
+
+def test_amber_too_has_its_thresholds_apart() -> None:
+    ward = Ward(QUIET)
+    for number in range(100):
+        ward.report(1000 + 1000 * number, (0.31, 0.29)[number % 2])
+        if number == 20:
+            ward.act(1000 + 1000 * number, "ack")
+    assert ward.states() == [("AMBER", "acknowledged")]
+    ward.green(200_000, probability=0.26)
+    assert ward.states() == [("AMBER", "acknowledged")]
+    ward.green(201_000, probability=0.24)
+    assert ward.states() == [("AMBER", "normal")]
+
+
+# ------------------------------------------------------------ HEART_RATE
+
+
+@pytest.mark.parametrize("verdict", [HIGH, LOW])
+def test_three_rates_outside_the_range_raise_and_three_inside_end(verdict: tuple[str, str]) -> None:
+    ward = Ward(QUIET)
+    for at in (1000, 2000):
+        ward.heart(at, 150.0, *verdict)
+    assert ward.states() == []
+    ward.heart(3000, 151.0, *verdict)
+    assert ward.states() == [("HEART_RATE", "unacknowledged")]
+    episode = ward.tables.episodes[1]
+    assert (episode.raised_by, episode.note, episode.value) == (3, verdict[1], 151.0)
+    for at in (4000, 5000):
+        ward.heart(at, 80.0)
+    assert ward.states() == [("HEART_RATE", "unacknowledged")]
+    ward.heart(6000, 80.0)
+    assert ward.states() == [("HEART_RATE", "returned")]
+    assert ward.tables.alerted == []
+
+
+def test_a_rate_inside_the_range_ends_a_streak() -> None:
+    ward = Ward(QUIET)
+    for number in range(60):
+        ward.heart(1000 + 1000 * number, *((80.0, "valid", "") if number % 3 == 2 else (130.0, *HIGH)))
+    assert ward.states() == []
+
+
+def test_a_rate_that_jitters_on_the_threshold_raises_once() -> None:
+    ward = Ward(QUIET)
+    for number in range(300):
+        valid = number % 4 == 3 or (number > 10 and number % 2)
+        ward.heart(1000 + 1000 * number, 119.0 if valid else 121.0, *(("valid", "") if valid else HIGH))
+        if number == 20:
+            ward.act(1000 + 1000 * number, "ack")
+    assert ward.states() == [("HEART_RATE", "acknowledged")]
+
+
+def test_rates_outside_for_long_enough_raise_before_there_are_many() -> None:
+    ward = Ward(QUIET._replace(rate_readings=10))
+    ward.heart(1000, 150.0, *HIGH)
+    ward.run(2000, 20_000)
+    assert ward.states() == []  # one reading is no streak, however long ago
+    ward.heart(21_000, 150.0, *HIGH)
+    assert ward.states() == [("HEART_RATE", "unacknowledged")]
+
+
+def test_a_gap_pauses_a_streak_of_rates_and_does_not_reset_it() -> None:
+    ward = Ward(QUIET._replace(rate_readings=3, rate_ms=30_000, gap_ms=5000))
+    ward.heart(1000, 150.0, *HIGH)
+    ward.heart(2000, 150.0, *HIGH)
+    for at in range(3000, 300_000, 1000):
+        ward.heart(at, 0.0, *OFF)
+    assert ward.states() == []
+    ward.heart(301_000, 150.0, *HIGH)
+    assert ward.states() == [("HEART_RATE", "unacknowledged")]
+
+
+def test_a_recording_with_zeros_and_gaps_raises_no_heart_rate_alarm_and_one_no_data() -> None:
+    ward = Ward()
+    for second in range(1, 301):
+        if 60 <= second < 120:
+            ward.heart(second * 1000, 0.0, *OFF)
+        elif 200 <= second < 220:
+            ward.pass_to(second * 1000)  # a gap, shorter than the limit
+        elif second % 50 == 0:
+            ward.heart(second * 1000, None, "corrupted", "unparsable")
+        else:
+            ward.heart(second * 1000, 80.0)
+    assert ward.states() == [("NO_DATA", "returned")]
+    assert ward.tables.episodes[1].raised_at_ms == START + (59 + 30) * 1000
+
+
+# ------------------------------------------------------------ NO_DATA
+
+
+@pytest.mark.parametrize("speak", ["report", "heart", "green"])
+def test_whatever_a_bed_says_its_silence_is_an_alarm_at_the_limit(speak: str) -> None:
+    ward = Ward()
+    if speak == "report":
+        ward.report(1000, 0.2)
+    elif speak == "heart":
+        ward.heart(1000, 80.0)
+    else:
+        ward.green(1000)
+    ward.run(2000, 30_000, 250)
+    ward.pass_to(30_999)
+    assert ward.states() == []
+    ward.pass_to(31_000)
+    assert ward.states() == [("NO_DATA", "unacknowledged")]
+    assert ward.tables.episodes[1].value is None
+
+
+def test_a_bed_that_speaks_again_ends_its_silence() -> None:
+    ward = Ward()
+    ward.green(1000)
+    ward.run(2000, 40_000)
+    ward.act(40_000, "ack")
+    ward.heart(41_000, 80.0)
+    assert ward.states() == [("NO_DATA", "normal")]
+    ward.run(42_000, 71_000)
+    assert ward.states() == [("NO_DATA", "normal"), ("NO_DATA", "unacknowledged")]
+
+
+def test_a_bed_that_never_sent_anything_is_missed_if_it_is_expected() -> None:
+    ward = Ward()
+    rules = AlarmRules(expected=(Expected("bed-1"), Expected("bed-2", 5000)))
+    ward.alarms.rules_set(START + 1000, rules)
+    ward.run(1000, 6000)
+    assert ward.states("bed-2") == [("NO_DATA", "unacknowledged")]
+    ward.run(6000, 30_500, 500)
+    assert ward.states("bed-1") == []
+    ward.run(31_000, 31_000)
+    assert ward.states("bed-1") == [("NO_DATA", "unacknowledged")]
+
+
+def test_a_bed_that_is_expected_no_more_and_never_spoke_is_not_missed() -> None:
+    ward = Ward()
+    ward.alarms.rules_set(START + 1000, AlarmRules(expected=(Expected("bed-1"), Expected("bed-2"))))
+    ward.run(1000, 40_000)
+    ward.alarms.rules_set(START + 40_000, AlarmRules(expected=(Expected("bed-2"),)))
+    ward.run(40_000, 100_000)
+    assert ward.states("bed-1") == [("NO_DATA", "normal")]
+    assert ward.states("bed-2") == [("NO_DATA", "unacknowledged")]
+
+
+def test_a_bed_whose_first_word_cannot_be_believed_is_watched_from_then_on() -> None:
+    ward = Ward()
+    ward.heart(1000, -999.0, *OFF)
+    ward.run(2000, 30_000)
+    assert ward.states() == []
+    ward.run(31_000, 31_000)
+    assert ward.states() == [("NO_DATA", "unacknowledged")]
+
+
+def test_what_was_told_before_is_no_sign_of_life() -> None:
+    ward = Ward()
+    ward.green(1000)
+    for at in range(2000, 31_001, 1000):
+        ward.green(at, told=1000)
+    assert ward.states() == [("NO_DATA", "unacknowledged")]
+
+
+def test_an_older_sign_does_not_calm_a_red_bed() -> None:
+    ward = Ward()
+    ward.report(5000, 0.9)
+    ward.green(6000, told=4000)
+    assert ward.states() == [("RED", "unacknowledged")]
+
+
+def test_a_bed_whose_clock_was_set_back_is_heard_again() -> None:
+    ward = Ward()
+    ward.green(1000, told=5_000_000)
+    for at in range(2000, 60_000, 1000):
+        ward.green(at)
+    assert ward.states() == []
+
+
+def test_a_sign_of_a_red_bed_is_life_and_no_judgement() -> None:
+    ward = Ward()
+    ward.alarms.sign(START + 1000, "bed-1", START + 1000, "RED", 0.9)
+    ward.pass_to(1000)
+    assert ward.states() == []
+    ward.report(1000, 0.9)
+    assert ward.states() == [("RED", "unacknowledged")]
+
+
+def test_after_an_outage_of_the_mesh_silence_counts_from_its_return() -> None:
+    ward = Ward()
+    for bed in ("bed-1", "bed-2"):
+        ward.green(1000, bed)
+    ward.run(2000, 10_000)
+    ward.pass_to(600_000)
+    assert ward.states("bed-1") == []
+    ward.green(610_000, "bed-1")
+    ward.run(611_000, 629_000)
+    assert ward.states("bed-2") == []
+    ward.run(630_000, 631_000)
+    assert (ward.states("bed-1"), ward.states("bed-2")) == ([], [("NO_DATA", "unacknowledged")])
+
+
+def test_a_leader_that_asks_due_ms_never_looks_as_if_the_mesh_was_away() -> None:
+    ward = Ward()
+    ward.green(1000)
+    stamps = []
+    while not ward.states():
+        due = ward.alarms.due_ms()
+        assert due is not None
+        stamps.append(due - START)
+        ward.pass_to(due - START + 40)  # a leader is never on time
+    assert ward.tables.episodes[1].raised_at_ms - START == 31_000 + 40
+    assert len(stamps) < 10
+
+
+def test_nothing_is_due_where_nobody_is_watched() -> None:
+    assert Ward().alarms.due_ms() is None
+
+
+# ------------------------------------------------------------ rules
+
+
+def test_rules_that_are_set_are_in_force_at_once_for_what_is_waited_for() -> None:
+    ward = Ward()
+    ward.green(1000)
+    ward.pass_to(5000)
+    ward.alarms.rules_set(START + 6000, AlarmRules(silent_ms=5500))
+    ward.pass_to(6500)
+    assert ward.states() == [("NO_DATA", "unacknowledged")]
+    assert ward.tables.rules.silent_ms == 5500
+
+
+def test_the_same_rules_again_change_nothing() -> None:
+    ward = Ward()
+    ward.alarms.rules_set(START + 1000, AlarmRules(silent_ms=5500))
+    ward.pass_to(1000)
+    ward.alarms.rules_set(START + 1000, AlarmRules(silent_ms=5500))
+    changes = ward.alarms.take_changes()
+    assert (changes.rules, changes.beds, changes.episodes, changes.events) == (None, (), (), ())
