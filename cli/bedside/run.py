@@ -214,7 +214,7 @@ class Bedside:
             except queue.Empty:
                 break
             self._tell(event)
-        self._client.seen(())  # raises what ended the sender
+        self._client.raise_failure()
         self._turn()
 
     def _tell(self, event: Event) -> None:
