@@ -103,6 +103,8 @@ def show(config_path: str, output: str) -> None:
         "peers": [peer._asdict() for peer in found.peers],
         "timing": found.timing._asdict(),
         "tiers": found.thresholds._asdict(),
+        "heart_rate": found.heart_rate._asdict(),
+        "log": {"level": found.log_level},
         "limits": found.limits._asdict(),
     }
     click.echo(json_text(value))

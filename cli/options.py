@@ -6,12 +6,14 @@ Touches the command line and, to load it, peers.yaml. Must not know what a comma
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from hfzmq.config import PEER_ID_MAX, Config, load
+from hfzmq.config import LOG_LEVELS, PEER_ID_MAX, Config, load
+from hfzmq.environment import overlay
 
 DEFAULT_CONFIG = "peers.yaml"
 ID_MAX = (1 << 63) - 1  # of a stored report: what SQLite keeps
@@ -65,9 +67,18 @@ def output_option(*formats: str) -> Callable[[F], F]:
     return add
 
 
+def log_level_option(function: F) -> F:
+    """``--log-level``, given to the command as ``log_level``; None: what the configuration says, LOG_LEVEL included."""
+    return click.option(
+        "--log-level",
+        type=click.Choice(LOG_LEVELS, case_sensitive=False),
+        help="What is worth a line: also LOG_LEVEL, or log.level in the file.  [default: info]",
+    )(function)
+
+
 def load_config(path: str, peer: int | None = None) -> Config:
-    """The mesh that ``path`` describes; ConfigError also when it has no peer ``peer``."""
-    config = load(path)
+    """The mesh of ``path``, with what the environment sets on top; ConfigError also when it has no peer ``peer``."""
+    config = overlay(load(path), os.environ)
     if peer is not None:
         config.peer(peer)
     return config

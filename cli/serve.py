@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from hfzmq.cli.options import config_option, load_config
+from hfzmq.cli.options import config_option, load_config, log_level_option
 from hfzmq.config import PEER_ID_MAX
 
 
@@ -25,16 +25,11 @@ from hfzmq.config import PEER_ID_MAX
     metavar="DIR",
     help="Where its database lives; made when missing.",
 )
-@click.option(
-    "--log-level",
-    type=click.Choice(("debug", "info", "warning", "error"), case_sensitive=False),
-    default="info",
-    show_default=True,
-)
+@log_level_option
 @click.option("--join", "joins", is_flag=True, help="Join a mesh that exists; never found one.")
-def serve(peer_id: int, config_path: str, data_dir: Path, log_level: str, joins: bool) -> int:
+def serve(peer_id: int, config_path: str, data_dir: Path, log_level: str | None, joins: bool) -> int:
     """Run one daemon in the foreground, until SIGTERM."""
     config = load_config(config_path, peer_id)
     from hfzmq.daemon.node import serve as run_daemon  # heavy, and only here
 
-    return run_daemon(config, peer_id, data_dir, log_level, joins)
+    return run_daemon(config, peer_id, data_dir, log_level or config.log_level, joins)

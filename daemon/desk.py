@@ -3,7 +3,8 @@
 Touches no socket itself (it is handed the way out). Must not know: who leads, what is stored.
 
     submit  -> Proposal for the core            -> ACK, NOT_LEADER, ... when the core replies
-    reports -> the query thread, after a quorum round where ``consistent`` is asked
+               (readings get their verdicts here, from the leader, so that all peers store the same)
+    reports, readings, alerts -> the query thread, after a quorum round where ``consistent`` is asked
     beds    -> the query thread, with the ward's live picture
     change  -> Change for the core              -> ACK, REFUSED, NOT_LEADER, ... when the core replies
     seen    -> the ward's picture;  status, members -> at once
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hfzmq.clinical.heart_rate import rules_of
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core import contract
 from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
@@ -28,7 +30,9 @@ from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.ward import Ward
 from hfzmq.errors import WireError
 from hfzmq.wire import requests
-from hfzmq.wire.body import encode_body
+from hfzmq.wire.body import READINGS, encode_body
+from hfzmq.wire.pages import Page
+from hfzmq.wire.readings import SubmitReadings, judge_rows
 
 READS_RETRY_MS = 100  # when the query thread has too much to do
 
@@ -55,7 +59,7 @@ class ReadRoute:
     """The way back for a consistent read, and the read."""
 
     frames: tuple[bytes, ...]
-    request: requests.Reports
+    request: Page
 
 
 class Desk:
@@ -71,6 +75,7 @@ class Desk:
         counters: Counter[str],
     ) -> None:
         self._config = config
+        self._rules = rules_of(config.heart_rate)
         self._answer = answer
         self._about = about
         self._queries = queries
@@ -90,7 +95,7 @@ class Desk:
         except WireError as error:
             self._refuse(route, error)
             return None
-        if isinstance(request, requests.Submit):
+        if isinstance(request, (requests.Submit, SubmitReadings)):
             try:
                 return self._submission(route, request, leads)
             except WireError as error:
@@ -114,13 +119,19 @@ class Desk:
             self._read(route, request)
         return None
 
-    def _submission(self, route: tuple[bytes, ...], request: requests.Submit, leads: bool) -> Proposal:
+    def _submission(self, route: tuple[bytes, ...], request: requests.Submit | SubmitReadings, leads: bool) -> Proposal:
         origin = Origin(request.client, request.epoch, request.seq, request.digest)
         if not leads:
             return Proposal(SubmitRoute(route, []), origin, b"")  # the core only says where to go
-        rows, rejected = requests.accept_rows(request.rows, self._config.limits.batch_rows_max)
+        now_ms, rows_max = wall_clock_ms(), self._config.limits.batch_rows_max
+        if isinstance(request, SubmitReadings):
+            rows, rejected = judge_rows(request.rows, rows_max, now_ms, self._rules)
+            body = encode_body(now_ms, rows, READINGS)
+        else:
+            rows, rejected = requests.accept_rows(request.rows, rows_max)
+            body = encode_body(now_ms, rows)
         self._counters["rows_rejected"] += len(rejected)
-        return Proposal(SubmitRoute(route, rejected), origin, encode_body(wall_clock_ms(), rows))
+        return Proposal(SubmitRoute(route, rejected), origin, body)
 
     def answered(self, reply: Reply) -> None:
         """The core has decided."""
@@ -172,8 +183,8 @@ class Desk:
         """Answer one request."""
         self._answer([*route, requests.encode_reply(status, **fields)])
 
-    def _read(self, route: tuple[bytes, ...], request: requests.Reports) -> None:
-        if not self._queries.ask_reports(route, request):
+    def _read(self, route: tuple[bytes, ...], request: Page) -> None:
+        if not self._queries.ask_page(route, request):
             self.reply(route, "BUSY", retry_ms=READS_RETRY_MS)
 
 

@@ -12,6 +12,7 @@ has failed must not promise anything more.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -59,6 +60,7 @@ from hfzmq.daemon.sockets import Sockets
 from hfzmq.daemon.transfer import Transfers
 from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
+from hfzmq.environment import overlay
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
 from hfzmq.wire.peers import Introduction
@@ -344,7 +346,7 @@ class Node:
     def _reread(self) -> None:
         """SIGHUP: a changed file is checked and what differs is said; as yet nothing of it can change in flight."""
         try:
-            fresh = configuration.load(self.config.path)
+            fresh = overlay(configuration.load(self.config.path), os.environ)
         except ConfigError as error:
             log.error("configuration not reread: %s", error)
             return

@@ -24,6 +24,7 @@ from hfzmq.errors import DiskFailed, HfzmqError
 from hfzmq.storage import Reader
 from hfzmq.storage.scrub import Scrubber
 from hfzmq.wire import requests
+from hfzmq.wire.pages import Alerts, Page, Readings
 
 JOBS_MAX = 64
 CLOSE_WITHIN_S = 2.0
@@ -57,10 +58,10 @@ class Queries:
         """How many times all of the file was looked through."""
         return self._scrubber.passes
 
-    def ask_reports(self, route: tuple[bytes, ...], request: requests.Reports) -> bool:
+    def ask_page(self, route: tuple[bytes, ...], request: Page) -> bool:
         """False when too many wait already."""
         about = self._about()
-        return self._put(route, lambda reader: _reports(reader, request, about))
+        return self._put(route, lambda reader: _page(reader, request, about))
 
     def ask_beds(self, route: tuple[bytes, ...], seen: list[tuple[int, Report]]) -> bool:
         """False when too many wait already."""
@@ -121,17 +122,17 @@ class Queries:
             self._scrub_at = time.monotonic() + UNREADABLE_S
 
 
-def _reports(reader: Reader, request: requests.Reports, about: dict[str, Any]) -> bytes:
-    rows = reader.reports(
-        after_id=request.after_id,
-        before_id=request.before_id,
-        limit=request.limit + 1,
-        patient=request.patient,
-        tier=request.tier,
-    )
+def _page(reader: Reader, request: Page, about: dict[str, Any]) -> bytes:
+    which = (request.after_id, request.before_id, request.limit + 1, request.patient)
+    if isinstance(request, Readings):
+        fields, rows = reader.reading_fields, reader.readings(*which, request.status)
+    elif isinstance(request, Alerts):
+        fields, rows = reader.alert_fields, reader.alerts(*which, request.category)
+    else:
+        fields, rows = reader.fields, reader.reports(*which, request.tier)
     return requests.encode_reply(
         "OK",
-        fields=list(reader.fields),
+        fields=list(fields),
         rows=[list(row) for row in rows[: request.limit]],
         more=len(rows) > request.limit,
         applied_index=reader.applied(),

@@ -18,6 +18,7 @@ from hfzmq.errors import ConfigError
 from hfzmq.yaml_reader import YamlReader, child, line_of
 
 PEERS_MAX = 15
+LOG_LEVELS = ("debug", "info", "warning", "error")
 PEER_ID_MAX = 9_999
 FILE_BYTES_MAX = 1 << 20
 
@@ -51,6 +52,18 @@ class Limits(NamedTuple):
     log_bytes_keep: int = 64 << 20  # likewise, in memory and on disk
 
 
+class HeartRate(NamedTuple):
+    """Beats a minute, ends included; invalid_min < valid_min < valid_max < invalid_max. All that the generator makes up
+    lies within the invalid range, valid or not."""
+
+    valid_min: int = 50
+    valid_max: int = 120
+    future_ms: int = 5_000  # a reading's stamp may be so far ahead of the leader's clock
+    invalid_min: int = 30  # of the generator
+    invalid_max: int = 200  # of the generator
+    patients: int = 10  # of the generator
+
+
 class PeerAddress(NamedTuple):
     """A peer of the mesh: ``id`` is also its priority (the lowest leads); three TCP ports on ``host``."""
 
@@ -71,6 +84,8 @@ class Config(NamedTuple):
     limits: Limits = Limits()
     thresholds: Thresholds = Thresholds()
     path: str = ""
+    heart_rate: HeartRate = HeartRate()
+    log_level: str = "info"
 
     def peer(self, peer_id: int) -> PeerAddress:
         """The address of ``peer_id``; ConfigError when the mesh has no such peer."""
@@ -113,7 +128,7 @@ def load(path: str | Path) -> Config:
 def parse(text: str, path: str = "peers.yaml") -> Config:
     """Check the text of a peers.yaml; ConfigError names ``path``, line, key and cause."""
     reader = YamlReader(path)
-    top = reader.mapping(reader.root(text), "", required=("mesh", "peers"), optional=("timing", "limits", "tiers"))
+    top = reader.mapping(reader.root(text), "", required=("mesh", "peers"), optional=_SECTIONS)
     mesh = reader.mapping(top["mesh"], "mesh", required=("name", "id"))
     name = reader.text(mesh["name"], "mesh.name", 1, 64)
     mesh_id = reader.hex16(mesh["id"], "mesh.id")
@@ -122,12 +137,19 @@ def parse(text: str, path: str = "peers.yaml") -> Config:
     limits = Limits(**reader.integers(top.get("limits"), "limits", _LIMIT_BOUNDS))
     thresholds = _thresholds(reader, top.get("tiers"))
     _check_relations(reader, top, timing, limits)
-    return Config(name, mesh_id, peers, timing, limits, thresholds, path)
+    heart_rate = HeartRate(**reader.integers(top.get("heart_rate"), "heart_rate", HEART_RATE_BOUNDS))
+    wrong = heart_rate_fault(heart_rate)
+    if wrong:
+        name_of, cause = wrong
+        reader.fail(child(top.get("heart_rate"), name_of), f"heart_rate.{name_of}", cause, hint=HEART_RATE_ORDER)
+    log = reader.mapping(top["log"], "log", optional=("level",)) if "log" in top else {}
+    level = reader.choice(log["level"], "log.level", LOG_LEVELS) if log else "info"
+    return Config(name, mesh_id, peers, timing, limits, thresholds, path, heart_rate, level)
 
 
 def render(config: Config) -> str:
     """The peers.yaml that ``parse`` reads back as ``config``, with a comment for each key."""
-    t, m, h = config.timing, config.limits, config.thresholds
+    t, m, h, r = config.timing, config.limits, config.thresholds, config.heart_rate
     lines = [
         "# hfzmq: the peers of one mesh. Every machine gets the same file. Check it: hfzmq config check",
         "mesh:",
@@ -146,14 +168,42 @@ def render(config: Config) -> str:
         "tiers:    # probabilities: GREEN below amber_from, AMBER below red_from, RED from there",
         f"  amber_from: {h.amber_from!r}",
         f"  red_from: {h.red_from!r}",
+        "heart_rate:    # beats a minute; the leader judges what comes in",
+        f"  valid_min: {r.valid_min}    # a reading below is stored as invalid_physiological, low",
+        f"  valid_max: {r.valid_max}    # and above as high",
+        f"  future_ms: {r.future_ms}    # a reading's stamp may be so far ahead of the leader's clock",
+        f"  invalid_min: {r.invalid_min}    # hfzmq stream makes up invalid rates from here",
+        f"  invalid_max: {r.invalid_max}    # to here",
+        f"  patients: {r.patients}    # of hfzmq stream",
+        "log:",
+        f"  level: {config.log_level}    # {', '.join(LOG_LEVELS)}",
         "limits:",
         *(f"  {key}: {value}" for key, value in m._asdict().items()),
     ]
     return "\n".join(lines) + "\n"
 
 
+def heart_rate_fault(settings: HeartRate) -> tuple[str, str] | None:
+    """Which setting breaks the order of the four, and how; None when none does."""
+    for lower, upper in (("invalid_min", "valid_min"), ("valid_min", "valid_max"), ("valid_max", "invalid_max")):
+        low, high = getattr(settings, lower), getattr(settings, upper)
+        if not low < high:
+            return lower, f"must be below {upper} ({high})"
+    return None
+
+
 # ------------------------------------------------------------ the parts of a file
 
+_SECTIONS = ("timing", "limits", "tiers", "heart_rate", "log")
+HEART_RATE_BOUNDS = {
+    "valid_min": (1, 300),
+    "valid_max": (1, 300),
+    "future_ms": (0, 3_600_000),
+    "invalid_min": (1, 300),
+    "invalid_max": (1, 300),
+    "patients": (1, 10_000),
+}
+HEART_RATE_ORDER = "invalid_min < valid_min < valid_max < invalid_max, in beats a minute"
 _TIMING_BOUNDS = {
     "lease_ms": (150, 60_000),
     "heartbeat_ms": (10, 10_000),

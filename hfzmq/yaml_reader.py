@@ -112,6 +112,14 @@ class YamlReader:
             self.fail(node, key, expected, hint=HOST_HINT)
         return value
 
+    def choice(self, node: yaml.Node, key: str, known: Sequence[str]) -> str:
+        """One of ``known``."""
+        expected = "one of " + ", ".join(known)
+        value = self.scalar(node, key, expected)
+        if value not in known:
+            self.fail(node, key, expected, hint="lower case")
+        return value
+
     def hex16(self, node: yaml.Node, key: str) -> bytes:
         """16 bytes written as 32 hexadecimal digits."""
         expected = "32 hexadecimal digits"

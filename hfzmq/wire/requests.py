@@ -4,9 +4,9 @@ Touches nothing. Must not know: sockets, storage, who leads. Keeps: a Request th
 protocol; any other bytes raise WireError with the field, the bound and a hint, and nothing else is ever raised; what a
 frame can make this process allocate is bounded by a small multiple of the frame's length, however it is nested.
 
-    frame --decode_request--> Submit | Status | Reports | Beds | Seen | Members | Change
+    frame --decode_request--> Submit | SubmitReadings | Status | Reports | Readings | Alerts | Beds | Seen | ...
     Submit.rows stay bytes: the digest is over them
-    Submit.rows --accept_rows--> (bytes to store, [(number, field, bound, hint), ...])
+    Submit.rows --accept_rows--> (bytes to store, [(number, field, bound, hint), ...]); of readings: readings.judge_rows
 """
 
 from __future__ import annotations
@@ -15,19 +15,42 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hfzmq.clinical.report import Report, check_patient_id, check_row
-from hfzmq.clinical.tiers import TIERS
+from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import PEER_ID_MAX, Limits
 from hfzmq.errors import WireError
 from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, pack, reply_map, request_map, shown
+from hfzmq.wire.pages import KEYS as PAGES
+from hfzmq.wire.pages import Alerts, Page, Readings, Reports, page_of
+from hfzmq.wire.readings import SubmitReadings
 from hfzmq.wire.rows import count_rows, unpack_rows
+
+__all__ = [
+    "Alerts",
+    "Beds",
+    "Change",
+    "Members",
+    "Page",
+    "Readings",
+    "Reports",
+    "Request",
+    "Seen",
+    "Status",
+    "Submit",
+    "SubmitReadings",
+    "accept_rows",
+    "decode_reply",
+    "decode_request",
+    "decode_rows",
+    "digest",
+    "encode_reply",
+    "encode_request",
+    "encode_rows",
+]
 
 VERSION = 1
 EPOCH_BYTES = DIGEST_BYTES = MESH_ID_BYTES = 16
 CLIENT_CHARS_MAX = 64
 SEQ_MAX = (1 << 63) - 1  # what SQLite keeps
-REPORTS_LIMIT_MAX = 1000
-REPORTS_LIMIT_DEFAULT = 100
 SEEN_ROWS_MAX = 1000
 ACTIONS = ("add", "remove", "transfer")
 
@@ -44,17 +67,6 @@ class Submit(NamedTuple):
 
 class Status(NamedTuple):
     """How is this peer."""
-
-
-class Reports(NamedTuple):
-    """Rows of the table with an id above ``after_id``, rising; or, when not None, below ``before_id``, falling."""
-
-    after_id: int
-    before_id: int | None
-    limit: int
-    patient: str | None
-    tier: str | None
-    consistent: bool
 
 
 class Beds(NamedTuple):
@@ -80,21 +92,22 @@ class Change(NamedTuple):
     peer: int
 
 
-Request = Submit | Status | Reports | Beds | Seen | Members | Change
+Request = Submit | SubmitReadings | Status | Page | Beds | Seen | Members | Change
 
-_REQUIRED = {
-    "submit": ("client", "epoch", "seq", "rows", "digest"),
+_SUBMIT_KEYS = ("client", "epoch", "seq", "rows", "digest")
+_REQUIRED: dict[str, tuple[str, ...]] = {
+    "submit": _SUBMIT_KEYS,
+    "submit_readings": _SUBMIT_KEYS,
     "status": (),
     "reports": (),
+    "readings": (),
+    "alerts": (),
     "beds": (),
     "seen": ("beds",),
     "members": (),
     "change": ("action", "peer"),
 }
-_OPTIONAL = {
-    "reports": ("after_id", "before_id", "limit", "patient", "tier", "consistent"),
-    "beds": ("since_ms",),
-}
+_OPTIONAL = PAGES | {"beds": ("since_ms",)}
 OPS = tuple(_REQUIRED)
 
 
@@ -121,9 +134,11 @@ def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
         raise WireError("op", "one of " + ", ".join(OPS), hint="lower case")
     fields.only(("v", "mesh", "op"), _REQUIRED[op], _OPTIONAL.get(op, ()))
     if op == "submit":
-        return _submit(fields, limits)
-    if op == "reports":
-        return _reports(fields)
+        return Submit(*_submission(fields, limits))
+    if op == "submit_readings":
+        return SubmitReadings(*_submission(fields, limits))
+    if op in PAGES:
+        return page_of(op, fields)
     if op == "beds":
         return Beds(fields.integer("since_ms", 0, SEQ_MAX) if "since_ms" in fields.values else None)
     if op == "seen":
@@ -218,7 +233,7 @@ def decode_reply(frame: bytes) -> dict[str, Any]:
 _ROW_ORDER = "order: " + ", ".join(Report._fields)
 
 
-def _submit(fields: Fields, limits: Limits) -> Submit:
+def _submission(fields: Fields, limits: Limits) -> tuple[str, bytes, int, bytes, bytes]:
     client = fields.text("client", 1, CLIENT_CHARS_MAX)
     epoch = fields.binary("epoch", EPOCH_BYTES)
     seq = fields.integer("seq", 1, SEQ_MAX)
@@ -227,30 +242,7 @@ def _submit(fields: Fields, limits: Limits) -> Submit:
     if given != digest(rows):
         raise WireError("digest", "BLAKE2b of rows, 16 bytes, no key", hint="hash the very bytes that are sent as rows")
     _check_count(rows, limits.batch_rows_max)
-    return Submit(client, epoch, seq, given, rows)
-
-
-def _reports(fields: Fields) -> Reports:
-    values = fields.values
-    if "after_id" in values and "before_id" in values:
-        raise WireError("before_id", "not together with after_id", hint="one direction at a time")
-    after_id = fields.integer("after_id", 0, SEQ_MAX) if "after_id" in values else 0
-    before_id = fields.integer("before_id", 0, SEQ_MAX) if "before_id" in values else None
-    limit = fields.integer("limit", 1, REPORTS_LIMIT_MAX) if "limit" in values else REPORTS_LIMIT_DEFAULT
-    patient = tier = None
-    if "patient" in values:
-        patient = values["patient"]
-        refusal = check_patient_id(patient)
-        if refusal:
-            raise WireError("patient", refusal.bound, hint=refusal.hint)
-    if "tier" in values:
-        tier = values["tier"]
-        if not isinstance(tier, str) or tier not in TIERS:
-            raise WireError("tier", "one of " + ", ".join(TIERS), hint="upper case")
-    consistent = values.get("consistent", False)
-    if not isinstance(consistent, bool):
-        raise WireError("consistent", "true or false")
-    return Reports(after_id, before_id, limit, patient, tier, consistent)
+    return client, epoch, seq, given, rows
 
 
 def _change(fields: Fields) -> Change:

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.clinical.report import Report
 from hfzmq.errors import WireError
-from hfzmq.wire.body import FORMAT, STAMP_MS_MAX, decode_body, encode_body
+from hfzmq.wire.body import READINGS, REPORTS, STAMP_MS_MAX, decode_body, decode_readings, encode_body, format_of
+from hfzmq.wire.readings import JudgedReading
 from hfzmq.wire.requests import encode_rows
 
 ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 12, 0.5, "AMBER", 0.4, "m1", "")
@@ -46,12 +48,15 @@ def test_a_stamp_that_sqlite_cannot_keep_is_refused_both_ways(stamp_ms: int) -> 
         encode_body(stamp_ms, encode_rows([ROW]))
     assert caught.value.field == "created_at_ms"
     if stamp_ms > 0:
-        assert refusal_of(struct.pack(">BQ", FORMAT, stamp_ms) + encode_rows([])).field == "created_at_ms"
+        assert refusal_of(struct.pack(">BQ", REPORTS, stamp_ms) + encode_rows([])).field == "created_at_ms"
 
 
 def test_a_body_of_another_format_is_refused_and_named() -> None:
-    error = refusal_of(b"\x02" + encode_body(7, encode_rows([ROW]))[1:])
-    assert "format 2" in error.hint
+    error = refusal_of(b"\x09" + encode_body(7, encode_rows([ROW]))[1:])
+    assert "format 9" in error.hint
+    assert refusal_of(encode_body(7, encode_rows([]), READINGS)).bound == "format 1"
+    with pytest.raises(WireError, match="format 2"):
+        decode_readings(encode_body(7, encode_rows([])))
 
 
 @pytest.mark.parametrize("body", [b"", b"\x01", encode_body(7, b"")[:-1], encode_body(7, b"")])
@@ -85,3 +90,28 @@ def test_any_bytes_decode_or_raise_wire_error(body: bytes) -> None:
     for bytes_ in (body, b"\x01" + body):
         with contextlib.suppress(WireError):
             decode_body(bytes_)
+
+
+READING = ["bed-1", 1_700_000_000_000, 72.0, "72", 0]
+
+
+def test_readings_come_out_with_their_verdicts() -> None:
+    body = encode_body(7, encode_rows([READING, ["bed-2", 5, None, "x", 7]]), READINGS)
+    assert body[0] == format_of(body) == READINGS
+    assert decode_readings(body) == (7, [JudgedReading(*READING), JudgedReading("bed-2", 5, None, "x", 7)])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "row", [READING[:4], [*READING, 1], [*READING[:4], -1], [*READING[:4], len(VERDICTS)], [*READING[:4], True], []]
+)
+def test_a_row_that_is_no_judged_reading_is_refused(row: list[object]) -> None:
+    with pytest.raises(WireError):
+        decode_readings(encode_body(7, encode_rows([row]), READINGS))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_readings_or_a_wire_error(body: bytes) -> None:
+    with contextlib.suppress(WireError):
+        decode_readings(body)
+    with contextlib.suppress(WireError):
+        decode_readings(b"\x02" + body)

@@ -28,6 +28,11 @@ tiers:
   red_from: 0.6
 limits:
   batch_rows_max: 500
+heart_rate:
+  valid_min: 50
+  valid_max: 120
+log:
+  level: info
 """
 
 
@@ -58,6 +63,16 @@ def test_peers_are_sorted_by_id_whatever_their_order_in_the_file() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "key", "cause"),
     [
+        ("valid_min: 50", "valid_min: 0", 16, "heart_rate.valid_min", "a whole number, 1 to 300"),
+        ("valid_min: 50", "valid_min: 49.5", 16, "heart_rate.valid_min", "a whole number"),
+        ("valid_min: 50", "lowest: 50", 16, "heart_rate.lowest", "unknown key"),
+        ("valid_min: 50", "valid_min: 120", 16, "heart_rate.valid_min", "must be below valid_max (120)"),
+        ("valid_max: 120", "valid_max: 200", 17, "heart_rate.valid_max", "must be below invalid_max (200)"),
+        ("valid_max: 120", "invalid_min: 50", 17, "heart_rate.invalid_min", "must be below valid_min (50)"),
+        ("valid_max: 120", "future_ms: -1", 17, "heart_rate.future_ms", "0 to 3600000"),
+        ("valid_max: 120", "patients: 10001", 17, "heart_rate.patients", "1 to 10000"),
+        ("level: info", "level: loud", 19, "log.level", "one of debug, info, warning, error"),
+        ("level: info", "level: [info]", 19, "log.level", "one of"),
         ("mesh:\n", "mesh: [\n", 3, "", "not YAML"),
         ("  name: ward", "  name: wa\x07rd", 2, "", "control character"),
         ("  name: ward", "  nome: ward", 2, "mesh.nome", "unknown key"),

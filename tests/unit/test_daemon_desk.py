@@ -30,7 +30,7 @@ class Reads:
         self.asked: list[object] = []
         self.room = True
 
-    def ask_reports(self, route: object, request: Reports) -> bool:
+    def ask_page(self, route: object, request: object) -> bool:
         self.asked.append(request)
         return self.room
 
