@@ -1,10 +1,10 @@
 """A file that is read line by line, once each, over as many runs as it takes.
 
 Touches one file, reading only. Must not know: what a line means, the queue. Keeps: after each line it can say how far
-it is (bytes, lines and the SHA-256 of what they hold), and it finds that place again by content: a file that was renamed
-goes on, one to which lines were added goes on with these, one whose beginning has changed, or that is about another
-patient now, starts from its beginning; where only some patients' lines are taken, each patient has a place of its own,
-so that no choice of patients skips a line or takes one twice.
+it is (bytes, lines and the SHA-256 of what they hold), and it finds that place again by content: a file that was
+renamed goes on, one to which lines were added goes on with these, one whose beginning has changed, or that is about
+another patient now, starts from its beginning; where only some patients' lines are taken, each patient has a place of
+its own, so that no choice of patients skips a line or takes one twice.
 """
 
 from __future__ import annotations

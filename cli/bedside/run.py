@@ -1,8 +1,8 @@
 """The bedside's work: judge what was read on the spot, queue what matters.
 
 Touches nothing by itself; source, model and client are handed in (the loop is Work's). Must not know: terminals,
-formats. Keeps: everything is told in order (reading, risk, queued, ack); a chunk and the source's progress go to disk in one
-transaction, so that a file is never submitted twice.
+formats. Keeps: everything is told in order (reading, risk, queued, ack); a chunk and the source's progress go to disk
+in one transaction, so that a file is never submitted twice.
 
     a chunk --> judge each --> AMBER, RED, UNKNOWN: client.submit_many   all: client.seen (a hint)
 """
