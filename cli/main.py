@@ -40,6 +40,7 @@ COMMANDS = {
     "stream": Lazy("hfzmq.cli.stream_command", "stream", "Bring heart rates to the mesh, made up or recorded."),
     "status": Lazy("hfzmq.cli.status", "status", "Who leads, who is behind, who is away."),
     "reports": Lazy("hfzmq.cli.reports", "reports", "Read the stored reports, from a peer or from a file."),
+    "readings": Lazy("hfzmq.cli.readings", "readings", "Read the stored heart rates and the alerts they gave rise to."),
     "dashboard": Lazy("hfzmq.cli.dashboard", "dashboard", "The live board of the mesh and the beds."),
     "peer": Lazy("hfzmq.cli.peer_commands", "peer", "The members of the mesh: list, add, remove, give the lead to."),
     "scenario": Lazy("hfzmq.cli.scenario.commands", "scenario", "Faults by name, injected into real processes."),

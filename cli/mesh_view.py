@@ -59,6 +59,18 @@ class PeerView(NamedTuple):
     amnesia: str | None = None
     hears: tuple[tuple[int, int], ...] = ()
     other_versions: int = 0  # messages of peers that speak another version, dropped by this one
+    readings: dict[str, int] | None = None  # heart rates stored, by validation status
+    alerts: dict[str, int] | None = None  # heart-rate alerts stored, by category
+
+    @property
+    def readings_total(self) -> int | None:
+        """How many heart rates it has stored; None when it did not say."""
+        return None if self.readings is None else sum(self.readings.values())
+
+    @property
+    def alerts_total(self) -> int | None:
+        """How many heart-rate alerts it has stored; None when it did not say."""
+        return None if self.alerts is None else sum(self.alerts.values())
 
     @property
     def standing(self) -> str:
@@ -277,6 +289,8 @@ def _peer_view(row: _Row, answer: Mapping[str, Any] | None) -> PeerView:
         amnesia=printable(amnesia) if amnesia else None,
         hears=_hears(said),
         other_versions=_counted(said, "peer_message_other_version"),
+        readings=_counts(said, "readings"),
+        alerts=_counts(said, "alerts"),
     )
 
 
@@ -300,6 +314,13 @@ def _int(said: Mapping[str, Any], key: str) -> int | None:
 def _counted(said: Mapping[str, Any], counter: str) -> int:
     counters = said.get("counters")
     return (_int(counters, counter) or 0) if isinstance(counters, Mapping) else 0
+
+
+def _counts(said: Mapping[str, Any], key: str) -> dict[str, int] | None:
+    value = said.get(key)
+    if not isinstance(value, Mapping) or not all(type(count) is int for count in value.values()):
+        return None
+    return {printable(str(name)): count for name, count in value.items()}
 
 
 def _ids(said: Mapping[str, Any], key: str) -> tuple[int, ...]:

@@ -67,6 +67,26 @@ def behind(peer: PeerView, last: int | None) -> str:
     return f"{thousands(peer.trails_leader_by)} of {thousands(last)} entries behind"
 
 
+def heart_rates(peer: PeerView) -> str:
+    """``1,000 heart rates: 800 valid, 120 invalid_physiological, ...; 200 alerts: ...``, by one peer's word; '' when it
+    has none."""
+    if not peer.readings or not peer.readings_total:
+        return ""
+    found = f"{_sorted_out(peer.readings, 'heart rate')}"
+    return f"{found}; {_sorted_out(peer.alerts, 'alert')}" if peer.alerts and peer.alerts_total else found
+
+
+def _sorted_out(counts: dict[str, int], noun: str) -> str:
+    total = sum(counts.values())
+    parts = ", ".join(f"{thousands(count)} {name}" for name, count in counts.items() if count)
+    return f"{thousands(total)} {noun}{'' if total == 1 else 's'}: {parts}"
+
+
+def best_informed(view: MeshView) -> PeerView | None:
+    """The peer whose word on what is stored stands: of those that answer, the one that has applied most."""
+    return max(view.reading, key=lambda peer: (peer.applied_index or 0, peer.serves, -peer.id), default=None)
+
+
 def listed(ids: Iterable[int]) -> str:
     """``peer 2``, ``peers 2 and 3``, ``peers 2, 3 and 4``."""
     words = list(map(str, ids))

@@ -12,7 +12,7 @@ import click
 
 from hfzmq.cli.format import csv_line, json_text, table
 from hfzmq.cli.mesh_view import MeshView, PeerView, mesh_view, unreached
-from hfzmq.cli.mesh_words import answering, listed, not_begun, notes
+from hfzmq.cli.mesh_words import answering, best_informed, heart_rates, listed, not_begun, notes
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option
 from hfzmq.errors import MeshUnavailable, NoLeader
 
@@ -28,6 +28,8 @@ PEER_KEYS = (
     "state_hash",
     "version",
     "reports",
+    "readings",
+    "alerts",
     "fsync_ms",
     "uptime_ms",
     "boot",
@@ -47,6 +49,8 @@ TABLE_KEYS = (
     ("applied", "applied_index"),
     ("behind leader", "trails_leader_by"),
     ("reports", "reports"),
+    ("heart rates", "readings_total"),
+    ("alerts", "alerts_total"),
     ("fsync ms", "fsync_ms"),
     ("state hash", "state_hash"),
     ("version", "version"),
@@ -99,7 +103,13 @@ def as_json(view: MeshView) -> dict[str, Any]:
 
 def _csv_values(row: PeerView) -> list[object]:
     values = [getattr(row, key) for key in PEER_KEYS]
-    return [" ".join(map(str, value)) if isinstance(value, tuple) else value for value in values]
+    return [_flat(value) for value in values]
+
+
+def _flat(value: object) -> object:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={one}" for key, one in value.items())
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def as_table(view: MeshView) -> str:
@@ -110,6 +120,9 @@ def as_table(view: MeshView) -> str:
         values[1] = row.standing
         rows.append(values)
     lines = [headline(view), "", table([name for name, _ in TABLE_KEYS], rows)]
+    chief = best_informed(view)
+    told = heart_rates(chief) if chief else ""
+    lines += [f"peer {chief.id}: {told}"] if chief and told else []
     lines += [f"note: {note}" for note in notes(view)]
     lines += [f"!!! ALARM: {alarm}" for alarm in view.alarms]
     return "\n".join(lines)

@@ -109,6 +109,8 @@ class About:
             "durable_index": replica.log.durable,
             "state_hash": replica.state_hash.hex(),
             "reports": self._store.reports_stored,
+            "readings": self._store.readings_stored.by_status(),
+            "alerts": self._store.readings_stored.by_category(),
             "version": hfzmq.__version__,
             "boot": self._store.identity.boot_no,
             "uptime_ms": int(now - self._started_ms),

@@ -148,6 +148,7 @@ def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any])
         "OK",
         seen=[[age, list(row)] for age, row in seen],
         reported=[[number, list(row)] for number, row in reported],
+        readings=[[number, row] for number, *row in reader.last_reading_of_each_patient(1000)],
         trends={patient: [list(point) for point in points] for patient, points in trends.items()},
         applied_index=reader.applied(),
         now_ms=time.time_ns() // 1_000_000,

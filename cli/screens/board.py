@@ -15,9 +15,11 @@ from rich.text import Text
 
 from hfzmq.cli.board_feed import BoardStatus
 from hfzmq.cli.format import printable
-from hfzmq.cli.screens.bed_lines import bed_badges, bed_lines, urgent_first
+from hfzmq.cli.mesh_words import best_informed, heart_rates
+from hfzmq.cli.screens.bed_lines import bed_badges, bed_lines, is_stale, urgent_first
 from hfzmq.cli.screens.canvas import box, flow, inside, prose, text
 from hfzmq.cli.screens.mesh_lines import mesh_lines, mesh_sentence
+from hfzmq.clinical.tiers import RED
 
 NOT_LIVE_AFTER_MS = 3_000
 BEDS_SHOWN_MIN = 3  # the rest of the board makes way for so many
@@ -45,12 +47,16 @@ def lines(
     mesh = box(f"mesh {status.mesh.mesh}", mesh_lines(status, inside(width), now_ms), width)
     told = [line for sentence in story for line in prose(sentence, width, "bold")]
     beds = urgent_first(status.beds, now_ms)
-    # From all of it to the beds alone, until the most urgent beds have room.
+    # From all of it to the beds alone, until the most urgent beds have room; what is told of the mesh makes way for a
+    # live RED, but who leads does not.
+    red = sum(bed.report.tier == RED and not is_stale(bed, now_ms) for bed in beds)
     brief = mesh_sentence(status, width)
-    for above, below in ((mesh, _events(status, width) + told), (mesh, told), (brief, told), (brief, []), ([], [])):
+    stored, events = _stored(status, width), _events(status, width)
+    for above, below in ((mesh, stored + events + told), (mesh, told), (brief, told), (brief, []), ([], [])):
         room = height - len(header) - len(above) - len(below) - len(footer) - len(box("beds", [], width))
         content, shown = bed_lines(beds, status.thresholds, inside(width), max(1, room), now_ms, live)
-        if room >= len(content) and shown >= min(len(beds), BEDS_SHOWN_MIN):
+        needed = max(BEDS_SHOWN_MIN, red) if above is mesh else BEDS_SHOWN_MIN
+        if room >= len(content) and shown >= min(len(beds), needed):
             break
     framed = box("beds", content, width, "cyan" if live else "bold red")
     return _within([*header, *above, *framed, *below, *footer], height)
@@ -76,6 +82,11 @@ def _header(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
     clock = datetime.fromtimestamp((now_ms + status.wall_minus_mono_ms) / 1000).strftime("%H:%M:%S")
     counts = bed_badges(status.beds, now_ms)
     return flow([text("hfzmq", "bold"), *state, *counts, text(clock, "dim")], width)
+
+
+def _stored(status: BoardStatus, width: int) -> list[Text]:
+    chief = best_informed(status.mesh)
+    return prose(f"peer {chief.id}: {heart_rates(chief)}", width, "dim") if chief and heart_rates(chief) else []
 
 
 def _events(status: BoardStatus, width: int) -> list[Text]:

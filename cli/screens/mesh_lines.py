@@ -33,6 +33,8 @@ HEADS = (
     Column("behind leader", right=True),
     Column("fsync ms", right=True, spare=3),
     Column("reports", right=True, spare=4),
+    Column("heart rates", right=True, spare=6),
+    Column("alerts", right=True, spare=6),
     Column("answered", spare=1),
     Column("state", spare=5),
 )
@@ -92,6 +94,8 @@ def _cells(peer: PeerView, answered: str, odd: bool) -> list[Text]:
         text(_shown(peer.trails_leader_by), "yellow" if peer.trails_leader_by else ""),
         text("" if peer.fsync_ms is None else f"{peer.fsync_ms:.1f}"),
         text(_shown(peer.reports)),
+        text(_shown(peer.readings_total)),
+        text(_shown(peer.alerts_total)),
         text(answered, "" if peer.reachable else "bold red"),
         text(state, "bold white on red" if odd else "dim"),
     ]

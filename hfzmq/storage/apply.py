@@ -1,59 +1,87 @@
-"""Committed entries become rows: reports with their ids, sessions, the applied index and the state's hash.
+"""Committed entries become rows: reports and readings with their ids, sessions, the applied index and the state's hash.
 
 Touches the tables, inside the transaction of its caller. Must not know: the log's tail, commit, who leads. Keeps: what
 is written follows from the entries alone (no clock, no chance), so that equal applied indexes mean equal tables on
-every peer; the state's hash covers each entry's chain, whether it counted, and how many reports it brought.
+every peer; the state's hash covers each entry's chain, whether it counted, how many reports it brought, and, when it
+brought readings, how many of each verdict there are then.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
+from dataclasses import dataclass, field
 
 import apsw
 
 from hfzmq.core.contract import Apply
 from hfzmq.core.types import BATCH, Entry, Place
 from hfzmq.errors import WireError
-from hfzmq.storage import tables
+from hfzmq.storage import reading_rows, tables
+from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.tables import HASH_BYTES, AppliedState, Row, SessionSum
-from hfzmq.wire.body import decode_body
+from hfzmq.wire.body import READINGS, decode_body, decode_readings, format_of
 
 _STEP = struct.Struct(">BIQ")
 _NOT_ALERTED = 0
 _COLUMNS_BEFORE_ALERT = 9  # of a Report: patient_id to tier
 
 
+@dataclass(slots=True)
+class _Brought:
+    """Rows to insert, table by table, in the order of the log."""
+
+    reports: list[Row] = field(default_factory=list)
+    readings: list[Row] = field(default_factory=list)
+    alerts: list[Row] = field(default_factory=list)
+    sessions: list[Row] = field(default_factory=list)
+
+
 def apply(connection: apsw.Connection, state: AppliedState, effect: Apply, sums: SessionSum) -> AppliedState:
     """Write what ``effect`` brings, starting from ``state``; the state after it. ValueError when it does not follow, or
     when an entry cannot be read (then this peer must stop: to store less than was acknowledged is no way out)."""
-    sessions: list[Row] = []
-    reports: list[Row] = []
+    brought = _Brought()
     for entry, fresh in zip(effect.entries, effect.fresh, strict=True):
         if entry.index != state.place.index + 1:
             raise ValueError(f"entry {entry.index} cannot be applied after {state.place.index}")
-        rows: list[Row] = []
+        reports, verdicts = 0, state.verdicts
         if fresh and entry.kind == BATCH:
-            rows = _report_rows(entry, state.next_id)
+            reports, verdicts = _take(entry, state, brought)
             if entry.origin:
-                sessions.append(tables.session_row(entry.origin, entry))
-        reports += rows
-        state = _after(state, entry, fresh, len(rows))
-    if reports:
-        connection.executemany(tables.INSERT_REPORT, reports)
-    if sessions:
-        connection.executemany(tables.UPSERT_SESSION, sessions)
-        for row in sessions:
-            sums.replace(row)
+                brought.sessions.append(tables.session_row(entry.origin, entry))
+        state = _after(state, entry, fresh, reports, verdicts)
+    for statement, rows in (
+        (tables.INSERT_REPORT, brought.reports),
+        (reading_rows.INSERT_READING, brought.readings),
+        (reading_rows.INSERT_ALERT, brought.alerts),
+        (tables.UPSERT_SESSION, brought.sessions),
+    ):
+        if rows:
+            connection.executemany(statement, rows)
+    for row in brought.sessions:
+        sums.replace(row)
     connection.execute(tables.UPDATE_APPLIED, tables.applied_row(state))
     return state
 
 
-def _report_rows(entry: Entry, first_id: int) -> list[Row]:
+def _take(entry: Entry, state: AppliedState, brought: _Brought) -> tuple[int, VerdictCounts]:
+    """How many reports a batch brings, and the readings' verdicts after it."""
     try:
-        created_at, rows = decode_body(entry.body)
+        if format_of(entry.body) == READINGS:
+            created_at, batch = decode_readings(entry.body)
+            rows = reading_rows.rows_of(batch, created_at, entry.index, state.verdicts)
+            brought.readings += rows.readings
+            brought.alerts += rows.alerts
+            return 0, rows.counts
+        reports = _report_rows(entry, state.next_id)
     except WireError as error:
         raise ValueError(f"entry {entry.index} cannot be read: {error}") from error
+    brought.reports += reports
+    return len(reports), state.verdicts
+
+
+def _report_rows(entry: Entry, first_id: int) -> list[Row]:
+    created_at, rows = decode_body(entry.body)
     cut = _COLUMNS_BEFORE_ALERT
     return [
         tables.report_row(report_id, *row[:cut], _NOT_ALERTED, *row[cut:], created_at, entry.index)
@@ -61,8 +89,9 @@ def _report_rows(entry: Entry, first_id: int) -> list[Row]:
     ]
 
 
-def _after(state: AppliedState, entry: Entry, fresh: bool, count: int) -> AppliedState:
-    next_id = state.next_id + count
-    step = b"".join((state.state_hash, entry.chain, _STEP.pack(fresh, count, next_id)))
+def _after(state: AppliedState, entry: Entry, fresh: bool, reports: int, verdicts: VerdictCounts) -> AppliedState:
+    next_id = state.next_id + reports
+    judged = b"" if verdicts is state.verdicts else verdicts.pack()
+    step = b"".join((state.state_hash, entry.chain, _STEP.pack(fresh, reports, next_id), judged))
     state_hash = hashlib.blake2b(step, digest_size=HASH_BYTES).digest()
-    return AppliedState(Place(entry.index, entry.term, entry.chain), state_hash, next_id)
+    return AppliedState(Place(entry.index, entry.term, entry.chain), state_hash, next_id, verdicts)

@@ -9,7 +9,8 @@ never shown in part: a copy without its WAL's rows would be a stale picture that
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +23,8 @@ from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import exchange
 from hfzmq.storage.directory import may
+from hfzmq.storage.pages import last_of_each_patient, page_query
+from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
 
 BUSY_MS = 1000  # while another process recovers the WAL
@@ -29,36 +32,26 @@ TRIES = 5  # at a file that is replaced again and again
 
 FileNumber = tuple[int, int]
 
-# Patients one by one through the index: as quick with a million reports as with a thousand.
-_LAST_OF_EACH = """
-    WITH RECURSIVE patient(patient_id) AS (
-        SELECT min(patient_id) FROM risk_reports
-        UNION ALL
-        SELECT (SELECT min(patient_id) FROM risk_reports WHERE patient_id > patient.patient_id)
-        FROM patient WHERE patient.patient_id IS NOT NULL
-    )
-    SELECT id, {fields} FROM risk_reports WHERE id IN (
-        SELECT (SELECT max(id) FROM risk_reports AS mine WHERE mine.patient_id = patient.patient_id) FROM patient
-    )
-    ORDER BY id DESC LIMIT ?
-""".format(fields=", ".join(Report._fields))
-
+_LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)
+LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type")
+_LAST_READINGS = last_of_each_patient("heartbeats", LAST_READING_FIELDS)
 _TREND = "SELECT timestamp, probability FROM risk_reports WHERE patient_id = ? ORDER BY id DESC LIMIT ?"
 
 
 class Reader:
     """A read-only view of ``path``; for one thread at a time.
 
-    ``fields``: the columns of ``risk_reports``, in order, without its checksum. NotFound: no such file.
-    InvalidInput('db', ...): not a file
+    ``fields``: the columns of ``risk_reports``, in order, without its checksum; ``reading_fields`` and ``alert_fields``
+    likewise of ``heartbeats`` and ``heartbeat_alerts``. NotFound: no such file. InvalidInput('db', ...): not a file
     of hfzmq, or of a newer one. DataDirError: it is one and cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._in_snapshot = False
         self._connection, self._file = self._opened()
-        columns = self._rows("SELECT name FROM pragma_table_info('risk_reports') ORDER BY cid")
-        self.fields: tuple[str, ...] = tuple(row[0] for row in columns if row[0] != "crc")
+        self.fields = self._columns("risk_reports")
+        self.reading_fields = self._columns("heartbeats")
+        self.alert_fields = self._columns("heartbeat_alerts")
 
     def reports(
         self,
@@ -70,10 +63,43 @@ class Reader:
     ) -> list[tuple[Any, ...]]:
         """Rows in the order of ``fields``: with an id above ``after_id``, rising; or, when ``before_id`` is given, with
         one below it, falling (0: from the newest). At most ``limit``, at least 1; of one patient, of one tier."""
-        if limit < 1:
-            raise InvalidInput("limit", "at least 1", got=limit)
-        query, values = reports_query(self.fields, after_id, before_id, limit, patient, tier)
-        return self._rows(query, values)
+        equal = (("patient_id", patient), ("tier", tier))
+        return self._page("risk_reports", self.fields, after_id, before_id, limit, equal)
+
+    def readings(
+        self,
+        after_id: int | None = 0,
+        before_id: int | None = None,
+        limit: int = 100,
+        patient: str | None = None,
+        status: str | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """Rows of ``heartbeats`` in the order of ``reading_fields``, as ``reports``; of one validation status."""
+        equal = (("patient_id", patient), ("validation_status", status))
+        return self._page("heartbeats", self.reading_fields, after_id, before_id, limit, equal)
+
+    def alerts(
+        self,
+        after_id: int | None = 0,
+        before_id: int | None = None,
+        limit: int = 100,
+        patient: str | None = None,
+        category: str | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """Rows of ``heartbeat_alerts`` in the order of ``alert_fields``, as ``reports``; of one alert category."""
+        equal = (("patient_id", patient), ("alert_category", category))
+        return self._page("heartbeat_alerts", self.alert_fields, after_id, before_id, limit, equal)
+
+    def last_reading_of_each_patient(self, limit: int = 1000) -> list[tuple[Any, ...]]:
+        """(id, *LAST_READING_FIELDS) of each patient's last stored heart rate, newest first."""
+        return self._rows(_LAST_READINGS, (limit,))
+
+    def counts(self) -> VerdictCounts:
+        """How many readings are stored of each verdict; its ``by_status`` and ``by_category`` say it by table."""
+        try:
+            return VerdictCounts.unpack(self._rows("SELECT verdicts FROM applied")[0][0])
+        except (ValueError, TypeError, struct.error) as error:
+            raise self._unreadable(error) from None
 
     def last_of_each_patient(self, limit: int = 1000) -> list[tuple[int, Report]]:
         """(id, report) of each patient's last stored report, newest first."""
@@ -182,6 +208,23 @@ class Reader:
             raise
         return connection
 
+    def _columns(self, table: str) -> tuple[str, ...]:
+        names = (row[0] for row in self._rows(f"SELECT name FROM pragma_table_info('{table}') ORDER BY cid"))
+        return tuple(name for name in names if name != "crc")
+
+    def _page(
+        self,
+        table: str,
+        fields: tuple[str, ...],
+        after_id: int | None,
+        before_id: int | None,
+        limit: int,
+        equal: Sequence[tuple[str, str | None]],
+    ) -> list[tuple[Any, ...]]:
+        if limit < 1:
+            raise InvalidInput("limit", "at least 1", got=limit)
+        return self._rows(*page_query(table, fields, after_id, before_id, limit, equal))
+
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         if self._in_snapshot:
             return self._run(query, values)
@@ -212,33 +255,6 @@ class Reader:
 
 
 _HINT = "the file of a peer: DIR/hfzmq_<id>.db"
-
-
-def reports_query(
-    fields: tuple[str, ...],
-    after_id: int | None,
-    before_id: int | None,
-    limit: int,
-    patient: str | None,
-    tier: str | None,
-) -> tuple[str, tuple[Any, ...]]:
-    """(SQL, its values) for ``Reader.reports``."""
-    where: list[str] = []
-    values: list[Any] = []
-    if before_id is None:
-        where.append("id > ?")
-        values.append(after_id or 0)
-    elif before_id > 0:
-        where.append("id < ?")
-        values.append(before_id)
-    for column, value in (("patient_id", patient), ("tier", tier)):
-        if value is not None:
-            where.append(f"{column} = ?")
-            values.append(value)
-    order = "ASC" if before_id is None else "DESC"
-    conditions = f" WHERE {' AND '.join(where)}" if where else ""
-    query = f"SELECT {', '.join(fields)} FROM risk_reports{conditions} ORDER BY id {order} LIMIT ?"
-    return query, (*values, limit)
 
 
 def _check_path(path: Path) -> None:

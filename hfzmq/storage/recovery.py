@@ -17,9 +17,10 @@ from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.storage import tables
+from hfzmq.storage.numbered import TABLES, Numbered
 from hfzmq.storage.tables import AppliedState, Damaged, Row, SessionSum
 
-REPORTS_AT_START = 20_000  # takes about 0.1 s; the scrub checks more
+ROWS_AT_START = 20_000  # of a table; takes about 0.1 s; the scrub checks more
 
 
 class Recovered(NamedTuple):
@@ -44,9 +45,9 @@ class Cursor(NamedTuple):
     root: int
 
 
-def recover(connection: apsw.Connection, reports_max: int | None = REPORTS_AT_START) -> tuple[Recovered, Cursor]:
-    """Read everything; Damaged names the table or log entry. Reports are read where they are ``reports_max`` at most
-    (None: always)."""
+def recover(connection: apsw.Connection, rows_max: int | None = ROWS_AT_START) -> tuple[Recovered, Cursor]:
+    """Read everything; Damaged names the table or log entry. The rows of a table (reports, readings, alerts) are read
+    where they are ``rows_max`` at most (None: always)."""
     reading = _Reading(connection)
     hard_state, probe, root = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
     base = reading.one(tables.SELECT_LOG_BASE, tables.log_base_of, "log_base")
@@ -56,7 +57,8 @@ def recover(connection: apsw.Connection, reports_max: int | None = REPORTS_AT_ST
     reading.check_applied(applied.place, log)
     sessions = reading.sessions(applied.place.index)
     sums = SessionSum(sessions)
-    reading.check_reports(applied.next_id - 1, reports_max)
+    for table in TABLES:
+        reading.check_rows(table, table.count(applied), rows_max)
     if root != tables.root_of(applied, tables.cut_crc(base, membership), log.last, sums):
         raise Damaged("the tables are not those of one transaction")
     recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
@@ -126,20 +128,20 @@ class _Reading:
                 raise self._damaged(f"table sessions, row {len(found) + 1}", cause) from None
             found[key] = session
 
-    def check_reports(self, count: int, reports_max: int | None) -> None:
-        """The reports end where the tables say; each of them is checked where they are few."""
+    def check_rows(self, table: Numbered, count: int, rows_max: int | None) -> None:
+        """The rows end where the applied state says; each of them is checked where they are few."""
         try:
-            last = self._connection.execute(tables.SELECT_LAST_REPORT).get or 0
+            last = self._connection.execute(f"SELECT max({table.id_column}) FROM {table.table}").get or 0
             if last != count:
                 raise Damaged(f"the last one is {last}, {count} were applied")
-            if reports_max is None or count <= reports_max:
+            if rows_max is None or count <= rows_max:
                 number = 0
-                for number, row in enumerate(self._connection.execute(tables.SELECT_REPORTS, (0, count)), 1):
-                    tables.check_report(row, number)
+                for number, row in enumerate(self._connection.execute(table.select, (0, count)), 1):
+                    table.check(row, number)
                 if number != count:
                     raise Damaged(f"{count} were applied, {number} are there")
         except _ROTTEN as cause:
-            raise self._damaged("table risk_reports", cause) from None
+            raise self._damaged(f"table {table.table}", cause) from None
 
     @staticmethod
     def _damaged(place: str, cause: object) -> Damaged:

@@ -1,4 +1,4 @@
--- The tables of one peer's file, schema version 2. Times are Unix milliseconds UTC.
+-- The tables of one peer's file, schema version 3. Times are Unix milliseconds UTC.
 -- One transaction holds what belongs together: hard state, log, and the applied index with all that applying wrote.
 -- crc: zlib.crc32 over the row's other columns (tables.py says how); checked each time the file is opened.
 
@@ -29,7 +29,7 @@ CREATE TABLE hard_state (
 CREATE TABLE log (
     idx    INTEGER PRIMARY KEY,  -- from 1, no holes
     term   INTEGER NOT NULL,     -- in which it was proposed
-    kind   INTEGER NOT NULL,     -- 0 no-op, 1 batch of reports, 2 members
+    kind   INTEGER NOT NULL,     -- 0 no-op, 1 batch of reports or readings, 2 members
     client TEXT,                 -- who asked; NULL with the next three: nobody did
     epoch  BLOB,                 -- 16 bytes, of the client's queue file
     seq    INTEGER,              -- the client's request number, from 1
@@ -64,6 +64,7 @@ CREATE TABLE applied (
     chain      BLOB    NOT NULL,  -- its chain, 16 bytes
     state_hash BLOB    NOT NULL,  -- 16 bytes, equal on all peers with equal idx
     next_id    INTEGER NOT NULL,  -- of the next risk report
+    verdicts   BLOB    NOT NULL,  -- how many readings are stored of each verdict, 8 bytes each (reading_rows.py)
     crc        INTEGER NOT NULL
 ) STRICT;
 
@@ -102,3 +103,43 @@ CREATE TABLE risk_reports (
 
 -- 'The last N of one patient': an index ends with the rowid, which is id, so this one is (patient_id, id).
 CREATE INDEX risk_reports_by_patient ON risk_reports (patient_id);
+
+-- Every heart-rate reading that the mesh acknowledged, believable or not. The first eight columns are a public contract.
+CREATE TABLE heartbeats (
+    id                INTEGER PRIMARY KEY,  -- from 1, no holes, equal on all peers
+    timestamp         INTEGER NOT NULL,  -- ms, the sender's clock, when it was measured
+    patient_id        TEXT    NOT NULL,
+    heartbeat_value   REAL,              -- beats a minute; NULL when there is no finite number
+    validation_status TEXT    NOT NULL,  -- valid, invalid_physiological, invalid_system, corrupted
+    anomaly_type      TEXT,              -- high, low, sensor_off, ... (clinical/heart_rate.py); NULL when valid
+    raw_payload       TEXT    NOT NULL,  -- what the device gave, '' when that was the number alone
+    created_at        INTEGER NOT NULL,  -- ms, the leader's clock, when it took the batch in and judged it
+    log_index         INTEGER NOT NULL,  -- of the entry that brought it
+    crc               INTEGER NOT NULL   -- as in risk_reports
+) STRICT;
+
+-- 'The last N of one patient', as for reports.
+CREATE INDEX heartbeats_by_patient ON heartbeats (patient_id);
+
+-- 'The last N that were corrupted', where there may be few.
+CREATE INDEX heartbeats_by_status ON heartbeats (validation_status);
+
+-- One row for each reading that is not valid. The first eight columns are a public contract.
+CREATE TABLE heartbeat_alerts (
+    alert_id        INTEGER PRIMARY KEY,  -- from 1, no holes, equal on all peers
+    heartbeat_id    INTEGER NOT NULL,  -- the reading
+    timestamp       INTEGER NOT NULL,  -- ms, of the reading
+    patient_id      TEXT    NOT NULL,
+    heartbeat_value REAL,              -- of the reading
+    alert_category  TEXT    NOT NULL,  -- physiological_anomaly, system_anomaly, data_corruption
+    resolved_flag   INTEGER NOT NULL,  -- 1: somebody has seen to it
+    created_at      INTEGER NOT NULL,  -- ms, the leader's clock, as in the reading
+    log_index       INTEGER NOT NULL,  -- of the entry that brought it
+    crc             INTEGER NOT NULL   -- as in risk_reports
+) STRICT;
+
+-- 'The last N of one patient', as for reports.
+CREATE INDEX heartbeat_alerts_by_patient ON heartbeat_alerts (patient_id);
+
+-- 'The last N of one category', where there may be few.
+CREATE INDEX heartbeat_alerts_by_category ON heartbeat_alerts (alert_category);

@@ -5,13 +5,15 @@ writer wait, and reads what a reader would. Must not know: what happens when som
 ``Store.distrust``). Keeps: each step is one short read transaction over a bounded number of rows; what another thread
 writes, cuts or exchanges between two steps is never taken for damage.
 
-    small rows --> sessions --> log --> reports, and that the index finds them --> index, and that its rows exist --.
-        ^----------------------------------------- one more pass ---------------------------------------------------'
+    small rows --> sessions --> log --> for each table: rows, and that the indexes find them --> indexes, and that
+        ^                                                                          their rows exist --.
+        `------------------------------------- one more pass -----------------------------------------'
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +22,35 @@ import apsw
 from hfzmq.core.types import Place, chained
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import exchange, tables
+from hfzmq.storage.numbered import TABLES, Numbered
 from hfzmq.storage.tables import Damaged
 
 ROWS_A_STEP = 200  # about 2 ms
 BUSY_MS = 20
 
+_BEFORE_ALL: tuple[str, int] = ("", 0)  # an index's entry
+
 _SESSIONS = (
     "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions WHERE (client, epoch) > (?, ?) "
     "ORDER BY client, epoch LIMIT ?"
 )
-_NOT_INDEXED = (
-    "SELECT id FROM risk_reports AS one WHERE id > ? AND id <= ? AND NOT EXISTS (SELECT 1 FROM risk_reports AS other "
-    "INDEXED BY risk_reports_by_patient WHERE other.patient_id = one.patient_id AND other.id = one.id) LIMIT 1"
-)
-_INDEXED = (
-    "SELECT patient_id, id FROM risk_reports INDEXED BY risk_reports_by_patient WHERE (patient_id, id) > (?, ?) "
-    "ORDER BY patient_id, id LIMIT ?"
-)
-_PATIENT = "SELECT patient_id FROM risk_reports NOT INDEXED WHERE id = ?"
+
+
+def _not_indexed(table: Numbered, index: str, column: str) -> str:
+    key = table.id_column
+    return (
+        f"SELECT {key} FROM {table.table} AS one WHERE {key} > ? AND {key} <= ? AND NOT EXISTS (SELECT 1 FROM "
+        f"{table.table} AS other INDEXED BY {index} WHERE other.{column} = one.{column} AND other.{key} = one.{key}) "
+        "LIMIT 1"
+    )
+
+
+def _indexed(table: Numbered, index: str, column: str) -> str:
+    key = table.id_column
+    return (
+        f"SELECT {column}, {key} FROM {table.table} INDEXED BY {index} WHERE ({column}, {key}) > (?, ?) "
+        f"ORDER BY {column}, {key} LIMIT ?"
+    )
 
 
 class Scrubber:
@@ -52,8 +65,7 @@ class Scrubber:
             self._small_rows,
             self._sessions,
             self._log,
-            self._reports,
-            self._index,
+            *(part for table in TABLES for part in self._parts_of(table)),
         )
         self._begin()
 
@@ -93,8 +105,8 @@ class Scrubber:
         self._at = 0
         self._session: tuple[str, bytes] = ("", b"")
         self._place: Place | None = None
-        self._report = 0
-        self._entry: tuple[str, int] = ("", 0)
+        self._row = 0
+        self._entry = _BEFORE_ALL
 
     def _opened(self) -> apsw.Connection:
         if self._connection is None or self._is_replaced():
@@ -109,6 +121,11 @@ class Scrubber:
 
     def _is_replaced(self) -> bool:
         return exchange.file_number(self.path) != self._file
+
+    def _parts_of(self, table: Numbered) -> Iterator[Callable[[apsw.Connection, int], bool]]:
+        yield partial(self._rows, table)
+        for index in table.indexes:
+            yield partial(self._index, table, index)
 
     # ---------------------------------------------------------------------------- parts: True when one is at its end
 
@@ -148,28 +165,36 @@ class Scrubber:
         self._place = before
         return count < rows_max
 
-    def _reports(self, connection: apsw.Connection, rows_max: int) -> bool:
-        stored = tables.applied_of(connection.execute(tables.SELECT_APPLIED).fetchone()).next_id - 1
-        first = self._report
-        for row in connection.execute(tables.SELECT_REPORTS, (first, rows_max)):
-            number = self._report + 1
-            _checked(f"report {number}", lambda: tables.check_report(row, number))  # noqa: B023
-            self._report = number
-        lost = connection.execute(_NOT_INDEXED, (first, self._report)).get
-        if lost is not None:
-            raise Damaged(f"report {lost}: not in the index by patient")
-        at_end = self._report - first < rows_max
-        if self._report > stored or (at_end and self._report != stored):
-            raise Damaged(f"table risk_reports: {stored} were applied, {self._report} are there")
+    def _rows(self, table: Numbered, connection: apsw.Connection, rows_max: int) -> bool:
+        stored = table.count(tables.applied_of(connection.execute(tables.SELECT_APPLIED).fetchone()))
+        first = self._row
+        for row in connection.execute(table.select, (first, rows_max)):
+            number = self._row + 1
+            _checked(f"{table.noun} {number}", lambda: table.check(row, number))  # noqa: B023
+            self._row = number
+        for index, column, by in table.indexes:
+            lost = connection.execute(_not_indexed(table, index, column), (first, self._row)).get
+            if lost is not None:
+                raise Damaged(f"{table.noun} {lost}: not in the index by {by}")
+        at_end = self._row - first < rows_max
+        if self._row > stored or (at_end and self._row != stored):
+            raise Damaged(f"table {table.table}: {stored} were applied, {self._row} are there")
+        if at_end:
+            self._row = 0  # where the next table's rows begin
         return at_end
 
-    def _index(self, connection: apsw.Connection, rows_max: int) -> bool:
-        rows: list[Any] = connection.execute(_INDEXED, (*self._entry, rows_max)).fetchall()
-        for patient, number in rows:
-            if connection.execute(_PATIENT, (number,)).get != patient:
-                raise Damaged(f"report {number}: the index by patient has it under another one")
-            self._entry = (patient, number)
-        return len(rows) < rows_max
+    def _index(self, table: Numbered, index: tuple[str, str, str], connection: apsw.Connection, rows_max: int) -> bool:
+        name, column, by = index
+        whole = f"SELECT {column} FROM {table.table} NOT INDEXED WHERE {table.id_column} = ?"
+        rows: list[Any] = connection.execute(_indexed(table, name, column), (*self._entry, rows_max)).fetchall()
+        for value, number in rows:
+            if connection.execute(whole, (number,)).get != value:
+                raise Damaged(f"{table.noun} {number}: the index by {by} has it under another one")
+            self._entry = (value, number)
+        at_end = len(rows) < rows_max
+        if at_end:
+            self._entry = _BEFORE_ALL
+        return at_end
 
 
 def _stands(connection: apsw.Connection, place: Place) -> bool:

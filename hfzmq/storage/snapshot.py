@@ -102,7 +102,7 @@ def _inspected(connection: apsw.Connection, mesh_id: bytes) -> tuple[Recovered, 
     meta = tables.meta_of(connection.execute(tables.SELECT_META).fetchone())
     if meta.mesh_id != mesh_id:
         raise InvalidInput("snapshot", f"mesh {mesh_id.hex()}", got=meta.mesh_id.hex())
-    recovered, cursor = recover(connection, reports_max=None)
+    recovered, cursor = recover(connection, rows_max=None)
     place = cursor.applied.place
     if recovered.log.base != place or recovered.log.last != place:
         raise Damaged(f"its log runs from {recovered.log.base.index} to {recovered.log.last.index}")

@@ -28,6 +28,7 @@ from hfzmq.storage.connection import abandon, refusal
 from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
+from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.recovery import Cursor, Recovered
 from hfzmq.storage.tables import cut_crc, root_of
 
@@ -90,6 +91,11 @@ class Store:
     def reports_stored(self) -> int:
         """How many risk reports the tables hold."""
         return self._applied.next_id - 1
+
+    @property
+    def readings_stored(self) -> VerdictCounts:
+        """How many heart-rate readings the tables hold, of each verdict; and with that, how many alerts."""
+        return self._applied.verdicts
 
     @property
     def wal_pages(self) -> int:

@@ -15,8 +15,9 @@ from hfzmq.core import membership as members
 from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import KINDS, Entry, HardState, Origin, Place
+from hfzmq.storage.reading_rows import NO_READINGS, VerdictCounts
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x68667A71  # 'hfzq' in the file's header: a database of hfzmq
 
 HASH_BYTES = 16
@@ -30,11 +31,13 @@ class Damaged(Exception):
 
 
 class AppliedState(NamedTuple):
-    """How far the tables are: the last applied entry's place, the state's hash there, the next report's id."""
+    """How far the tables are: the last applied entry's place, the state's hash there, the next report's id, and how
+    many readings are stored of each verdict."""
 
     place: Place
     state_hash: bytes
     next_id: int
+    verdicts: VerdictCounts = NO_READINGS
 
 
 class Meta(NamedTuple):
@@ -78,16 +81,15 @@ INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
 UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
 SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
-INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?)"
-UPDATE_APPLIED = "UPDATE applied SET idx = ?, term = ?, chain = ?, state_hash = ?, next_id = ?, crc = ?"
-SELECT_APPLIED = "SELECT idx, term, chain, state_hash, next_id, crc FROM applied"
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?)"
+UPDATE_APPLIED = "UPDATE applied SET idx = ?, term = ?, chain = ?, state_hash = ?, next_id = ?, verdicts = ?, crc = ?"
+SELECT_APPLIED = "SELECT idx, term, chain, state_hash, next_id, verdicts, crc FROM applied"
 
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
 
 INSERT_REPORT = "INSERT INTO risk_reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_REPORTS = "SELECT * FROM risk_reports WHERE id > ? ORDER BY id LIMIT ?"
-SELECT_LAST_REPORT = "SELECT max(id) FROM risk_reports"
 
 
 # ------------------------------------------------------------------------------------------------------------ checksums
@@ -174,13 +176,17 @@ def _members(index: int, body: bytes) -> Membership:
 
 def applied_row(state: AppliedState) -> Row:
     """For INSERT_APPLIED and UPDATE_APPLIED."""
-    return _sealed(state.place.index, state.place.term, state.place.chain, state.state_hash, state.next_id)
+    place = state.place
+    return _sealed(place.index, place.term, place.chain, state.state_hash, state.next_id, state.verdicts.pack())
 
 
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
-    index, term, chain, state_hash, next_id = _opened(row, int, int, bytes, bytes, int)
-    return AppliedState(Place(index, term, chain), state_hash, next_id)
+    index, term, chain, state_hash, next_id, packed = _opened(row, int, int, bytes, bytes, int, bytes)
+    try:
+        return AppliedState(Place(index, term, chain), state_hash, next_id, VerdictCounts.unpack(packed))
+    except (ValueError, struct.error) as error:
+        raise Damaged(f"verdicts: {error}") from None
 
 
 def session_row(origin: Origin, entry: Entry) -> Row:
@@ -236,8 +242,8 @@ _NO_DAY = -(1 << 63)
 _NONE = float("nan")
 
 
-def _report_crc(row: Row) -> int:
-    """Numbers as SQLite gives them back: it knows no negative zero."""
+def report_crc(row: Row) -> int:
+    """Over a row without its checksum; numbers as SQLite gives them back: it knows no negative zero."""
     number, patient, stamp, age, sodium, creatinine, ejection, day, chance, tier, *more = row
     alert, study, model, flags, *rest = more
     numbers = _REPORT_NUMBERS.pack(
@@ -259,21 +265,9 @@ def _report_crc(row: Row) -> int:
 def report_row(*values: Any) -> Row:
     """For INSERT_REPORT: ``values`` are all columns but the checksum. ValueError for values that no column takes."""
     try:
-        return (*values, _report_crc(values))
+        return (*values, report_crc(values))
     except (TypeError, struct.error) as error:
         raise ValueError(f"report {values[0]} is none: {error}") from error
-
-
-def check_report(row: Row, number: int) -> None:
-    """A row of SELECT_REPORTS must be report ``number``, as it was written; else Damaged."""
-    if row[0] != number:
-        raise Damaged(f"missing, after {number - 1} comes {row[0]}")
-    try:
-        if _report_crc(row[:-1]) == row[-1]:
-            return
-    except (TypeError, ValueError, struct.error):  # a value of another type than was written
-        pass
-    raise Damaged("wrong checksum")
 
 
 # -------------------------------------------------------------------------------------------------------------- the log

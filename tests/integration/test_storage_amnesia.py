@@ -321,7 +321,7 @@ def test_reports_are_checked_at_the_start_where_they_are_few(tmp_path: Path, mon
         connection.execute("UPDATE risk_reports SET probability = 0.125 WHERE id = 4")
         connection.close()
         if not few:
-            monkeypatch.setattr(recovery, "REPORTS_AT_START", 3)
+            monkeypatch.setattr(recovery, "ROWS_AT_START", 3)
             monkeypatch.setattr(recovery.recover, "__defaults__", (3,))
         assert amnesia(left) == ("damaged: table risk_reports: wrong checksum" if few else "")
 

@@ -66,7 +66,7 @@ def test_a_setting_that_does_not_hold_refuses_the_start(
     assert f"will not keep {name}" in refusal(tmp_path)
 
 
-def test_every_table_is_strict_and_reports_have_one_index(tmp_path: Path) -> None:
+def test_every_table_is_strict_and_has_the_indexes_that_its_questions_need(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
     store.close()
     connection = apsw.Connection(str(store.path))
@@ -81,10 +81,18 @@ def test_every_table_is_strict_and_reports_have_one_index(tmp_path: Path) -> Non
         "applied",
         "sessions",
         "risk_reports",
+        "heartbeats",
+        "heartbeat_alerts",
     }
     assert set(own.values()) == {1}
     indexes = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
-    assert [row[0] for row in indexes] == ["risk_reports_by_patient"]
+    assert [row[0] for row in indexes] == [
+        "risk_reports_by_patient",
+        "heartbeats_by_patient",
+        "heartbeats_by_status",
+        "heartbeat_alerts_by_patient",
+        "heartbeat_alerts_by_category",
+    ]
 
 
 def test_every_column_of_the_schema_says_what_it_holds() -> None:
@@ -233,10 +241,10 @@ def test_a_file_of_a_newer_hfzmq_is_refused(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
     store.close()
     connection = apsw.Connection(str(store.path))
-    connection.execute("UPDATE meta SET schema_version = 3")
+    connection.execute("UPDATE meta SET schema_version = 4")
     connection.close()
     message = refusal(tmp_path)
-    assert "newer hfzmq (schema 3, this one knows 2)" in message
+    assert "newer hfzmq (schema 4, this one knows 3)" in message
 
 
 def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
@@ -246,7 +254,7 @@ def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Pa
     connection.execute("UPDATE meta SET schema_version = 1")
     connection.close()
     message = refusal(tmp_path)
-    assert "older hfzmq (schema 1, this one knows 2)" in message
+    assert "older hfzmq (schema 1, this one knows 3)" in message
     assert "damaged" not in message
 
 

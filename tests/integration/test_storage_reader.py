@@ -15,7 +15,8 @@ import pytest
 from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import Reader, Store
-from hfzmq.storage.reader import _LAST_OF_EACH, _TREND, reports_query
+from hfzmq.storage.pages import page_query
+from hfzmq.storage.reader import _LAST_OF_EACH, _TREND
 from tests.integration.storage_world import (
     REPOSITORY,
     STAMP_MS,
@@ -140,9 +141,9 @@ def test_a_reader_cannot_write(ward: tuple[Store, Tape]) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        reports_query(("id", "tier"), 0, None, 20, "bed-3", None)[0],
-        reports_query(("id", "tier"), None, 0, 20, "bed-3", None)[0],
-        reports_query(("id", "tier"), None, 7, 20, "bed-3", "RED")[0],
+        page_query("risk_reports", ("id", "tier"), 0, None, 20, [("patient_id", "bed-3")])[0],
+        page_query("risk_reports", ("id", "tier"), None, 0, 20, [("patient_id", "bed-3")])[0],
+        page_query("risk_reports", ("id", "tier"), None, 7, 20, [("patient_id", "bed-3"), ("tier", "RED")])[0],
         _TREND,
         _LAST_OF_EACH,
     ],
@@ -269,9 +270,9 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_schema_is_refused(ward: tuple[Store, Tape]) -> None:
     ward[0].close()
     connection = apsw.Connection(str(ward[0].path))
-    connection.execute("UPDATE meta SET schema_version = 3")
+    connection.execute("UPDATE meta SET schema_version = 4")
     connection.close()
-    with pytest.raises(InvalidInput, match="schema version 2, got 3"):
+    with pytest.raises(InvalidInput, match="schema version 3, got 4"):
         Reader(ward[0].path)
 
 

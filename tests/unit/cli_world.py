@@ -42,6 +42,8 @@ def says(peer_id: int, role: str = "follower", **other: object) -> Answer:
         "durable_index": 812,
         "state_hash": "ab" * 16,
         "reports": 640,
+        "readings": {"valid": 800, "invalid_physiological": 120, "invalid_system": 60, "corrupted": 20},
+        "alerts": {"physiological_anomaly": 120, "system_anomaly": 60, "data_corruption": 20},
         "version": "0.1.0",
         "boot": 3,
         "uptime_ms": 5000,

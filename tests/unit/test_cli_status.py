@@ -163,7 +163,11 @@ def test_csv_has_a_line_for_each_peer(path: str, answers: Answers) -> None:
 def test_the_table_says_who_leads_and_who_is_away(path: str, answers: Answers) -> None:
     answers.update({1: says(1, "leader"), 2: says(2, last_index=800)})
     done = run("status", "--config", path)
-    head, _, columns, first, second, third = done.out.rstrip("\n").split("\n")
+    head, _, columns, first, second, third, stored = done.out.rstrip("\n").split("\n")
+    assert stored == (
+        "peer 1: 1,000 heart rates: 800 valid, 120 invalid_physiological, 60 invalid_system, 20 corrupted; "
+        "200 alerts: 120 physiological_anomaly, 60 system_anomaly, 20 data_corruption"
+    )
     assert head == "mesh ward: peer 1 leads in term 7, quorum yes, 2 of 3 peers answer"
     assert columns.split()[:2] == ["peer", "role"]
     assert first.split()[:7] == ["1", "leader", "7", "812", "811", "810", "0"]

@@ -10,6 +10,7 @@ from typing import Any
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.messages import JoinRequest
 from hfzmq.daemon.about import About
+from hfzmq.storage.reading_rows import VerdictCounts
 from tests.unit.core_bench import LEASE, TIMING, Bench, append, heartbeat, member
 
 HERE = PeerAddress(1, "here", 11, 12, 13)
@@ -24,6 +25,7 @@ class Daemon:
         parts: Any = SimpleNamespace(
             strangers=lambda now_ms: self.strangers,
             reports_stored=7,
+            readings_stored=VerdictCounts((5, 1, 2, 3, 0, 0, 0, 4)),
             identity=SimpleNamespace(boot_no=3),
             path=Path(__file__),
             amnesia=None,
@@ -121,4 +123,6 @@ def test_the_status_tells_what_other_members_say_of_themselves_and_how_long_ago(
     status = Daemon(bench).about.status()
     assert status["hears"] == [[3, 120, "follower", 4, 9, 8, (b"s" * 16).hex()]]
     assert (status["id"], status["reports"], status["boot"], status["counters"]) == (1, 7, 3, {"odd": 1})
+    assert status["readings"] == {"valid": 5, "invalid_physiological": 3, "invalid_system": 3, "corrupted": 4}
+    assert status["alerts"] == {"physiological_anomaly": 3, "system_anomaly": 3, "data_corruption": 4}
     assert status["differs"] == []

@@ -22,7 +22,7 @@ class Reader:
     def __init__(self, path): pass
     def snapshot(self): return contextlib.nullcontext()
     def applied(self): return 1
-    def reports(self, **query): return read()
+    def reports(self, *query): return read()
     def close(self): pass
 
 queries.Reader = Reader

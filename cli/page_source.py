@@ -1,4 +1,4 @@
-"""Where ``hfzmq reports`` reads: a peer of the mesh, the leader after a quorum round, or a file without a daemon.
+"""Where rows of a table are read: from a peer of the mesh, the leader after a quorum round, or a file.
 
 Touches sockets (through client.ask) or one database file, reading only. Must not know how rows are shown. Keeps: pages
 are read by id, and ids are equal on every peer, so another peer can go on where one fell away; a page says how stale it
@@ -7,7 +7,7 @@ may be.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,8 +18,23 @@ PAGE_ROWS = 1000  # what one request may ask for
 ASK_TIMEOUT_MS = 1000
 LEADER_TIMEOUT_MS = 5000
 
-_OR_A_FILE = "start one: hfzmq serve --id N --data-dir DIR; or read a file: hfzmq reports --db FILE"
+_OR_A_FILE = "start one: hfzmq serve --id N --data-dir DIR; or read a file: --db FILE"
 _HINT = "hfzmq status shows the versions of the daemons"
+
+
+class Table(NamedTuple):
+    """A table that can be read page by page: the request's name, the column with the id, the request's key by which
+    rows can be chosen beside the patient, and what a row is called."""
+
+    op: str
+    id_field: str
+    filter_key: str
+    noun: str
+
+
+REPORTS = Table("reports", "id", "tier", "report")
+READINGS = Table("readings", "id", "status", "reading")
+ALERTS = Table("alerts", "alert_id", "category", "alert")
 
 
 class Page(NamedTuple):
@@ -37,14 +52,16 @@ class Page(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Which rows: of one patient, of one tier."""
+    """Which rows: of one patient; of one tier, status or category, whichever the table has."""
 
     patient: str | None = None
-    tier: str | None = None
+    kind: str | None = None
 
 
 class Source(Protocol):
     """Something that gives pages: rising above ``after_id``, or falling below ``before_id`` (0: from the newest)."""
+
+    table: Table
 
     def page(self, after_id: int, before_id: int | None, limit: int, wanted: Filter) -> Page:
         """One page of at most ``limit`` rows, 1 to PAGE_ROWS."""
@@ -53,21 +70,31 @@ class Source(Protocol):
 class FileSource:
     """A peer's database file. NotFound, InvalidInput or DataDirError when it cannot be read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, table: Table = REPORTS) -> None:
         from hfzmq.storage import Reader
 
-        self._reader = Reader(path)
+        self.table = table
+        reader = Reader(path)
+        read_by: dict[str, tuple[Callable[..., list[tuple[Any, ...]]], tuple[str, ...]]] = {
+            "reports": (reader.reports, reader.fields),
+            "readings": (reader.readings, reader.reading_fields),
+            "alerts": (reader.alerts, reader.alert_fields),
+        }
+        self._read, self._fields = read_by[table.op]
 
     def page(self, after_id: int, before_id: int | None, limit: int, wanted: Filter) -> Page:
         """See Source."""
-        rows = self._reader.reports(after_id, before_id, limit + 1, wanted.patient, wanted.tier)
-        return Page(tuple(self._reader.fields), [list(row) for row in rows[:limit]], len(rows) > limit)
+        rows = self._read(after_id, before_id, limit + 1, wanted.patient, wanted.kind)
+        return Page(self._fields, [list(row) for row in rows[:limit]], len(rows) > limit)
 
 
 class MeshSource:
     """The peers of ``config``: peer ``only``; the leader when ``consistent``; else the one that has applied most."""
 
-    def __init__(self, config: Config, only: int | None = None, consistent: bool = False) -> None:
+    def __init__(
+        self, config: Config, only: int | None = None, consistent: bool = False, table: Table = REPORTS
+    ) -> None:
+        self.table = table
         self._config = config
         self._only = only
         self._consistent = consistent
@@ -80,11 +107,13 @@ class MeshSource:
             fields["after_id"] = after_id
         else:
             fields["before_id"] = before_id
-        fields.update({key: value for key, value in wanted._asdict().items() if value is not None})
+        asked = {"patient": wanted.patient, self.table.filter_key: wanted.kind}
+        fields.update({key: value for key, value in asked.items() if value is not None})
         if self._consistent:
             from hfzmq.client.ask import ask_leader
 
-            return _page(ask_leader(self._config, "reports", fields | {"consistent": True}, LEADER_TIMEOUT_MS))
+            fields["consistent"] = True
+            return self._page(ask_leader(self._config, self.table.op, fields, LEADER_TIMEOUT_MS))
         return self._from_any(fields)
 
     def _from_any(self, fields: dict[str, object]) -> Page:
@@ -93,16 +122,20 @@ class MeshSource:
         self._peers = self._peers or self._by_knowledge()
         last: dict[str, Any] | None = None
         while self._peers:
-            answer = ask_all(self._config, "reports", fields, ASK_TIMEOUT_MS, only=self._peers[0])[self._peers[0]]
+            first = self._peers[0]
+            answer = ask_all(self._config, self.table.op, fields, ASK_TIMEOUT_MS, only=first)[first]
             if answer is not None and answer.get("status") == "OK":
-                return _page(answer)
+                return self._page(answer)
             if answer is not None and answer.get("status") == "REFUSED":
                 raise InvalidInput(str(answer.get("field")), str(answer.get("bound")), hint=str(answer.get("hint", "")))
             last = answer or last
             del self._peers[0]
         if last is None:
             raise NoDaemonReached("no daemon answers any more", hint=_OR_A_FILE)
-        raise NoLeader(f"no peer gives its reports now: {last.get('status')}", hint="ask again in a moment")
+        raise NoLeader(f"no peer gives its {self.table.op} now: {last.get('status')}", hint="ask again in a moment")
+
+    def _page(self, answer: dict[str, Any]) -> Page:
+        return _page_in(answer, self.table)
 
     def _by_knowledge(self) -> list[int]:
         from hfzmq.cli.mesh_view import mesh_view, unreached
@@ -126,7 +159,7 @@ def read_all(source: Source, after_id: int, wanted: Filter) -> Iterator[Page]:
         yield page
         if not page.more or not page.rows:
             return
-        after_id = _last_id(page)
+        after_id = _last_id(page, source.table)
 
 
 def read_last(source: Source, count: int, wanted: Filter) -> Page:
@@ -138,16 +171,16 @@ def read_last(source: Source, count: int, wanted: Filter) -> Page:
         rows += page.rows
         if len(rows) >= count or not page.more or not page.rows:
             return page._replace(rows=rows[::-1])
-        before_id = _last_id(page)
+        before_id = _last_id(page, source.table)
 
 
-def _last_id(page: Page) -> int:
-    return int(page.rows[-1][page.fields.index("id")])
+def _last_id(page: Page, table: Table) -> int:
+    return int(page.rows[-1][page.fields.index(table.id_field)])
 
 
-def _page(answer: dict[str, Any]) -> Page:
+def _page_in(answer: dict[str, Any], table: Table) -> Page:
     fields, rows = answer.get("fields"), answer.get("rows")
-    if not isinstance(fields, list) or "id" not in fields or not isinstance(rows, list):
+    if not isinstance(fields, list) or table.id_field not in fields or not isinstance(rows, list):
         raise HfzmqError("a daemon answered in a way this version does not know", hint=_HINT)
     if not all(isinstance(row, list) and len(row) == len(fields) for row in rows):
         raise HfzmqError("a daemon answered rows that do not fit its fields", hint=_HINT)

@@ -1,0 +1,74 @@
+"""The tables that grow row by row, under ids without holes: which they are, and what makes one of their rows sound.
+
+Touches nothing: rows come in. Must not know: who looks, when. Keeps: whatever checks one of them checks all of them.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hfzmq.storage.reading_rows import SELECT_ALERTS, SELECT_READINGS, alert_crc, reading_crc
+from hfzmq.storage.tables import SELECT_REPORTS, AppliedState, Damaged, Row, report_crc
+
+
+class Numbered(NamedTuple):
+    """A table whose ids run from 1 without holes. ``select``: rows above an id, at most so many, whole; ``crc``: over a
+    row without its last column; ``count``: how many rows an AppliedState says there are; ``indexes``: (name, column,
+    'by' what)."""
+
+    table: str
+    noun: str
+    id_column: str
+    select: str
+    crc: Callable[[Row], int]
+    count: Callable[[AppliedState], int]
+    indexes: tuple[tuple[str, str, str], ...]
+
+    def check(self, row: Row, number: int) -> None:
+        """A row of ``select`` must be number ``number``, as it was written; else Damaged."""
+        if row[0] != number:
+            raise Damaged(f"missing, after {number - 1} comes {row[0]}")
+        try:
+            if self.crc(row[:-1]) == row[-1]:
+                return
+        except (TypeError, ValueError, struct.error):  # a value of another type than was written
+            pass
+        raise Damaged("wrong checksum")
+
+
+REPORTS = Numbered(
+    "risk_reports",
+    "report",
+    "id",
+    SELECT_REPORTS,
+    report_crc,
+    lambda applied: applied.next_id - 1,
+    (("risk_reports_by_patient", "patient_id", "patient"),),
+)
+READINGS = Numbered(
+    "heartbeats",
+    "reading",
+    "id",
+    SELECT_READINGS,
+    reading_crc,
+    lambda applied: applied.verdicts.readings,
+    (
+        ("heartbeats_by_patient", "patient_id", "patient"),
+        ("heartbeats_by_status", "validation_status", "status"),
+    ),
+)
+ALERTS = Numbered(
+    "heartbeat_alerts",
+    "alert",
+    "alert_id",
+    SELECT_ALERTS,
+    alert_crc,
+    lambda applied: applied.verdicts.alerts,
+    (
+        ("heartbeat_alerts_by_patient", "patient_id", "patient"),
+        ("heartbeat_alerts_by_category", "alert_category", "category"),
+    ),
+)
+TABLES = (REPORTS, READINGS, ALERTS)

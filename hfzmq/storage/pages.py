@@ -1,0 +1,56 @@
+"""The questions of a reader as SQL: pages of a table by id, and the last row of each patient.
+
+Touches nothing. Must not know: connections. Keeps: every question goes through the ids or an index, so that it is as
+quick with a million rows as with a thousand; no name in it comes from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def page_query(
+    table: str,
+    fields: Sequence[str],
+    after_id: int | None,
+    before_id: int | None,
+    limit: int,
+    equal: Sequence[tuple[str, str | None]] = (),
+) -> tuple[str, tuple[Any, ...]]:
+    """(SQL, its values) for rows of ``table``, whose first field is its id: above ``after_id``, rising; or, when
+    ``before_id`` is given, below it, falling (0: from the newest). ``equal``: (column, value), None for any."""
+    key = fields[0]
+    where: list[str] = []
+    values: list[Any] = []
+    if before_id is None:
+        where.append(f"{key} > ?")
+        values.append(after_id or 0)
+    elif before_id > 0:
+        where.append(f"{key} < ?")
+        values.append(before_id)
+    for column, value in equal:
+        if value is not None:
+            where.append(f"{column} = ?")
+            values.append(value)
+    order = "ASC" if before_id is None else "DESC"
+    conditions = f" WHERE {' AND '.join(where)}" if where else ""
+    query = f"SELECT {', '.join(fields)} FROM {table}{conditions} ORDER BY {key} {order} LIMIT ?"
+    return query, (*values, limit)
+
+
+def last_of_each_patient(table: str, fields: Sequence[str]) -> str:
+    """SQL for (id, fields) of each patient's last row, newest first; its value is the most rows. Patients one by one
+    through the index on patient_id."""
+    return f"""
+    WITH RECURSIVE patient(patient_id) AS (
+        SELECT min(patient_id) FROM {table}
+        UNION ALL
+        SELECT (SELECT min(patient_id) FROM {table} WHERE patient_id > patient.patient_id)
+        FROM patient WHERE patient.patient_id IS NOT NULL
+    )
+    SELECT id, {", ".join(fields)} FROM {table} WHERE id IN (
+        SELECT (SELECT max(id) FROM {table} AS mine WHERE mine.patient_id = patient.patient_id) FROM patient
+    )
+    ORDER BY id DESC LIMIT ?
+"""
