@@ -54,9 +54,9 @@ class Number(click.FloatRange):
               "heart_rate.patients in the file, or CUSTOMER_COUNT.")  # fmt: skip
 @click.option("--rate", "rate_hz", type=Number(0.001, 1000), metavar="HZ", help="Readings a second of each "
               "patient (1).")  # fmt: skip
-@click.option("--invalid", "share", callback=_exact, metavar="SHARE", help="Of the made-up readings, "
-              "0 to 1 (0.2): exactly so in every 100, and of all of --count. They are in turn high, low, sensor_off, impossible, future, "
-              "corrupted.")  # fmt: skip
+@click.option("--invalid", "share", callback=_exact, metavar="SHARE", help="Of the made-up readings, 0 to 1 (0.2): "
+              "exactly so in every 100, and of all of --count. They are in turn high, low, sensor_off, impossible, "
+              "future, corrupted.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Make up the same readings again.")
 @click.option(
     "--duration", "duration_s", type=Seconds(0, min_open=True), metavar="S", help="Stop reading after so long."
