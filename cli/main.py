@@ -37,6 +37,7 @@ COMMANDS = {
     "config": Lazy("hfzmq.cli.config_commands", "config", "Write, check and show a peers.yaml."),
     "serve": Lazy("hfzmq.cli.serve", "serve", "Run one daemon in the foreground."),
     "client": Lazy("hfzmq.cli.client_command", "client", "Judge patients at the bedside and report to the mesh."),
+    "stream": Lazy("hfzmq.cli.stream_command", "stream", "Bring heart rates to the mesh, made up or recorded."),
     "status": Lazy("hfzmq.cli.status", "status", "Who leads, who is behind, who is away."),
     "reports": Lazy("hfzmq.cli.reports", "reports", "Read the stored reports, from a peer or from a file."),
     "readings": Lazy("hfzmq.cli.readings", "readings", "Read the stored heart rates and the alerts they gave rise to."),

@@ -1,40 +1,37 @@
 """From options to a running bedside: source, model, client, and where its events go.
 
-Touches files, signals, the terminal. Must not know how anything is judged, sent or drawn. Keeps: with a screen, the
-work runs in a thread of its own, so that the screen is drawn (and says NOT LIVE) whatever the work does.
+Touches files. Must not know how anything is judged, sent or drawn.
 """
 
 from __future__ import annotations
 
-import contextlib
 import queue
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.output import ProgressLine, json_line, summary_of, text_lines
 from hfzmq.cli.bedside.run import Bedside
+from hfzmq.cli.bedside.show import MakeWork, in_lines, on_screen, say
 from hfzmq.cli.bedside.simulate import SimulateSource
-from hfzmq.cli.bedside.sources import Source, wall_ms
+from hfzmq.cli.bedside.sources import Source
 from hfzmq.cli.bedside.status import StatusBook
 from hfzmq.cli.bedside.stdin_source import StdinSource
+from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.cli.options import load_config
 from hfzmq.client import Client
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical.report import check_patient_id
 from hfzmq.config import Config
-from hfzmq.errors import InvalidInput, TimedOut
+from hfzmq.errors import InvalidInput
 from hfzmq.model.inference import RiskModel
 
-Event = dict[str, Any]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 INTERVAL_S = 2.0
 
@@ -112,11 +109,6 @@ def launch(settings: Settings) -> int:
         source.close()
 
 
-def say(words: str) -> None:
-    """A remark for the person, beside the data."""
-    click.echo(words, err=True)
-
-
 def _source(settings: Settings) -> tuple[Source, CsvSource | None]:
     if settings.source == "simulate":
         interval_s = INTERVAL_S if settings.interval_s is None else settings.interval_s
@@ -142,95 +134,29 @@ def _place_in_file(settings: Settings, client: Client, csv: CsvSource) -> Places
 
 # ---------------------------------------------------------------------------------------------------- lines or a screen
 
-MakeBedside = Callable[[Callable[[Event], None], Callable[[], None]], Bedside]
 
-
-def _in_lines(settings: Settings, client: Client, csv: CsvSource | None, make: MakeBedside) -> int:
-    def words() -> str:
-        assert csv is not None
-        return (
-            f"{csv.path}: line {csv.lines}, {bedside.counts['submitted']} submitted, {bedside.counts['acked']} "
-            f"acknowledged, {bedside.counts['rejected']} rejected, {client.state.pending} waiting"
+def _in_lines(settings: Settings, client: Client, csv: CsvSource | None, make: MakeWork) -> int:
+    def progress(work: Work) -> ProgressLine | None:
+        if csv is None or not csv.batch:
+            return None
+        return ProgressLine(
+            lambda: (
+                f"{csv.path}: line {csv.lines}, {work.counts['submitted']} submitted, {work.counts['acked']} "
+                f"acknowledged, {work.counts['rejected']} rejected, {client.state.pending} waiting"
+            )
         )
 
-    progress = ProgressLine(words) if csv is not None and csv.batch else None
-
-    def turn() -> None:
-        sys.stdout.flush()
-        if progress is not None:
-            progress.turn()
-
     tell = json_line if settings.output == "jsonl" else text_lines(settings.config.thresholds)
-    bedside = make(tell, turn)
-    with _stopped_by_signals(bedside.stop, signal.SIGINT, signal.SIGTERM):
-        try:
-            bedside.run()
-        finally:
-            if progress is not None:
-                progress.end()
-    sys.stdout.flush()
-    return 0
+    return in_lines(make, tell, progress)
 
 
-def _on_screen(settings: Settings, client: Client, source: Source, make: MakeBedside) -> int:
-    from hfzmq.cli.live_screen import run_screen
+def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWork) -> int:
     from hfzmq.cli.screens.bedside import bedside as draw
 
     named = settings.patients if settings.source == "simulate" else ()
     book = StatusBook(client.client_id, named, settings.config.thresholds, source.interval_s)
-    last: list[Event] = []
-    ended: list[BaseException] = []
 
-    def tell(event: Event) -> None:
-        book.take(event, _mono_ms(), wall_ms())
-        if event["event"] == "summary":
-            last.append(event)
+    def drawn(width: int, height: int, now_ms: int, wall_ms: int) -> RenderableType:
+        return draw(book.snapshot(client.state, now_ms, wall_ms), width, height)
 
-    work = make(tell, lambda: book.turned(_mono_ms()))
-
-    def run() -> None:
-        try:
-            work.run()
-        except BaseException as error:  # raised again below, in the thread that can tell somebody
-            ended.append(error)
-
-    thread = threading.Thread(target=run, name="bedside", daemon=True)
-    book.turned(_mono_ms())
-    thread.start()
-    with contextlib.suppress(KeyboardInterrupt):
-        run_screen(
-            lambda width, height, now_ms: draw(book.snapshot(client.state, now_ms, wall_ms()), width, height),
-            lambda key: key not in ("q", "Q", "\x03") and thread.is_alive(),
-        )
-    stopped = thread.is_alive()
-    if stopped:
-        say("waiting for the last acknowledgements ...")
-        work.stop()
-    thread.join()
-    if last:
-        click.echo(summary_of(last[0]))
-    if ended and not (stopped and isinstance(ended[0], TimedOut)):
-        raise ended[0]
-    return 0
-
-
-@contextlib.contextmanager
-def _stopped_by_signals(stop: Callable[[], None], *numbers: signal.Signals) -> Iterator[None]:
-    """The first of these signals asks for an orderly end; the second one does what it did before."""
-    before: dict[int, Any] = {}
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop()
-        signal.signal(number, before[number])
-
-    for number in numbers:
-        before[number] = signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])
-
-
-def _mono_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+    return on_screen(make, book, drawn, summary_of)

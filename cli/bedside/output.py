@@ -48,6 +48,13 @@ def sentence_of(event: Event, thresholds: Thresholds) -> str:
         return f"{patient} {TIER_BADGES[event['tier']]} {probability(event['probability'], thresholds)}"
     if kind == "ack":
         return f"{patient} acknowledged: seq {event['seq']}, index {event['index']}, {event['elapsed_ms']} ms"
+    return summary_of(event) if kind == "summary" else link_sentence(event)
+
+
+def link_sentence(event: Event) -> str:
+    """What a person reads of an event that has to do with the link or with something refused; '' for any other."""
+    kind = event["event"]
+    patient = printable(str(event.get("patient") or ""))
     if kind == "rejected":
         place = f"{event['source']}:{event['line']}: " if "line" in event else ""
         place += f"peer {event['peer']}: " if "peer" in event else ""
@@ -58,7 +65,7 @@ def sentence_of(event: Event, thresholds: Thresholds) -> str:
         return f"connected to peer {event['peer']}, {leader}"
     if kind == "disconnected":
         return f"not connected: {event['link']}"
-    return summary_of(event) if kind == "summary" else ""
+    return ""
 
 
 def summary_of(event: Event) -> str:

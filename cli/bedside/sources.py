@@ -11,14 +11,19 @@ from typing import NamedTuple, Protocol
 
 from hfzmq.cli.bedside.readings import Reading, Refused
 from hfzmq.client.queue_types import Places
+from hfzmq.clinical import heart_rate
 
 CHUNK_LINES = 200
+
+
+Item = Reading | heart_rate.Reading | Refused
+"""A bed's vitals, a heart rate, or a line that is neither."""
 
 
 class Chunk(NamedTuple):
     """What was read in one go; ``places``: how far the source is read after it (None: it has no memory)."""
 
-    items: tuple[Reading | Refused, ...] = ()
+    items: tuple[Item, ...] = ()
     places: Places | None = None
 
 

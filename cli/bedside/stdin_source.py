@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Reading, Refused, from_json
-from hfzmq.cli.bedside.sources import CHUNK_LINES, Chunk
+from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Refused, from_json
+from hfzmq.cli.bedside.sources import CHUNK_LINES, Chunk, Item
 
 
 class StdinSource:
-    """JSON lines from the file descriptor ``fd``. ``only``: the patients to take (empty: all)."""
+    """JSON lines from the file descriptor ``fd``. ``only``: the patients to take (empty: all);
+    ``parse``: a line's text, "stdin" and its number -> what it says."""
 
     finite = True
     batch = False
     interval_s = 0.0
 
-    def __init__(self, fd: int, only: Sequence[str] = ()) -> None:
+    def __init__(self, fd: int, only: Sequence[str] = (), parse: Callable[[str, str, int], Item] = from_json) -> None:
+        self._parse = parse
         self._fd = fd
         self._only: Collection[str] = frozenset(only)
         self._lines: list[bytes] = []  # whole lines, not yet given out
@@ -58,7 +60,7 @@ class StdinSource:
             self._skipping, rest = True, b""
         self._rest = rest
 
-    def _item(self, line: bytes) -> Reading | Refused | None:
+    def _item(self, line: bytes) -> Item | None:
         self._number += 1
         try:
             text = line.decode("utf-8").strip()
@@ -67,7 +69,7 @@ class StdinSource:
             return Refused("stdin", self._number, None, "line", bound, "one JSON object")
         if not text:
             return None
-        item = from_json(text, "stdin", self._number)
-        if self._only and isinstance(item, Reading) and item.patient_id not in self._only:
+        item = self._parse(text, "stdin", self._number)
+        if self._only and not isinstance(item, Refused) and item.patient_id not in self._only:
             return None
         return item

@@ -6,16 +6,18 @@ ever cut; the most urgent beds come first; without a sign of life from the work 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hfzmq.cli.bedside.status import BedsideStatus
+from hfzmq.cli.bedside.status import BedsideStatus, LogLine
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.bedside_beds import ORDER, bed_lines, is_live, shown_tier, urgency
 from hfzmq.cli.screens.canvas import box, flow, inside, prose, text
 from hfzmq.cli.screens.words import TIER_BADGES, Badge
+from hfzmq.client import ClientState
 
 LOG_LINES = 6
 DISCLAIMER = "research software, not a medical device"
@@ -23,7 +25,7 @@ DISCLAIMER = "research software, not a medical device"
 _LINKS = {
     "connected": Badge("●", "connected", "bold green"),
     "searching": Badge("○", "searching for the mesh", "bold yellow"),
-    "no quorum": Badge("✕", "no quorum: reports wait here", "bold red"),
+    "no quorum": Badge("✕", "no quorum", "bold red"),
 }
 
 
@@ -35,12 +37,12 @@ def bedside(status: BedsideStatus, width: int, height: int | None = None, keys: 
 def lines(status: BedsideStatus, width: int, height: int | None = None, keys: str = "q quit") -> list[Text]:
     """The screen's lines; see ``bedside``."""
     header = _header(status, width)
-    link = _link(status, width)
+    link = link_lines(status.state, "reports", width)
     footer = flow([text(keys, "bold"), text(DISCLAIMER, "dim")], width)
     room = 10**6 if height is None else height
     beds = sorted(status.beds, key=lambda bed: urgency(bed, status))
-    for log_lines in (LOG_LINES, 2, 0):
-        log = _log(status, width, log_lines)
+    for most in (LOG_LINES, 2, 0):
+        log = log_lines(status.log, width, most)
         left = room - len(header) - len(link) - len(log) - len(footer) - len(box("beds", [], width))
         content, complete = bed_lines(beds, status, inside(width), max(1, left))
         if complete and len(content) <= left:
@@ -63,14 +65,15 @@ def _header(status: BedsideStatus, width: int) -> list[Text]:
     return flow([who, *state, *(badges if len(status.beds) > 1 else []), text(clock, "dim")], width)
 
 
-def _link(status: BedsideStatus, width: int) -> list[Text]:
-    state = status.state
+def link_lines(state: ClientState, word: str, width: int) -> list[Text]:
+    """How it stands with the mesh; ``word``: what waits here, such as 'reports'."""
     badge = _LINKS.get(state.link, Badge("○", state.link, "bold yellow"))
+    waits = f": {word} wait here" if state.link == "no quorum" else ""
     where = "" if state.peer is None or state.link != "connected" else f" to peer {state.peer}"
     leader = "leader unknown" if state.leader is None else f"leader: peer {state.leader}"
     last = "" if state.last_ack_ms is None else f"last ack took {state.last_ack_ms} ms"
     parts = [
-        text(f"{badge}{where}", badge.style),
+        text(f"{badge}{waits}{where}", badge.style),
         text(leader),
         text(f"{state.pending} queued", "bold yellow" if state.pending and state.link != "connected" else ""),
         text(f"{state.acked} acknowledged"),
@@ -80,10 +83,10 @@ def _link(status: BedsideStatus, width: int) -> list[Text]:
     return flow(parts, width)
 
 
-def _log(status: BedsideStatus, width: int, most: int) -> list[Text]:
+def log_lines(log: Sequence[LogLine], width: int, most: int) -> list[Text]:
     """The newest happenings, the newest last, in at most ``most`` whole lines."""
     found: list[Text] = []
-    for line in reversed(status.log):
+    for line in reversed(log):
         at = datetime.fromtimestamp(line.at_ms / 1000).strftime("%H:%M:%S")
         told = prose(f"{at} {printable(line.words)}", width, "dim")
         if len(told) + len(found) > most:

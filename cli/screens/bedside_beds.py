@@ -8,7 +8,7 @@ and a GREEN bed that has fallen silent does not look calm; what does not fit in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from rich.text import Text
 
@@ -27,7 +27,19 @@ BIG_WIDTH = 44
 ORDER = (RED, UNKNOWN, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
 
 
-def is_live(status: BedsideStatus) -> bool:
+class Alive(Protocol):
+    """A status that says when it is drawn and when the work behind it last gave a sign of life (monotonic ms)."""
+
+    @property
+    def now_ms(self) -> int:
+        """When it is drawn."""
+
+    @property
+    def turned_at_ms(self) -> int:
+        """When the work was alive."""
+
+
+def is_live(status: Alive) -> bool:
     """Whether the work behind the screen gave a sign of life within NOT_LIVE_AFTER_MS."""
     return status.now_ms - status.turned_at_ms <= NOT_LIVE_AFTER_MS
 

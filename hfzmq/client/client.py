@@ -1,53 +1,54 @@
-"""The client: give it judged reports, it brings each of them to the mesh once.
+"""The clients: give one judged reports, or heart-rate readings, and it brings each of them to the mesh once.
 
 Touches a directory (Queue) and, through a thread of its own (Sender), the mesh. Must not know: the model, a screen.
 
     submit --> checked --> on synced disk, and only then it returns --> (Sender) --> acknowledged by the mesh
 
 Keeps: what submit has returned for reaches the mesh exactly once and in its order, whatever dies between. Should this
-process die too, the queue's directory brings the rest back: the next Client on it goes on with the same bytes.
+process die too, the queue's directory brings the rest back: the next client on it goes on with the same bytes.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from urllib.parse import quote
+from typing import TypeVar
 
 from hfzmq.client.ledger import ClientState, Event, Ledger
+from hfzmq.client.place import check_client_id, default_queue_dir
 from hfzmq.client.queue import Queue
 from hfzmq.client.queue_file import default_client_id
 from hfzmq.client.queue_types import Places
 from hfzmq.client.sender import Sender
+from hfzmq.client.traffic import READINGS, REPORTS, Traffic
+from hfzmq.clinical.heart_rate import Reading
 from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import Config, load
 from hfzmq.errors import InvalidInput, TimedOut
-from hfzmq.wire.requests import CLIENT_CHARS_MAX
+
+C = TypeVar("C", bound="Courier")
 
 
-class Client:
-    """Brings reports to a mesh, exactly once, through whatever fails.
-
-    >>> from hfzmq import Client
-    >>> from hfzmq.clinical.report import Report
-    >>> with Client("peers.yaml", "bed-7") as client:  # doctest: +SKIP
-    ...     client.submit(Report("P-001", 1700000000000, 71.0, 134.0, 1.4, 32.0, 9, 0.64, "RED", 0.61, "mine", ""))
-    ...     client.wait(10)
+class Courier:
+    """What both clients are: a queue on disk, a sender, and an account of what became of each row.
 
     ``config``: a Config, or the path of a peers.yaml. ``client_id``: 1 to 64 printable characters, the same in every
     life of this client (None: the queue's own, or this machine's name). ``queue_dir``: where its queue lies (None: see
-    ``default_queue_dir``); one client at a time. ``seed`` replays the jitter of its rests.
+    ``default_queue_dir``); one client at a time. ``seed`` replays the jitter of its rests. ``batch_rows``: rows of one
+    request at most (None: as many as the mesh takes).
 
     ``on_event`` is called with a dict, from the submitting or the sending thread, and must return soon:
-    ``queued`` {patient, timestamp, tier, pending}, ``ack`` {patient, seq, term, index, elapsed_ms}, one for each row;
-    ``rejected`` {by, patient, field, bound, hint, seq or peer}; ``connected`` {peer, leader}; ``disconnected`` {link}.
+    ``queued`` {patient, timestamp, tier (of a report) or value (of a reading), pending}, ``ack`` {patient, seq, term,
+    index, elapsed_ms}, one for each row; ``rejected`` {by, patient, field, bound, hint, seq or peer}; ``connected``
+    {peer, leader}; ``disconnected`` {link}. Acks and rejections come in the order of the rows.
 
     What ``on_event`` raises, and what ends the sender (DiskFailed), is raised by the next call of a method.
     Raises ConfigError, InvalidInput, DataDirError.
     """
+
+    traffic: Traffic
 
     def __init__(
         self,
@@ -57,17 +58,21 @@ class Client:
         on_event: Callable[[Event], None] | None = None,
         *,
         seed: int | None = None,
+        batch_rows: int | None = None,
     ) -> None:
         self.config = config if isinstance(config, Config) else load(config)
         if client_id is not None:
             check_client_id(client_id)
+        if batch_rows is not None and batch_rows < 1:
+            raise InvalidInput("batch_rows", "1 or more", got=batch_rows)
         mesh_id = self.config.mesh_id
-        directory = queue_dir or default_queue_dir(client_id or default_client_id(), mesh_id)
-        self._queue = Queue.open(directory, client_id, mesh_id)
-        self._ledger = Ledger(on_event)
-        self._sender = Sender(self.config, self._queue, self._ledger, Random(seed))
+        directory = queue_dir or default_queue_dir(client_id or default_client_id(), mesh_id, self.traffic)
+        self._queue = Queue.open(directory, client_id, mesh_id, self.traffic)
+        self._earlier = self._queue.pending()
+        self._ledger = Ledger(self.traffic, on_event)
+        self._sender = Sender(self.config, self._queue, self._ledger, Random(seed), batch_rows)
 
-    def __enter__(self) -> Client:
+    def __enter__(self: C) -> C:
         return self
 
     def __exit__(
@@ -77,34 +82,9 @@ class Client:
         if error is None:
             self._ledger.raise_failure()
 
-    def submit(self, report: Report) -> None:
-        """Have one report stored by the mesh. When this returns it is on this machine's synced disk.
-
-        InvalidInput: a field is out of bounds. QueueFull, DiskFailed: it was not taken.
-        """
-        self.submit_many((report,))
-
-    def submit_many(self, reports: Sequence[Report], *, source: tuple[Places, Places] | None = None) -> None:
-        """Have several reports stored, in their order: all are taken or (InvalidInput, QueueFull, DiskFailed) none.
-
-        ``source`` goes to the queue in the same transaction: see ``Queue.put``.
-        """
+    def raise_failure(self) -> None:
+        """Raise what has ended the sender, if anything."""
         self._ledger.raise_failure()
-        for number, report in enumerate(reports):
-            refusal = check_row(report)
-            if refusal:
-                name = f"reports[{number}].{refusal.field}" if len(reports) > 1 else refusal.field
-                raise InvalidInput(name, refusal.bound, hint=refusal.hint)
-        with self._ledger.changed:  # so that no row's ack is told before it was told to be queued
-            last_id = self._queue.put(reports, source)
-            if reports:
-                self._ledger.queued(last_id, reports, self._queue.pending())
-
-    def seen(self, reports: Iterable[Report]) -> None:
-        """Tell the mesh's boards the last reading of each bed, of any tier. A hint: never waits, may be lost
-        (but for the last one ``close`` waits a little)."""
-        self._ledger.raise_failure()
-        self._sender.seen(report for report in reports if check_row(report) is None)
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return when everything queued is acknowledged (or refused for good); TimedOut after ``timeout_s``."""
@@ -114,7 +94,7 @@ class Client:
         pending = self._queue.pending()
         if pending:
             raise TimedOut(
-                f"{pending} reports are not acknowledged yet",
+                f"{pending} {self.traffic.word} are not acknowledged yet",
                 hint=f"they are kept in {self._queue.directory} and are sent when this client runs again",
             )
 
@@ -130,6 +110,11 @@ class Client:
         return self._ledger.state(self._queue.pending())
 
     @property
+    def earlier(self) -> int:
+        """How many rows of earlier lives were waiting in the queue when this client was made."""
+        return self._earlier
+
+    @property
     def client_id(self) -> str:
         """This client's name in the mesh."""
         return self._queue.client_id
@@ -139,16 +124,76 @@ class Client:
         """The queue on disk: its directory, its dead letters, its sources."""
         return self._queue
 
+    def _put(self, rows: Sequence[Sequence[object]], source: tuple[Places, Places] | None) -> None:
+        self._ledger.raise_failure()
+        for number, row in enumerate(rows):
+            refusal = self.traffic.check(row)
+            if refusal:
+                several = len(rows) > 1
+                name = f"{self.traffic.word}[{number}].{refusal.field}" if several else refusal.field
+                raise InvalidInput(name, refusal.bound, hint=refusal.hint)
+        with self._ledger.changed:  # so that no row's ack is told before it was told to be queued
+            last_id = self._queue.put(rows, source)
+            if rows:
+                self._ledger.queued(last_id, rows, self._queue.pending())
 
-def check_client_id(client_id: object) -> None:
-    """InvalidInput unless ``client_id`` can name a client on the wire."""
-    if not isinstance(client_id, str) or not 1 <= len(client_id) <= CLIENT_CHARS_MAX or not client_id.isprintable():
-        raise InvalidInput("client_id", f"1 to {CLIENT_CHARS_MAX} printable characters", got=client_id)
+
+class Client(Courier):
+    """Brings reports to a mesh, exactly once, through whatever fails; see Courier.
+
+    >>> from hfzmq import Client
+    >>> from hfzmq.clinical.report import Report
+    >>> with Client("peers.yaml", "bed-7") as client:  # doctest: +SKIP
+    ...     client.submit(Report("P-001", 1700000000000, 71.0, 134.0, 1.4, 32.0, 9, 0.64, "RED", 0.61, "mine", ""))
+    ...     client.wait(10)
+    """
+
+    traffic = REPORTS
+
+    def submit(self, report: Report) -> None:
+        """Have one report stored by the mesh. When this returns it is on this machine's synced disk.
+
+        InvalidInput: a field is out of bounds. QueueFull, DiskFailed: it was not taken.
+        """
+        self.submit_many((report,))
+
+    def submit_many(self, reports: Sequence[Report], *, source: tuple[Places, Places] | None = None) -> None:
+        """Have several reports stored, in their order: all are taken or (InvalidInput, QueueFull, DiskFailed) none.
+
+        ``source`` goes to the queue in the same transaction: see ``Queue.put``.
+        """
+        self._put(reports, source)
+
+    def seen(self, reports: Iterable[Report]) -> None:
+        """Tell the mesh's boards the last reading of each bed, of any tier. A hint: never waits, may be lost
+        (but for the last one ``close`` waits a little)."""
+        self._ledger.raise_failure()
+        self._sender.seen(report for report in reports if check_row(report) is None)
 
 
-def default_queue_dir(client_id: str, mesh_id: bytes) -> Path:
-    """``$XDG_STATE_HOME/hfzmq/<client id>/<start of the mesh id>``: one queue for all lives of a client in a mesh."""
-    state = os.environ.get("XDG_STATE_HOME") or ""
-    home = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
-    name = quote(client_id, safe=" ")
-    return home / "hfzmq" / (name if name.strip(".") else f"_{name}") / mesh_id.hex()[:8]
+class ReadingsClient(Courier):
+    """Brings heart-rate readings to a mesh, exactly once, through whatever fails; see Courier. Its queue is its own: a
+    queue of reports is refused.
+
+    >>> from hfzmq.client import ReadingsClient
+    >>> from hfzmq.clinical.heart_rate import Reading
+    >>> with ReadingsClient("peers.yaml", "monitor-7") as client:  # doctest: +SKIP
+    ...     client.submit(Reading("P-001", 1700000000000, 72, ""))
+    ...     client.submit(Reading("P-001", 1700000001000, None, "E04 leads off"))
+    ...     client.wait(10)
+    """
+
+    traffic = READINGS
+
+    def submit(self, reading: Reading) -> None:
+        """Have one reading stored by the mesh, whatever its value; see ``submit_many``."""
+        self.submit_many((reading,))
+
+    def submit_many(self, readings: Sequence[Reading], *, source: tuple[Places, Places] | None = None) -> None:
+        """Have readings stored, in their order: all are taken or (InvalidInput, QueueFull, DiskFailed) none. When this
+        returns they are on this machine's synced disk.
+
+        InvalidInput: no usable patient or timestamp, or a value that is no number: what cannot be parsed is
+        given as ``raw_payload`` with value None. ``source``: see ``Queue.put``.
+        """
+        self._put(readings, source)

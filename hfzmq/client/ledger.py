@@ -1,4 +1,4 @@
-"""What has happened to a client's reports so far: counts, times, the link, the events told, what went wrong.
+"""What has happened to a client's rows so far: counts, times, the link, the events told, what went wrong.
 
 Touches the clock, calls ``on_event``. Must not know: sockets, the disk. Keeps: ``queued`` of a row is told before its
 ``ack``; everything is changed under ``changed``, which whoever waits for progress waits on.
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from hfzmq.client.pirate import CONNECTED, SEARCHING, Link, Reply
 from hfzmq.client.queue_types import Batch, DeadLetter
-from hfzmq.clinical.report import Report
+from hfzmq.client.traffic import Traffic
 from hfzmq.wire.requests import decode_rows
 
 Event = dict[str, Any]
@@ -41,7 +41,8 @@ class ClientState(NamedTuple):
 class Ledger:
     """See the module. Events are told while ``changed`` is held, by the submitting or the sending thread."""
 
-    def __init__(self, on_event: Callable[[Event], None] | None) -> None:
+    def __init__(self, traffic: Traffic, on_event: Callable[[Event], None] | None) -> None:
+        self.traffic = traffic
         self.changed = threading.Condition()
         self.failure: BaseException | None = None
         self.link = Link()
@@ -57,30 +58,27 @@ class Ledger:
         with self.changed:
             return ClientState(*self.link[:3], pending, self._acked, self._rejected, *self._last_ack)
 
-    def queued(self, last_id: int, reports: Sequence[Report], pending: int) -> None:
-        """``reports`` are on disk, the last one with id ``last_id``."""
+    def queued(self, last_id: int, rows: Sequence[Sequence[object]], pending: int) -> None:
+        """``rows`` are on disk, the last one with id ``last_id``."""
         with self.changed:
             if self._earlier_id is None:
-                self._earlier_id = last_id - len(reports)
+                self._earlier_id = last_id - len(rows)
             self._queued_at.append((last_id, time.monotonic()))
-            for report in reports:
-                self._tell(
-                    event="queued",
-                    patient=report.patient_id,
-                    timestamp=report.timestamp,
-                    tier=report.tier,
-                    pending=pending,
-                )
+            for row in rows:
+                self._tell(event="queued", patient=row[0], timestamp=row[1], **self.traffic.told(row), pending=pending)
             self.changed.notify_all()
 
-    def acknowledged(self, batch: Batch, reply: Reply, rejected: set[int], dead: Sequence[DeadLetter]) -> None:
-        """The mesh has stored ``batch``, save the rows whose numbers are in ``rejected``."""
+    def acknowledged(self, batch: Batch, reply: Reply, rejected: Sequence[int], dead: Sequence[DeadLetter]) -> None:
+        """The mesh has stored ``batch``, save the rows with the numbers ``rejected``, which became ``dead``. Told
+        row by row, in their order."""
         now = time.monotonic()
+        refusals = dict(zip(rejected, dead, strict=True))
         first_id = batch.last_id - batch.row_count + 1  # rows come and go in order: ids have no holes
         with self.changed:
             for number, row in enumerate(decode_rows(batch.rows)):
                 elapsed_ms = round((now - self._queued_when(first_id + number)) * 1000)
-                if number in rejected:
+                if number in refusals:
+                    self.rejected(refusals[number], batch.seq)
                     continue
                 self._acked += 1
                 self._last_ack = (elapsed_ms, time.time_ns() // 1_000_000)
@@ -92,8 +90,6 @@ class Ledger:
                     index=reply["index"],
                     elapsed_ms=elapsed_ms,
                 )
-            for letter in dead:
-                self.rejected(letter, batch.seq)
             self.changed.notify_all()
 
     def rejected(self, letter: DeadLetter, seq: int) -> None:
@@ -108,8 +104,8 @@ class Ledger:
     def disowned(self, batch: Batch, status: str, pending: int, directory: object) -> None:
         """The mesh has another history of this queue's session; ``pending`` rows go out under a new epoch."""
         hint = (
-            f"{status}: the queue in {directory} is an old or a second copy; the {pending} reports in it are sent "
-            "under a new epoch, and some of them may be stored twice"
+            f"{status}: the queue in {directory} is an old or a second copy; the {pending} {self.traffic.word} in it "
+            "are sent under a new epoch, and some of them may be stored twice"
         )
         self._refusal("seq", "the next one of this session", hint, patient=None, seq=batch.seq)
 

@@ -28,6 +28,7 @@ import apsw
 
 from hfzmq.client.queue_file import Connection, open_queue_file
 from hfzmq.client.queue_types import Batch, DeadLetter, Places, Progress, QueueFull
+from hfzmq.client.traffic import REPORTS, Traffic
 from hfzmq.errors import DiskFailed, InvalidInput, WireError
 from hfzmq.wire.members import Told, recall, remember
 from hfzmq.wire.requests import EPOCH_BYTES, digest
@@ -62,15 +63,17 @@ class Queue:
         directory: str | Path,
         client_id: str | None,
         mesh_id: bytes,
+        traffic: Traffic = REPORTS,
         *,
         rows_max: int = ROWS_MAX,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> Queue:
         """Open or make the queue in ``directory``. ``client_id`` None: whoever made the file (its host's name if new).
 
-        DataDirError: not writable, in use by another process, of another client or mesh, damaged, from a newer hfzmq.
+        DataDirError: not writable, in use by another process, of another client, mesh or traffic, damaged, from a newer
+        hfzmq.
         """
-        return cls(open_queue_file(Path(directory), client_id, mesh_id), rows_max, now_ms)
+        return cls(open_queue_file(Path(directory), client_id, mesh_id, traffic), rows_max, now_ms)
 
     def close(self) -> None:
         """Release the file and its lock. May be called twice."""

@@ -1,7 +1,8 @@
 """The file of a client's queue: made, locked, checked and opened; what is in it is queue.py's business.
 
 Touches one directory. Keeps: one process at a time (flock on ``queue.lock``: SQLite's own locks lie on queue.db and
-must not be disturbed); one client and one mesh for ever; the pragmas that durability rests on are read back; the file
+must not be disturbed); one client, one mesh and
+one kind of traffic for ever; the pragmas that durability rests on are read back; the file
 and its directory entries are synced before the first row is accepted.
 """
 
@@ -15,10 +16,11 @@ from typing import Any
 
 import apsw
 
+from hfzmq.client.traffic import REPORTS, Traffic
 from hfzmq.errors import DataDirError, HfzmqError
 from hfzmq.wire.requests import CLIENT_CHARS_MAX, EPOCH_BYTES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x68667A71  # 'hfzq'
 
 _SCHEMA = """
@@ -38,6 +40,10 @@ CREATE TABLE dead_letters(
 CREATE TABLE sources(
     prefix BLOB PRIMARY KEY, bytes_read INTEGER NOT NULL, lines INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT;
 """
+
+# A queue of reports is of version 1 for ever. Any other says which op its rows go out under, and is of version 2, so
+# that an hfzmq that knows reports only refuses it, instead of sending readings as reports.
+_OP = "CREATE TABLE op(one INTEGER PRIMARY KEY CHECK (one = 1), op TEXT NOT NULL) STRICT"
 
 # Came later: made where it is missing, and an older hfzmq passes it over.
 _LATER = "CREATE TABLE IF NOT EXISTS members(one INTEGER PRIMARY KEY CHECK (one = 1), told BLOB NOT NULL) STRICT"
@@ -60,8 +66,8 @@ class Connection:
             self._lock = None
 
 
-def open_queue_file(directory: Path, client_id: str | None, mesh_id: bytes) -> Connection:
-    """Open or make ``directory/queue.db``; DataDirError says why not, and what to do."""
+def open_queue_file(directory: Path, client_id: str | None, mesh_id: bytes, traffic: Traffic = REPORTS) -> Connection:
+    """Open or make ``directory/queue.db`` for ``traffic``; DataDirError says why not, and what to do."""
     try:
         _make_directory(directory)
         lock = _locked(directory)
@@ -72,7 +78,7 @@ def open_queue_file(directory: Path, client_id: str | None, mesh_id: bytes) -> C
     try:
         db = _opened(directory / "queue.db")
         try:
-            return Connection(db, lock, directory, _identity(db, directory, client_id, mesh_id))
+            return Connection(db, lock, directory, _identity(db, directory, client_id, mesh_id, traffic))
         except BaseException:
             db.close()
             raise
@@ -130,16 +136,26 @@ def _opened(path: Path) -> apsw.Connection:
     return db
 
 
-def _identity(db: apsw.Connection, directory: Path, client_id: str | None, mesh_id: bytes) -> str:
+def _identity(db: apsw.Connection, directory: Path, client_id: str | None, mesh_id: bytes, traffic: Traffic) -> str:
     """The file's client id; a new file is given one, its epoch and its tables in one transaction."""
     if db.execute("PRAGMA user_version").get == 0:
         name = client_id or default_client_id()
         with db:
             db.execute(_SCHEMA)
             db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, 1, 0)", (name, mesh_id, os.urandom(EPOCH_BYTES)))
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}")
+            if traffic != REPORTS:
+                db.execute(_OP)
+                db.execute("INSERT INTO op VALUES (1, ?)", (traffic.op,))
+            version = 1 if traffic == REPORTS else 2
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}")
         _sync_directory(directory)
     db.execute(_LATER)
+    op = REPORTS.op if db.execute("PRAGMA user_version").get == 1 else db.execute("SELECT op FROM op").get
+    if op != traffic.op:
+        raise DataDirError(
+            f"the queue in {directory} is not for {traffic.word}: its rows go out as {op!r}",
+            hint="reports and readings each need a queue of their own: --queue DIR",
+        )
     meta: list[Any] = db.execute("SELECT client_id, mesh_id FROM meta").fetchall()
     owner, mesh = meta[0]
     if mesh != mesh_id:

@@ -45,9 +45,13 @@ DOUBT_REST_S = 0.25
 
 
 class Sender:
-    """See the module. Starts at once; ``close`` waits for its end."""
+    """See the module. Starts at once; ``close`` waits for its end. ``batch_rows``: of a request, at most (None: as many
+    as the mesh takes)."""
 
-    def __init__(self, config: Config, queue: Queue, ledger: Ledger, rng: Random) -> None:
+    def __init__(
+        self, config: Config, queue: Queue, ledger: Ledger, rng: Random, batch_rows: int | None = None
+    ) -> None:
+        self._batch_rows = min(batch_rows or config.limits.batch_rows_max, config.limits.batch_rows_max)
         self._config = config
         self._queue = queue
         self._ledger = ledger
@@ -86,7 +90,7 @@ class Sender:
         try:
             while not self._stop.is_set():
                 self._flush_hints()
-                batch = self._queue.next_batch(limits.batch_rows_max, limits.client_message_bytes_max - FRAME_BYTES)
+                batch = self._queue.next_batch(self._batch_rows, limits.client_message_bytes_max - FRAME_BYTES)
                 if batch is None:
                     self._idle()
                 else:
@@ -104,7 +108,7 @@ class Sender:
     def _deliver(self, batch: Batch) -> None:
         frame = encode_request(
             self._config.mesh_id,
-            "submit",
+            self._ledger.traffic.op,
             client=self._queue.client_id,
             epoch=batch.epoch,
             seq=batch.seq,
@@ -123,7 +127,7 @@ class Sender:
             if reply["status"] == "ACK":
                 rejected = [(number, field, bound, hint) for number, field, bound, hint in reply["rejected"]]
                 dead = self._queue.acknowledged(batch.seq, rejected)
-                self._ledger.acknowledged(batch, reply, {number for number, *_ in rejected}, dead)
+                self._ledger.acknowledged(batch, reply, [number for number, *_ in rejected], dead)
             else:
                 letter = self._queue.refused(batch.seq, reply["field"], reply["bound"], reply["hint"])
                 if letter is not None:
@@ -140,7 +144,7 @@ class Sender:
         self._doubt = None
         if self._queue.disowned(batch.seq):
             pending = self._queue.pending()
-            log.warning("%s at seq %d: %d reports go out under a new epoch", status, batch.seq, pending)
+            log.warning("%s at seq %d: %d rows go out under a new epoch", status, batch.seq, pending)
             self._ledger.disowned(batch, status, pending, self._queue.directory)
 
     # ---------------------------------------------------------------------------------------------------- meanwhile

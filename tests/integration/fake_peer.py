@@ -7,15 +7,17 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import zmq
 
+from hfzmq.clinical.heart_rate import HeartRateRules
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, Limits, PeerAddress, Timing
 from hfzmq.errors import WireError
 from hfzmq.wire import requests as wire
 from hfzmq.wire.members import LEARNER, VOTER
+from hfzmq.wire.readings import JudgedReading, SubmitReadings, judge_rows
 
 MESH = bytes(range(16))
 
@@ -79,6 +81,8 @@ class FakeMesh:
     def __init__(self, peers: int = 3, limits: Limits = Limits(), lease_ms: int = 300) -> None:  # noqa: B008
         self.leader: int | None = 1
         self.stored: list[Report] = []
+        self.readings: list[JudgedReading] = []
+        self.batches: list[int] = []  # rows of each batch of readings
         self.seen: list[Report] = []
         self.before: Callable[[int, wire.Request], bytes | Later | None] = lambda peer, request: None
         self.lose_answer: Callable[[int], bool] = lambda peer: False
@@ -196,7 +200,7 @@ class FakeMesh:
         if isinstance(request, wire.Seen):
             self.seen.extend(request.rows)
             return wire.encode_reply("OK")
-        if not isinstance(request, (wire.Submit, wire.Change)):
+        if not isinstance(request, (wire.Submit, SubmitReadings, wire.Change)):
             return wire.encode_reply("OK", rows=[])
         if self.leader is None:
             return self._reply("NO_QUORUM")
@@ -205,11 +209,20 @@ class FakeMesh:
             return self._reply("NOT_LEADER", leader=self.leader, host="127.0.0.1", port=port)
         if isinstance(request, wire.Change):
             return self.change(request)
-        good, rejected = wire.accept_rows(request.rows, self.limits.batch_rows_max)
+        if isinstance(request, SubmitReadings):
+            now_ms = time.time_ns() // 1_000_000
+            good, rejected = judge_rows(request.rows, self.limits.batch_rows_max, now_ms, HeartRateRules())
+        else:
+            good, rejected = wire.accept_rows(request.rows, self.limits.batch_rows_max)
         key = (request.client, request.epoch)
         seq, digest, index = self._sessions.get(key, (0, b"", 0))
         if request.seq == seq + 1:
-            self.stored.extend(Report(*row) for row in wire.decode_rows(good))  # type: ignore[arg-type]
+            rows: list[Any] = wire.decode_rows(good)
+            if isinstance(request, SubmitReadings):
+                self.readings.extend(JudgedReading(*row) for row in rows)
+                self.batches.append(len(rows) + len(rejected))
+            else:
+                self.stored.extend(Report(*row) for row in rows)
             index = sum(session[0] for session in self._sessions.values()) + 1
             self._sessions[key] = (request.seq, request.digest, index)
         elif request.seq != seq:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hfzmq import Client
-from hfzmq.client.client import default_queue_dir
+from hfzmq.client.place import default_queue_dir
 from hfzmq.clinical.report import Report
 from hfzmq.config import Limits, render
 from hfzmq.errors import DataDirError, DiskFailed, InvalidInput, TimedOut

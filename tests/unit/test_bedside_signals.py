@@ -25,6 +25,7 @@ class Client:
     def __enter__(self): return self
     def __exit__(self, *about): pass
     def seen(self, reports): pass
+    def raise_failure(self): pass
 launch.Client = Client
 launch._in_lines = lambda settings, client, csv, bedside: made.append(bedside(lambda event: None, lambda: None)) or 0
 launch.launch(Settings(*[None] * 8, False, None, None, False))

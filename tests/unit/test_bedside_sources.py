@@ -17,7 +17,7 @@ from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.judge import judge
 from hfzmq.cli.bedside.readings import JSON_FIELDS, LINE_BYTES_MAX, Reading, Refused, from_cells, from_json
 from hfzmq.cli.bedside.simulate import SimulateSource
-from hfzmq.cli.bedside.sources import Source
+from hfzmq.cli.bedside.sources import Item, Source
 from hfzmq.cli.bedside.stdin_source import StdinSource
 from hfzmq.client.queue_types import Progress
 from hfzmq.config import Thresholds
@@ -44,8 +44,8 @@ def study_line(age: object = 75, creatinine: object = 1.9, day: object = 4) -> s
     return f"{age},0,582,0,20,1,265000,{creatinine},130,1,0,{day},1\n"
 
 
-def read_all(source: Source) -> list[Reading | Refused]:
-    found: list[Reading | Refused] = []
+def read_all(source: Source) -> list[Item]:
+    found: list[Item] = []
     while (chunk := source.read(1.0)) is not None:
         found.extend(chunk.items)
     source.close()
@@ -123,7 +123,7 @@ def test_json_lines_come_whole_however_the_pipe_cuts_them(piece: int, newline_at
     data = ("\n".join(lines) + ("\n" if newline_at_end else "")).encode()
     inside, outside = os.pipe()
     source = StdinSource(inside)
-    found: list[Reading | Refused] = []
+    found: list[Item] = []
     for start in range(0, len(data), piece):
         os.write(outside, data[start : start + piece])
         chunk = source.read(0)

@@ -1,0 +1,135 @@
+"""A run at a bed, shown: as lines on stdout, or on a live screen.
+
+Touches signals, stdout, the terminal. Must not know what the work is. Keeps: the first SIGINT or SIGTERM asks for an
+orderly end; with a screen, the work runs in a thread of its own, so that the screen is drawn (and says NOT LIVE)
+whatever the work does, and the terminal is given back before anything is said.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, Protocol
+
+import click
+from rich.console import RenderableType
+
+from hfzmq.cli.bedside.output import ProgressLine
+from hfzmq.cli.bedside.sources import wall_ms
+from hfzmq.cli.bedside.work import Event, Work
+from hfzmq.errors import TimedOut
+
+MakeWork = Callable[[Callable[[Event], None], Callable[[], None]], Work]
+"""(tell, turn) -> the work."""
+
+
+class Book(Protocol):
+    """What takes the events down for a screen."""
+
+    def take(self, event: Event, now_ms: int, wall_ms: int) -> None:
+        """One event."""
+
+    def turned(self, now_ms: int) -> None:
+        """The work is alive."""
+
+
+def say(words: str) -> None:
+    """A remark for the person, beside the data."""
+    click.echo(words, err=True)
+
+
+def in_lines(make: MakeWork, tell: Callable[[Event], None], progress: Callable[[Work], ProgressLine | None]) -> int:
+    """Run to the end, telling each event; the exit code."""
+    line: list[ProgressLine] = []
+
+    def turn() -> None:
+        sys.stdout.flush()
+        for one in line:
+            one.turn()
+
+    work = make(tell, turn)
+    found = progress(work)
+    if found is not None:
+        line.append(found)
+    with stopped_by_signals(work.stop, signal.SIGINT, signal.SIGTERM):
+        try:
+            work.run()
+        finally:
+            for one in line:
+                one.end()
+    sys.stdout.flush()
+    return 0
+
+
+def on_screen(
+    make: MakeWork,
+    book: Book,
+    draw: Callable[[int, int, int, int], RenderableType],
+    summary_of: Callable[[Event], str],
+) -> int:
+    """Run to the end on a live screen, or until a key, Ctrl-C, SIGTERM or SIGHUP; the exit code. ``draw``: (width,
+    height, monotonic ms, wall ms) -> the screen."""
+    from hfzmq.cli.live_screen import run_screen, stop_signals
+
+    last: list[Event] = []
+    ended: list[BaseException] = []
+
+    def tell(event: Event) -> None:
+        book.take(event, mono_ms(), wall_ms())
+        if event["event"] == "summary":
+            last.append(event)
+
+    work = make(tell, lambda: book.turned(mono_ms()))
+
+    def run() -> None:
+        try:
+            work.run()
+        except BaseException as error:  # raised again below, in the thread that can tell somebody
+            ended.append(error)
+
+    thread = threading.Thread(target=run, name="work", daemon=True)
+    book.turned(mono_ms())
+    thread.start()
+    with stop_signals() as asked_to_stop, contextlib.suppress(KeyboardInterrupt):
+        run_screen(
+            lambda width, height, now_ms: draw(width, height, now_ms, wall_ms()),
+            lambda key: key not in ("q", "Q", "\x03") and thread.is_alive() and not asked_to_stop(),
+        )
+    stopped = thread.is_alive()
+    if stopped:
+        say("waiting for the last acknowledgements ...")
+        work.stop()
+    thread.join()
+    if last:
+        click.echo(summary_of(last[0]))
+    if ended and not (stopped and isinstance(ended[0], TimedOut)):
+        raise ended[0]
+    return 0
+
+
+@contextlib.contextmanager
+def stopped_by_signals(stop: Callable[[], None], *numbers: signal.Signals) -> Iterator[None]:
+    """The first of these signals asks for an orderly end; the second one does what it did before."""
+    before: dict[int, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop()
+        signal.signal(number, before[number])
+
+    for number in numbers:
+        before[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, before[number])
+
+
+def mono_ms() -> int:
+    """The monotonic clock, ms."""
+    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,160 @@
+"""A recording, read once over as many runs as it takes, at its own speed, another one, or as fast as it goes.
+
+Touches one file (through PlacedFile, which keeps the places) and the monotonic clock. Must not know: the mesh. Keeps:
+no line is given out before it is due; the place that goes with a chunk is the place behind its last line, also when
+the next one was looked at already; a line earlier than the one before it (clocks of devices) is due at once.
+
+A CSV (or its like with semicolons or tabs) has the columns timestamp, patient_id, value, in any order, others passed
+over; JSON lines (.jsonl, .ndjson, or a first line that begins with a brace) have the fields of these names.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from hfzmq.cli.bedside.placed_file import TOO_LONG, PlacedFile
+from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Refused
+from hfzmq.cli.bedside.sources import Chunk
+from hfzmq.cli.bedside.table import cells_of, read_header
+from hfzmq.cli.stream.lines import FIELDS, from_cells, from_json
+from hfzmq.client.queue_types import Places, Progress
+from hfzmq.clinical.heart_rate import Reading
+from hfzmq.clinical.report import Refusal
+from hfzmq.errors import InvalidInput
+
+_HINT = "needed: timestamp, patient_id, value"
+
+
+class ReplaySource:
+    """See the module. ``speed``: 2.0 is twice as fast as it was recorded, 0 as fast as it goes; ``batch_rows``: of a
+    chunk, at most. NotFound: no such file. InvalidInput: not readable, no header, a column missing or given twice."""
+
+    finite = True
+    batch = True
+    interval_s = 0.0
+
+    def __init__(self, path: Path, speed: float, batch_rows: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.path = path
+        self._speed = speed
+        self._batch_rows = batch_rows
+        self._clock = clock
+        self._file = PlacedFile(path)
+        self._started: tuple[float, int] | None = None  # when the first line was given out, and its timestamp
+        self._ahead: Reading | None = None  # read, not yet due
+        self._places: Places | None = None  # behind the last line that was given out
+        try:
+            self._item = self._of_a_table() if not self._is_json() else self._of_json
+            self.bytes_max = path.stat().st_size
+        except (InvalidInput, OSError):
+            self.close()
+            raise
+
+    def resume(self, known: Iterable[Progress]) -> Places:
+        """See PlacedFile."""
+        return self._file.resume(known)
+
+    def skip_nothing(self, known: Iterable[Progress]) -> Places:
+        """See PlacedFile."""
+        return self._file.skip_nothing(known)
+
+    @property
+    def resumed(self) -> Progress | None:
+        """Where an earlier run stopped."""
+        return self._file.resumed
+
+    @property
+    def lines(self) -> int:
+        """Lines read."""
+        return self._file.lines
+
+    @property
+    def bytes_read(self) -> int:
+        """Of ``bytes_max``, as the file was when it was opened."""
+        return self._file.bytes_read
+
+    def read(self, wait_s: float) -> Chunk | None:
+        """The lines that are due, or that become so within ``wait_s``."""
+        items: list[Reading | Refused] = []
+        lines = self._file.lines + self._batch_rows
+        while len(items) < self._batch_rows and (self._ahead is not None or self._file.lines < lines):
+            item: Reading | Refused | None
+            if self._ahead is not None:
+                item, self._ahead = self._ahead, None
+            else:
+                line = self._file.next_line()
+                if line is None:
+                    if not items and self._places is None:
+                        return None
+                    break
+                item = self._item(line)
+            if isinstance(item, Reading):
+                early_s = self._early_s(item.timestamp)
+                if early_s > 0:
+                    self._ahead = item
+                    if items or self._places is not None:
+                        break
+                    time.sleep(min(wait_s, early_s))
+                    return Chunk()
+            if item is not None:
+                items.append(item)
+            self._places = self._file.places()
+        places, self._places = self._places, None
+        return Chunk(tuple(items), places)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _early_s(self, timestamp: int) -> float:
+        """How long before a line of this time is due."""
+        if not self._speed:
+            return 0.0
+        now = self._clock()
+        if self._started is None:
+            self._started = (now, timestamp)
+        began, first = self._started
+        return began + (timestamp - first) / 1000 / self._speed - now
+
+    # ------------------------------------------------------------ what a line says
+
+    def _is_json(self) -> bool:
+        suffix = self.path.suffix.lower()
+        if suffix in (".jsonl", ".ndjson", ".csv", ".tsv"):
+            return suffix in (".jsonl", ".ndjson")
+        look = PlacedFile(self.path)
+        try:
+            return (look.next_line() or b"").lstrip(b"\xef\xbb\xbf \t").startswith(b"{")
+        finally:
+            look.close()
+
+    def _of_json(self, line: bytes) -> Reading | Refused | None:
+        try:
+            text = line.decode("utf-8-sig").strip()
+        except UnicodeDecodeError:
+            return self._no_text("one JSON object")
+        return from_json(text, str(self.path), self.lines) if text else None
+
+    def _of_a_table(self) -> Callable[[bytes], Reading | Refused | None]:
+        table = read_header(self.path, self._file.next_line(), FIELDS, hint=_HINT)
+
+        def item(line: bytes) -> Reading | Refused | None:
+            found = table.cells(line)
+            if found is None:
+                return None
+            if line == TOO_LONG:
+                return self._no_text("one line for each reading")
+            if not isinstance(found, Refusal):
+                return from_cells(found, "", str(self.path), self.lines)
+            cells = cells_of(line, table.delimiter, "surrogateescape")  # a broken value is data, too
+            if cells is None:
+                return Refused(str(self.path), self.lines, None, *found)
+            whole = line.decode("utf-8", "backslashreplace").strip("\r\n")
+            return from_cells(table.pick(cells), whole, str(self.path), self.lines)
+
+        return item
+
+    def _no_text(self, hint: str) -> Refused:
+        bound = f"UTF-8 text of at most {LINE_BYTES_MAX} bytes"
+        return Refused(str(self.path), self.lines, None, "line", bound, hint)

@@ -1,0 +1,40 @@
+"""What a client brings to the mesh: reports, or heart-rate readings. The queue and the sender carry either.
+
+Touches nothing. Keeps: a queue on disk belongs to one Traffic for ever, so that no row ever goes out under the name of
+the other; all that tells the two apart on a client stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from hfzmq.clinical.heart_rate import check_reading, number_of
+from hfzmq.clinical.report import Refusal, check_row
+
+_WHOLE_MAX = 1 << 63  # what msgpack carries
+
+
+class Traffic(NamedTuple):
+    """``op``: of the request; ``word``: what people call the rows; ``check``: why a row is not taken;
+    ``told``: what the event ``queued`` says of a row besides its patient and timestamp."""
+
+    op: str
+    word: str
+    check: Callable[[object], Refusal | None]
+    told: Callable[[Sequence[Any]], dict[str, Any]]
+
+
+def check_sent(row: object) -> Refusal | None:
+    """None when ``row`` is a reading as the wire has it: its value is a number (any, also nan) or None."""
+    refusal = check_reading(row)
+    if refusal is None:
+        value = row[2]  # type: ignore[index]  # check_reading has seen a row
+        whole = type(value) is int and -_WHOLE_MAX <= value < _WHOLE_MAX
+        if value is not None and type(value) is not float and not whole:
+            refusal = Refusal("value", "a number or None", "what is no number goes to raw_payload, with value None")
+    return refusal
+
+
+REPORTS = Traffic("submit", "reports", check_row, lambda row: {"tier": row[8]})
+READINGS = Traffic("submit_readings", "readings", check_sent, lambda row: {"value": number_of(row[2])})
