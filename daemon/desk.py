@@ -7,6 +7,7 @@ Touches no socket itself (it is handed the way out). Must not know: who leads, w
     reports, readings, alerts -> the query thread, after a quorum round where ``consistent`` is asked
     beds    -> the query thread, with the ward's live picture
     change  -> Change for the core              -> ACK, REFUSED, NOT_LEADER, ... when the core replies
+    alarm   -> the watch, which tells the log -> ACK, REFUSED, NOT_LEADER, ...
     seen    -> the ward's picture;  status, members -> at once
 
 Keeps: every request gets exactly one answer or none (never two); a wrong one is refused with its field and bound,
@@ -21,6 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hfzmq.clinical.heart_rate import rules_of
+from hfzmq.clinical.alarm.facts import Action
+from hfzmq.clinical.alarm.types import NOT_FOUND
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core import contract
 from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
@@ -28,12 +31,16 @@ from hfzmq.core.types import Origin
 from hfzmq.daemon.about import About
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.ward import Ward
+from hfzmq.daemon.watch import Watch, WatchRoute
 from hfzmq.errors import WireError
 from hfzmq.wire import requests
 from hfzmq.wire.body import READINGS, encode_body
 from hfzmq.wire.pages import Page
 from hfzmq.wire.readings import SubmitReadings, judge_rows
 
+ACT_RETRY_MS = 100
+ALARMS_HINT = "see them: hfzmq alarms ls"
+NOBODY = Origin("", b"", 0, b"")  # of what is only to be sent elsewhere
 READS_RETRY_MS = 100  # when the query thread has too much to do
 
 Rejected = list[tuple[int, str, str, str]]
@@ -72,6 +79,7 @@ class Desk:
         about: About,
         queries: Queries,
         ward: Ward,
+        watch: Watch,
         counters: Counter[str],
     ) -> None:
         self._config = config
@@ -80,6 +88,7 @@ class Desk:
         self._about = about
         self._queries = queries
         self._ward = ward
+        self._watch = watch
         self._counters = counters
 
     def take(self, frames: list[bytes], leads: bool) -> Proposal | ReadIndex | Change | None:
@@ -113,6 +122,8 @@ class Desk:
         elif isinstance(request, requests.Beds):
             if not self._queries.ask_beds(route, self._ward.rows(request.since_ms)):
                 self.reply(route, "BUSY", retry_ms=READS_RETRY_MS)
+        elif isinstance(request, requests.Act):
+            return self._act(route, request, leads)
         elif request.consistent:
             return ReadIndex(ReadRoute(route, request))
         else:
@@ -133,10 +144,28 @@ class Desk:
         self._counters["rows_rejected"] += len(rejected)
         return Proposal(SubmitRoute(route, rejected), origin, body)
 
+    def _act(self, route: tuple[bytes, ...], request: requests.Act, leads: bool) -> Proposal | None:
+        """On an alarm: the leader's watch tells the log, and answers; whoever does not lead only says where to go."""
+        if not leads:
+            return Proposal(SubmitRoute(route, []), NOBODY, b"")
+        self._watch.act(route, Action(*request))
+        return None
+
+    def acted(self, route: tuple[bytes, ...], index: int, outcome: str) -> None:
+        """What became of somebody's action on an alarm, by the entry at ``index``."""
+        if outcome == NOT_FOUND:
+            self.reply(route, "REFUSED", field="episode", bound="an alarm or a bed that there is", hint=ALARMS_HINT)
+        else:
+            self.reply(route, "ACK", index=index, outcome=outcome)
+
     def answered(self, reply: Reply) -> None:
         """The core has decided."""
         route = reply.route
         self._counters[f"replies_{reply.status.lower()}"] += 1
+        if isinstance(route, WatchRoute):
+            for action in self._watch.answered(reply):
+                self._undecided(action, reply)
+            return
         if isinstance(route, ReadRoute):
             self._answered_read(route, reply)
             return
@@ -158,6 +187,15 @@ class Desk:
             self.reply(route.frames, "GAP", seq=reply.seq, expected=reply.expected, **extra)
         else:
             self.reply(route.frames, "NO_QUORUM", **extra)
+
+    def _undecided(self, route: tuple[bytes, ...], reply: Reply) -> None:
+        """Whether an action on an alarm was taken in is not known: it may be asked for again."""
+        if reply.status == contract.NOT_LEADER:
+            self.reply(route, "NOT_LEADER", **self._where(reply.leader))
+        elif reply.status == contract.NO_QUORUM:
+            self.reply(route, "NO_QUORUM")
+        else:
+            self.reply(route, "BUSY", retry_ms=ACT_RETRY_MS)
 
     def _answered_read(self, route: ReadRoute, reply: Reply) -> None:
         if reply.status == contract.READ:

@@ -24,11 +24,12 @@ from hfzmq.errors import DiskFailed, HfzmqError
 from hfzmq.storage import Reader
 from hfzmq.storage.scrub import Scrubber
 from hfzmq.wire import requests
-from hfzmq.wire.pages import Alerts, Page, Readings
+from hfzmq.wire.pages import OPEN, AlarmEvents, Alarms, Alerts, Page, Readings
 
 JOBS_MAX = 64
 CLOSE_WITHIN_S = 2.0
 TREND_POINTS = 20
+BED_ALARMS_MAX = 1000
 SCRUB_EVERY_S = 0.1  # while nobody asks: some 2,000 rows a second at 2 % of a core
 UNREADABLE_S = 10.0  # until the disk is tried again
 
@@ -128,6 +129,10 @@ def _page(reader: Reader, request: Page, about: dict[str, Any]) -> bytes:
         fields, rows = reader.reading_fields, reader.readings(*which, request.status)
     elif isinstance(request, Alerts):
         fields, rows = reader.alert_fields, reader.alerts(*which, request.category)
+    elif isinstance(request, Alarms):
+        fields, rows = reader.alarm_fields, reader.alarms(*which, request.state)
+    elif isinstance(request, AlarmEvents):
+        fields, rows = reader.event_fields, reader.alarm_events(*which[:3], request.episode)
     else:
         fields, rows = reader.fields, reader.reports(*which, request.tier)
     return requests.encode_reply(
@@ -149,6 +154,8 @@ def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any])
         seen=[[age, list(row)] for age, row in seen],
         reported=[[number, list(row)] for number, row in reported],
         readings=[[number, row] for number, *row in reader.last_reading_of_each_patient(1000)],
+        alarm_fields=list(reader.alarm_fields),
+        alarms=[list(row) for row in reader.alarms(limit=BED_ALARMS_MAX, state=OPEN)],
         trends={patient: [list(point) for point in points] for patient, points in trends.items()},
         applied_index=reader.applied(),
         now_ms=time.time_ns() // 1_000_000,

@@ -10,10 +10,12 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
+from hfzmq.alarm_channels import DEFAULT as DEFAULT_CHANNELS
+from hfzmq.alarm_channels import Channel, parse_channels, render_channels
 from hfzmq.errors import ConfigError
 from hfzmq.yaml_reader import YamlReader, child, line_of
 
@@ -74,6 +76,14 @@ class PeerAddress(NamedTuple):
     beat_port: int  # PUB of heartbeats
 
 
+class RuleSetting(NamedTuple):
+    """A rule of alarms as it stands in line ``line`` of a file; clinical.alarm.settings judges it."""
+
+    name: str
+    value: Any
+    line: int
+
+
 class Config(NamedTuple):
     """What is in force. ``mesh_id`` (16 bytes) keeps two meshes apart; ``path`` is where it was read."""
 
@@ -86,6 +96,8 @@ class Config(NamedTuple):
     path: str = ""
     heart_rate: HeartRate = HeartRate()
     log_level: str = "info"
+    alarm_rules: tuple[RuleSetting, ...] = ()
+    channels: tuple[Channel, ...] = DEFAULT_CHANNELS
 
     def peer(self, peer_id: int) -> PeerAddress:
         """The address of ``peer_id``; ConfigError when the mesh has no such peer."""
@@ -144,11 +156,13 @@ def parse(text: str, path: str = "peers.yaml") -> Config:
         reader.fail(child(top.get("heart_rate"), name_of), f"heart_rate.{name_of}", cause, hint=HEART_RATE_ORDER)
     log = reader.mapping(top["log"], "log", optional=("level",)) if "log" in top else {}
     level = reader.choice(log["level"], "log.level", LOG_LEVELS) if log else "info"
-    return Config(name, mesh_id, peers, timing, limits, thresholds, path, heart_rate, level)
+    rules, channels = _alarms(reader, top.get("alarms"))
+    return Config(name, mesh_id, peers, timing, limits, thresholds, path, heart_rate, level, rules, channels)
 
 
-def render(config: Config) -> str:
-    """The peers.yaml that ``parse`` reads back as ``config``, with a comment for each key."""
+def render(config: Config, secrets: bool = True) -> str:
+    """The peers.yaml that ``parse`` reads back as ``config``, with a comment for each key; without ``secrets`` it is
+    for people only."""
     t, m, h, r = config.timing, config.limits, config.thresholds, config.heart_rate
     lines = [
         "# hfzmq: the peers of one mesh. Every machine gets the same file. Check it: hfzmq config check",
@@ -175,6 +189,11 @@ def render(config: Config) -> str:
         f"  invalid_min: {r.invalid_min}    # hfzmq stream makes up invalid rates from here",
         f"  invalid_max: {r.invalid_max}    # to here",
         f"  patients: {r.patients}    # of hfzmq stream",
+        "alarms:    # rules: docs/alarms.md; where there are none, the defaults",
+        "  rules:" + ("" if config.alarm_rules else " {}"),
+        *(f"    {rule.name}: {json.dumps(rule.value, ensure_ascii=False)}" for rule in config.alarm_rules),
+        "  channels:    # from_step: of the escalation, 1 to 3" + ("" if config.channels else " []"),
+        *(f"    {line}" for line in render_channels(config.channels, secrets=secrets)),
         "log:",
         f"  level: {config.log_level}    # {', '.join(LOG_LEVELS)}",
         "limits:",
@@ -194,7 +213,7 @@ def heart_rate_fault(settings: HeartRate) -> tuple[str, str] | None:
 
 # ------------------------------------------------------------ the parts of a file
 
-_SECTIONS = ("timing", "limits", "tiers", "heart_rate", "log")
+_SECTIONS = ("timing", "limits", "tiers", "heart_rate", "alarms", "log")
 HEART_RATE_BOUNDS = {
     "valid_min": (1, 300),
     "valid_max": (1, 300),
@@ -220,12 +239,31 @@ _LIMIT_BOUNDS = {
     "log_entries_keep": (10, 10_000_000),
     "log_bytes_keep": (65_536, 1 << 34),
 }
+RULE_ITEMS_MAX = 10_000
 _APART = "each peer has its own id, and its own three ports on its host"
 
 
 def _quoted(text: str) -> str:
     # JSON's strings are YAML's double-quoted ones; plain where nothing could be mistaken for YAML's own signs.
     return text if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) else json.dumps(text, ensure_ascii=False)
+
+
+def _alarms(
+    reader: YamlReader, node: yaml.Node | None
+) -> tuple[tuple[RuleSetting, ...], tuple[Channel, ...]]:
+    fields = reader.mapping(node, "alarms", optional=("rules", "channels")) if node else {}
+    rules: list[RuleSetting] = []
+    given = fields.get("rules")
+    if given is not None:
+        if not isinstance(given, yaml.MappingNode):
+            reader.fail(given, "alarms.rules", "a mapping of rules", hint="such as red_on: 0.6")
+        for name_node, value in given.value:
+            name = reader.text(name_node, "alarms.rules", 1, 40)
+            if any(rule.name == name for rule in rules):
+                reader.fail(name_node, f"alarms.rules.{name}", "given twice", hint="keep one of them")
+            setting = reader.plain(value, f"alarms.rules.{name}", RULE_ITEMS_MAX)
+            rules.append(RuleSetting(name, setting, line_of(name_node)))
+    return tuple(rules), parse_channels(reader, fields.get("channels"))
 
 
 def _peers(reader: YamlReader, node: yaml.Node) -> tuple[PeerAddress, ...]:

@@ -11,7 +11,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 
@@ -151,6 +151,24 @@ class YamlReader:
             return {}
         fields = self.mapping(node, key, optional=tuple(bounds))
         return {name: self.integer(value, f"{key}.{name}", *bounds[name]) for name, value in fields.items()}
+
+
+    def plain(self, node: yaml.Node, key: str, items_max: int) -> Any:
+        """A number, text, a list of such, or a mapping to such: what it says, for somebody else to judge."""
+        if isinstance(node, yaml.ScalarNode):
+            text = str(node.value)
+            if _plain(node) and _INTEGER.fullmatch(text):
+                return int(text)
+            number = _decimal(text) if _plain(node) else math.nan
+            return text if math.isnan(number) else number
+        if isinstance(node, yaml.SequenceNode) and len(node.value) <= items_max:
+            return [self.plain(item, f"{key}[{number}]", items_max) for number, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode) and len(node.value) <= items_max:
+            return {
+                self.scalar(name, key, "a name"): self.plain(value, f"{key}.{name.value}", items_max)
+                for name, value in node.value
+            }
+        self.fail(node, key, f"at most {items_max} items")
 
 
 def line_of(node: yaml.Node) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+Wanted = str | int | tuple[str, ...] | None
+
 
 def page_query(
     table: str,
@@ -16,10 +18,10 @@ def page_query(
     after_id: int | None,
     before_id: int | None,
     limit: int,
-    equal: Sequence[tuple[str, str | None]] = (),
+    equal: Sequence[tuple[str, Wanted]] = (),
 ) -> tuple[str, tuple[Any, ...]]:
     """(SQL, its values) for rows of ``table``, whose first field is its id: above ``after_id``, rising; or, when
-    ``before_id`` is given, below it, falling (0: from the newest). ``equal``: (column, value), None for any."""
+    ``before_id`` is given, below it, falling (0: from the newest). ``equal``: (column, value), None for any, several for one of these."""
     key = fields[0]
     where: list[str] = []
     values: list[Any] = []
@@ -30,7 +32,10 @@ def page_query(
         where.append(f"{key} < ?")
         values.append(before_id)
     for column, value in equal:
-        if value is not None:
+        if isinstance(value, tuple):
+            where.append(f"{column} IN ({', '.join('?' * len(value))})")
+            values += value
+        elif value is not None:
             where.append(f"{column} = ?")
             values.append(value)
     order = "ASC" if before_id is None else "DESC"

@@ -19,11 +19,12 @@ from urllib.parse import quote
 
 import apsw
 
+from hfzmq.clinical.alarm.types import NORMAL, STATES
 from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import exchange
 from hfzmq.storage.directory import may
-from hfzmq.storage.pages import last_of_each_patient, page_query
+from hfzmq.storage.pages import Wanted, last_of_each_patient, page_query
 from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
 
@@ -31,6 +32,9 @@ BUSY_MS = 1000  # while another process recovers the WAL
 TRIES = 5  # at a file that is replaced again and again
 
 FileNumber = tuple[int, int]
+
+OPEN = "open"
+OPEN_STATES = tuple(state for state in STATES if state != NORMAL)
 
 _LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)
 LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type")
@@ -42,7 +46,8 @@ class Reader:
     """A read-only view of ``path``; for one thread at a time.
 
     ``fields``: the columns of ``risk_reports``, in order, without its checksum; ``reading_fields`` and ``alert_fields``
-    likewise of ``heartbeats`` and ``heartbeat_alerts``. NotFound: no such file. InvalidInput('db', ...): not a file
+    likewise of ``heartbeats`` and ``heartbeat_alerts``, ``alarm_fields`` and ``event_fields`` of ``alarm_episodes`` and
+    ``alarm_events``. NotFound: no such file. InvalidInput('db', ...): not a file
     of hfzmq, or of a newer one. DataDirError: it is one and cannot be read."""
 
     def __init__(self, path: Path) -> None:
@@ -52,6 +57,8 @@ class Reader:
         self.fields = self._columns("risk_reports")
         self.reading_fields = self._columns("heartbeats")
         self.alert_fields = self._columns("heartbeat_alerts")
+        self.alarm_fields = self._columns("alarm_episodes")
+        self.event_fields = self._columns("alarm_events")
 
     def reports(
         self,
@@ -89,6 +96,27 @@ class Reader:
         """Rows of ``heartbeat_alerts`` in the order of ``alert_fields``, as ``reports``; of one alert category."""
         equal = (("patient_id", patient), ("alert_category", category))
         return self._page("heartbeat_alerts", self.alert_fields, after_id, before_id, limit, equal)
+
+    def alarms(
+        self,
+        after_id: int | None = 0,
+        before_id: int | None = None,
+        limit: int = 100,
+        patient: str | None = None,
+        state: str | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """Rows of ``alarm_episodes`` in the order of ``alarm_fields``, as ``reports``; of one state, 'open' for all but
+        normal."""
+        states: Wanted = OPEN_STATES if state == OPEN else state
+        equal = (("patient_id", patient), ("state", states))
+        return self._page("alarm_episodes", self.alarm_fields, after_id, before_id, limit, equal)
+
+    def alarm_events(
+        self, after_id: int | None = 0, before_id: int | None = None, limit: int = 100, episode: int | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Rows of ``alarm_events`` in the order of ``event_fields``, as ``reports``; of one episode."""
+        equal = (("episode_id", episode),)
+        return self._page("alarm_events", self.event_fields, after_id, before_id, limit, equal)
 
     def last_reading_of_each_patient(self, limit: int = 1000) -> list[tuple[Any, ...]]:
         """(id, *LAST_READING_FIELDS) of each patient's last stored heart rate, newest first."""
@@ -219,7 +247,7 @@ class Reader:
         after_id: int | None,
         before_id: int | None,
         limit: int,
-        equal: Sequence[tuple[str, str | None]],
+        equal: Sequence[tuple[str, Wanted]],
     ) -> list[tuple[Any, ...]]:
         if limit < 1:
             raise InvalidInput("limit", "at least 1", got=limit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from hfzmq.clinical.alarm.types import STATES
 from hfzmq.clinical.heart_rate import CATEGORIES, STATUSES
 from hfzmq.clinical.report import check_patient_id
 from hfzmq.clinical.tiers import TIERS
@@ -53,10 +54,40 @@ class Alerts(NamedTuple):
     consistent: bool
 
 
-Page = Reports | Readings | Alerts
+class Alarms(NamedTuple):
+    """Rows of ``alarm_episodes``, as for Reports; ``state``: one of alarm.types.STATES, or OPEN for all but normal."""
+
+    after_id: int
+    before_id: int | None
+    limit: int
+    patient: str | None
+    state: str | None
+    consistent: bool
+
+
+class AlarmEvents(NamedTuple):
+    """Rows of ``alarm_events``, as for Reports; ``episode``: of one episode only. ``patient`` is not asked for."""
+
+    after_id: int
+    before_id: int | None
+    limit: int
+    patient: None
+    episode: int | None
+    consistent: bool
+
+
+Page = Reports | Readings | Alerts | Alarms | AlarmEvents
+
+OPEN = "open"
 
 PAGE_KEYS = ("after_id", "before_id", "limit", "patient", "consistent")
-KEYS = {"reports": (*PAGE_KEYS, "tier"), "readings": (*PAGE_KEYS, "status"), "alerts": (*PAGE_KEYS, "category")}
+KEYS = {
+    "reports": (*PAGE_KEYS, "tier"),
+    "readings": (*PAGE_KEYS, "status"),
+    "alerts": (*PAGE_KEYS, "category"),
+    "alarms": (*PAGE_KEYS, "state"),
+    "alarm_events": ("after_id", "before_id", "limit", "episode", "consistent"),
+}
 
 
 def page_of(op: str, fields: Fields) -> Page:
@@ -81,6 +112,12 @@ def page_of(op: str, fields: Fields) -> Page:
     if op == "readings":
         status = _choice(fields, "status", STATUSES, "lower case")
         return Readings(after_id, before_id, limit, patient, status, consistent)
+    if op == "alarms":
+        state = _choice(fields, "state", (*STATES, OPEN), "lower case")
+        return Alarms(after_id, before_id, limit, patient, state, consistent)
+    if op == "alarm_events":
+        episode = fields.integer("episode", 0, ID_MAX) if "episode" in values else None
+        return AlarmEvents(after_id, before_id, limit, None, episode, consistent)
     category = _choice(fields, "category", CATEGORIES, "lower case")
     return Alerts(after_id, before_id, limit, patient, category, consistent)
 

@@ -15,9 +15,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from hfzmq.clinical.report import Report, check_row
+from hfzmq.clinical.alarm.types import ACTIONS as ACTIONS_ON_ALARMS
+from hfzmq.clinical.report import Report, check_patient_id, check_row
 from hfzmq.config import PEER_ID_MAX, Limits
 from hfzmq.errors import WireError
+from hfzmq.wire.facts import BY_CHARS_MAX
 from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, pack, reply_map, request_map, shown
 from hfzmq.wire.pages import KEYS as PAGES
 from hfzmq.wire.pages import Alerts, Page, Readings, Reports, page_of
@@ -25,6 +27,7 @@ from hfzmq.wire.readings import SubmitReadings
 from hfzmq.wire.rows import count_rows, unpack_rows
 
 __all__ = [
+    "Act",
     "Alerts",
     "Beds",
     "Change",
@@ -92,7 +95,16 @@ class Change(NamedTuple):
     peer: int
 
 
-Request = Submit | SubmitReadings | Status | Page | Beds | Seen | Members | Change
+class Act(NamedTuple):
+    """Somebody (``by``) acts on an alarm: ``action`` is one of alarm.types.ACTIONS; ``target``: the id of an episode, or
+    a patient."""
+
+    action: str
+    target: int | str
+    by: str
+
+
+Request = Submit | SubmitReadings | Status | Page | Beds | Seen | Members | Change | Act
 
 _SUBMIT_KEYS = ("client", "epoch", "seq", "rows", "digest")
 _REQUIRED: dict[str, tuple[str, ...]] = {
@@ -106,8 +118,11 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "seen": ("beds",),
     "members": (),
     "change": ("action", "peer"),
+    "alarms": (),
+    "alarm_events": (),
+    "alarm": ("action", "by"),
 }
-_OPTIONAL = PAGES | {"beds": ("since_ms",)}
+_OPTIONAL = PAGES | {"beds": ("since_ms",), "alarm": ("episode", "patient")}
 OPS = tuple(_REQUIRED)
 
 
@@ -145,6 +160,8 @@ def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
         return Seen(_seen_rows(fields.binary("beds")))
     if op == "change":
         return _change(fields)
+    if op == "alarm":
+        return _act(fields)
     return Members() if op == "members" else Status()
 
 
@@ -250,6 +267,22 @@ def _change(fields: Fields) -> Change:
     if action not in ACTIONS:
         raise WireError("action", "one of " + ", ".join(ACTIONS), hint="lower case")
     return Change(action, fields.integer("peer", 1, PEER_ID_MAX))
+
+
+def _act(fields: Fields) -> Act:
+    action = fields.text("action", 1, SHOWN_CHARS_MAX)
+    if action not in ACTIONS_ON_ALARMS:
+        raise WireError("action", "one of " + ", ".join(ACTIONS_ON_ALARMS), hint="lower case")
+    by = fields.text("by", 1, BY_CHARS_MAX)
+    if ("episode" in fields.values) == ("patient" in fields.values):
+        raise WireError("episode", "either episode or patient", hint="an episode's id, or all of a patient's")
+    if "episode" in fields.values:
+        return Act(action, fields.integer("episode", 1, SEQ_MAX), by)
+    patient = fields.values["patient"]
+    refusal = check_patient_id(patient)
+    if refusal:
+        raise WireError("patient", refusal.bound, hint=refusal.hint)
+    return Act(action, str(patient), by)
 
 
 def _seen_rows(data: bytes) -> tuple[Report, ...]:

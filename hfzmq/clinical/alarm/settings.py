@@ -1,0 +1,22 @@
+"""The rules of alarms that a peers.yaml sets, judged.
+
+Touches nothing. Must not know: who asks. Keeps: rules that come out can be in force; what cannot be is refused with the
+file, the line, the rule, its bound and what to do.
+"""
+
+from __future__ import annotations
+
+from hfzmq.clinical.alarm.rules import AlarmRules, from_mapping
+from hfzmq.config import Config
+from hfzmq.errors import ConfigError
+
+
+def rules_of(config: Config) -> AlarmRules:
+    """The rules of a site: what its file sets, the defaults for the rest. ConfigError."""
+    settings = {setting.name: setting.value for setting in config.alarm_rules}
+    rules = from_mapping(settings)
+    if isinstance(rules, AlarmRules):
+        return rules
+    lines = {setting.name: setting.line for setting in config.alarm_rules}
+    line = lines.get(rules.field) or min(lines.values(), default=None)  # a relation may name a rule that is a default
+    raise ConfigError(config.path, line, f"alarms.rules.{rules.field}", rules.bound, hint=rules.hint)
