@@ -17,17 +17,18 @@ from hfzmq.wire.facts import BY_CHARS_MAX
 
 Target = int | str  # an alarm's id, or a patient's
 
+WHICH = "which there are: hfzmq alarms ls --all"
 _SEE = "see how it stands: hfzmq alarms ls; asking again is harmless"
 
 
 class Acted(NamedTuple):
-    """What became of an action: DONE or ALREADY, and the index of its log entry."""
+    """What became of an action: DONE or ALREADY, and which entry of the log says so."""
 
     action: str
     target: Target
     by: str
     outcome: str
-    index: int
+    log_index: int
 
 
 class Actor:
@@ -49,7 +50,9 @@ class Actor:
             reply = ask_leader(self._config, "alarm", {"action": action, which: target, "by": self._by}, left_ms)
         except InvalidInput as refusal:
             if refusal.field == "episode":
-                raise NotFound(f"there is no {name_of(target)}", hint="which there are: hfzmq alarms ls --all") from None
+                raise NotFound(
+                    f"there is no {name_of(target)}", hint="which there are: hfzmq alarms ls --all"
+                ) from None
             raise
         except MeshUnavailable as error:
             error.hint = f"whether {name_of(target)} was {_DONE[action]} is not known; {_SEE}"

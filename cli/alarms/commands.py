@@ -34,7 +34,9 @@ _TIMEOUT = click.option(
 )
 _BY = click.option("--by", metavar="NAME", help="Who acts.  [default: the login name]")
 _SAID = output_option("text", "json")
-_DB = click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="Read this database, without a daemon.")
+_DB = click.option(
+    "--db", type=click.Path(path_type=Path), metavar="FILE", help="Read this database, without a daemon."
+)
 _CONSISTENT = click.option(
     "--consistent", is_flag=True, help="From the leader, after a quorum round: nothing is missing."
 )
@@ -178,9 +180,7 @@ def _act_on_all(action: str, ids: tuple[int, ...], patient: str | None, **given:
     _act(action, targets, **given)
 
 
-def _act(
-    action: str, targets: list[Target], by: str | None, config_path: str, timeout_s: float, output: str
-) -> None:
+def _act(action: str, targets: list[Target], by: str | None, config_path: str, timeout_s: float, output: str) -> None:
     """One after the other; what is not there does not keep the others from being done, and is the exit code."""
     from hfzmq.cli.alarms.act import Actor, checked_name, login_name, sentence
     from hfzmq.cli.page_command import check_patient

@@ -2,8 +2,8 @@
 
 Touches sockets (through client.ask) and the monotonic clock. Must not know: the command line. Keeps: ids have no holes
 and are equal on all peers, and a line is shown to nobody before a majority has it; so the next line is the one with the
-next id, whoever tells it, and none is told twice or left out. All peers are asked at once: one that is behind, cut off or
-dead costs nothing while another one answers.
+next id, whoever tells it, and none is told twice or left out. All peers are asked at once: one that is behind, cut off
+or dead costs nothing while another one answers.
 
     begin --the newest id, or a given one--> poll --rows from the next id on--> lines        nobody answers: poll again
 """
@@ -27,6 +27,8 @@ PAGE_ROWS = 1000
 MEMBERS_EVERY_S = 5.0  # who the members are is looked at so often
 SAY_AFTER_S = 2.0  # without news for so long, it is said
 EPISODES_KEPT = 10_000
+
+VERSIONS = "hfzmq status shows the versions of the daemons"
 
 Answer = dict[str, Any]
 
@@ -162,7 +164,8 @@ def _is_ok(answer: Answer | None) -> bool:
 
 def _page(answer: Answer | None) -> tuple[list[str], list[list[Any]]]:
     fields, rows = (answer or {}).get("fields"), (answer or {}).get("rows")
-    good = isinstance(fields, list) and isinstance(rows, list)
-    if not good or not all(isinstance(row, list) and len(row) == len(fields) for row in rows):  # type: ignore[arg-type,union-attr]
-        raise HfzmqError("a daemon answered in a way this version does not know", hint="hfzmq status shows the versions")
-    return fields, rows  # type: ignore[return-value]
+    if not isinstance(fields, list) or not isinstance(rows, list):
+        raise HfzmqError("a daemon answered in a way this version does not know", hint=VERSIONS)
+    if not all(isinstance(row, list) and len(row) == len(fields) for row in rows):
+        raise HfzmqError("a daemon answered rows that do not fit its fields", hint=VERSIONS)
+    return fields, rows
