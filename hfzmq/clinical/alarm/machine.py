@@ -210,6 +210,11 @@ class Alarms(Ward):
         book.changed, book.events, book.alerted, book.calmed = {}, [], [], []
         return changes
 
+    def bed(self, patient_id: str) -> Bed | None:
+        """What is remembered of one bed."""
+        bed = self._beds.get(patient_id)
+        return None if bed is None else bed.row()
+
     def beds(self) -> tuple[Bed, ...]:
         """All, sorted by patient."""
         return tuple(bed.row() for _, bed in sorted(self._beds.items()))
