@@ -69,6 +69,8 @@ def test_at_any_width_every_count_of_every_verdict_is_whole_and_is_the_value(
     if replays:
         assert "line 1,234,567" in screen
         assert "55 %" in screen
+        bars = [line for line in shown(what, width).splitlines() if re.fullmatch(r"[━╸╺ ]+", line)]
+        assert len(bars) == 1
 
 
 @settings(max_examples=60, deadline=None)
