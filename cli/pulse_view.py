@@ -1,8 +1,8 @@
 """The last stored heart rate of each bed, from all peers' answers to ``beds``, poll after poll.
 
 Touches nothing: answers come in. Must not know: sockets, screens. Keeps: ids are equal on every peer, so the highest is
-the newest; an older answer never replaces a newer one; a reading is never made to look younger than it is, and one
-whose stamp cannot be true looks old.
+the newest; an older answer never replaces a newer one; a reading is never made to look younger than it is: it was
+measured when it says so, and before it came in.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from hfzmq.cli.bed_view import BEDS_MAX, CLOCKS_APART_MS, UNKNOWN_AGE_MS
+from hfzmq.cli.bed_view import BEDS_MAX
 from hfzmq.clinical.heart_rate import STATUSES, VALID, Verdict
 from hfzmq.clinical.report import check_patient_id
 
 
 class Pulse(NamedTuple):
     """A bed's last stored heart rate. ``value``: beats a minute, None where no number came; ``heard_at_ms``: this
-    machine's monotonic clock when it was measured, by the peer's and the bed's wall clocks."""
+    machine's monotonic clock when it was measured, by the peer's and the bed's wall clocks; when the leader took it in,
+    where that was earlier (a bed's clock may be ahead)."""
 
     patient_id: str
     value: float | None
@@ -68,10 +69,12 @@ def _pulse(item: Any, wall_ms: int, now_ms: int) -> Pulse | None:
     if not isinstance(item, (list, tuple)) or len(item) != 2 or type(item[0]) is not int:
         return None
     row = item[1]
-    if not isinstance(row, (list, tuple)) or len(row) != 5:
+    if not isinstance(row, (list, tuple)) or len(row) != 6:
         return None
-    patient, timestamp, value, status, anomaly = row
-    if check_patient_id(patient) is not None or type(timestamp) is not int or status not in STATUSES:
+    patient, timestamp, value, status, anomaly, created_at = row
+    if check_patient_id(patient) is not None or status not in STATUSES:
+        return None
+    if type(timestamp) is not int or type(created_at) is not int:
         return None
     if not (value is None or (type(value) in (int, float) and math.isfinite(value))):
         return None
@@ -79,5 +82,5 @@ def _pulse(item: Any, wall_ms: int, now_ms: int) -> Pulse | None:
         return None
     if status == VALID and value is None:
         return None
-    age_ms = UNKNOWN_AGE_MS if timestamp - wall_ms > CLOCKS_APART_MS else max(0, wall_ms - timestamp)
+    age_ms = max(0, wall_ms - timestamp, wall_ms - created_at)
     return Pulse(patient, value, Verdict(status, anomaly), item[0], now_ms - age_ms)

@@ -29,9 +29,11 @@ def page_query(
     elif before_id > 0:
         where.append(f"{key} < ?")
         values.append(before_id)
+    has_mark = len(where)
     for column, value in equal:
         if value is not None:
-            where.append(f"{column} = ?")
+            # By the index of the first one alone: a patient has few rows, a status may have nearly all.
+            where.append(f"{'+' * any(where[has_mark:])}{column} = ?")
             values.append(value)
     order = "ASC" if before_id is None else "DESC"
     conditions = f" WHERE {' AND '.join(where)}" if where else ""

@@ -33,7 +33,7 @@ TRIES = 5  # at a file that is replaced again and again
 FileNumber = tuple[int, int]
 
 _LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)
-LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type")
+LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type", "created_at")
 _LAST_READINGS = last_of_each_patient("heartbeats", LAST_READING_FIELDS)
 _TREND = "SELECT timestamp, probability FROM risk_reports WHERE patient_id = ? ORDER BY id DESC LIMIT ?"
 
