@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from hfzmq.cli.bed_view import Bed, merge_beds
 from hfzmq.cli.mesh_view import MeshView, mesh_view
+from hfzmq.cli.pulse_view import Pulse, merge_pulses
 from hfzmq.config import Config, Thresholds
 
 POLL_TIMEOUT_MS = 500  # a dead peer must not hold up the others' news for long
@@ -49,6 +50,7 @@ class BoardStatus(NamedTuple):
     answered_at_ms: tuple[tuple[int, int], ...]
     wall_minus_mono_ms: int
     failure: str = ""
+    pulses: tuple[Pulse, ...] = ()
 
 
 def now_ms() -> int:
@@ -68,9 +70,11 @@ def updated(before: BoardStatus, config: Config, status: Answers, beds: Answers,
     answered = dict(before.answered_at_ms) | {peer.id: at_ms for peer in mesh.peers if peer.reachable}
     told = any(answer is not None and answer.get("status") == "OK" for answer in beds.values())
     known = merge_beds({bed.patient_id: bed for bed in before.beds}, beds.values(), at_ms)
+    pulses = merge_pulses({pulse.patient_id: pulse for pulse in before.pulses}, beds.values(), at_ms)
     return before._replace(
         mesh=mesh,
         beds=tuple(known.values()),
+        pulses=tuple(pulses.values()),
         events=_events(before.events, status),
         polled_at_ms=at_ms if told and mesh.answers else before.polled_at_ms,
         answered_at_ms=tuple(sorted(answered.items())),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hfzmq.cli.options import Seconds, config_option
+from hfzmq.cli.options import Seconds, config_option, log_level_option
 
 if TYPE_CHECKING:
     from hfzmq.cli.bedside.launch import Settings
@@ -46,8 +46,9 @@ _SOURCE_HELP = (
               "the mesh. Default: $XDG_STATE_HOME/hfzmq/<client id>/<mesh>.")  # fmt: skip
 @click.option("--client-id", metavar="NAME", help="This bedside's name in the mesh. Default: the queue's, or this "
               "machine's.")  # fmt: skip
+@log_level_option
 @click.option("--from-start", is_flag=True, help="Read a CSV from its beginning, though it was submitted before.")
-def client(**given: Any) -> int:
+def client(log_level: str | None, **given: Any) -> int:
     """Judge patients at the bedside and report to the mesh.
 
     Exit codes: 0 done (also when ended by SIGINT or SIGTERM); 8 time was over and reports still wait on disk, or a CSV
@@ -57,8 +58,10 @@ def client(**given: Any) -> int:
     Research software, not a medical device.
     """
     from hfzmq.cli.bedside.launch import launch, settings_of
+    from hfzmq.cli.log import begin_log
 
     settings: Settings = settings_of(screen=_has_screen(given), **given)
+    begin_log(log_level or settings.config.log_level, settings.screen)
     return launch(settings)
 
 

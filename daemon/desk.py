@@ -18,12 +18,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hfzmq.clinical.heart_rate import rules_of
 from hfzmq.clinical.alarm.facts import Action
 from hfzmq.clinical.alarm.types import NOT_FOUND
+from hfzmq.clinical.heart_rate import rules_of
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core import contract
 from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
@@ -118,6 +118,7 @@ class Desk:
             return Change(ChangeRoute(route), request.action, request.peer)
         elif isinstance(request, requests.Seen):
             self._ward.take(request.rows)
+            self._watch.seen(monotonic_ms(), request.rows)
             self.reply(route, "OK")
         elif isinstance(request, requests.Beds):
             if not self._queries.ask_beds(route, self._ward.rows(request.since_ms)):
@@ -188,6 +189,11 @@ class Desk:
         else:
             self.reply(route.frames, "NO_QUORUM", **extra)
 
+    def send_away(self, routes: Sequence[tuple[bytes, ...]]) -> None:
+        """Who waits for what only a leader does: it leads no more."""
+        for route in routes:
+            self.reply(route, "NOT_LEADER", **self._where(0))
+
     def _undecided(self, route: tuple[bytes, ...], reply: Reply) -> None:
         """Whether an action on an alarm was taken in is not known: it may be asked for again."""
         if reply.status == contract.NOT_LEADER:
@@ -224,6 +230,11 @@ class Desk:
     def _read(self, route: tuple[bytes, ...], request: Page) -> None:
         if not self._queries.ask_page(route, request):
             self.reply(route, "BUSY", retry_ms=READS_RETRY_MS)
+
+
+def monotonic_ms() -> float:
+    """The daemon's only clock for timers."""
+    return time.monotonic() * 1000
 
 
 def wall_clock_ms() -> int:

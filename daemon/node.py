@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -21,6 +20,7 @@ from random import Random
 import zmq
 
 from hfzmq import config as configuration
+from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.config import Config
 from hfzmq.core.contract import (
     LEADER,
@@ -52,14 +52,16 @@ from hfzmq.core.sessions import Sessions
 from hfzmq.daemon import door
 from hfzmq.daemon.about import About
 from hfzmq.daemon.beginning import first_members
-from hfzmq.daemon.desk import Desk, wall_clock_ms
+from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
 from hfzmq.daemon.gate import Gate
+from hfzmq.daemon.notify import Notifier
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.daemon.transfer import Transfers
 from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
+from hfzmq.daemon.watch import Watch
 from hfzmq.environment import overlay
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
@@ -74,11 +76,6 @@ IDLE_CHECKPOINT_MS = 1000
 DEAD_AFTER_LEASES = 3
 
 log = logging.getLogger("hfzmq.node")
-
-
-def monotonic_ms() -> float:
-    """The daemon's only clock for timers."""
-    return time.monotonic() * 1000
 
 
 class Node:
@@ -98,6 +95,7 @@ class Node:
         recovered = self.store.recovered
         now = monotonic_ms()
         self.voice = Voice(self.store.identity, self.sockets, config.timing.lease_ms)
+        self.sessions = Sessions(recovered.sessions)
         self.replica = Replica(
             Member(config.peer(peer_id), self.store.identity.incarnation),
             first_members(config, peer_id, self.store, joins),
@@ -106,7 +104,7 @@ class Node:
             Random(),
             recovered.hard_state,
             recovered.log,
-            Sessions(recovered.sessions),
+            self.sessions,
             recovered.applied,
             recovered.state_hash,
             now,
@@ -121,7 +119,18 @@ class Node:
         self.ward = Ward(monotonic_ms)
         self.queries = Queries(self.store.path, self.sockets.answers_sender(), self.about.staleness)
         self.about.scrubs = lambda: self.queries.scrubs
-        self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.counters)
+        self.watch = Watch(
+            config,
+            f"peer {peer_id}",
+            self.store.identity.incarnation,
+            rules_of(config),
+            self.store,
+            lambda session: self.sessions.last_known(session).seq,
+            lambda route, index, outcome: self.desk.acted(route, index, outcome),
+            wall_clock_ms,
+            Notifier(config.channels),
+        )
+        self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
         self._to_write: list[Persist | Apply | Compact] = []
         if self.store.amnesia:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
@@ -142,12 +151,14 @@ class Node:
         for socket in (sockets.peers, sockets.beats_in, sockets.clients, sockets.answers, sockets.entrances):
             poller.register(socket, zmq.POLLIN)
         poller.register(signals.fd, zmq.POLLIN)
+        poller.register(self.watch.fd, zmq.POLLIN)
         self._step(Tick())
         self._commit()
         while not self._drained():
-            wake_ms = min(self.replica.wake_at_ms(monotonic_ms()), self.transfers.wake_at_ms())
+            now_ms = monotonic_ms()
+            wake_ms = min(self.replica.wake_at_ms(now_ms), self.transfers.wake_at_ms(), self.watch.wake_at_ms(now_ms))
             wait_ms = 0.0 if self._to_write else wake_ms - monotonic_ms()
-            ready = dict(poller.poll(max(0, int(wait_ms + 0.999))))
+            ready = dict(poller.poll(int(max(0.0, wait_ms) + 0.999)))
             if self.sockets.peers in ready:
                 self._read_peers()
             if self.sockets.beats_in in ready:
@@ -158,6 +169,9 @@ class Node:
                 self._read_clients()
             if signals.fd in ready:
                 self._obey(signals)
+            fact = self.watch.turn(monotonic_ms(), self.replica.serves)
+            if fact:
+                self._step(Propose((fact,)))
             self._step(Tick())
             self._commit()
             self.transfers.tick(monotonic_ms())
@@ -167,6 +181,7 @@ class Node:
     def close(self) -> None:
         """Let the last answers leave; close the disk."""
         self.queries.close()
+        self.watch.close()
         self.transfers.close()
         self.sockets.flush_and_close(linger_ms=200)
         self.store.close()
@@ -240,6 +255,7 @@ class Node:
                 self.voice.publish(effect.heartbeat)
             elif isinstance(effect, Became):
                 self._announce(effect)
+                self.desk.send_away(self.watch.drop() if effect.role != LEADER else ())
             elif isinstance(effect, Fetch):
                 self.transfers.fetch(monotonic_ms(), effect.source, self.replica.commit)
             elif isinstance(effect, Reconfigured):
@@ -261,6 +277,7 @@ class Node:
             if tokens:
                 self._step(Persisted(tokens[-1]))
             if applied:
+                self.watch.changed()
                 self._step(Applied(*applied))
 
     def _take_snapshot(self) -> None:

@@ -248,9 +248,7 @@ def _quoted(text: str) -> str:
     return text if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", text) else json.dumps(text, ensure_ascii=False)
 
 
-def _alarms(
-    reader: YamlReader, node: yaml.Node | None
-) -> tuple[tuple[RuleSetting, ...], tuple[Channel, ...]]:
+def _alarms(reader: YamlReader, node: yaml.Node | None) -> tuple[tuple[RuleSetting, ...], tuple[Channel, ...]]:
     fields = reader.mapping(node, "alarms", optional=("rules", "channels")) if node else {}
     rules: list[RuleSetting] = []
     given = fields.get("rules")

@@ -152,7 +152,6 @@ class YamlReader:
         fields = self.mapping(node, key, optional=tuple(bounds))
         return {name: self.integer(value, f"{key}.{name}", *bounds[name]) for name, value in fields.items()}
 
-
     def plain(self, node: yaml.Node, key: str, items_max: int) -> Any:
         """A number, text, a list of such, or a mapping to such: what it says, for somebody else to judge."""
         if isinstance(node, yaml.ScalarNode):
@@ -168,7 +167,7 @@ class YamlReader:
                 self.scalar(name, key, "a name"): self.plain(value, f"{key}.{name.value}", items_max)
                 for name, value in node.value
             }
-        self.fail(node, key, f"at most {items_max} items")
+        return self.fail(node, key, f"at most {items_max} items")
 
 
 def line_of(node: yaml.Node) -> int:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from rich.text import Text
 
 from hfzmq.cli.bed_view import Bed
 from hfzmq.cli.format import number, printable
+from hfzmq.cli.pulse_view import Pulses
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
+from hfzmq.cli.screens.pulses import pulse_text
 from hfzmq.cli.screens.words import (
     STALE_AFTER_MS,
     STALE_BADGE,
@@ -92,18 +95,25 @@ def _counted(beds: Iterable[Bed], now_ms: int) -> list[tuple[int, Badge]]:
 
 
 def bed_lines(
-    beds: Sequence[Bed], thresholds: Thresholds, width: int, height: int, now_ms: int, live: bool
+    beds: Sequence[Bed],
+    thresholds: Thresholds,
+    width: int,
+    height: int,
+    now_ms: int,
+    live: bool,
+    pulses: Pulses = MappingProxyType({}),
 ) -> tuple[list[Text], int]:
     """Lines of ``width`` cells about ``beds``, which come the most urgent first, and how many beds are shown.
+    ``pulses``: the beds' heart rates, by patient.
 
     At most ``height`` lines, unless the sentence that counts the beds takes more by itself.
     """
     if not beds:
         return [text("no bed has been heard of yet", "dim")], 0
     visible = beds[:height]
-    table = _table(visible, thresholds, width, now_ms, live)
+    table = _table(visible, thresholds, width, now_ms, live, pulses)
     if table is None:
-        head, blocks = [], [_stacked(bed, thresholds, width, now_ms, live) for bed in visible]
+        head, blocks = [], [_stacked(bed, thresholds, width, now_ms, live, pulses) for bed in visible]
     else:
         head, blocks = table[0], [[row] for row in table[1]]
     for shown in range(len(blocks), 0, -1):
@@ -145,17 +155,19 @@ LOOKS = (
 )
 
 
-def _heads(look: Look) -> list[Column]:
+def _heads(look: Look, with_pulse: bool) -> list[Column]:
     between = "\n" if look.two_heads else " "
     vitals = [Column(between.join(filter(None, (look.names[name], unit))), right=True) for name, unit in UNITS.items()]
     trend = Column("trend" if look.points or look.words else "")
-    return [Column("tier"), Column("bed"), Column("risk", right=True), trend, *vitals, Column("heard")]
+    pulse = [Column(between.join(("HR", "bpm")))] if with_pulse else []
+    return [Column("tier"), Column("bed"), Column("risk", right=True), trend, *pulse, *vitals, Column("heard")]
 
 
 def _table(
-    beds: Sequence[Bed], thresholds: Thresholds, width: int, now_ms: int, live: bool
+    beds: Sequence[Bed], thresholds: Thresholds, width: int, now_ms: int, live: bool, pulses: Pulses
 ) -> tuple[list[Text], list[Text]] | None:
     vitals = _point_aligned([list(vital_texts(bed).values()) for bed in beds])
+    with_pulse = any(bed.patient_id in pulses for bed in beds)
     for look in LOOKS:
         rows = []
         for bed, values in zip(beds, vitals, strict=True):
@@ -166,9 +178,11 @@ def _table(
                 text(probability(bed.report.probability, thresholds), calm or "bold"),
                 _trend(bed, look.points, look.words, calm),
             ]
+            if with_pulse:
+                cells.append(pulse_text(pulses.get(bed.patient_id), now_ms, live))
             cells += [text(value, calm) for value in values]
             rows.append([*cells, _heard(bed, now_ms, look.gap > 1)])
-        found = columns(_heads(look), rows, width, look.gap)
+        found = columns(_heads(look, with_pulse), rows, width, look.gap)
         if found is not None:
             return found
     return None
@@ -184,7 +198,7 @@ def _point_aligned(rows: list[list[str]]) -> list[list[str]]:
     return [[value + " " * (m - behind(value)) for value, m in zip(row, most, strict=True)] for row in rows]
 
 
-def _stacked(bed: Bed, thresholds: Thresholds, width: int, now_ms: int, live: bool) -> list[Text]:
+def _stacked(bed: Bed, thresholds: Thresholds, width: int, now_ms: int, live: bool, pulses: Pulses) -> list[Text]:
     calm = _calm(bed, now_ms, live)
     head = [
         _tier(bed, now_ms, live),
@@ -194,6 +208,10 @@ def _stacked(bed: Bed, thresholds: Thresholds, width: int, now_ms: int, live: bo
         _heard(bed, now_ms, True),
     ]
     vitals = [text(f"{SHORT[name]} {value} {UNITS[name]}".rstrip(), calm) for name, value in vital_texts(bed).items()]
+    pulse = pulses.get(bed.patient_id)
+    if pulse is not None:
+        rate = text("HR bpm ", calm)
+        vitals.insert(0, rate.append_text(pulse_text(pulse, now_ms, live)))
     body = [text("  ") + line for line in flow(vitals, width - 2)]
     return flow(head, width, indent=2) + body
 

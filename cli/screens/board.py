@@ -13,12 +13,14 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from hfzmq.cli.bed_view import Bed
 from hfzmq.cli.board_feed import BoardStatus
 from hfzmq.cli.format import printable
 from hfzmq.cli.mesh_words import best_informed, heart_rates
 from hfzmq.cli.screens.bed_lines import bed_badges, bed_lines, is_stale, urgent_first
 from hfzmq.cli.screens.canvas import box, flow, inside, prose, text
 from hfzmq.cli.screens.mesh_lines import mesh_lines, mesh_sentence
+from hfzmq.cli.screens.pulses import pulse_lines
 from hfzmq.clinical.tiers import RED
 
 NOT_LIVE_AFTER_MS = 3_000
@@ -49,13 +51,12 @@ def lines(
     beds = urgent_first(status.beds, now_ms)
     # From all of it to the beds alone, until the most urgent beds have room; what is told of the mesh makes way for a
     # live RED, but who leads does not.
-    red = sum(bed.report.tier == RED and not is_stale(bed, now_ms) for bed in beds)
     brief = mesh_sentence(status, width)
     stored, events = _stored(status, width), _events(status, width)
     for above, below in ((mesh, stored + events + told), (mesh, told), (brief, told), (brief, []), ([], [])):
         room = height - len(header) - len(above) - len(below) - len(footer) - len(box("beds", [], width))
-        content, shown = bed_lines(beds, status.thresholds, inside(width), max(1, room), now_ms, live)
-        needed = max(BEDS_SHOWN_MIN, red) if above is mesh else BEDS_SHOWN_MIN
+        content, shown = _beds(status, beds, inside(width), max(1, room), now_ms)
+        needed = max(BEDS_SHOWN_MIN, _live_red(beds, now_ms)) if above is mesh else BEDS_SHOWN_MIN
         if room >= len(content) and shown >= min(len(beds), needed):
             break
     framed = box("beds", content, width, "cyan" if live else "bold red")
@@ -65,6 +66,30 @@ def lines(
 def is_live(status: BoardStatus, now_ms: int) -> bool:
     """Whether a good poll came within NOT_LIVE_AFTER_MS."""
     return status.polled_at_ms is not None and now_ms - status.polled_at_ms <= NOT_LIVE_AFTER_MS
+
+
+def _beds(status: BoardStatus, beds: Sequence[Bed], width: int, height: int, now_ms: int) -> tuple[list[Text], int]:
+    """Lines about the beds, and how many of them are shown; below them those of which only the heart rate is known:
+    they make way for a live RED and for nothing else."""
+    live = is_live(status, now_ms)
+    pulses = {pulse.patient_id: pulse for pulse in status.pulses}
+    alone = [pulses[patient] for patient in pulses.keys() - {bed.patient_id for bed in beds}]
+    if alone and not beds:
+        return pulse_lines(alone, width, height, now_ms, live), 0
+    found, shown = bed_lines(beds, status.thresholds, width, height, now_ms, live, pulses)
+    if not alone:
+        return found, shown
+    if len(found) >= height > 1:
+        fewer = bed_lines(beds, status.thresholds, width, height - 1, now_ms, live, pulses)
+        if len(fewer[0]) < height and fewer[1] >= min(shown, _live_red(beds, now_ms)):
+            found, shown = fewer
+    if len(found) < height:
+        found = [*found, *pulse_lines(alone, width, height - len(found), now_ms, live)]
+    return found, shown
+
+
+def _live_red(beds: Sequence[Bed], now_ms: int) -> int:
+    return sum(bed.report.tier == RED and not is_stale(bed, now_ms) for bed in beds)
 
 
 def _header(status: BoardStatus, width: int, now_ms: int) -> list[Text]:

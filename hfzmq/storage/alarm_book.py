@@ -14,13 +14,15 @@ from collections.abc import Sequence
 import apsw
 
 from hfzmq.clinical.alarm.episodes import KEEP_ENDED_MS
-from hfzmq.clinical.alarm.facts import Fact
+from hfzmq.clinical.alarm.facts import Action, Fact
 from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes, Event
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
 from hfzmq.clinical.report import Report
 from hfzmq.storage import alarm_rows, reading_rows, tables
 from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Row
+
+OUTCOMES_MAX = 256  # entries
 
 _LINE = struct.Struct(">QQII")
 _UNRESOLVED = "SELECT * FROM heartbeat_alerts WHERE patient_id = ? AND resolved_flag = 0 AND alert_id <= ?"
@@ -33,6 +35,7 @@ class AlarmBook:
     def __init__(self, alarms: Alarms, counts: AlarmCounts) -> None:
         self.alarms = alarms
         self.counts = counts
+        self._outcomes: dict[int, list[str]] = {}
         self._calmed_upto: list[int] = []  # for each Calmed to come: the last alert there was
 
     @classmethod
@@ -56,10 +59,16 @@ class AlarmBook:
         for number, timestamp, patient, value, status, anomaly, *_ in rows:
             self.alarms.reading(stamp_ms, number, patient, timestamp, value, status, anomaly or "")
 
-    def facts(self, stamp_ms: int, facts: Sequence[Fact]) -> None:
-        """What else the log tells, of one entry."""
-        for fact in facts:
-            self.alarms.take(stamp_ms, fact)
+    def facts(self, index: int, stamp_ms: int, facts: Sequence[Fact]) -> None:
+        """What else the log tells, of the entry at ``index``."""
+        outcomes = [(fact, self.alarms.take(stamp_ms, fact)) for fact in facts]
+        self._outcomes[index] = [outcome for fact, outcome in outcomes if isinstance(fact, Action)]
+        while len(self._outcomes) > OUTCOMES_MAX:
+            del self._outcomes[next(iter(self._outcomes))]
+
+    def outcomes(self, index: int) -> Sequence[str]:
+        """What became of the actions in the entry at ``index``, in their order, if it was applied not long ago."""
+        return self._outcomes.get(index, ())
 
     def over(self, stamp_ms: int, alerts: int) -> None:
         """The entry is over; ``alerts``: how many rows heartbeat_alerts has then."""

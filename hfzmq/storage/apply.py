@@ -78,7 +78,7 @@ def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook)
         kind = format_of(entry.body)
         if kind == FACTS:
             stamp_ms, facts = decode_facts(entry.body)
-            book.facts(stamp_ms, facts)
+            book.facts(entry.index, stamp_ms, facts)
         elif kind == READINGS:
             stamp_ms, batch = decode_readings(entry.body)
             rows = reading_rows.rows_of(batch, stamp_ms, entry.index, verdicts)

@@ -21,7 +21,8 @@ def page_query(
     equal: Sequence[tuple[str, Wanted]] = (),
 ) -> tuple[str, tuple[Any, ...]]:
     """(SQL, its values) for rows of ``table``, whose first field is its id: above ``after_id``, rising; or, when
-    ``before_id`` is given, below it, falling (0: from the newest). ``equal``: (column, value), None for any, several for one of these."""
+    ``before_id`` is given, below it, falling (0: from the newest). ``equal``: (column, value), None for any, several
+    for one of these."""
     key = fields[0]
     where: list[str] = []
     values: list[Any] = []
@@ -31,12 +32,15 @@ def page_query(
     elif before_id > 0:
         where.append(f"{key} < ?")
         values.append(before_id)
+    has_mark = len(where)
     for column, value in equal:
+        # By the index of the first one alone: a patient has few rows, a status may have nearly all.
+        other = "+" * any(where[has_mark:])
         if isinstance(value, tuple):
-            where.append(f"{column} IN ({', '.join('?' * len(value))})")
+            where.append(f"{other}{column} IN ({', '.join('?' * len(value))})")
             values += value
         elif value is not None:
-            where.append(f"{column} = ?")
+            where.append(f"{other}{column} = ?")
             values.append(value)
     order = "ASC" if before_id is None else "DESC"
     conditions = f" WHERE {' AND '.join(where)}" if where else ""

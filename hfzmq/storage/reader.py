@@ -37,7 +37,7 @@ OPEN = "open"
 OPEN_STATES = tuple(state for state in STATES if state != NORMAL)
 
 _LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)
-LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type")
+LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type", "created_at")
 _LAST_READINGS = last_of_each_patient("heartbeats", LAST_READING_FIELDS)
 _TREND = "SELECT timestamp, probability FROM risk_reports WHERE patient_id = ? ORDER BY id DESC LIMIT ?"
 

@@ -104,6 +104,10 @@ class Store:
         """The alarms, as of the last transaction; for reading."""
         return self._alarms.alarms
 
+    def outcomes(self, index: int) -> Sequence[str]:
+        """What became of the actions on alarms in the entry at ``index``, in their order, if it is not long ago."""
+        return self._alarms.outcomes(index)
+
     @property
     def wal_pages(self) -> int:
         """Pages of 4 KiB in the WAL after the last commit."""

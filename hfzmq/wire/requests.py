@@ -96,8 +96,8 @@ class Change(NamedTuple):
 
 
 class Act(NamedTuple):
-    """Somebody (``by``) acts on an alarm: ``action`` is one of alarm.types.ACTIONS; ``target``: the id of an episode, or
-    a patient."""
+    """Somebody (``by``) acts on an alarm: ``action`` is one of alarm.types.ACTIONS; ``target``: the id of an episode,
+    or a patient."""
 
     action: str
     target: int | str

@@ -193,7 +193,7 @@ def test_pages_are_by_id_and_of_one_patient_status_or_category(store: Store) -> 
     assert reader.readings(patient="bed-3", status="corrupted") == [
         row for row in rows if row[2] == "bed-3" and row[4] == "corrupted"
     ]
-    last = {row[2]: (row[0], row[2], row[1], row[3], row[4], row[5]) for row in rows}
+    last = {row[2]: (row[0], row[2], row[1], row[3], row[4], row[5], row[7]) for row in rows}
     assert reader.last_reading_of_each_patient() == sorted(last.values(), reverse=True)
     with pytest.raises(InvalidInput, match="limit"):
         reader.alerts(limit=0)
@@ -205,6 +205,9 @@ def test_pages_are_by_id_and_of_one_patient_status_or_category(store: Store) -> 
     [
         page_query("heartbeats", ("id", "timestamp"), 0, None, 20, [("patient_id", "bed-3")])[0],
         page_query("heartbeats", ("id", "timestamp"), None, 0, 20, [("validation_status", "corrupted")])[0],
+        page_query("heartbeats", ("id", "timestamp"), None, 0, 20, [("patient_id", "x"), ("validation_status", "y")])[
+            0
+        ],
         page_query("heartbeat_alerts", ("alert_id", "timestamp"), None, 9, 20, [("patient_id", "bed-3")])[0],
         page_query("heartbeat_alerts", ("alert_id", "timestamp"), 0, None, 20, [("alert_category", "x")])[0],
         _LAST_READINGS,
@@ -214,6 +217,8 @@ def test_no_question_scans_a_table_or_sorts_it(store: Store, query: str) -> None
     reader = Reader(store.path)
     plan = [row[3] for row in reader._rows(f"EXPLAIN QUERY PLAN {query}", (1,) * query.count("?"))]
     assert any("INDEX heartbeat" in step for step in plan), plan
+    if "patient_id = ?" in query:
+        assert any("by_patient (patient_id=?" in step for step in plan), plan
     assert not any(step.startswith("SCAN heart") and "INDEX" not in step for step in plan), plan
     if query != _LAST_READINGS:
         assert not any("TEMP B-TREE" in step for step in plan), plan

@@ -67,6 +67,13 @@ class Ward:
         self.pass_to(at)
         return self._report
 
+    def late(self, at: int, probability: float, told: int) -> int:
+        """A report that the bed made at ``told``; returns its id."""
+        self._report += 1
+        self.alarms.report(START + at, self._report, report_of("bed-1", START + told, probability))
+        self.pass_to(at)
+        return self._report
+
     def heart(
         self, at: int, value: float | None, status: str = "valid", anomaly: str = "", patient: str = "bed-1"
     ) -> None:

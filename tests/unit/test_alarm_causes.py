@@ -274,9 +274,73 @@ def test_an_older_sign_does_not_calm_a_red_bed() -> None:
 def test_a_bed_whose_clock_was_set_back_is_heard_again() -> None:
     ward = Ward()
     ward.green(1000, told=5_000_000)
-    for at in range(2000, 60_000, 1000):
+    for at in range(2000, 100_000, 1000):
         ward.green(at)
+    ward.report(100_000, 0.9)
+    assert ward.states() == [("RED", "unacknowledged")]
+
+
+# ------------------------------------------------------------ what a client had to keep, and sends late
+
+
+def test_a_late_red_of_an_illness_that_was_seen_and_is_over_raises_nothing() -> None:
+    ward = Ward(QUIET)
+    ward.report(1000, 0.9)
+    ward.act(2000, "ack")
+    ward.green(9000)
+    ward.late(9500, 0.9, told=5000)
+    ward.late(9600, 0.9, told=8000)
+    assert ward.states() == [("RED", "normal")]
+
+
+def test_a_late_red_that_nobody_was_told_of_stays_until_it_is_seen() -> None:
+    ward = Ward(QUIET)
+    ward.green(1000)
+    ward.green(90_000)
+    number = ward.late(91_000, 0.9, told=50_000)
+    ward.late(91_100, 0.95, told=51_000)
+    assert ward.states() == [("RED", "returned")]
+    assert (ward.tables.alerted, ward.tables.episodes[1].step) == ([number], 1)
+    ward.act(92_000, "ack")
+    ward.late(93_000, 0.9, told=52_000)
+    assert ward.states() == [("RED", "normal")]
+
+
+def test_a_late_red_after_calm_is_another_one() -> None:
+    ward = Ward(QUIET)
+    ward.report(1000, 0.9)
+    ward.act(2000, "ack")
+    ward.green(9000)
+    ward.green(60_000)
+    ward.late(61_000, 0.9, told=30_000)
+    assert ward.states() == [("RED", "normal"), ("RED", "returned")]
+
+
+def test_a_late_amber_is_no_notice() -> None:
+    ward = Ward(QUIET)
+    ward.green(90_000)
+    for told in (50_000, 51_000, 52_000):
+        ward.late(91_000, 0.4, told=told)
+    ward.run(92_000, 120_000)
     assert ward.states() == []
+
+
+def test_reports_that_a_red_sign_has_overtaken_are_not_late() -> None:
+    ward = Ward(QUIET)
+    ward.alarms.sign(START + 9000, "bed-1", START + 9000, "RED", 0.9)
+    ward.late(9100, 0.9, told=8000)
+    assert ward.states() == [("RED", "unacknowledged")]
+
+
+def test_a_bed_whose_clock_was_set_back_is_judged_again_after_a_while() -> None:
+    ward = Ward(QUIET)
+    ward.report(1000, 0.1)
+    ward.report(2000, 0.2)
+    ward.green(3000, told=9_000_000)
+    ward.report(4000, 0.9)
+    assert ward.states() == [("RED", "returned")]
+    ward.report(24_000, 0.9)
+    assert ward.states() == [("RED", "unacknowledged")]
 
 
 def test_a_sign_of_a_red_bed_is_life_and_no_judgement() -> None:

@@ -33,11 +33,17 @@ RULES = (
     AlarmRules(steps_ms=(), notice_steps=0, rate_readings=0, rate_ms=4000, away_ms=3000, silent_ms=20_000),
 )
 WORDS = st.one_of(
-    st.tuples(st.just("report"), BEDS, st.sampled_from((0.1, 0.27, 0.4, 0.57, 0.7)), st.sampled_from(("", "UNKNOWN"))),
+    st.tuples(
+        st.just("report"),
+        BEDS,
+        st.sampled_from((0.1, 0.27, 0.4, 0.57, 0.7)),
+        st.sampled_from(("", "UNKNOWN")),
+        st.sampled_from((0, 0, 0, -1500, -8000)),
+    ),
     st.tuples(
         st.just("heart"), BEDS, st.sampled_from(((80.0, "valid", ""), (150.0, *HIGH), (0.0, "invalid_system", "off")))
     ),
-    st.tuples(st.just("sign"), BEDS, st.integers(-20_000, 2000), st.sampled_from((0.1, 0.28)), st.just("GREEN")),
+    st.tuples(st.just("sign"), BEDS, st.integers(-40_000, 2000), st.sampled_from((0.1, 0.28)), st.just("GREEN")),
     st.tuples(st.just("act"), st.sampled_from(ACTIONS), st.one_of(BEDS, st.integers(1, 6))),
     st.tuples(st.just("sent"), st.integers(1, 5), st.integers(1, 3), st.booleans()),
     st.tuples(st.just("rules"), st.sampled_from(RULES)),
@@ -61,7 +67,7 @@ def tell(alarms: Alarms, index: int, now: int, word: Entry) -> None:
     """One entry of the log."""
     kind, *rest = word
     if kind == "report":
-        alarms.report(now, index, report_of(rest[0], now, rest[1], rest[2]))
+        alarms.report(now, index, report_of(rest[0], now + rest[3], rest[1], rest[2]))
     elif kind == "heart":
         alarms.reading(now, index, rest[0], now, *rest[1])
     elif kind == "sign":

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.clinical.report import Report, check_row
-from hfzmq.config import Config, PeerAddress
+from hfzmq.config import Config, HeartRate, PeerAddress
 from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
 from hfzmq.daemon.desk import ChangeRoute, Desk, ReadRoute, SubmitRoute
 from hfzmq.daemon.ward import Ward
-from hfzmq.wire.body import decode_body
-from hfzmq.wire.requests import Reports, decode_reply, digest, encode_request, encode_rows
+from hfzmq.wire.body import decode_body, decode_readings
+from hfzmq.wire.requests import Reports, decode_reply, decode_request, digest, encode_request, encode_rows
 
 MESH = b"m" * 16
 ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 12, 0.5, "AMBER", 0.4, "m1", "")
@@ -58,12 +59,12 @@ class Tells:
 class Bench:
     """A desk, and what it answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config = CONFIG) -> None:
         self.answers: list[list[bytes]] = []
         self.counters: Counter[str] = Counter()
         self.reads = Reads()
         self.ward = Ward(lambda: 0.0)
-        self.desk = Desk(CONFIG, self.answers.append, Tells(), self.reads, self.ward, self.counters)  # type: ignore[arg-type]
+        self.desk = Desk(config, self.answers.append, Tells(), self.reads, self.ward, self.counters)  # type: ignore[arg-type]
 
     def ask(self, frame: bytes, leads: bool = True) -> Proposal | ReadIndex | Change | None:
         return self.desk.take([b"route", b"", frame], leads)
@@ -99,6 +100,48 @@ def test_rows_that_are_refused_are_left_out_and_named_in_the_ack() -> None:
     assert (said["status"], said["seq"], said["term"], said["index"]) == ("ACK", 1, 2, 3)
     assert [item[:2] for item in said["rejected"]] == [[0, "age"]]
     assert bench.counters["rows_rejected"] == 1
+
+
+def submit_readings(rows: bytes) -> bytes:
+    return encode_request(MESH, "submit_readings", client="b", epoch=b"e" * 16, seq=1, digest=digest(rows), rows=rows)
+
+
+def test_readings_at_the_leader_become_a_proposal_with_its_verdicts_by_its_own_rules_and_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_ms = 1_700_000_000_000
+    monkeypatch.setattr("hfzmq.daemon.desk.wall_clock_ms", lambda: now_ms)
+    bench = Bench(CONFIG._replace(heart_rate=HeartRate(valid_min=60, valid_max=90, future_ms=1000)))
+    sent = [
+        [f"bed-{n}", now_ms + ahead, value, ""] for n, (value, ahead) in enumerate([(59, 0), (90, 1000), (90, 1001)])
+    ]
+    rows = encode_rows([*sent, ["", now_ms, 72, ""]])
+    proposal = bench.ask(submit_readings(rows))
+    assert isinstance(proposal, Proposal)
+    assert proposal.origin.digest == digest(rows)
+    stamp_ms, judged = decode_readings(proposal.body)
+    assert stamp_ms == now_ms
+    assert [VERDICTS[one.verdict].anomaly for one in judged] == ["low", None, "future"]
+    bench.desk.answered(Reply(proposal.route, "ACK", seq=1, term=2, index=3))
+    assert [item[:2] for item in bench.said()["rejected"]] == [[3, "patient_id"]]
+    assert bench.counters["rows_rejected"] == 1
+
+
+def test_readings_at_a_follower_are_not_judged() -> None:
+    proposal = Bench().ask(submit_readings(encode_rows([["bed", 5, 72, ""]])), leads=False)
+    assert isinstance(proposal, Proposal)
+    assert proposal.body == b""
+
+
+@pytest.mark.parametrize("op", ["reports", "readings", "alerts"])
+def test_a_page_of_each_table_is_asked_of_the_query_thread_after_a_round_where_that_is_wanted(op: str) -> None:
+    bench = Bench()
+    assert bench.ask(encode_request(MESH, op, limit=7)) is None
+    assert bench.reads.asked == [decode_request(encode_request(MESH, op, limit=7), MESH, CONFIG.limits)]
+    event = bench.ask(encode_request(MESH, op, limit=7, consistent=True))
+    assert isinstance(event, ReadIndex)
+    bench.desk.answered(Reply(event.route, "READ"))
+    assert len(bench.reads.asked) == 2
 
 
 @pytest.mark.parametrize("rows", [b"\x91\xc1", b"\x92\x90", b"\x91\x91\x91\x01", b"\xdc\x00\x02\x90", b"\x91"])

@@ -78,3 +78,29 @@ def test_the_command_line_shows_what_the_environment_has_put_above_the_file(
     monkeypatch.setenv("HEART_RATE_MAX", "x")
     assert main(["config", "show", "--config", str(path)]) == 6
     assert "HEART_RATE_MAX" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "level"),
+    [
+        (("--log-level", "debug"), "error", "debug"),
+        ((), "error", "error"),
+        ((), "", "warning"),
+    ],
+)
+def test_a_flag_stands_before_the_environment_and_that_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], variable: str, level: str
+) -> None:
+    path = tmp_path / "peers.yaml"
+    path.write_text(render(BEFORE._replace(log_level="warning")))
+    monkeypatch.setenv("LOG_LEVEL", variable)
+    monkeypatch.setenv("HEART_RATE_MIN", "60")
+    begun: list[tuple[str, int]] = []
+
+    def run_daemon(config: Config, peer: int, data_dir: Path, log_level: str, joins: bool) -> int:
+        begun.append((log_level, config.heart_rate.valid_min))
+        return 0
+
+    monkeypatch.setattr("hfzmq.daemon.node.serve", run_daemon)
+    assert main(["serve", "--id", "1", "--config", str(path), "--data-dir", str(tmp_path), *words]) == 0
+    assert begun == [(level, 60)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hfzmq.clinical.alarm.types import RATE_BIT, SILENT_BIT, Bed
 
-UNHEARD = Bed("", False, 0, 0, 0, 0, "", None, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+UNHEARD = Bed("", False, 0, 0, 0, 0, 0, 0, "", None, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class BedState:
@@ -21,13 +21,17 @@ class BedState:
     watched: bool
     last_at_ms: int
     quiet_from_ms: int
+    sign_timestamp: int
     last_timestamp: int
+    judged_at_ms: int
     report_id: int
     tier: str
     probability: float | None
     active: int
     muted: int
     red_count: int
+    red_from: int
+    red_over: int
     amber_recent: int
     amber_ms: int
     amber_at_ms: int
@@ -48,8 +52,9 @@ class BedState:
     def row(self) -> Bed:
         """As it is to be written."""
         return Bed(
-            self.patient_id, self.watched, self.last_at_ms, self.quiet_from_ms, self.last_timestamp, self.report_id,
-            self.tier, self.probability, self.active, self.muted, self.red_count, self.amber_recent, self.amber_ms,
+            self.patient_id, self.watched, self.last_at_ms, self.quiet_from_ms, self.sign_timestamp,
+            self.last_timestamp, self.judged_at_ms, self.report_id, self.tier, self.probability, self.active,
+            self.muted, self.red_count, self.red_from, self.red_over, self.amber_recent, self.amber_ms,
             self.amber_at_ms, self.rate_count, self.rate_ms, self.rate_at_ms, self.rate_back,
         )  # fmt: skip
 
@@ -59,8 +64,8 @@ class BedState:
         self.calm = self.listened and not self.active & RATE_BIT and self.rate_count == 0
 
     def forget(self) -> None:
-        """The patient left: nothing is on, nothing is counted. ``last_timestamp`` stays, so that what was told before
-        is not taken for new."""
+        """The patient left: nothing is on, nothing is counted. The timestamps stay, so that what was told before is
+        not taken for new."""
         self.watched = False
         self.tier, self.probability, self.report_id = "", None, 0
         self.active = self.muted = self.red_count = self.amber_recent = 0

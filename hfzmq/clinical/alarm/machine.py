@@ -18,8 +18,11 @@ What was decided:
 - *Coming again unseen* (recurred) goes on with the same episode and its escalation; nobody is told anew.
 - *The mesh was away* when the log has no stamp for ``away_ms`` (``due_ms`` asks for one thrice as often while a bed is
   watched): nobody listened, so silence counts from its return. Else every bed would alarm after an outage.
-- *Late reports* count in the order of the log. A sign counts only if it is newer than what is known, or if nothing was
-  heard for OVERTAKEN_MS (then a bed's clock was wrong); only GREEN ones are judged, for all else sends its report.
+- *Signs* count only if they are newer than all that is known of the bed; only GREEN ones are judged, for all else sends
+  its report. *Late* is what is older than the last judgement (a client sends what it had to keep while the mesh was
+  away, and its bed is GREEN by now). A late RED is told all the same, as an episode whose cause has ended, unless it is
+  of a RED that was told; a late AMBER is not. Where nothing newer came for OVERTAKEN_MS, a bed's clock was wrong, and
+  what comes is taken as it comes.
 """
 
 from __future__ import annotations
@@ -31,12 +34,11 @@ from hfzmq.clinical.alarm.episodes import sent_label
 from hfzmq.clinical.alarm.facts import Action, Fact, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.alarm.types import ACK, ALREADY, DISCHARGE, DONE, NOT_FOUND, UNSEEN, Bed, Changes, Episode, Owed
-from hfzmq.clinical.alarm.ward import Ward
+from hfzmq.clinical.alarm.ward import OVERTAKEN_MS, Ward
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import REPORTED
 
 VALID, OUTSIDE = "valid", "invalid_physiological"  # the verdicts whose number can be believed
-OVERTAKEN_MS = 10_000  # an earlier sign than the known one was overtaken on its way, within so long
 TICKS_AWAY = 3  # so many stamps at least within ``away_ms``
 
 
@@ -71,9 +73,16 @@ class Alarms(Ward):
         """A report was stored."""
         self._move(now)
         bed = self._bed(row.patient_id)
-        bed.last_timestamp, bed.report_id = row.timestamp, report_id
+        late = self._is_late(bed, row.timestamp)
+        if late and not bed.watched:
+            return
+        bed.sign_timestamp = max(bed.sign_timestamp, row.timestamp) if late else row.timestamp
         self._spoke(bed)
-        self._judge(bed, row.probability, row.tier, report_id)
+        if late:
+            self._judge_late(bed, row, report_id)
+        else:
+            bed.report_id = report_id
+            self._judge(bed, row.timestamp, row.probability, row.tier, report_id)
 
     def reading(
         self, now: int, heartbeat_id: int, patient_id: str, timestamp_ms: int, value: float | None, status: str,
@@ -96,14 +105,13 @@ class Alarms(Ward):
         """A sign of life; one that is not newer than what is known is ignored."""
         self._move(now)
         bed = self._bed(patient_id)
-        if timestamp_ms <= bed.last_timestamp:
-            repeated = timestamp_ms == bed.last_timestamp or not bed.watched
-            if repeated or self.now_ms - bed.last_at_ms < OVERTAKEN_MS:
-                return
-        bed.last_timestamp = timestamp_ms
+        known, lately = bed.sign_timestamp, self.now_ms - bed.judged_at_ms < OVERTAKEN_MS
+        if timestamp_ms == known or (timestamp_ms < known and (lately or not bed.watched)):
+            return
+        bed.sign_timestamp = timestamp_ms
         self._spoke(bed)
         if tier not in REPORTED:
-            self._judge(bed, probability, tier, 0)
+            self._judge(bed, timestamp_ms, probability, tier, 0)
 
     def act(self, now: int, action: str, target: int | str, by: str) -> str:
         """An operator acts on an episode (by id) or on all of a patient: DONE, ALREADY or NOT_FOUND. A bed is
@@ -201,6 +209,11 @@ class Alarms(Ward):
         self._touched, self._heard, self._rules_changed = {}, {}, False
         book.changed, book.events, book.alerted, book.calmed = {}, [], [], []
         return changes
+
+    def bed(self, patient_id: str) -> Bed | None:
+        """What is remembered of one bed."""
+        bed = self._beds.get(patient_id)
+        return None if bed is None else bed.row()
 
     def beds(self) -> tuple[Bed, ...]:
         """All, sorted by patient."""

@@ -55,13 +55,17 @@ class Bed(NamedTuple):
     watched: bool  # False: discharged, or never expected; no NO_DATA until it speaks
     last_at_ms: int  # when anything believable was last taken in; 0: never
     quiet_from_ms: int  # since when its silence counts
-    last_timestamp: int  # of the last report or sign, by the bedside's clock; 0: none
-    report_id: int  # the last report, 0: none
-    tier: str  # of the last report or GREEN sign, '' for none
+    sign_timestamp: int  # the newest that was told, by the bedside's clock; 0: nothing
+    last_timestamp: int  # of the last judgement: the last report, or GREEN sign, that was not late; 0: none
+    judged_at_ms: int  # when that was
+    report_id: int  # the last report that was not late, 0: none
+    tier: str  # of the last judgement, '' for none
     probability: float | None
     active: int  # bits of the causes that are on, be there an episode or not
     muted: int  # bits of the causes that raise nothing until they have ended and come again
     red_count: int  # readings of the RED streak
+    red_from: int  # by the bedside's clock: where the last RED began
+    red_over: int  # and where it had ended
     amber_recent: int  # the last readings, newest in bit 0: 1 for AMBER or above
     amber_ms: int  # how long the AMBER streak has run, gaps left out
     amber_at_ms: int  # the streak's last reading; 0: there is no streak

@@ -36,7 +36,10 @@ from hfzmq.clinical.alarm.types import (
     Bed,
     Episode,
 )
+from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import UNKNOWN
+
+OVERTAKEN_MS = 20_000  # what is older than what is known was overtaken on its way, if that is no longer ago
 
 
 class Ward:
@@ -136,14 +139,30 @@ class Ward:
         self._settle(bed)
         self._timers.arm(SILENCE, bed.patient_id)
 
-    def _judge(self, bed: BedState, probability: float, tier: str, report_id: int) -> None:
+    def _is_late(self, bed: BedState, timestamp: int) -> bool:
+        return timestamp < bed.last_timestamp and (not bed.watched or self.now_ms - bed.judged_at_ms < OVERTAKEN_MS)
+
+    def _judge_late(self, bed: BedState, row: Report, report_id: int) -> None:
+        """What was so some time ago, and is not so any more."""
+        told = bed.red_from <= row.timestamp <= bed.red_over
+        if told or bed.active & RED_BIT or RED in bed.open:
+            return
+        if streaks.red_turns(bed, self.rules, row.probability, row.tier):
+            self._on(bed, RED, report_id, UNKNOWN if row.tier == UNKNOWN else RED, row.probability)
+            self._off(bed, RED)
+            bed.red_count, bed.red_from, bed.red_over = 0, row.timestamp, bed.last_timestamp
+
+    def _judge(self, bed: BedState, timestamp: int, probability: float, tier: str, report_id: int) -> None:
         bed.tier, bed.probability = tier, probability
+        bed.last_timestamp, bed.judged_at_ms = timestamp, self.now_ms
         if streaks.amber_ends(bed, self.rules, probability, tier):
             self._off(bed, AMBER)
         if streaks.red_turns(bed, self.rules, probability, tier):
             if bed.active & RED_BIT:
-                self._on(bed, RED, report_id, tier if tier == UNKNOWN else RED, probability)
+                bed.red_from = timestamp
+                self._on(bed, RED, report_id, UNKNOWN if tier == UNKNOWN else RED, probability)
             else:
+                bed.red_over = timestamp
                 self._off(bed, RED)
         if streaks.amber_begins(bed, self.rules, self.now_ms, probability, tier):
             self._on(bed, AMBER, report_id, tier, probability)
