@@ -33,7 +33,7 @@ def causes(replayed: Replayed) -> list[str]:
 
 def test_a_higher_threshold_and_a_delay_make_fewer_alarms() -> None:
     told = reports(*[(minute * 120_000 + second * 1000, 0.4) for minute in range(20) for second in (0, 5, 10)])
-    told += reports(*[(3_000_000 + second * 1000, 0.55) for second in range(40)])
+    told += reports(*[(3_000_000 + second * 1000, 0.55) for second in range(70)])
     now, higher, longer = (
         replay(told, DEFAULT_RULES),
         replay(told, rules(amber=0.5)),
