@@ -23,6 +23,7 @@ from hfzmq.errors import NotFound, TimedOut
 if TYPE_CHECKING:
     from hfzmq.cli.alarms.act import Target
     from hfzmq.cli.alarms.follow import Line
+    from hfzmq.config import Config
 
 NUMBER = click.IntRange(1, ID_MAX)
 OPEN = "open"
@@ -165,7 +166,96 @@ def watch(count: int | None, timeout_s: float | None, after_id: int | None, conf
         raise TimedOut(f"{seen} of {count} lines came within {timeout_s:g} s", hint=hint)
 
 
+_DAYS = click.option(
+    "--days", type=Seconds(0.001, 36_500), default=7, show_default=True, metavar="D", help="The last so many days."
+)
+
+
+@alarms.command("stats")
+@_DAYS
+@click.option("--patient", metavar="ID", help="Of one patient only.")
+@click.option(
+    "--within", "within_s", type=Seconds(0.1, 86_400), default=60, show_default=True, metavar="S", help="Seen in time."
+)
+@config_option
+@_DB
+@output_option("table", "json")
+@click.pass_context
+def stats(
+    ctx: click.Context,
+    days: float,
+    patient: str | None,
+    within_s: float,
+    config_path: str,
+    db: Path | None,
+    output: str,
+) -> None:
+    """Alarms per bed and day, how many were seen in time, and the noisiest beds.
+
+    Seen in time: somebody acknowledged or resolved it within --within seconds. An alarm whose cause ended by itself
+    stays open until it is seen, and counts like any other. Left out are those that nobody could see in time: an AMBER
+    that became RED unseen, the unseen alarms of a bed that was discharged, and what is younger than --within.
+    """
+    from hfzmq.cli.alarms.reckon import show_stats
+
+    show_stats(_config_unless(ctx, db, config_path), db, days, patient, within_s, output)
+
+
+@alarms.command("simulate")
+@click.option("--red", type=Seconds(0, 1), metavar="P", help="RED from this probability on.")
+@click.option("--amber", type=Seconds(0, 1), metavar="P", help="AMBER from this probability on.")
+@click.option("--delay", "delay_s", type=Seconds(0, 86_400), metavar="S", help="AMBER after so long, and by nothing "
+              "else.")  # fmt: skip
+@click.option(
+    "--set", "settings", multiple=True, metavar="RULE=VALUE", help="Any rule of docs/alarms.md; several times."
+)
+@click.option(
+    "--seen-after", "seen_after_s", type=Seconds(0, 86_400), default=30, show_default=True, metavar="S",
+    help="Suppose that each alarm is seen after so long.",
+)  # fmt: skip
+@_DAYS
+@config_option
+@_DB
+@output_option("table", "json")
+@click.pass_context
+def simulate(
+    ctx: click.Context,
+    red: float | None,
+    amber: float | None,
+    delay_s: float | None,
+    settings: tuple[str, ...],
+    seen_after_s: float,
+    days: float,
+    config_path: str,
+    db: Path | None,
+    output: str,
+) -> None:
+    """What is stored, once more under other rules, beside those in force: alarms per bed and day.
+
+    \b
+    hfzmq alarms simulate --amber 0.5 --delay 15
+    hfzmq alarms simulate --set rate_readings=5 --set silent_ms=60000 --db hfzmq_1.db
+    """
+    if red is None and amber is None and delay_s is None and not settings:
+        raise click.UsageError("say what is to be different: --red, --amber, --delay or --set")
+    from hfzmq.cli.alarms.reckon import show_simulation
+
+    config = _config_unless(ctx, db, config_path)
+    show_simulation(config, db, days, red, amber, delay_s, settings, seen_after_s, output)
+
+
 # ------------------------------------------------------------ the parts
+
+
+def _config_unless(ctx: click.Context, db: Path | None, config_path: str) -> Config | None:
+    """The mesh's file, unless a database is read."""
+    if db is None:
+        return load_config(config_path)
+    from hfzmq.cli.page_command import given
+
+    if given(ctx, "config_path"):
+        raise click.UsageError("--db reads a file: leave --config out")
+    return None
 
 
 def terminal_width() -> int | None:

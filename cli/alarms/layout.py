@@ -22,7 +22,7 @@ def laid_out(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int | N
     widths = [max(width_of(row[i]) for row in (heads, *rows)) for i in range(len(heads))]
     if width is None or sum(widths) + len(GAP) * (len(heads) - 1) <= width:
         return [_line(heads, widths)], [[_line(row, widths)] for row in rows]
-    return [], [_stacked(heads, row, width) for row in rows]
+    return [], [stacked(heads, row, width) for row in rows]
 
 
 def as_text(head: Block, blocks: Sequence[Block]) -> str:
@@ -37,14 +37,15 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return GAP.join(padded).rstrip()
 
 
-def _stacked(heads: Sequence[str], cells: Sequence[str], width: int) -> Block:
+def stacked(heads: Sequence[str], cells: Sequence[str], width: int | None) -> Block:
+    """One row, one line a field, those that are empty left out; ``width`` as in ``laid_out``."""
     label = max(map(width_of, heads)) + 1
     lines: Block = []
     for head, text in zip(heads, cells, strict=True):
         if not text:
             continue
         name = f"{head}:" + " " * (label - width_of(head) - 1)
-        if width_of(name) + 1 + width_of(text) <= width:
+        if width is None or width_of(name) + 1 + width_of(text) <= width:
             lines.append(f"{name} {text}")
         else:
             lines += [f"{head}:", INDENT + text if width_of(INDENT + text) <= width else text]

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from hfzmq.cli.alarms import words
-from hfzmq.cli.alarms.layout import as_text, laid_out
+from hfzmq.cli.alarms.layout import as_text, laid_out, stacked
 from hfzmq.cli.alarms.rows import episodes_of, journal_of, sent_of
 from hfzmq.cli.format import local_time
 from hfzmq.cli.page_command import check_patient, say_freshness, show_for_machines, source_of
@@ -77,7 +77,7 @@ def show_history(ctx: click.Context, where: Where, alarm: int, output: str, widt
     about = _of_alarm(source_of(ctx, ALARMS, *where), alarm)
     if about:
         now_ms = time.time_ns() // 1_000_000
-        click.echo("\n".join(laid_out(words.HEADS, [words.alarm_cells(about, now_ms)], 1)[1][0]) + "\n")
+        click.echo("\n".join(stacked(words.HEADS, words.alarm_cells(about, now_ms), width)) + "\n")
     cells = [(str(one.id), local_time(one.at_ms), words.event_words(one.what, one.detail)) for one in lines]
     click.echo(as_text(*laid_out(HISTORY_HEADS, cells, width)))
 
