@@ -60,8 +60,9 @@ def test_judging_makes_a_batch_only_a_little_longer(rows: list[Reading]) -> None
     assert len(stored) <= 1.5 * len(packed) + 8  # peers pass on twice what clients may send
 
 
-def test_a_batch_of_the_shortest_rows_stays_below_what_peers_pass_on() -> None:
-    row: bytes = msgpack.packb(["b", NOW, 72.5, ""], use_single_float=True)
+@pytest.mark.parametrize("value", [72.5, 72, 1, None])
+def test_a_batch_of_the_shortest_rows_stays_below_what_peers_pass_on(value: float | None) -> None:
+    row: bytes = msgpack.packb(["b", NOW, value, ""], use_single_float=True)
     packed = b"\xdc\x03\xe8" + row * 1000
     assert len(judge_rows(packed, 1000, NOW, RULES)[0]) < 1.5 * len(packed)
 
