@@ -346,7 +346,8 @@ def test_the_last_events_and_the_story_are_told() -> None:
 def test_the_plain_line_says_the_same_in_one_line() -> None:
     status = board_status(bed(row()), bed(row("b", 0.1, "GREEN")))
     assert plain_line(status, NOW_MS).endswith(
-        " live, peer 1 leads in term 7, quorum yes, 3 of 3 peers answer, beds: 1 RED, 1 GREEN, 1,000 heart rates, 200 alerts"
+        " live, peer 1 leads in term 7, quorum yes, 3 of 3 peers answer, "
+        "beds: 1 RED, 1 GREEN, 1,000 heart rates, 200 alerts"
     )
     assert " NOT LIVE, " in plain_line(status, NOW_MS + 4_000)
 
