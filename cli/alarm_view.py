@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hfzmq.clinical.alarm.types import AMBER, CAUSES, HEART_RATE, NO_DATA, RED, RETURNED, STATES, UNSEEN
+from hfzmq.clinical.alarm.types import CAUSES, RETURNED, STATES, UNSEEN
 from hfzmq.clinical.report import check_patient_id
 
 ALARMS_MAX = 1000  # so many at most are in an answer
 SLIDE_BACK_MS = 3_000
-ORDER = (RED, HEART_RATE, NO_DATA, AMBER)  # the most urgent cause first
 
 
 class Alarm(NamedTuple):
@@ -61,7 +60,7 @@ class AlarmView(NamedTuple):
 
 def urgency(alarm: Alarm) -> tuple[bool, int, int, int]:
     """Sorts: the unseen first, RED, HEART RATE, NO DATA, AMBER, the oldest first."""
-    return not alarm.unseen, ORDER.index(alarm.cause), alarm.raised_at_ms, alarm.id
+    return not alarm.unseen, CAUSES.index(alarm.cause), alarm.raised_at_ms, alarm.id
 
 
 def merge_alarms(before: AlarmView, answers: Iterable[Mapping[str, Any] | None], now_ms: int) -> AlarmView:

@@ -64,7 +64,11 @@ def strip_lines(
 
 def header_words(view: AlarmView) -> Text:
     """For the board's header, where there is no strip."""
-    return text("no open alarm", "dim") if view.told_at_ms is not None and not view.alarms else text("")
+    return (
+        text("no open alarm", "dim")
+        if view.told_at_ms is not None and not view.alarms and not view.unreadable
+        else text("")
+    )
 
 
 def _title(view: AlarmView) -> str:

@@ -11,11 +11,11 @@ from types import MappingProxyType
 
 from rich.text import Text
 
-from hfzmq.cli.alarm_view import ORDER, Alarm
+from hfzmq.cli.alarm_view import Alarm
 from hfzmq.cli.format import number, printable
 from hfzmq.cli.screens.canvas import text
 from hfzmq.cli.screens.words import TIER_BADGES, Badge, probability
-from hfzmq.clinical.alarm.types import AMBER, HEART_RATE, NO_DATA, RED
+from hfzmq.clinical.alarm.types import AMBER, CAUSES, HEART_RATE, NO_DATA, RED
 from hfzmq.clinical.tiers import UNKNOWN
 from hfzmq.config import Thresholds
 
@@ -51,7 +51,7 @@ def counted(alarms: Sequence[Alarm]) -> str:
     parts = []
     for unseen, word in ((True, UNSEEN_WORDS), (False, "seen")):
         causes = [alarm.cause for alarm in alarms if alarm.unseen == unseen]
-        counts = ", ".join(f"{causes.count(one)} {CAUSE_BADGES[one].word}" for one in ORDER if one in causes)
+        counts = ", ".join(f"{causes.count(one)} {CAUSE_BADGES[one].word}" for one in CAUSES if one in causes)
         parts += [f"{counts} {word}"] if counts else []
     return "; ".join(parts)
 

@@ -1,4 +1,5 @@
-"""The board: the open alarms, the mesh, the beds, what happened last. A pure function from a BoardStatus to something rich can draw.
+"""The board: the open alarms, the mesh, the beds, what happened last. A pure function from a BoardStatus to something
+rich can draw.
 
 Touches nothing: the status, the size and the time come in. Must not know: sockets, terminals, who polls. Keeps: no
 number is ever cut (columns are left out and lines stack instead); NOT LIVE stands in the header as soon as the status

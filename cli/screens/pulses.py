@@ -53,8 +53,8 @@ def pulse_lines(
     pulses: Iterable[Pulse], width: int, height: int, now_ms: int, live: bool, alarms: OfBeds = NO_ALARMS
 ) -> list[Text]:
     """Lines of ``width`` cells about beds of which nothing but a heart rate is known; what is not valid and fresh comes
-    first. At most ``height`` lines, 1 at least; what does not fit is counted. An open alarm (``alarms``, by patient) stands
-    behind the rate, and its bed first."""
+    first. At most ``height`` lines, 1 at least; what does not fit is counted. An open alarm (``alarms``, by patient)
+    stands behind the rate, and its bed first."""
     found = sorted(
         pulses,
         key=lambda pulse: (pulse.patient_id not in alarms, is_old(pulse, now_ms), pulse.is_valid, pulse.patient_id),
