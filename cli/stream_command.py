@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hfzmq.cli.options import Seconds, config_option
+from hfzmq.cli.options import Seconds, config_option, log_level_option
 
 if TYPE_CHECKING:
     from hfzmq.cli.stream.launch import Settings
@@ -78,7 +78,8 @@ class Number(click.FloatRange):
 @click.option("--headless", is_flag=True, help="No live screen: plain lines and a summary.")
 @click.option("-o", "--output", type=click.Choice(("text", "jsonl")), default="text", show_default=True,
               help="jsonl: one JSON object for each step.")  # fmt: skip
-def stream(**given: Any) -> int:
+@log_level_option
+def stream(log_level: str | None, **given: Any) -> int:
     """Bring heart rates to the mesh: made up from a seed, or a recording.
 
     Every reading is stored with its verdict, and acknowledged when a majority of the peers has it. The summary counts
@@ -90,9 +91,11 @@ def stream(**given: Any) -> int:
 
     Research software, not a medical device.
     """
+    from hfzmq.cli.log import begin_log
     from hfzmq.cli.stream.launch import launch, settings_of
 
     settings: Settings = settings_of(screen=_has_screen(given), **given)
+    begin_log(log_level or settings.config.log_level, settings.screen)
     return launch(settings)
 
 

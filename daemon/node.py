@@ -158,7 +158,7 @@ class Node:
             now_ms = monotonic_ms()
             wake_ms = min(self.replica.wake_at_ms(now_ms), self.transfers.wake_at_ms(), self.watch.wake_at_ms(now_ms))
             wait_ms = 0.0 if self._to_write else wake_ms - monotonic_ms()
-            ready = dict(poller.poll(max(0, int(wait_ms + 0.999))))
+            ready = dict(poller.poll(int(max(0.0, wait_ms) + 0.999)))
             if self.sockets.peers in ready:
                 self._read_peers()
             if self.sockets.beats_in in ready:

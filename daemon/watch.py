@@ -150,9 +150,10 @@ class Watch:
         route: WatchRoute = reply.route
         if self._under_way and route.seq == self._under_way.seq:
             self._under_way = None
-        if reply.status != ACK:
+        outcomes = self._told.outcomes(reply.index) if reply.status == ACK else ()
+        if len(outcomes) != len(route.waiting):
             return route.waiting
-        for frames, outcome in zip(route.waiting, self._told.outcomes(reply.index), strict=True):
+        for frames, outcome in zip(route.waiting, outcomes, strict=True):
             self._acted(frames, reply.index, outcome)
         return ()
 
@@ -203,7 +204,7 @@ class Watch:
         for patient, row in list(gathered.signs.items())[:room]:
             del gathered.signs[patient]
             bed = alarms.bed(patient)
-            if bed is None or row.timestamp > bed.last_timestamp:
+            if bed is None or row.timestamp > bed.sign_timestamp:
                 facts.append(Sign(patient, row.timestamp, row.tier, row.probability))
                 self._signed_ms[patient] = now_ms
         room = FACTS_MAX - len(facts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
@@ -80,7 +81,8 @@ def _reach(status: StreamStatus, width: int) -> list[Text]:
 
 def _bar(status: StreamStatus, width: int) -> RenderableType:
     assert status.reach is not None
-    return ProgressBar(max(status.reach.bytes_max, 1), status.reach.bytes_read, width=width)
+    bar = ProgressBar(max(status.reach.bytes_max, 1), status.reach.bytes_read, width=width)
+    return Padding(bar, 0)  # which ends the line; a bar by itself does not
 
 
 def _verdicts(status: StreamStatus, width: int) -> list[Text]:

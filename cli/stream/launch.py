@@ -99,7 +99,7 @@ def settings_of(
         raise InvalidInput("--batch", bound, got=batch_rows, hint=f"limits.batch_rows_max in {config.path}")
     number = config.heart_rate.patients if patients is None else patients
     rate = RATE_HZ if rate_hz is None else rate_hz
-    in_time = None if duration_s is None or source is not None else max(1, int(duration_s * number * rate))
+    in_time = None if duration_s is None or source is not None else max(1, int(duration_s * number * rate + 1e-6))
     totals = [total for total in (count, in_time) if total is not None]
     return Settings(
         config,

@@ -154,13 +154,17 @@ CREATE TABLE alarm_beds (
     watched        INTEGER NOT NULL,  -- 0: discharged, or never expected: its silence is no alarm
     last_at_ms     INTEGER NOT NULL,  -- when anything believable was last taken in; 0: never
     quiet_from_ms  INTEGER NOT NULL,  -- since when its silence counts
-    last_timestamp INTEGER NOT NULL,  -- of its last report or sign of life, by its own clock
-    report_id      INTEGER NOT NULL,  -- its last report, 0: none
-    tier           TEXT    NOT NULL,  -- of its last report or sign, '' for none
+    sign_timestamp INTEGER NOT NULL,  -- the newest that it told, by its own clock; 0: nothing
+    last_timestamp INTEGER NOT NULL,  -- of its last judgement that was not late; 0: none
+    judged_at_ms   INTEGER NOT NULL,  -- when that came
+    report_id      INTEGER NOT NULL,  -- its last report that was not late, 0: none
+    tier           TEXT    NOT NULL,  -- of its last judgement, '' for none
     probability    REAL,              -- likewise
     active         INTEGER NOT NULL,  -- bits of the causes that are on: 1 RED, 2 HEART_RATE, 4 NO_DATA, 8 AMBER
     muted          INTEGER NOT NULL,  -- likewise, resolved by hand while on
     red_count      INTEGER NOT NULL,  -- readings of the RED streak
+    red_from       INTEGER NOT NULL,  -- by its own clock: where the last RED began
+    red_over       INTEGER NOT NULL,  -- and where it had ended
     amber_recent   INTEGER NOT NULL,  -- the last readings as bits, the newest is 1: AMBER or above
     amber_ms       INTEGER NOT NULL,  -- how long it has been so, gaps left out
     amber_at_ms    INTEGER NOT NULL,  -- its last reading; 0: no streak

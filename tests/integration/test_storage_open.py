@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from hfzmq.clinical.alarm.types import Bed, Episode
 from hfzmq.config import Config
 from hfzmq.core.contract import Compact, Persist
 from hfzmq.core.types import HardState
@@ -112,6 +113,14 @@ def test_every_column_of_the_schema_says_what_it_holds() -> None:
     for number, line in enumerate(lines):
         if line.startswith("CREATE"):
             assert lines[number - 1].startswith("--"), line
+
+
+@pytest.mark.parametrize(("table", "kind"), [("alarm_beds", Bed), ("alarm_episodes", Episode)])
+def test_the_columns_of_alarms_are_the_fields_of_what_they_hold(tmp_path: Path, table: str, kind: type) -> None:
+    store = Store.open(tmp_path, 1, mesh())
+    store.close()
+    rows = apsw.Connection(str(store.path)).execute(f"SELECT name FROM pragma_table_info('{table}') ORDER BY cid")
+    assert [row[0] for row in rows] == [*kind._fields, "crc"]  # type: ignore[attr-defined]
 
 
 # ------------------------------------------------------------------------------------------------------------ new files

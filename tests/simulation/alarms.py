@@ -42,7 +42,7 @@ from tests.simulation.world import Network, Weather, World
 from tests.unit.alarm_ward import report_of
 
 RULES = AlarmRules(
-    amber_ms=2000, gap_ms=4000, silent_ms=9000, away_ms=3000, steps_ms=(0, 1500, 4000), rate_readings=3, rate_ms=5000,
+    amber_ms=2000, gap_ms=4000, silent_ms=9000, away_ms=6000, steps_ms=(0, 1500, 4000), rate_readings=3, rate_ms=5000,
 )  # fmt: skip
 TELL_MS = 700.0  # a bed says something so often
 LOOK_MS = 250.0  # the nurse looks at the board so often
@@ -93,16 +93,17 @@ class Patient(Asker):
         ill = self.ill_at <= now < self.well_at
         if ill and self.cause == NO_DATA:
             return
+        sign = Sign(self.name, stamp, "GREEN", 0.1)
         if ill and self.cause in (RED, AMBER):
             report = report_of(self.name, stamp, 0.8 if self.cause == RED else 0.4)
             self.say(REPORTS + encode_rows([report]))
-            return
+            sign = sign._replace(tier=report.tier, probability=report.probability)
         if self.cause == HEART_RATE:
             verdict = (150.0, "invalid_physiological", "high") if ill else (80.0, "valid", "")
             self.say(READINGS + json.dumps([[self.name, stamp, *verdict]]).encode())
         for peer in self.peers.values():
             assert isinstance(peer, AlarmPeer)
-            self.network.send(self.name, peer.number, peer.hint, Sign(self.name, stamp, "GREEN", 0.1))
+            self.network.send(self.name, peer.number, peer.hint, sign)
 
 
 class Nurse(Asker):

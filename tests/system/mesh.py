@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import apsw
 
 from hfzmq import config as configuration
+from hfzmq.alarm_channels import Channel
 from hfzmq.cli.processes import free_addresses
 from hfzmq.client.ask import ask_all
-from hfzmq.config import Config, Limits, PeerAddress, Timing
+from hfzmq.config import Config, Limits, PeerAddress, RuleSetting, Timing
 from tests.system.links import Links
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,14 +54,21 @@ class Mesh:
         timing: Timing | None = None,
         limits: Limits | None = None,
         others: int = 0,
+        rules: dict[str, Any] | None = None,
+        channels: tuple[Channel, ...] | None = None,
     ) -> None:
-        """``others``: addresses for peers that may be started later, and that the first ones have never heard of."""
+        """``others``: addresses for peers that may be started later, and that the first ones have never heard of.
+        ``rules``, ``channels``: of alarms."""
         self.folder = folder
         addresses = free_addresses(peers + others)
         addresses, self._free = addresses[:peers], list(addresses[peers:])
         self.config = Config(
             "test", os.urandom(16), addresses, timing or Timing(handover_settle_ms=3000), limits or Limits()
         )
+        settings = tuple(RuleSetting(name, value, 1) for name, value in (rules or {}).items())
+        self.config = self.config._replace(alarm_rules=settings)
+        if channels is not None:
+            self.config = self.config._replace(channels=channels)
         self.links = Links() if links else None
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.path = folder / "peers.yaml"
@@ -183,6 +191,15 @@ class Mesh:
         database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             return list(database.execute("select * from risk_reports order by id"))
+        finally:
+            database.close()
+
+    def ask(self, number: int, query: str) -> list[tuple[Any, ...]]:
+        """What a peer's file holds, read past the daemon."""
+        path = self.folder / str(number) / f"hfzmq_{number}.db"
+        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            return list(database.execute(query))
         finally:
             database.close()
 
