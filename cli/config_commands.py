@@ -9,10 +9,13 @@ import secrets
 
 import click
 
+from hfzmq.alarm_channels import Channel, unknown_urls
 from hfzmq.cli.format import counted, json_text
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import config_option, load_config, output_option
-from hfzmq.config import PEERS_MAX, Config, PeerAddress, parse, render
+from hfzmq.clinical.alarm.rules import to_mapping
+from hfzmq.clinical.alarm.settings import rules_of
+from hfzmq.config import PEERS_MAX, Config, PeerAddress, RuleSetting, parse, render
 from hfzmq.errors import ConfigError
 from hfzmq.yaml_reader import HOST_HINT, is_host
 
@@ -78,6 +81,8 @@ def lay_out(name: str, hosts: tuple[str, ...], base_port: int) -> Config:
 def check(config_path: str) -> None:
     """Check a peers.yaml; say file, line, key and cause of what is wrong (exit 6)."""
     found = load_config(config_path)
+    rules_of(found)
+    _check_channels(found)
     count = len(found.peers)
     ids = ", ".join(map(str, found.peer_ids))
     spare = (count - 1) // 2
@@ -93,10 +98,12 @@ def check(config_path: str) -> None:
 @config_option
 @output_option("yaml", "json")
 def show(config_path: str, output: str) -> None:
-    """Show what is in force, defaults included."""
+    """Show what is in force, defaults included; of the channels of alarms not what is secret."""
     found = load_config(config_path)
+    rules = to_mapping(rules_of(found))
     if output == "yaml":
-        click.echo(render(found), nl=False)
+        told = tuple(RuleSetting(name, value, 0) for name, value in rules.items())
+        click.echo(render(found._replace(alarm_rules=told), secrets=False), nl=False)
         return
     value = {
         "mesh": {"name": found.mesh_name, "id": found.mesh_id.hex()},
@@ -104,7 +111,30 @@ def show(config_path: str, output: str) -> None:
         "timing": found.timing._asdict(),
         "tiers": found.thresholds._asdict(),
         "heart_rate": found.heart_rate._asdict(),
+        "alarms": {"rules": rules, "channels": list(map(_without_secrets, found.channels))},
         "log": {"level": found.log_level},
         "limits": found.limits._asdict(),
     }
     click.echo(json_text(value))
+
+
+def _check_channels(found: Config) -> None:
+    """ConfigError for a URL that Apprise cannot use; HfzmqError where a channel needs Apprise and it is not there."""
+    if not any(channel.url for channel in found.channels):
+        return
+    unknown = unknown_urls(found.channels)  # loads Apprise: half a second
+    if unknown:
+        key = f"alarms.channels: {', '.join(unknown)}"
+        hint = "its scheme and what it needs: the documentation of Apprise"
+        raise ConfigError(found.path, None, key, "a URL that Apprise does not know", hint=hint)
+
+
+def _without_secrets(channel: Channel) -> dict[str, object]:
+    shown: dict[str, object] = {"name": channel.name, "kind": channel.kind, "from_step": channel.from_step}
+    if channel.argv:
+        shown["argv"] = [channel.argv[0], *["..."] * (len(channel.argv) > 1)]
+    if channel.url:
+        shown["url"] = str(channel.url)
+    if channel.argv or channel.url:
+        shown |= {"timeout_ms": channel.timeout_ms, "retry_for_ms": channel.retry_for_ms}
+    return shown

@@ -41,6 +41,7 @@ COMMANDS = {
     "status": Lazy("hfzmq.cli.status", "status", "Who leads, who is behind, who is away."),
     "reports": Lazy("hfzmq.cli.reports", "reports", "Read the stored reports, from a peer or from a file."),
     "readings": Lazy("hfzmq.cli.readings", "readings", "Read the stored heart rates and the alerts they gave rise to."),
+    "alarms": Lazy("hfzmq.cli.alarms.commands", "alarms", "What is open, who has seen it; acknowledge, watch, count."),
     "dashboard": Lazy("hfzmq.cli.dashboard", "dashboard", "The live board of the mesh and the beds."),
     "peer": Lazy("hfzmq.cli.peer_commands", "peer", "The members of the mesh: list, add, remove, give the lead to."),
     "scenario": Lazy("hfzmq.cli.scenario.commands", "scenario", "Faults by name, injected into real processes."),

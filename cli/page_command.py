@@ -81,27 +81,42 @@ def read(
 ) -> None:
     """Print the rows of a table that the options (see ``page_options``) ask for; ``kind``: the table's own filter."""
     _check_together(last, after_id, limit, everything)
+    check_patient(patient)
+    source = source_of(ctx, shown.table, config_path, db, peer, consistent)
+    pages = _pages(source, Filter(patient, kind), last, after_id, limit, everything)
+    first = next(pages)
+    say_freshness(first, db, shown.table)
+    if output == "table":
+        _show_table([first, *pages], shown)
+    else:
+        show_for_machines(chain((first,), pages), output)
+
+
+def source_of(
+    ctx: click.Context, table: Table, config_path: str, db: Path | None, peer: int | None, consistent: bool
+) -> Source:
+    """Where the options say that ``table`` is read; a usage error when they do not go together."""
     if consistent and peer is not None:
         raise click.UsageError("--consistent is answered by the leader: leave --peer out")
-    if db is not None and (peer is not None or consistent or _given(ctx, "config_path")):
+    if db is not None and (peer is not None or consistent or given(ctx, "config_path")):
         raise click.UsageError("--db reads a file: leave --config, --peer and --consistent out")
+    return FileSource(db, table) if db else MeshSource(load_config(config_path), peer, consistent, table)
+
+
+def check_patient(patient: str | None) -> None:
+    """InvalidInput for what cannot be the id of a patient."""
     refusal: Refusal | None = None if patient is None else check_patient_id(patient)
     if refusal is not None:
         raise InvalidInput(refusal.field, refusal.bound, got=patient, hint=refusal.hint)
-    table = shown.table
-    source: Source = FileSource(db, table) if db else MeshSource(load_config(config_path), peer, consistent, table)
-    pages = _pages(source, Filter(patient, kind), last, after_id, limit, everything)
-    first = next(pages)
-    _say_freshness(first, db, table)
-    _show(chain((first,), pages), output, shown)
 
 
-def _given(ctx: click.Context, name: str) -> bool:
+def given(ctx: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
     return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _check_together(last: int | None, after_id: int | None, limit: int | None, everything: bool) -> None:
-    given = [
+    named = [
         name
         for name, is_given in (
             ("--last", last is not None),
@@ -110,8 +125,8 @@ def _check_together(last: int | None, after_id: int | None, limit: int | None, e
         )
         if is_given
     ]
-    if len(given) > 1 and given != ["--after-id", "--all"]:
-        raise click.UsageError(f"{' and '.join(given)} do not go together")
+    if len(named) > 1 and named != ["--after-id", "--all"]:
+        raise click.UsageError(f"{' and '.join(named)} do not go together")
     if limit is not None and (after_id is None or everything):
         raise click.UsageError("--limit goes with --after-id")
 
@@ -134,7 +149,8 @@ def _pages(
             after_id = int(page.rows[-1][page.fields.index(source.table.id_field)])
 
 
-def _say_freshness(page: Page, db: Path | None, table: Table) -> None:
+def say_freshness(page: Page, db: Path | None, table: Table) -> None:
+    """How far what is shown may be behind, on stderr."""
     if db is not None:
         click.echo(f"from the file {db}: what its peer has not applied yet is not in it", err=True)
     elif page.stale_ms is None:
@@ -145,10 +161,9 @@ def _say_freshness(page: Page, db: Path | None, table: Table) -> None:
         click.echo(f"from peer {page.peer}, which heard its leader {page.stale_ms} ms ago", err=True)
 
 
-def _show(pages: Iterable[Page], output: str, shown: Shown) -> None:
-    if output == "table":
-        _show_table(list(pages), shown)
-    elif output == "json":
+def show_for_machines(pages: Iterable[Page], output: str) -> None:
+    """All columns as ``json``, ``jsonl`` or ``csv``, page by page as they come."""
+    if output == "json":
         _show_json(pages)
     elif output == "jsonl":
         for page in pages:

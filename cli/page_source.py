@@ -35,6 +35,8 @@ class Table(NamedTuple):
 REPORTS = Table("reports", "id", "tier", "report")
 READINGS = Table("readings", "id", "status", "reading")
 ALERTS = Table("alerts", "alert_id", "category", "alert")
+ALARMS = Table("alarms", "id", "state", "alarm")
+ALARM_EVENTS = Table("alarm_events", "id", "episode", "line of the journal")
 
 
 class Page(NamedTuple):
@@ -52,10 +54,10 @@ class Page(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Which rows: of one patient; of one tier, status or category, whichever the table has."""
+    """Which rows: of one patient; of one tier, status, category, state or episode, whichever the table has."""
 
     patient: str | None = None
-    kind: str | None = None
+    kind: str | int | None = None
 
 
 class Source(Protocol):
@@ -79,6 +81,8 @@ class FileSource:
             "reports": (reader.reports, reader.fields),
             "readings": (reader.readings, reader.reading_fields),
             "alerts": (reader.alerts, reader.alert_fields),
+            "alarms": (reader.alarms, reader.alarm_fields),
+            "alarm_events": (_without_patient(reader.alarm_events), reader.event_fields),
         }
         self._read, self._fields = read_by[table.op]
 
@@ -150,6 +154,17 @@ class MeshSource:
             raise unreached(view, _OR_A_FILE)
         best_first = sorted(view.reading, key=lambda peer: (-(peer.applied_index or 0), not peer.serves, peer.id))
         return [peer.id for peer in best_first]
+
+
+def _without_patient(read: Callable[..., list[tuple[Any, ...]]]) -> Callable[..., list[tuple[Any, ...]]]:
+    """The journal is about episodes."""
+
+    def page(
+        after_id: int, before_id: int | None, limit: int, patient: str | None, kind: int | None
+    ) -> list[tuple[Any, ...]]:
+        return read(after_id, before_id, limit, kind)
+
+    return page
 
 
 def read_all(source: Source, after_id: int, wanted: Filter) -> Iterator[Page]:

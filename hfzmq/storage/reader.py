@@ -19,14 +19,15 @@ from urllib.parse import quote
 
 import apsw
 
+from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.alarm.types import NORMAL, STATES
 from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
-from hfzmq.storage import exchange
+from hfzmq.storage import alarm_rows, exchange
 from hfzmq.storage.directory import may
 from hfzmq.storage.pages import Wanted, last_of_each_patient, page_query
 from hfzmq.storage.reading_rows import VerdictCounts
-from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, Damaged
 
 BUSY_MS = 1000  # while another process recovers the WAL
 TRIES = 5  # at a file that is replaced again and again
@@ -117,6 +118,21 @@ class Reader:
         """Rows of ``alarm_events`` in the order of ``event_fields``, as ``reports``; of one episode."""
         equal = (("episode_id", episode),)
         return self._page("alarm_events", self.event_fields, after_id, before_id, limit, equal)
+
+    def heard_since(self, since_ms: int) -> list[str]:
+        """The beds that something believable came from since then, by the log's clock; Unix ms."""
+        return [row[0] for row in self._rows("SELECT patient_id FROM alarm_beds WHERE last_at_ms >= ?", (since_ms,))]
+
+    def rules(self) -> AlarmRules:
+        """The rules of alarms in force."""
+        try:
+            return alarm_rows.rules_of(self._rows(alarm_rows.SELECT_RULES)[0])
+        except (Damaged, ValueError, IndexError) as error:
+            raise self._unreadable(error) from None
+
+    def log_clock_ms(self) -> int:
+        """The latest stamp of a leader; 0: none yet."""
+        return int(self._rows("SELECT now_ms FROM applied")[0][0])
 
     def last_reading_of_each_patient(self, limit: int = 1000) -> list[tuple[Any, ...]]:
         """(id, *LAST_READING_FIELDS) of each patient's last stored heart rate, newest first."""

@@ -9,7 +9,7 @@ seen, so each is seen ``seen_after_ms`` after it was raised.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hfzmq.clinical.alarm.machine import Alarms
@@ -87,10 +87,22 @@ def replay(
 ) -> Replayed:
     """What ``rules`` would have made of ``stored``, in the order of ``at_ms`` (what is not, counts as told when the one
     before was)."""
-    play = _Play(rules, seen_after_ms, green_after_ms)
+    return replay_each(stored, (rules,), seen_after_ms=seen_after_ms, green_after_ms=green_after_ms)[0]
+
+
+def replay_each(
+    stored: Iterable[StoredReport | StoredReading],
+    several: Sequence[AlarmRules],
+    *,
+    seen_after_ms: int = 30_000,
+    green_after_ms: int = 60_000,
+) -> list[Replayed]:
+    """As ``replay``, for several rules side by side; ``stored`` is read once."""
+    plays = [_Play(rules, seen_after_ms, green_after_ms) for rules in several]
     for one in stored:
-        play.tell(one)
-    return play.result()
+        for play in plays:
+            play.tell(one)
+    return [play.result() for play in plays]
 
 
 class _Play:

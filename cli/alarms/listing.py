@@ -1,0 +1,123 @@
+"""``hfzmq alarms ls``: alarms by urgency, or the history of one, from a peer or a file.
+
+Touches stdout (data only), stderr (how fresh it is) and the wall clock, for ages. Keeps: no number and no id is ever
+cut; machines get what is stored, in Unix ms; people get words, local times with their zone, and what is most urgent
+first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import click
+
+from hfzmq.cli.alarms import words
+from hfzmq.cli.alarms.layout import as_text, laid_out, stacked
+from hfzmq.cli.alarms.rows import episodes_of, journal_of, sent_of
+from hfzmq.cli.format import local_time
+from hfzmq.cli.page_command import check_patient, say_freshness, show_for_machines, source_of
+from hfzmq.cli.page_source import ALARM_EVENTS, ALARMS, Filter, Page, Source, Table, read_all, read_last
+from hfzmq.clinical.alarm.types import Episode
+from hfzmq.errors import NotFound
+
+Where = tuple[str, Path | None, int | None, bool]  # --config, --db, --peer, --consistent
+
+HISTORY_HEADS = ("line", "time", "what happened")
+
+
+def show_alarms(
+    ctx: click.Context,
+    where: Where,
+    patient: str | None,
+    state: str | None,
+    last: int | None,
+    output: str,
+    width: int | None,
+) -> None:
+    """Alarms of a patient, in a state, the newest ``last``; None: of any, all. ``width`` as in ``laid_out``."""
+    check_patient(patient)
+    source = source_of(ctx, ALARMS, *where)
+    wanted = Filter(patient, state)
+    pages = iter((read_last(source, last, wanted),)) if last else read_all(source, 0, wanted)
+    first = _freshness_said(pages, where[1], ALARMS)
+    if output != "table":
+        show_for_machines(_with_lists(_joined(first, pages), output), output)
+        return
+    episodes = sorted(
+        (one for page in _joined(first, pages) for one in episodes_of(page.fields, page.rows)), key=words.urgency
+    )
+    if not episodes:
+        click.echo("no alarm is open" if state == "open" and patient is None else "no alarm fits", err=True)
+        return
+    now_ms = time.time_ns() // 1_000_000
+    head, blocks = laid_out(words.HEADS, [words.alarm_cells(one, now_ms) for one in episodes], width)
+    if _coloured():
+        blocks = [
+            [click.style(line, **_style(one)) for line in block]  # type: ignore[arg-type]
+            for one, block in zip(episodes, blocks, strict=True)
+        ]
+    click.echo(as_text(head, blocks))
+
+
+def show_history(ctx: click.Context, where: Where, alarm: int, output: str, width: int | None) -> None:
+    """What happened to one alarm. NotFound: there is none of this id."""
+    source = source_of(ctx, ALARM_EVENTS, *where)
+    pages = read_all(source, 0, Filter(None, alarm))
+    first = _freshness_said(pages, where[1], ALARM_EVENTS)
+    if not first.rows:
+        raise NotFound(f"there is no alarm {alarm}", hint="which there are: hfzmq alarms ls --all")
+    if output != "table":
+        show_for_machines(_joined(first, pages), output)
+        return
+    lines = [one for page in _joined(first, pages) for one in journal_of(page.fields, page.rows)]
+    about = _of_alarm(source_of(ctx, ALARMS, *where), alarm)
+    if about:
+        now_ms = time.time_ns() // 1_000_000
+        click.echo("\n".join(stacked(words.HEADS, words.alarm_cells(about, now_ms), width)) + "\n")
+    cells = [(str(one.id), local_time(one.at_ms), words.event_words(one.what, one.detail)) for one in lines]
+    click.echo(as_text(*laid_out(HISTORY_HEADS, cells, width)))
+
+
+def _of_alarm(source: Source, alarm: int) -> Episode | None:
+    page = source.page(alarm - 1, None, 1, Filter())
+    return next((one for one in episodes_of(page.fields, page.rows) if one.id == alarm), None)
+
+
+def _freshness_said(pages: Iterator[Page], db: Path | None, table: Table) -> Page:
+    first = next(pages)
+    say_freshness(first, db, table)
+    return first
+
+
+def _joined(first: Page, rest: Iterable[Page]) -> Iterator[Page]:
+    yield first
+    yield from rest
+
+
+def _with_lists(pages: Iterable[Page], output: str) -> Iterator[Page]:
+    """What was delivered, as a list where the format has lists."""
+    for page in pages:
+        at = page.fields.index("sent") if "sent" in page.fields else None
+        if at is None:
+            yield page
+            continue
+        rows = []
+        for row in page.rows:
+            labels = sent_of(str(row[at]))
+            rows.append([*row[:at], " ".join(labels) if output == "csv" else list(labels), *row[at + 1 :]])
+        yield page._replace(rows=rows)
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _style(episode: Episode) -> dict[str, object]:
+    if episode.state == "normal":
+        return {"dim": True}
+    colour = {"RED": "red", "AMBER": "yellow", "HEART_RATE": "magenta"}.get(episode.cause)
+    return {"fg": colour, "bold": words.urgency(episode).seen == 0}

@@ -1,0 +1,221 @@
+"""``hfzmq alarms stats`` and ``simulate``: how the ward lives with its alarms, and how it would with other rules.
+
+Touches stdout (data only), stderr (what was assumed, how far it is) and the wall clock. Keeps: a number that is not
+known is said to be so, never a zero; what a figure leaves out stands beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hfzmq.cli.alarms.stored import DAY_MS, Stored, Ward
+from hfzmq.cli.alarms.words import CAUSE_BADGES
+from hfzmq.cli.bedside.output import ProgressLine
+from hfzmq.cli.format import counted, json_text, local_time, printable, table, thousands
+from hfzmq.cli.page_command import check_patient
+from hfzmq.clinical.alarm.replay import Replayed, replay_each, varied
+from hfzmq.clinical.alarm.rules import AlarmRules, from_mapping, to_mapping
+from hfzmq.clinical.alarm.statistics import AlarmStats, statistics
+from hfzmq.clinical.alarm.types import CAUSES
+from hfzmq.clinical.report import Refusal
+from hfzmq.config import Config
+from hfzmq.errors import InvalidInput, NotFound
+
+ALL = "all"
+NOT_KNOWN = "not known"
+
+
+def show_stats(
+    config: Config | None, db: Path | None, days: float, patient: str | None, within_s: float, output: str
+) -> None:
+    """Of the last ``days``; of one bed, or of the ward. NotFound: nothing is stored."""
+    check_patient(patient)
+    ward = Ward(config, db, _now_ms())
+    since_ms = _begin(ward, days)
+    until_ms = max(ward.now_ms, since_ms + 1)
+    episodes = ward.episodes(since_ms, patient)
+    beds = {patient} if patient else ward.beds(since_ms) | {one.patient_id for one in episodes}
+    found = statistics(episodes, since_ms, until_ms + 1, len(beds), within_ms=round(within_s * 1000))
+    if output == "json":
+        head = {"since_ms": since_ms, "until_ms": until_ms, "beds": len(beds), "patient_id": patient}
+        click.echo(json_text({**head, "within_ms": round(within_s * 1000), **_stats_value(found)}))
+    else:
+        who = printable(patient) if patient else counted(len(beds), "bed")
+        click.echo("\n".join([_span_words(since_ms, until_ms, who), "", *_stats_lines(found, within_s)]))
+
+
+def show_simulation(
+    config: Config | None,
+    db: Path | None,
+    days: float,
+    red: float | None,
+    amber: float | None,
+    delay_s: float | None,
+    settings: Sequence[str],
+    seen_after_s: float,
+    output: str,
+) -> None:
+    """What is stored of the last ``days`` under the rules in force and under others. InvalidInput: no such rules."""
+    ward = Ward(config, db, _now_ms())
+    present = ward.rules()
+    other = other_rules(present, red, amber, delay_s, settings)
+    since_ms = _begin(ward, days)
+    span = ward.span(since_ms)
+    told, end = _with_progress(span.read(), span.rows)
+    now, then = replay_each(told, (present, other), seen_after_ms=round(seen_after_s * 1000))
+    end()
+    changed = {name: (value, getattr(other, name)) for name, value in present._asdict().items()}
+    changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
+    if output == "json":
+        span_value = {"since_ms": since_ms, "until_ms": ward.now_ms, "rows": now.rows}
+        sides = {
+            name: {"rules": to_mapping(rules), **_replay_value(side)}
+            for name, rules, side in (("present", present, now), ("other", other, then))
+        }
+        click.echo(json_text({**span_value, **sides}))
+        return
+    click.echo("\n".join([_span_words(since_ms, ward.now_ms, f"{thousands(now.rows)} reports and heart rates"), ""]))
+    click.echo(table(("rule", "present", "other"), [(name, *map(_rule_words, pair)) for name, pair in changed.items()]))
+    click.echo()
+    click.echo(table(("cause", "alarms", "per bed and day", "other: alarms", "per bed and day"), _sides(now, then)))
+    click.echo(
+        f"note: assumed, for it is not stored: each alarm is seen after {seen_after_s:g} s; a bed whose reports stop "
+        "is GREEN after 60 s. NO DATA is told only of beds with heart rates.",
+        err=True,
+    )
+
+
+def other_rules(
+    present: AlarmRules, red: float | None, amber: float | None, delay_s: float | None, settings: Sequence[str]
+) -> AlarmRules:
+    """The rules that the options ask for; InvalidInput names the one that cannot be."""
+    delay_ms = None if delay_s is None else round(delay_s * 1000)
+    made = varied(present, red=red, amber=amber, delay_ms=delay_ms)
+    if isinstance(made, AlarmRules) and settings:
+        made = from_mapping(to_mapping(made) | dict(map(_setting, settings)))
+    if isinstance(made, Refusal):
+        raise InvalidInput(made.field, made.bound, hint=made.hint)
+    return made
+
+
+# ------------------------------------------------------------ the parts
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _begin(ward: Ward, days: float) -> int:
+    since_ms = ward.begins_ms(days)
+    if since_ms is None:
+        raise NotFound("nothing is stored yet", hint="bring reports: hfzmq client --patient ID")
+    return since_ms
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """``steps_ms=0,60000``: a name and a value, or several."""
+    name, apart, value = text.partition("=")
+    if not apart or not name.strip():
+        raise InvalidInput("set", "RULE=VALUE", got=text, hint="such as --set silent_ms=60000")
+    return name.strip(), [_value(one) for one in value.split(",")] if "," in value else _value(value)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
+
+
+def _with_progress(rows: Iterator[Stored], total: int) -> tuple[Iterator[Stored], Any]:
+    done = 0
+    line = ProgressLine(lambda: f"replayed {thousands(done)} of {thousands(total)} rows")
+
+    def counting() -> Iterator[Stored]:
+        nonlocal done
+        for one in rows:
+            done += 1
+            line.turn()
+            yield one
+
+    return counting(), line.end
+
+
+def _span_words(since_ms: int, until_ms: int, who: str) -> str:
+    days = (until_ms - since_ms) / DAY_MS
+    return f"{who}, {days:.2f} days: {local_time(since_ms)} to {local_time(until_ms)}"
+
+
+def _rate(count: int, found: AlarmStats) -> float | None:
+    if found.per_bed_and_day is None:
+        return None
+    return found.per_bed_and_day * count / found.raised if found.raised else 0.0
+
+
+def _stats_value(found: AlarmStats) -> dict[str, Any]:
+    by_cause = {cause: {"alarms": n, "per_bed_and_day": _rate(n, found)} for cause, n in found.by_cause}
+    noisiest = [{"patient_id": patient, "alarms": count} for patient, count in found.noisiest]
+    return {**found._asdict(), "by_cause": by_cause, "noisiest": noisiest}
+
+
+def _stats_lines(found: AlarmStats, within_s: float) -> Iterator[str]:
+    rows = [(str(CAUSE_BADGES[cause]), str(n), _rate_words(_rate(n, found))) for cause, n in found.by_cause]
+    rows.append((ALL, str(found.raised), _rate_words(found.per_bed_and_day)))
+    yield table(("cause", "alarms", "per bed and day"), rows)
+    yield ""
+    if found.share_seen_in_time is None:
+        yield f"seen within {within_s:g} s: {NOT_KNOWN}, for none could be yet"
+    else:
+        share = f"{found.seen_in_time} of {found.judged} ({100 * found.share_seen_in_time:.1f} %)"
+        yield f"seen within {within_s:g} s: {share}"
+    left_out = found.raised - found.judged
+    if left_out:
+        yield f"  left out: {left_out} that became RED or left with the bed unseen, or may still be seen in time"
+    if found.seen_after_ms is not None:
+        yield f"seen after, the median: {found.seen_after_ms / 1000:.1f} s"
+    yield f"not seen to this day: {found.unseen}"
+    for step, count in enumerate(found.escalated, 2):
+        yield f"escalated to step {step}: {count}"
+    if found.noisiest:
+        yield "noisiest beds: " + ", ".join(f"{printable(patient)} ({count})" for patient, count in found.noisiest)
+
+
+def _rate_words(rate: float | None) -> str:
+    return NOT_KNOWN if rate is None else f"{rate:.2f}"
+
+
+def _count(side: Replayed, cause: str) -> int:
+    return sum(one.cause == cause or not cause for one in side.episodes)
+
+
+def _sides(now: Replayed, then: Replayed) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for cause in (*CAUSES, ""):
+        numbers = [
+            text
+            for side in (now, then)
+            for text in (str(_count(side, cause)), _rate_words(side.per_bed_and_day(cause)))
+        ]
+        rows.append((str(CAUSE_BADGES[cause]) if cause else ALL, *numbers))
+    return rows
+
+
+def _replay_value(side: Replayed) -> dict[str, Any]:
+    return {
+        "alarms": {cause: _count(side, cause) for cause in CAUSES},
+        "per_bed_and_day": {cause: side.per_bed_and_day(cause) for cause in CAUSES} | {ALL: side.per_bed_and_day()},
+        "days": [
+            {"start_ms": day.start_ms, "beds": day.beds, "alarms": dict(zip(CAUSES, day.raised, strict=True))}
+            for day in side.days
+        ],
+    }
+
+
+def _rule_words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)

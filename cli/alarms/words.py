@@ -1,0 +1,140 @@
+"""Alarms in words and signs: what people read, on any screen.
+
+Touches nothing: the time comes in. Keeps: colour is never the only signal (each cause has a sign and a word); a value
+is written in full with its unit; an age is never made up where two clocks disagree.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hfzmq.cli.format import cell, local_time, number, printable
+from hfzmq.cli.screens.words import TIER_BADGES, Badge, duration
+from hfzmq.clinical import tiers
+from hfzmq.clinical.alarm import types as t
+from hfzmq.clinical.alarm.types import Episode
+
+CAUSE_BADGES = {
+    t.RED: TIER_BADGES[tiers.RED],
+    t.HEART_RATE: Badge("♥", "HEART RATE", "bold white on magenta"),
+    t.NO_DATA: TIER_BADGES[tiers.UNKNOWN],
+    t.AMBER: TIER_BADGES[tiers.AMBER],
+}
+CLOCKS_APART_MS = 2_000  # two machines' clocks may differ by so much without a word
+HEADS = ("alarm", "cause", "patient", "state", "value", "since", "age", "step", "delivered")
+
+_SEEN_RANK = {t.UNACKNOWLEDGED: 0, t.RETURNED: 0, t.ACKNOWLEDGED: 1, t.NORMAL: 2}
+_SPEAKS_FOR_ITSELF = {"", t.RED, t.AMBER, t.HEART_RATE, t.NO_DATA}
+
+
+class Urgency(NamedTuple):
+    """Sorts episodes, the most urgent first: unseen, seen, over; by cause; the oldest."""
+
+    seen: int
+    cause: int
+    since_ms: int
+    id: int
+
+
+def urgency(episode: Episode) -> Urgency:
+    """For ``sorted``."""
+    cause = t.CAUSES.index(episode.cause)
+    return Urgency(_SEEN_RANK[episode.state], cause, episode.raised_at_ms, episode.id)
+
+
+def cause_words(cause: str, note: str = "") -> str:
+    """``■ RED``, ``♥ HEART RATE high``; a RED that was raised because nothing is known says so."""
+    if cause not in CAUSE_BADGES:
+        return printable(cause)
+    more = "" if note in _SPEAKS_FOR_ITSELF else " not known" if note == tiers.UNKNOWN else f" {printable(note)}"
+    return f"{CAUSE_BADGES[cause]}{more}"
+
+
+def state_words(episode: Episode) -> str:
+    """Whether somebody has seen it, and whether it is over."""
+    if episode.state == t.UNACKNOWLEDGED:
+        return "not seen"
+    if episode.state == t.ACKNOWLEDGED:
+        return f"seen by {printable(episode.acknowledged_by)}"
+    if episode.state == t.RETURNED:
+        return "over, not seen"
+    return how_words(episode.resolved_how, episode.resolved_by or episode.acknowledged_by)
+
+
+def how_words(how: str, by: str) -> str:
+    """How an alarm came to be normal."""
+    who = f" by {printable(by)}" if by else ""
+    if how == t.SEEN:
+        return f"over, seen{who}"
+    if how == t.RESOLVED:
+        return f"resolved{who}"
+    if how == t.FOLDED:
+        return "became RED"
+    if how == t.DISCHARGED:
+        return f"discharged{who}"
+    return f"{printable(how)}{who}"
+
+
+def value_words(cause: str, value: float | None) -> str:
+    """The number in full with what it is: ``p 0.7134`` (a probability), ``142 BPM``; '' where there is none."""
+    if value is None:
+        return ""
+    return f"{number(value)} BPM" if cause == t.HEART_RATE else f"p {number(value)}"
+
+
+def age_words(episode: Episode, now_ms: int) -> str:
+    """How long ago it was raised by this machine's clock; how long it lasted, when it is over."""
+    if episode.resolved_at_ms is not None:
+        return f"lasted {duration(episode.resolved_at_ms - episode.raised_at_ms)}"
+    age_ms = now_ms - episode.raised_at_ms
+    return duration(age_ms) if age_ms >= -CLOCKS_APART_MS else f"clocks differ by {duration(-age_ms)}"
+
+
+def delivered_words(episode: Episode) -> str:
+    """By which channels people were told: ``log (step 1), pager (step 2)``."""
+    told = ", ".join(_delivery(label) for label in episode.sent)
+    return told or ("nothing yet" if episode.step else "")
+
+
+def alarm_cells(episode: Episode, now_ms: int) -> tuple[str, ...]:
+    """In the order of HEADS."""
+    return (
+        str(episode.id),
+        cause_words(episode.cause, episode.note),
+        cell(episode.patient_id),
+        state_words(episode),
+        value_words(episode.cause, episode.value),
+        local_time(episode.raised_at_ms),
+        age_words(episode, now_ms),
+        str(episode.step),
+        delivered_words(episode),
+    )
+
+
+def event_words(what: str, detail: str) -> str:
+    """One line of the journal as a sentence."""
+    if what == t.RAISED:
+        return "raised" if detail in _SPEAKS_FOR_ITSELF else f"raised: {printable(detail)}"
+    if what == t.RECURRED:
+        return "came again before anybody had seen it"
+    if what == t.CAUSE_ENDED:
+        return "its cause is over"
+    if what == t.WAS_ACKNOWLEDGED:
+        return f"seen by {printable(detail)}"
+    if what == t.ESCALATED:
+        return f"escalation reached step {printable(detail)}"
+    if what == t.ENDED:
+        how, _, by = detail.partition(" ")
+        return f"ended: {how_words(how, by)}"
+    if what == t.SENT:
+        return f"delivered by {_delivery(detail)}"
+    if what == t.FAILED:
+        return f"could not be delivered by {_delivery(detail)}"
+    if what == t.DISCHARGED:
+        return f"discharged: {printable(detail)}"
+    return f"{printable(what)} {printable(detail)}".rstrip()
+
+
+def _delivery(label: str) -> str:
+    step, apart, channel = label.partition(":")
+    return f"{printable(channel)} (step {printable(step)})" if apart else printable(label)
