@@ -11,7 +11,6 @@ alarm is seen before the mesh has said so. Asking again is harmless: acknowledgi
 
 from __future__ import annotations
 
-import getpass
 import os
 import threading
 import time
@@ -19,10 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 from hfzmq.cli.alarm_view import Alarm
+from hfzmq.cli.alarms import act
+from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.board_feed import now_ms
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.alarm_strip import Acknowledging
-from hfzmq.cli.screens.alarm_words import CAUSE_BADGES
 from hfzmq.clinical.alarm.types import ACK, ALREADY
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, InvalidInput, NoDaemonReached, NoLeader, TimedOut
@@ -32,7 +32,6 @@ SHOWN_MS = 8_000
 ASK_MS = 2_000
 AGAIN_S = 0.2
 GIVE_UP_S = 30.0
-NAME_CHARS_MAX = 64
 
 Ask = Callable[[Config, dict[str, object]], dict[str, Any]]
 
@@ -105,12 +104,11 @@ class AcknowledgeDesk:
 
 
 def login_name() -> str:
-    """Who sits here, as the mesh takes it: 1 to NAME_CHARS_MAX printable characters."""
+    """Who sits here; by number where the system knows no name that the mesh would take."""
     try:
-        name = getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no such user in the system's list
-        name = str(os.getuid())
-    return printable(name).strip()[:NAME_CHARS_MAX].strip() or "unknown"
+        return act.login_name()
+    except InvalidInput:
+        return f"user {os.getuid()}"
 
 
 def _plain(error: Exception) -> str:

@@ -16,6 +16,7 @@ from hfzmq.clinical.report import check_patient_id
 
 ALARMS_MAX = 1000  # so many at most are in an answer
 SLIDE_BACK_MS = 3_000
+HERE = "here"  # seen at the bed itself, of which the mesh need not know
 
 
 class Alarm(NamedTuple):

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from rich.text import Text
 
 from hfzmq.cli.alarm_view import Alarm, AlarmView
+from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.format import counted as count_of
 from hfzmq.cli.format import printable
-from hfzmq.cli.screens.alarm_words import CAUSE_BADGES, counted, seen_words, value_words
+from hfzmq.cli.screens.alarm_words import counted, seen_words, value_words
 from hfzmq.cli.screens.canvas import Column, box, columns, flow, inside, prose, text
 from hfzmq.cli.screens.words import duration
 from hfzmq.clinical.alarm.types import RED

@@ -12,19 +12,13 @@ from types import MappingProxyType
 from rich.text import Text
 
 from hfzmq.cli.alarm_view import Alarm
+from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.format import number, printable
 from hfzmq.cli.screens.canvas import text
-from hfzmq.cli.screens.words import TIER_BADGES, Badge, probability
-from hfzmq.clinical.alarm.types import AMBER, CAUSES, HEART_RATE, NO_DATA, RED
-from hfzmq.clinical.tiers import UNKNOWN
+from hfzmq.cli.screens.words import probability
+from hfzmq.clinical.alarm.types import CAUSES, HEART_RATE
 from hfzmq.config import Thresholds
 
-CAUSE_BADGES = {
-    RED: TIER_BADGES[RED],
-    HEART_RATE: Badge("♥", "HEART RATE", "bold white on magenta"),
-    NO_DATA: TIER_BADGES[UNKNOWN],
-    AMBER: TIER_BADGES[AMBER],
-}
 OfBeds = Mapping[str, Sequence[Alarm]]
 NO_ALARMS: OfBeds = MappingProxyType({})
 UNSEEN_WORDS = "not seen"
