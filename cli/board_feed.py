@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from hfzmq.cli.alarm_view import AlarmView, merge_alarms
 from hfzmq.cli.bed_view import Bed, merge_beds
 from hfzmq.cli.mesh_view import MeshView, mesh_view
 from hfzmq.cli.pulse_view import Pulse, merge_pulses
@@ -50,6 +51,7 @@ class BoardStatus(NamedTuple):
     answered_at_ms: tuple[tuple[int, int], ...]
     wall_minus_mono_ms: int
     failure: str = ""
+    alarms: AlarmView = AlarmView()
     pulses: tuple[Pulse, ...] = ()
 
 
@@ -80,6 +82,7 @@ def updated(before: BoardStatus, config: Config, status: Answers, beds: Answers,
         answered_at_ms=tuple(sorted(answered.items())),
         wall_minus_mono_ms=time.time_ns() // 1_000_000 - now_ms(),
         failure="",
+        alarms=merge_alarms(before.alarms, beds.values(), at_ms),
     )
 
 
@@ -87,10 +90,11 @@ class BoardFeed:
     """Polls all peers until ``close``; ``latest`` is the newest status, made afresh by each poll."""
 
     def __init__(self, config: Config, interval_s: float = 0.5, ask: Ask | None = None) -> None:
-        self._config = config
+        self._file_config = self._config = config
         self._interval_s = interval_s
-        self._ask = ask or _ask_all(config)
+        self._ask = ask or self._ask_all
         self._stop = threading.Event()
+        self._soon = threading.Event()
         self._polled = threading.Event()
         self.latest = empty_status(config, now_ms())
         self._thread = threading.Thread(target=self._run, name="board-feed", daemon=True)
@@ -107,6 +111,16 @@ class BoardFeed:
     def close(self) -> None:
         """Stop polling; the thread ends after the poll it is in."""
         self._stop.set()
+        self._soon.set()
+
+    @property
+    def config(self) -> Config:
+        """The mesh as its members tell of it by now."""
+        return self._config
+
+    def hurry(self) -> None:
+        """Poll now: something has just changed."""
+        self._soon.set()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -115,29 +129,23 @@ class BoardFeed:
             except Exception as error:  # the board goes NOT LIVE and says why; the next poll may do better
                 self.latest = self.latest._replace(failure=f"{type(error).__name__}: {error}")
             self._polled.set()
-            self._stop.wait(self._interval_s)
+            self._soon.wait(self._interval_s)
+            self._soon.clear()
 
     def poll(self) -> None:
         """Ask all peers once and publish what they say."""
         status = self._ask("status")
         beds = self._ask("beds")
-        self.latest = updated(self.latest, self._config, status, beds, now_ms())
+        self.latest = updated(self.latest, self._file_config, status, beds, now_ms())
 
+    def _ask_all(self, op: str) -> Answers:
+        from hfzmq.client.ask import ask_all
+        from hfzmq.wire.members import newest, with_members
 
-def _ask_all(config: Config) -> Ask:
-    from hfzmq.client.ask import ask_all
-    from hfzmq.wire.members import newest, with_members
-
-    known = config
-
-    def ask(op: str) -> Answers:
-        nonlocal known
-        answers = ask_all(known, op, timeout_ms=POLL_TIMEOUT_MS)
+        answers = ask_all(self._config, op, timeout_ms=POLL_TIMEOUT_MS)
         if op == "status":  # also while nobody of the file is left, whoever took their place is asked
-            known = with_members(known, newest(answers.values()))
+            self._config = with_members(self._config, newest(answers.values()))
         return answers
-
-    return ask
 
 
 def _events(before: Iterable[Happening], answers: Answers) -> tuple[Happening, ...]:

@@ -40,6 +40,7 @@ _SOURCE_HELP = (
 )
 @click.option("--seed", type=int, metavar="N", help="Simulate the same readings again.")
 @click.option("--headless", is_flag=True, help="No live screen: plain lines and a summary.")
+@click.option("--mute", is_flag=True, help="No bell when this bed's own alarm sounds because the mesh is away.")
 @click.option("-o", "--output", type=click.Choice(("text", "jsonl")), default="text", show_default=True,
               help="jsonl: one JSON object for each step.")  # fmt: skip
 @click.option("--queue", "queue_dir", type=click.Path(file_okay=False), metavar="DIR", help="Where reports wait for "

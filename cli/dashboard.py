@@ -17,8 +17,11 @@ import click
 from hfzmq.cli.options import Seconds, config_option, load_config
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from hfzmq.cli.board_feed import BoardFeed, BoardStatus
 
+KEYS = "a acknowledge the alarm on top  q quit"
 FIRST_POLL_S = 5.0
 PLAIN_WIDTH, PLAIN_HEIGHT = 100, 1000
 PICTURE_WIDTH, PICTURE_HEIGHT = 120, 40
@@ -28,9 +31,13 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 120, 40
 @config_option
 @click.option("--interval", type=Seconds(0.1, 60), default=0.5, show_default=True, metavar="S", help="Poll so often.")
 @click.option("--once", is_flag=True, help="Print one frame and end.")
+@click.option("--mute", is_flag=True, help="No bell when a RED is raised that nobody has seen.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE.svg", hidden=True)
-def dashboard(config_path: str, interval: float, once: bool, export: Path | None) -> None:
-    """The live board of the mesh and the beds. With --once, exit 3 when no daemon answers."""
+def dashboard(config_path: str, interval: float, once: bool, mute: bool, export: Path | None) -> None:
+    """The live board of the alarms, the mesh and the beds. With --once, exit 3 when no daemon answers.
+
+    Keys: a acknowledges the alarm on top, in your login name; q ends.
+    """
     config = load_config(config_path)
     from hfzmq.cli.board_feed import BoardFeed
     from hfzmq.cli.live_screen import on_terminal
@@ -48,7 +55,7 @@ def dashboard(config_path: str, interval: float, once: bool, export: Path | None
             if not status.mesh.answers:
                 raise unreached(status.mesh)
         elif on_terminal():
-            _live(feed)
+            _live(feed, mute)
         else:
             _plain(feed, max(interval, 1.0))
     finally:
@@ -82,15 +89,30 @@ def print_frame(status: BoardStatus) -> None:
     console.print(board(status, console.width, PLAIN_HEIGHT, now_ms(), keys=""))
 
 
-def _live(feed: BoardFeed) -> None:
+def _live(feed: BoardFeed, mute: bool) -> None:
+    from hfzmq.cli.acknowledge import AcknowledgeDesk, login_name
+    from hfzmq.cli.bell import Bell
+    from hfzmq.cli.board_feed import now_ms
     from hfzmq.cli.live_screen import run_screen, stop_signals
     from hfzmq.cli.screens.board import board
 
+    desk, bell = AcknowledgeDesk(lambda: feed.config, login_name(), feed.hurry), Bell(mute)
+    drawn = feed.latest  # what the person sees: a key is about this, whatever has come in since
+
+    def draw(width: int, height: int, at_ms: int) -> RenderableType:
+        nonlocal drawn
+        drawn = feed.latest
+        desk.drew(drawn.alarms.top, at_ms)
+        return board(drawn, width, height, at_ms, KEYS, ack=desk.latest(at_ms))
+
     with stop_signals() as stopped:
-        run_screen(
-            lambda width, height, at_ms: board(feed.latest, width, height, at_ms),
-            lambda key: key not in ("q", "Q") and not stopped(),
-        )
+
+        def on_key(key: str) -> bool:
+            if key in ("a", "A"):
+                desk.press(drawn.alarms.top, now_ms())
+            return key not in ("q", "Q") and not stopped()
+
+        run_screen(draw, on_key, lambda: bell.rings(drawn.alarms))
 
 
 def _plain(feed: BoardFeed, interval_s: float) -> None:

@@ -30,14 +30,16 @@ def on_terminal() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def run_screen(draw: Draw, on_key: OnKey) -> None:
-    """Show ``draw`` full screen until ``on_key`` says False."""
+def run_screen(draw: Draw, on_key: OnKey, rings: Callable[[], bool] = lambda: False) -> None:
+    """Show ``draw`` full screen until ``on_key`` says False; ring the terminal's bell whenever ``rings`` says True."""
     console = Console()
     with Keys() as keys:
         first = draw(console.width, console.height, now_ms())
         with Live(first, console=console, screen=True, auto_refresh=False, redirect_stderr=False) as live:
             while on_key(keys.wait(FRAME_S)):
                 live.update(draw(console.width, console.height, now_ms()), refresh=True)
+                if rings():
+                    console.bell()
 
 
 @contextmanager

@@ -7,14 +7,15 @@ in full; a page is printed as it comes, except where a table must know how wide 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from hfzmq.cli.format import csv_line, json_line, local_time
+from hfzmq.cli.alarms.layout import as_text, stacked, terminal_width
+from hfzmq.cli.format import cell, csv_line, json_line, local_time, width_of
 from hfzmq.cli.format import table as aligned
 from hfzmq.cli.options import ID_MAX, config_option, load_config, output_option, peer_option
 from hfzmq.cli.page_source import (
@@ -181,9 +182,18 @@ def _show_table(pages: list[Page], shown: Shown) -> None:
     rows = [dict(zip(page.fields, row, strict=True)) for page in pages for row in page.rows]
     if not rows:
         click.echo(f"no {shown.table.noun} is stored that fits", err=True)
-    click.echo(
-        aligned([head for head, _ in shown.columns], [[_cell(row, key) for _, key in shown.columns] for row in rows])
-    )
+    click.echo(table_text(rows, shown, terminal_width()))
+
+
+def table_text(rows: Sequence[dict[str, Any]], shown: Shown, width: int | None) -> str:
+    """The rows as a table; where that is wider than ``width`` (of the terminal, None: any), each row by itself, one
+    field a line, so that the terminal breaks no number in two."""
+    heads = [head for head, _ in shown.columns]
+    cells = [[_cell(row, key) for _, key in shown.columns] for row in rows]
+    found = aligned(heads, cells)
+    if width is None or not rows or max(map(width_of, found.split("\n"))) <= width:
+        return found
+    return as_text([], [stacked(heads, list(map(cell, line)), width) for line in cells])
 
 
 def _cell(row: dict[str, Any], key: str) -> object:

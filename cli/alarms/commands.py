@@ -5,8 +5,6 @@ Touches the command line, stdout (data only), stderr. Everything heavy is import
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hfzmq.cli.alarms.layout import terminal_width
 from hfzmq.cli.format import json_line, local_time
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import ID_MAX, Seconds, config_option, load_config, output_option, peer_option
@@ -256,11 +255,6 @@ def _config_unless(ctx: click.Context, db: Path | None, config_path: str) -> Con
     if given(ctx, "config_path"):
         raise click.UsageError("--db reads a file: leave --config out")
     return None
-
-
-def terminal_width() -> int | None:
-    """Of the terminal that is written to; None where there is none: a pipe takes any width."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _act_on_all(action: str, ids: tuple[int, ...], patient: str | None, **given: Any) -> None:

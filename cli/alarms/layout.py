@@ -1,11 +1,13 @@
 """Rows on a terminal of any width: a table where it fits, else one line a field. Nothing is ever cut.
 
-Touches nothing. Must not know what the text means. Keeps: every cell stands whole in one line; a line is wider than
+Touches nothing but, in ``terminal_width``, the terminal. Must not know what the text means. Keeps: every cell stands whole in one line; a line is wider than
 the terminal only when a single cell is, and then the terminal folds it.
 """
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 
 from hfzmq.cli.format import width_of
@@ -23,6 +25,11 @@ def laid_out(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int | N
     if width is None or sum(widths) + len(GAP) * (len(heads) - 1) <= width:
         return [_line(heads, widths)], [[_line(row, widths)] for row in rows]
     return [], [stacked(heads, row, width) for row in rows]
+
+
+def terminal_width() -> int | None:
+    """Of the terminal that is written to; None where there is none: a pipe takes any width."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def as_text(head: Block, blocks: Sequence[Block]) -> str:

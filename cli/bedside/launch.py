@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from hfzmq.cli.alarm_view import Alarm
+from hfzmq.cli.bedside.alarms import BedAlarms
 from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.output import ProgressLine, json_line, summary_of, text_lines
 from hfzmq.cli.bedside.run import Bedside
 from hfzmq.cli.bedside.show import MakeWork, in_lines, on_screen, say
 from hfzmq.cli.bedside.simulate import SimulateSource
-from hfzmq.cli.bedside.sources import Source
-from hfzmq.cli.bedside.status import StatusBook
+from hfzmq.cli.bedside.sources import Source, mono_ms, wall_ms
+from hfzmq.cli.bedside.status import BedsideStatus, StatusBook
 from hfzmq.cli.bedside.stdin_source import StdinSource
 from hfzmq.cli.bedside.work import Event, Work
+from hfzmq.cli.bell import BedBell
 from hfzmq.cli.options import load_config
 from hfzmq.client import Client
 from hfzmq.client.queue_types import Places
+from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.clinical.report import check_patient_id
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 INTERVAL_S = 2.0
+SEEN_KEY, QUIT_KEY = "a alarm on top seen here", "q quit"
 
 
 class Settings(NamedTuple):
@@ -51,6 +56,7 @@ class Settings(NamedTuple):
     queue_dir: str | None
     client_id: str | None
     from_start: bool
+    mute: bool = False
 
 
 def settings_of(
@@ -97,10 +103,13 @@ def launch(settings: Settings) -> int:
             if pending and not settings.screen:
                 say(f"{pending} reports of an earlier run wait in {client.queue.directory}; they go first")
 
+            alarms = _alarms(settings, source)
+
             def bedside(tell: Callable[[Event], None], turn: Callable[[], None]) -> Bedside:
                 return Bedside(
-                    client, model, source, tell, events=events, tail=tail, duration_s=settings.duration_s, turn=turn
-                )
+                    client, model, source, tell, events=events, tail=tail, duration_s=settings.duration_s, turn=turn,
+                    alarms=alarms,
+                )  # fmt: skip
 
             if settings.screen:
                 return _on_screen(settings, client, source, bedside)
@@ -117,6 +126,21 @@ def _source(settings: Settings) -> tuple[Source, CsvSource | None]:
         return StdinSource(sys.stdin.fileno(), settings.patients), None
     csv = CsvSource(Path(settings.source), settings.interval_s or 0.0, settings.patients)
     return csv, csv
+
+
+def _alarms(settings: Settings, source: Source) -> BedAlarms | None:
+    """The bed's own alarms; none where a file is brought in as fast as it goes, which is no bed."""
+    if source.batch:
+        return None
+    live = not isinstance(source, CsvSource)
+
+    def ring() -> None:
+        if not settings.screen and sys.stderr.isatty():
+            sys.stderr.write("\a")
+            sys.stderr.flush()
+
+    rules = rules_of(settings.config)
+    return BedAlarms(rules, settings.patients, mono_ms(), silence=live, mute=settings.mute, ring=ring)
 
 
 def _place_in_file(settings: Settings, client: Client, csv: CsvSource) -> Places:
@@ -156,7 +180,23 @@ def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWor
     named = settings.patients if settings.source == "simulate" else ()
     book = StatusBook(client.client_id, named, settings.config.thresholds, source.interval_s)
 
-    def drawn(width: int, height: int, now_ms: int, wall_ms: int) -> RenderableType:
-        return draw(book.snapshot(client.state, now_ms, wall_ms), width, height)
+    bell = BedBell(settings.mute)
+    shown = book.snapshot(client.state, mono_ms(), wall_ms())  # what the person sees: a key is about this
 
-    return on_screen(make, book, drawn, summary_of)
+    def drawn(width: int, height: int, now_ms: int, wall_ms: int) -> RenderableType:
+        nonlocal shown
+        shown = book.snapshot(client.state, now_ms, wall_ms)
+        return draw(shown, width, height, f"{SEEN_KEY}  {QUIT_KEY}" if _unseen(shown) else QUIT_KEY)
+
+    def on_key(work: Work, key: str) -> None:
+        if key in ("a", "A") and isinstance(work, Bedside) and _unseen(shown):
+            work.acknowledge(shown.alarms[0].id)
+
+    def rings() -> bool:
+        return bell.rings([(alarm.id, alarm.cause) for alarm in _unseen(shown)], shown.away, shown.now_ms)
+
+    return on_screen(make, book, drawn, summary_of, on_key, rings)
+
+
+def _unseen(status: BedsideStatus) -> list[Alarm]:
+    return [alarm for alarm in status.alarms if alarm.unseen]

@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from hfzmq.cli.alarm_view import HERE
+from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.words import TIER_BADGES, probability
 from hfzmq.clinical.tiers import GREEN
@@ -48,7 +50,21 @@ def sentence_of(event: Event, thresholds: Thresholds) -> str:
         return f"{patient} {TIER_BADGES[event['tier']]} {probability(event['probability'], thresholds)}"
     if kind == "ack":
         return f"{patient} acknowledged: seq {event['seq']}, index {event['index']}, {event['elapsed_ms']} ms"
+    if kind == "alarm":
+        return alarm_sentence(event)
     return summary_of(event) if kind == "summary" else link_sentence(event)
+
+
+def alarm_sentence(event: Event) -> str:
+    """What a person reads of the bed's own alarm."""
+    what, patient = event["what"], printable(event["patient"])
+    named = str(CAUSE_BADGES[event["cause"]])
+    if what == "sounding":
+        return f"ALARM AT {patient}: {named} - the mesh is away, call somebody"
+    words = {"returned": "over", "recurred": "again"}.get(what, what)
+    if what == "acknowledged":
+        words = "seen here" if event["by"] == HERE else "the mesh tells of it"
+    return f"alarm at {patient}: {named} {words}"
 
 
 def link_sentence(event: Event) -> str:

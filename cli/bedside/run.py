@@ -5,6 +5,7 @@ formats. Keeps: everything is told in order (reading, risk, queued, ack); a chun
 in one transaction, so that a file is never submitted twice.
 
     a chunk --> judge each --> AMBER, RED, UNKNOWN: client.submit_many   all: client.seen (a hint)
+                           '-> the bed's own alarms, which no leader has a say in
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 
+from hfzmq.cli.bedside.alarms import BedAlarms
 from hfzmq.cli.bedside.judge import judge
 from hfzmq.cli.bedside.readings import Reading, Refused
-from hfzmq.cli.bedside.sources import Chunk, Source
+from hfzmq.cli.bedside.sources import Chunk, Source, mono_ms, wall_ms
 from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.client import Client
 from hfzmq.client.queue_types import Places
@@ -38,11 +40,26 @@ class Bedside(Work):
         tail: Places | None = None,
         duration_s: float | None = None,
         turn: Callable[[], None] = lambda: None,
+        alarms: BedAlarms | None = None,
     ) -> None:
-        super().__init__(client, source, tell, events=events, tail=tail, duration_s=duration_s, turn=turn)
+        super().__init__(client, source, tell, events=events, tail=tail, duration_s=duration_s, turn=self._turned)
+        self._told_turn = turn
+        self._alarms = alarms
         self._client = client
         self._model = model
         self.counts |= dict.fromkeys(TIERS, 0)
+
+    def acknowledge(self, episode: int) -> None:
+        """Somebody at the bed has seen its own alarm; from any thread."""
+        if self._alarms is not None:
+            self._alarms.acknowledge(episode)
+
+    def _turned(self) -> None:
+        if self._alarms is not None:
+            state = self._client.state
+            for event in self._alarms.turn(state.link, state.pending, mono_ms(), wall_ms()):
+                self._tell(event)
+        self._told_turn()
 
     def _take(self, chunk: Chunk) -> None:
         reports: list[Report] = []
@@ -90,6 +107,9 @@ class Bedside(Work):
                 "flags": list(flags),
             }
         )
+        if self._alarms is not None:
+            for event in self._alarms.judged(report, mono_ms(), wall_ms()):
+                self._tell(event)
         return report
 
     def _put(self, source: tuple[Places, Places]) -> None:

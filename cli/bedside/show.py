@@ -11,7 +11,6 @@ import contextlib
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ import click
 from rich.console import RenderableType
 
 from hfzmq.cli.bedside.output import ProgressLine
-from hfzmq.cli.bedside.sources import wall_ms
+from hfzmq.cli.bedside.sources import mono_ms, wall_ms
 from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.errors import TimedOut
 
@@ -71,9 +70,11 @@ def on_screen(
     book: Book,
     draw: Callable[[int, int, int, int], RenderableType],
     summary_of: Callable[[Event], str],
+    on_key: Callable[[Work, str], None] = lambda work, key: None,
+    rings: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run to the end on a live screen, or until a key, Ctrl-C, SIGTERM or SIGHUP; the exit code. ``draw``: (width,
-    height, monotonic ms, wall ms) -> the screen."""
+    height, monotonic ms, wall ms) -> the screen. ``on_key``: any other key; ``rings``: whether to ring the bell now."""
     from hfzmq.cli.live_screen import run_screen, stop_signals
 
     last: list[Event] = []
@@ -96,10 +97,13 @@ def on_screen(
     book.turned(mono_ms())
     thread.start()
     with stop_signals() as asked_to_stop, contextlib.suppress(KeyboardInterrupt):
-        run_screen(
-            lambda width, height, now_ms: draw(width, height, now_ms, wall_ms()),
-            lambda key: key not in ("q", "Q", "\x03") and thread.is_alive() and not asked_to_stop(),
-        )
+
+        def pressed(key: str) -> bool:
+            if key:
+                on_key(work, key)
+            return key not in ("q", "Q", "\x03") and thread.is_alive() and not asked_to_stop()
+
+        run_screen(lambda width, height, now_ms: draw(width, height, now_ms, wall_ms()), pressed, rings)
     stopped = thread.is_alive()
     if stopped:
         say("waiting for the last acknowledgements ...")
@@ -128,8 +132,3 @@ def stopped_by_signals(stop: Callable[[], None], *numbers: signal.Signals) -> It
     finally:
         for number in numbers:
             signal.signal(number, before[number])
-
-
-def mono_ms() -> int:
-    """The monotonic clock, ms."""
-    return time.monotonic_ns() // 1_000_000

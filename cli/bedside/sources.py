@@ -44,6 +44,11 @@ class Source(Protocol):
         """Let go of what was opened."""
 
 
+def mono_ms() -> int:
+    """The monotonic clock, ms."""
+    return time.monotonic_ns() // 1_000_000
+
+
 def wall_ms() -> int:
     """Unix milliseconds UTC."""
     return time.time_ns() // 1_000_000

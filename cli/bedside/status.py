@@ -11,8 +11,11 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from hfzmq.cli.alarm_view import Alarm, urgency
+from hfzmq.cli.bedside.alarms import Absence
 from hfzmq.cli.bedside.output import sentence_of
 from hfzmq.client import ClientState
+from hfzmq.clinical.alarm.types import NORMAL
 from hfzmq.clinical.report import VITALS
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.config import Thresholds
@@ -60,6 +63,8 @@ class BedsideStatus(NamedTuple):
     now_ms: int
     turned_at_ms: int
     wall_ms: int
+    alarms: tuple[Alarm, ...] = ()  # the bed's own, by urgency
+    away: bool = False  # the mesh is: nobody else tells of them
 
 
 class StatusBook:
@@ -75,6 +80,8 @@ class StatusBook:
         self._on_the_way: dict[str, int] = {}  # reports queued and not answered
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._turned_at_ms = 0
+        self._alarms: dict[int, Alarm] = {}
+        self._absence: Absence | None = None
 
     def take(self, event: Event, now_ms: int, wall_ms: int) -> None:
         """One event of the run, at this time."""
@@ -95,6 +102,7 @@ class StatusBook:
     def snapshot(self, state: ClientState, now_ms: int, wall_ms: int) -> BedsideStatus:
         """The status to draw at this time."""
         with self._mutex:
+            self._absence = self._absence or Absence(now_ms)
             return BedsideStatus(
                 self._client_id,
                 tuple(self._beds.values()),
@@ -105,7 +113,22 @@ class StatusBook:
                 now_ms,
                 self._turned_at_ms,
                 wall_ms,
+                tuple(sorted(self._alarms.values(), key=urgency)),
+                self._absence.is_away(state.link, now_ms),
             )
+
+    def _on_alarm(self, event: Event, now_ms: int, wall_ms: int) -> None:
+        number = event["episode"]
+        if event["state"] == NORMAL:
+            self._alarms.pop(number, None)
+            return
+        raised_at_ms = now_ms - max(0, wall_ms - event["since"])
+        if number in self._alarms:
+            raised_at_ms = self._alarms[number].raised_at_ms
+        self._alarms[number] = Alarm(
+            number, event["patient"], event["cause"], event["state"], raised_at_ms, event["note"], event["value"],
+            event["by"], 0,
+        )  # fmt: skip
 
     def _on_reading(self, event: Event, now_ms: int, wall_ms: int) -> None:
         vitals = tuple(event[vital.name] for vital in VITALS)

@@ -17,6 +17,7 @@ from rich.text import Text
 from hfzmq.cli.bed_view import Bed
 from hfzmq.cli.format import number, printable
 from hfzmq.cli.pulse_view import Pulses
+from hfzmq.cli.screens.alarm_words import NO_ALARMS, OfBeds, bed_cell
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
 from hfzmq.cli.screens.pulses import pulse_text
 from hfzmq.cli.screens.words import (
@@ -102,18 +103,21 @@ def bed_lines(
     now_ms: int,
     live: bool,
     pulses: Pulses = MappingProxyType({}),
+    alarms: OfBeds = NO_ALARMS,
 ) -> tuple[list[Text], int]:
     """Lines of ``width`` cells about ``beds``, which come the most urgent first, and how many beds are shown.
-    ``pulses``: the beds' heart rates, by patient.
+    ``pulses``: the beds' heart rates, ``alarms``: what is open of them, both by patient.
 
     At most ``height`` lines, unless the sentence that counts the beds takes more by itself.
     """
     if not beds:
         return [text("no bed has been heard of yet", "dim")], 0
     visible = beds[:height]
-    table = _table(visible, thresholds, width, now_ms, live, pulses)
+    cells = [bed_cell(alarms.get(bed.patient_id, ())) for bed in visible]
+    table = _table(visible, cells, thresholds, width, now_ms, live, pulses)
     if table is None:
-        head, blocks = [], [_stacked(bed, thresholds, width, now_ms, live, pulses) for bed in visible]
+        both = zip(visible, cells, strict=True)
+        head, blocks = [], [_stacked(*one, thresholds, width, now_ms, live, pulses) for one in both]
     else:
         head, blocks = table[0], [[row] for row in table[1]]
     for shown in range(len(blocks), 0, -1):
@@ -155,26 +159,35 @@ LOOKS = (
 )
 
 
-def _heads(look: Look, with_pulse: bool) -> list[Column]:
+def _heads(look: Look, with_pulse: bool, with_alarm: bool) -> list[Column]:
     between = "\n" if look.two_heads else " "
     vitals = [Column(between.join(filter(None, (look.names[name], unit))), right=True) for name, unit in UNITS.items()]
     trend = Column("trend" if look.points or look.words else "")
     pulse = [Column(between.join(("HR", "bpm")))] if with_pulse else []
-    return [Column("tier"), Column("bed"), Column("risk", right=True), trend, *pulse, *vitals, Column("heard")]
+    alarm = [Column("alarm")] if with_alarm else []
+    return [Column("tier"), Column("bed"), *alarm, Column("risk", right=True), trend, *pulse, *vitals, Column("heard")]
 
 
 def _table(
-    beds: Sequence[Bed], thresholds: Thresholds, width: int, now_ms: int, live: bool, pulses: Pulses
+    beds: Sequence[Bed],
+    alarms: Sequence[Text],
+    thresholds: Thresholds,
+    width: int,
+    now_ms: int,
+    live: bool,
+    pulses: Pulses,
 ) -> tuple[list[Text], list[Text]] | None:
     vitals = _point_aligned([list(vital_texts(bed).values()) for bed in beds])
     with_pulse = any(bed.patient_id in pulses for bed in beds)
+    with_alarm = any(alarm.plain for alarm in alarms)
     for look in LOOKS:
         rows = []
-        for bed, values in zip(beds, vitals, strict=True):
+        for bed, alarm, values in zip(beds, alarms, vitals, strict=True):
             calm = _calm(bed, now_ms, live)
             cells = [
                 _tier(bed, now_ms, live),
                 text(printable(bed.patient_id), calm or "bold"),
+                *([alarm] if with_alarm else []),
                 text(probability(bed.report.probability, thresholds), calm or "bold"),
                 _trend(bed, look.points, look.words, calm),
             ]
@@ -182,7 +195,7 @@ def _table(
                 cells.append(pulse_text(pulses.get(bed.patient_id), now_ms, live))
             cells += [text(value, calm) for value in values]
             rows.append([*cells, _heard(bed, now_ms, look.gap > 1)])
-        found = columns(_heads(look, with_pulse), rows, width, look.gap)
+        found = columns(_heads(look, with_pulse, with_alarm), rows, width, look.gap)
         if found is not None:
             return found
     return None
@@ -198,13 +211,16 @@ def _point_aligned(rows: list[list[str]]) -> list[list[str]]:
     return [[value + " " * (m - behind(value)) for value, m in zip(row, most, strict=True)] for row in rows]
 
 
-def _stacked(bed: Bed, thresholds: Thresholds, width: int, now_ms: int, live: bool, pulses: Pulses) -> list[Text]:
+def _stacked(
+    bed: Bed, alarm: Text, thresholds: Thresholds, width: int, now_ms: int, live: bool, pulses: Pulses
+) -> list[Text]:
     calm = _calm(bed, now_ms, live)
     head = [
         _tier(bed, now_ms, live),
         text(probability(bed.report.probability, thresholds), calm or "bold"),
         _trend(bed, 0, True, calm),
         text(printable(bed.patient_id), calm or "bold"),
+        text("alarm ") + alarm if alarm.plain else alarm,
         _heard(bed, now_ms, True),
     ]
     vitals = [text(f"{SHORT[name]} {value} {UNITS[name]}".rstrip(), calm) for name, value in vital_texts(bed).items()]

@@ -1,4 +1,5 @@
-"""The bedside's screen: beds, link, what happened. A pure function from a BedsideStatus to something rich can draw.
+"""The bedside's screen: its own alarms, beds, link, what happened. A pure function from a BedsideStatus to something
+rich can draw.
 
 Touches nothing: status, size and time come in. Must not know: sockets, terminals, who measures. Keeps: no number is
 ever cut; the most urgent beds come first; without a sign of life from the work behind it, the screen says NOT LIVE.
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from hfzmq.cli.bedside.status import BedsideStatus, LogLine
 from hfzmq.cli.format import printable
+from hfzmq.cli.screens.bedside_alarms import alarm_lines
 from hfzmq.cli.screens.bedside_beds import ORDER, bed_lines, is_live, shown_tier, urgency
 from hfzmq.cli.screens.canvas import box, flow, inside, prose, text
 from hfzmq.cli.screens.words import TIER_BADGES, Badge
@@ -36,7 +38,9 @@ def bedside(status: BedsideStatus, width: int, height: int | None = None, keys: 
 
 def lines(status: BedsideStatus, width: int, height: int | None = None, keys: str = "q quit") -> list[Text]:
     """The screen's lines; see ``bedside``."""
-    header = _header(status, width)
+    header = _header(status, width) + alarm_lines(
+        status.alarms, status.away, len(status.beds) == 1, status.now_ms, width
+    )
     link = link_lines(status.state, "reports", width)
     footer = flow([text(keys, "bold"), text(DISCLAIMER, "dim")], width)
     room = 10**6 if height is None else height

@@ -1,8 +1,10 @@
-"""The board: the mesh, the beds, what happened last. A pure function from a BoardStatus to something rich can draw.
+"""The board: the open alarms, the mesh, the beds, what happened last. A pure function from a BoardStatus to something
+rich can draw.
 
 Touches nothing: the status, the size and the time come in. Must not know: sockets, terminals, who polls. Keeps: no
 number is ever cut (columns are left out and lines stack instead); NOT LIVE stands in the header as soon as the status
-is older than NOT_LIVE_AFTER_MS, whoever hangs; what does not fit is counted, the most urgent beds come first.
+is older than NOT_LIVE_AFTER_MS, whoever hangs; what does not fit is counted, the most urgent alarms and beds come
+first.
 """
 
 from __future__ import annotations
@@ -13,10 +15,12 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from hfzmq.cli.alarm_view import of_each_bed
 from hfzmq.cli.bed_view import Bed
 from hfzmq.cli.board_feed import BoardStatus
 from hfzmq.cli.format import printable
 from hfzmq.cli.mesh_words import best_informed, heart_rates
+from hfzmq.cli.screens.alarm_strip import Acknowledging, header_words, strip_lines
 from hfzmq.cli.screens.bed_lines import bed_badges, bed_lines, is_stale, urgent_first
 from hfzmq.cli.screens.canvas import box, flow, inside, prose, text
 from hfzmq.cli.screens.mesh_lines import mesh_lines, mesh_sentence
@@ -30,21 +34,37 @@ DISCLAIMER = "research software, not a medical device"
 
 
 def board(
-    status: BoardStatus, width: int, height: int, now_ms: int, keys: str = "q quit", story: Sequence[str] = ()
+    status: BoardStatus,
+    width: int,
+    height: int,
+    now_ms: int,
+    keys: str = "q quit",
+    story: Sequence[str] = (),
+    ack: Acknowledging | None = None,
 ) -> RenderableType:
     """The board at ``now_ms`` (monotonic), in exactly ``width`` columns and at most ``height`` lines.
 
-    ``keys``: what can be pressed. ``story``: lines of whoever runs the board, the newest last.
+    ``keys``: what can be pressed. ``story``: lines of whoever runs the board, the newest last. ``ack``: what became of
+    the last alarm that was acknowledged from here.
     """
-    return Group(*lines(status, width, height, now_ms, keys, story))
+    return Group(*lines(status, width, height, now_ms, keys, story, ack))
 
 
 def lines(
-    status: BoardStatus, width: int, height: int, now_ms: int, keys: str = "q quit", story: Sequence[str] = ()
+    status: BoardStatus,
+    width: int,
+    height: int,
+    now_ms: int,
+    keys: str = "q quit",
+    story: Sequence[str] = (),
+    ack: Acknowledging | None = None,
 ) -> list[Text]:
     """The board's lines; see ``board``."""
     live = is_live(status, now_ms)
     header = _header(status, width, now_ms)
+    header += strip_lines(
+        status.alarms, status.thresholds, width, height, now_ms, live=live, serves=status.mesh.serves, ack=ack
+    )
     footer = flow([text(keys, "bold"), text(DISCLAIMER, "dim")], width)
     mesh = box(f"mesh {status.mesh.mesh}", mesh_lines(status, inside(width), now_ms), width)
     told = [line for sentence in story for line in prose(sentence, width, "bold")]
@@ -73,18 +93,19 @@ def _beds(status: BoardStatus, beds: Sequence[Bed], width: int, height: int, now
     they make way for a live RED and for nothing else."""
     live = is_live(status, now_ms)
     pulses = {pulse.patient_id: pulse for pulse in status.pulses}
+    alarms = of_each_bed(status.alarms.alarms)
     alone = [pulses[patient] for patient in pulses.keys() - {bed.patient_id for bed in beds}]
     if alone and not beds:
-        return pulse_lines(alone, width, height, now_ms, live), 0
-    found, shown = bed_lines(beds, status.thresholds, width, height, now_ms, live, pulses)
+        return pulse_lines(alone, width, height, now_ms, live, alarms), 0
+    found, shown = bed_lines(beds, status.thresholds, width, height, now_ms, live, pulses, alarms)
     if not alone:
         return found, shown
     if len(found) >= height > 1:
-        fewer = bed_lines(beds, status.thresholds, width, height - 1, now_ms, live, pulses)
+        fewer = bed_lines(beds, status.thresholds, width, height - 1, now_ms, live, pulses, alarms)
         if len(fewer[0]) < height and fewer[1] >= min(shown, _live_red(beds, now_ms)):
             found, shown = fewer
     if len(found) < height:
-        found = [*found, *pulse_lines(alone, width, height - len(found), now_ms, live)]
+        found = [*found, *pulse_lines(alone, width, height - len(found), now_ms, live, alarms)]
     return found, shown
 
 
@@ -106,7 +127,7 @@ def _header(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
             state.append(text(printable(status.failure), "red"))
     clock = datetime.fromtimestamp((now_ms + status.wall_minus_mono_ms) / 1000).strftime("%H:%M:%S")
     counts = bed_badges(status.beds, now_ms)
-    return flow([text("hfzmq", "bold"), *state, *counts, text(clock, "dim")], width)
+    return flow([text("hfzmq", "bold"), *state, *counts, header_words(status.alarms), text(clock, "dim")], width)
 
 
 def _stored(status: BoardStatus, width: int) -> list[Text]:

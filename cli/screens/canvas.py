@@ -6,6 +6,7 @@ number with its unit) is never broken unless it is by itself wider than the scre
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 GAP = 2
+_WORDS_APART = re.compile("(?<! ) (?! )")
 
 
 class Column(NamedTuple):
@@ -72,8 +74,9 @@ def flow(segments: Iterable[Text], width: int, indent: int = 0, gap: int = GAP) 
 
 
 def prose(content: str, width: int, style: str = "", indent: int = 2) -> list[Text]:
-    """A sentence on as many lines as it needs, broken between words."""
-    lines = flow(map(text, content.split()), width, indent, gap=1)
+    """A sentence on as many lines as it needs, broken between words; several blanks in a row (an id may have them) are
+    kept."""
+    lines = flow(map(text, _WORDS_APART.split(content)), width, indent, gap=1)
     for line in lines:
         line.stylize(style)
     return lines
@@ -122,13 +125,16 @@ def _aligned(cells: Sequence[Text], widths: Sequence[int], right: Sequence[bool]
 
 
 def _folded(segment: Text, first: int, rest: int) -> list[Text]:
+    """Cut between characters, never between a character and what is written onto it."""
     parts: list[Text] = []
+    content = segment.plain
     start, room = 0, max(first, 1)
-    used = 0
-    for i, char in enumerate(segment.plain):
-        cells = cell_len(char)
-        if used + cells > room and i > start:
-            parts.append(segment[start:i])
-            start, used, room = i, 0, max(rest, 2)
-        used += cells
+    base = 0  # of the character that may have more written onto it
+    for i, char in enumerate(content):
+        if cell_len(char):
+            base = i
+        # Measured as a whole: an accent or a selector behind a character may change how wide it is.
+        if base > start and cell_len(content[start : i + 1]) > room:
+            parts.append(segment[start:base])
+            start, room = base, max(rest, 2)
     return [*parts, segment[start:]]

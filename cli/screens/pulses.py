@@ -13,6 +13,7 @@ from rich.text import Text
 
 from hfzmq.cli.format import number, printable
 from hfzmq.cli.pulse_view import Pulse
+from hfzmq.cli.screens.alarm_words import NO_ALARMS, OfBeds, bed_cell
 from hfzmq.cli.screens.canvas import flow, text
 from hfzmq.cli.screens.words import STALE_AFTER_MS, duration
 from hfzmq.clinical.heart_rate import PHYSIOLOGICAL
@@ -48,14 +49,20 @@ def pulse_text(pulse: Pulse | None, now_ms: int, live: bool) -> Text:
     return text(pulse_words(pulse, now_ms), "dim" if is_old(pulse, now_ms) or not live else style)
 
 
-def pulse_lines(pulses: Iterable[Pulse], width: int, height: int, now_ms: int, live: bool) -> list[Text]:
+def pulse_lines(
+    pulses: Iterable[Pulse], width: int, height: int, now_ms: int, live: bool, alarms: OfBeds = NO_ALARMS
+) -> list[Text]:
     """Lines of ``width`` cells about beds of which nothing but a heart rate is known; what is not valid and fresh comes
-    first. At most ``height`` lines, 1 at least; what does not fit is counted."""
-    found = sorted(pulses, key=lambda pulse: (is_old(pulse, now_ms), pulse.is_valid, pulse.patient_id))
+    first. At most ``height`` lines, 1 at least; what does not fit is counted. An open alarm (``alarms``, by patient)
+    stands behind the rate, and its bed first."""
+    found = sorted(
+        pulses,
+        key=lambda pulse: (pulse.patient_id not in alarms, is_old(pulse, now_ms), pulse.is_valid, pulse.patient_id),
+    )
     if not found:
         return []
     title = text("HR bpm, no risk report:", "bold dim")
-    shown = [_segments(pulse, width - 2, now_ms, live) for pulse in found[: height * width // CELLS_LEAST + 1]]
+    shown = [_segments(pulse, width - 2, now_ms, live, alarms) for pulse in found[: height * width // CELLS_LEAST + 1]]
 
     def first(count: int) -> list[Text]:
         rest = len(found) - count
@@ -71,10 +78,13 @@ def pulse_lines(pulses: Iterable[Pulse], width: int, height: int, now_ms: int, l
     return [text(f"HR of {len(found)} beds")]  # fits 40 columns; only where there is one line and names are long
 
 
-def _segments(pulse: Pulse, width: int, now_ms: int, live: bool) -> list[Text]:
+def _segments(pulse: Pulse, width: int, now_ms: int, live: bool, alarms: OfBeds) -> list[Text]:
     """The bed and its rate as one piece; as two where one would have to be broken."""
     name = text(printable(pulse.patient_id), "" if live else "dim")
     rate = pulse_text(pulse, now_ms, live)
+    alarm = bed_cell(alarms.get(pulse.patient_id, ()))
+    if alarm.plain:
+        rate.append(" ").append_text(alarm)
     if name.cell_len + 1 + rate.cell_len > width:
         return [name, rate]
     return [name.append(" ").append_text(rate)]

@@ -27,6 +27,7 @@ class Client:
     def seen(self, reports): pass
     def raise_failure(self): pass
 launch.Client = Client
+launch._alarms = lambda settings, source: None
 launch._in_lines = lambda settings, client, csv, bedside: made.append(bedside(lambda event: None, lambda: None)) or 0
 launch.launch(Settings(*[None] * 8, False, None, None, False))
 (bedside,) = made
