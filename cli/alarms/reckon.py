@@ -14,10 +14,11 @@ from typing import Any
 
 import click
 
+from hfzmq.cli.alarms.layout import as_text, laid_out, terminal_width
 from hfzmq.cli.alarms.stored import DAY_MS, Stored, Ward
 from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.bedside.output import ProgressLine
-from hfzmq.cli.format import counted, json_text, local_time, printable, table, thousands
+from hfzmq.cli.format import counted, json_text, local_time, printable, thousands
 from hfzmq.cli.page_command import check_patient
 from hfzmq.clinical.alarm.replay import Replayed, replay_each, varied
 from hfzmq.clinical.alarm.rules import AlarmRules, from_mapping, to_mapping
@@ -29,6 +30,7 @@ from hfzmq.errors import InvalidInput, NotFound
 
 ALL = "all"
 NOT_KNOWN = "not known"
+SIDES_HEADS = ("cause", "present: alarms", "per bed and day", "other: alarms", "other: per bed and day")
 
 
 def show_stats(
@@ -81,9 +83,11 @@ def show_simulation(
         click.echo(json_text({**span_value, **sides}))
         return
     click.echo("\n".join([_span_words(since_ms, ward.now_ms, f"{thousands(now.rows)} reports and heart rates"), ""]))
-    click.echo(table(("rule", "present", "other"), [(name, *map(_rule_words, pair)) for name, pair in changed.items()]))
+    width = terminal_width()
+    rules_told = [(name, *map(_rule_words, pair)) for name, pair in changed.items()]
+    click.echo(as_text(*laid_out(("rule", "present", "other"), rules_told, width)))
     click.echo()
-    click.echo(table(("cause", "alarms", "per bed and day", "other: alarms", "per bed and day"), _sides(now, then)))
+    click.echo(as_text(*laid_out(SIDES_HEADS, _sides(now, then), width)))
     click.echo(
         f"note: assumed, for it is not stored: each alarm is seen after {seen_after_s:g} s; a bed whose reports stop "
         "is GREEN after 60 s. NO DATA is told only of beds with heart rates.",
@@ -167,7 +171,7 @@ def _stats_value(found: AlarmStats) -> dict[str, Any]:
 def _stats_lines(found: AlarmStats, within_s: float) -> Iterator[str]:
     rows = [(str(CAUSE_BADGES[cause]), str(n), _rate_words(_rate(n, found))) for cause, n in found.by_cause]
     rows.append((ALL, str(found.raised), _rate_words(found.per_bed_and_day)))
-    yield table(("cause", "alarms", "per bed and day"), rows)
+    yield as_text(*laid_out(("cause", "alarms", "per bed and day"), rows, terminal_width()))
     yield ""
     if found.share_seen_in_time is None:
         yield f"seen within {within_s:g} s: {NOT_KNOWN}, for none could be yet"
@@ -194,8 +198,8 @@ def _count(side: Replayed, cause: str) -> int:
     return sum(one.cause == cause or not cause for one in side.episodes)
 
 
-def _sides(now: Replayed, then: Replayed) -> list[tuple[object, ...]]:
-    rows: list[tuple[object, ...]] = []
+def _sides(now: Replayed, then: Replayed) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
     for cause in (*CAUSES, ""):
         numbers = [
             text

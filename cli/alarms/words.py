@@ -76,10 +76,10 @@ def how_words(how: str, by: str) -> str:
 
 
 def value_words(cause: str, value: float | None) -> str:
-    """The number in full with what it is: ``p 0.7134`` (a probability), ``142 BPM``; '' where there is none."""
+    """The number in full with what it is: ``risk 0.7134``, ``142 bpm``; '' where there is none."""
     if value is None:
         return ""
-    return f"{number(value)} BPM" if cause == t.HEART_RATE else f"p {number(value)}"
+    return f"{number(value)} bpm" if cause == t.HEART_RATE else f"risk {number(value)}"
 
 
 def age_words(episode: Episode, now_ms: int) -> str:

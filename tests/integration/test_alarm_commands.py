@@ -21,8 +21,9 @@ from hfzmq.config import render
 from hfzmq.errors import NoDaemonReached
 from hfzmq.wire import requests as wire
 from hfzmq.wire.pages import AlarmEvents
-from tests.integration.alarm_world import START_MS, PeersOf, StoredWard
+from tests.integration.alarm_world import PeersOf, StoredWard
 from tests.integration.fake_peer import eventually
+from tests.unit.alarm_ward import START as START_MS
 from tests.unit.cli_world import Ran, run
 
 MINUTE = 60_000
@@ -95,10 +96,10 @@ def test_open_alarms_come_most_urgent_first_with_signs_words_and_units(ward: Sto
     assert "over, not seen" in lines[1]
     assert "log (step 1)" in lines[1]
     assert "♥ HEART RATE high" in lines[2]
-    assert "139.25 BPM" in lines[2]
+    assert "139.25 bpm" in lines[2]
     assert "✕ NO DATA" in lines[3]
     assert "▲ AMBER" in lines[4]
-    assert "p 0.42" in lines[4]
+    assert "risk 0.42" in lines[4]
     assert "seen by ann" in lines[5]
 
 

@@ -107,9 +107,9 @@ def check_printed(rows: list[Episode], width: int, now_ms: int) -> None:
         shown = dict(zip(words.HEADS, row, strict=True))
         assert int(shown["alarm"]) == one.id
         assert shown["patient"] == printable(one.patient_id)
-        number = shown["value"].removeprefix("p ").removesuffix(" BPM")
+        number = shown["value"].removeprefix("risk ").removesuffix(" bpm")
         assert (float(number) if number else None) == one.value
-        assert shown["value"].endswith(" BPM") == (one.cause == t.HEART_RATE and one.value is not None)
+        assert shown["value"].endswith(" bpm") == (one.cause == t.HEART_RATE and one.value is not None)
         since = datetime.fromisoformat(shown["since"])
         assert since.utcoffset() is not None
         assert round(since.timestamp() * 1000) == one.raised_at_ms
