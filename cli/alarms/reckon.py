@@ -20,6 +20,7 @@ from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.bedside.output import ProgressLine
 from hfzmq.cli.format import counted, json_text, local_time, printable, thousands
 from hfzmq.cli.page_command import check_patient
+from hfzmq.cli.screens.words import duration
 from hfzmq.clinical.alarm.replay import Replayed, replay_each, varied
 from hfzmq.clinical.alarm.rules import AlarmRules, from_mapping, to_mapping
 from hfzmq.clinical.alarm.statistics import AlarmStats, statistics
@@ -72,12 +73,13 @@ def show_simulation(
     told, end = _with_progress(span.read(), span.rows)
     now, then = replay_each(told, (present, other), seen_after_ms=round(seen_after_s * 1000))
     end()
+    bed_days = _bed_days(now, since_ms, ward.now_ms)
     changed = {name: (value, getattr(other, name)) for name, value in present._asdict().items()}
     changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
     if output == "json":
         span_value = {"since_ms": since_ms, "until_ms": ward.now_ms, "rows": now.rows}
         sides = {
-            name: {"rules": to_mapping(rules), **_replay_value(side)}
+            name: {"rules": to_mapping(rules), **_replay_value(side, bed_days)}
             for name, rules, side in (("present", present, now), ("other", other, then))
         }
         click.echo(json_text({**span_value, **sides}))
@@ -87,7 +89,7 @@ def show_simulation(
     rules_told = [(name, *map(_rule_words, pair)) for name, pair in changed.items()]
     click.echo(as_text(*laid_out(("rule", "present", "other"), rules_told, width)))
     click.echo()
-    click.echo(as_text(*laid_out(SIDES_HEADS, _sides(now, then), width)))
+    click.echo(as_text(*laid_out(SIDES_HEADS, _sides(now, then, bed_days), width)))
     click.echo(
         f"note: assumed, for it is not stored: each alarm is seen after {seen_after_s:g} s; a bed whose reports stop "
         "is GREEN after 60 s. NO DATA is told only of beds with heart rates.",
@@ -152,8 +154,7 @@ def _with_progress(rows: Iterator[Stored], total: int) -> tuple[Iterator[Stored]
 
 
 def _span_words(since_ms: int, until_ms: int, who: str) -> str:
-    days = (until_ms - since_ms) / DAY_MS
-    return f"{who}, {days:.2f} days: {local_time(since_ms)} to {local_time(until_ms)}"
+    return f"{who}, {duration(until_ms - since_ms)}: {local_time(since_ms)} to {local_time(until_ms)}"
 
 
 def _rate(count: int, found: AlarmStats) -> float | None:
@@ -198,22 +199,33 @@ def _count(side: Replayed, cause: str) -> int:
     return sum(one.cause == cause or not cause for one in side.episodes)
 
 
-def _sides(now: Replayed, then: Replayed) -> list[tuple[str, ...]]:
+def _bed_days(side: Replayed, since_ms: int, until_ms: int) -> float:
+    """Of the beds with data in each day, as much of the day as lies in the span."""
+    return sum(
+        day.beds * (min(until_ms, day.start_ms + DAY_MS) - max(since_ms, day.start_ms)) / DAY_MS for day in side.days
+    )
+
+
+def _sides(now: Replayed, then: Replayed, bed_days: float) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for cause in (*CAUSES, ""):
         numbers = [
             text
             for side in (now, then)
-            for text in (str(_count(side, cause)), _rate_words(side.per_bed_and_day(cause)))
+            for text in (str(_count(side, cause)), _rate_words(_over(_count(side, cause), bed_days)))
         ]
         rows.append((str(CAUSE_BADGES[cause]) if cause else ALL, *numbers))
     return rows
 
 
-def _replay_value(side: Replayed) -> dict[str, Any]:
+def _over(count: int, bed_days: float) -> float | None:
+    return count / bed_days if bed_days > 0 else None
+
+
+def _replay_value(side: Replayed, bed_days: float) -> dict[str, Any]:
     return {
         "alarms": {cause: _count(side, cause) for cause in CAUSES},
-        "per_bed_and_day": {cause: side.per_bed_and_day(cause) for cause in CAUSES} | {ALL: side.per_bed_and_day()},
+        "per_bed_and_day": {cause or ALL: _over(_count(side, cause), bed_days) for cause in (*CAUSES, "")},
         "days": [
             {"start_ms": day.start_ms, "beds": day.beds, "alarms": dict(zip(CAUSES, day.raised, strict=True))}
             for day in side.days

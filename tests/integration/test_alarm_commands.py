@@ -431,8 +431,11 @@ def test_simulate_tells_both_sides_and_both_ways_of_reading_agree(
     assert found["rows"] == 42
     assert (found["present"]["alarms"]["AMBER"], found["other"]["alarms"]["AMBER"]) == (11, 1)
     assert found["other"]["rules"]["amber_on"] == 0.5
+    days = (found["until_ms"] - found["since_ms"]) / 86_400_000
+    assert found["other"]["per_bed_and_day"]["AMBER"] == pytest.approx(1 / (2 * days))
     meshed = json.loads(run("alarms", "simulate", "--amber", "0.5", config, "-o", "json").out)
-    assert (meshed["present"], meshed["other"]) == (found["present"], found["other"])
+    for side in ("present", "other"):
+        assert (meshed[side]["alarms"], meshed[side]["days"]) == (found[side]["alarms"], found[side]["days"])
     told = db(ward, "simulate", "--amber", "0.5", "--set", "silent_ms=600000")
     assert "amber_on" in told.out
     assert "silent_ms" in told.out
