@@ -21,8 +21,9 @@ from hfzmq.config import render
 from hfzmq.errors import NoDaemonReached
 from hfzmq.wire import requests as wire
 from hfzmq.wire.pages import AlarmEvents
-from tests.integration.alarm_world import START_MS, PeersOf, StoredWard
+from tests.integration.alarm_world import PeersOf, StoredWard
 from tests.integration.fake_peer import eventually
+from tests.unit.alarm_ward import START as START_MS
 from tests.unit.cli_world import Ran, run
 
 MINUTE = 60_000
