@@ -1,7 +1,7 @@
 """Rows on a terminal of any width: a table where it fits, else one line a field. Nothing is ever cut.
 
-Touches nothing but, in ``terminal_width``, the terminal. Must not know what the text means. Keeps: every cell stands whole in one line; a line is wider than
-the terminal only when a single cell is, and then the terminal folds it.
+Touches nothing but, in ``terminal_width``, the terminal. Must not know what the text means. Keeps: every cell stands
+whole in one line; a line is wider than the terminal only when a single cell is, and then the terminal folds it.
 """
 
 from __future__ import annotations
