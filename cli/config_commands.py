@@ -101,6 +101,8 @@ def show(config_path: str, output: str) -> None:
     """Show what is in force, defaults included; of the channels of alarms not what is secret."""
     found = load_config(config_path)
     rules = to_mapping(rules_of(found))
+    if any(channel.argv or channel.url for channel in found.channels):
+        click.echo("note: the channels' secrets are left out: this is not a file to serve from", err=True)
     if output == "yaml":
         told = tuple(RuleSetting(name, value, 0) for name, value in rules.items())
         click.echo(render(found._replace(alarm_rules=told), secrets=False), nl=False)

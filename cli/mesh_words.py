@@ -76,10 +76,20 @@ def heart_rates(peer: PeerView) -> str:
     return f"{found}; {_sorted_out(peer.alerts, 'alert')}" if peer.alerts and peer.alerts_total else found
 
 
+def heart_rates_short(peer: PeerView) -> str:
+    """``1,000 heart rates, 200 alerts``; '' when it has none."""
+    if not peer.readings_total:
+        return ""
+    return f"{_count(peer.readings_total, 'heart rate')}, {_count(peer.alerts_total or 0, 'alert')}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{thousands(count)} {noun}{'' if count == 1 else 's'}"
+
+
 def _sorted_out(counts: dict[str, int], noun: str) -> str:
-    total = sum(counts.values())
     parts = ", ".join(f"{thousands(count)} {name}" for name, count in counts.items() if count)
-    return f"{thousands(total)} {noun}{'' if total == 1 else 's'}: {parts}"
+    return f"{_count(sum(counts.values()), noun)}: {parts}"
 
 
 def best_informed(view: MeshView) -> PeerView | None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hfzmq.alarm_channels import used_at
+from hfzmq.clinical.alarm.clock import LogClock
 from hfzmq.clinical.alarm.facts import Action, Clock, Fact, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.rules import STEPS_MAX, AlarmRules
@@ -94,7 +95,7 @@ class Watch:
         self._signed_ms: dict[str, float] = {}  # bed -> when it was last told of
         self._under_way: WatchRoute | None = None
         self._leads = False
-        self._ahead_ms = 0  # so much is the log's clock ahead of this machine's
+        self._clock = LogClock()
         self._due_ms = -math.inf
         self._look_ms = -math.inf
         self._unseen: frozenset[int] = frozenset()
@@ -132,7 +133,7 @@ class Watch:
         if self._under_way or now_ms < self._due_ms:
             return None
         facts, waiting = self._facts(now_ms)
-        return self._proposal(facts, waiting) if facts else None
+        return self._proposal(now_ms, facts, waiting) if facts else None
 
     def wake_at_ms(self, now_ms: float) -> float:
         """The latest moment for the next turn."""
@@ -142,7 +143,7 @@ class Watch:
         if gathered.actions or gathered.signs or gathered.sent:
             return self._due_ms
         due = self._told.alarms.due_ms()
-        clock = math.inf if due is None else now_ms + due - self._log_ms()
+        clock = math.inf if due is None else now_ms + due - self._log_ms(now_ms)
         return max(min(clock, self._look_ms), self._due_ms)
 
     def answered(self, reply: Reply) -> tuple[Frames, ...]:
@@ -185,14 +186,12 @@ class Watch:
         self._gathered.sent.clear()
         self._due_ms = self._look_ms = -math.inf
         self._unseen = frozenset()
-        if leads:
-            self._ahead_ms = max(0, self._told.alarms.now_ms - self._wall_ms())
-        else:
+        if not leads:
             self._under_way = None
             self._notifier.withdraw_all()
 
-    def _log_ms(self) -> int:
-        return self._wall_ms() + self._ahead_ms
+    def _log_ms(self, now_ms: float) -> int:
+        return self._clock.stamp(self._wall_ms(), now_ms, self._told.alarms.now_ms)
 
     def _facts(self, now_ms: float) -> tuple[list[Fact], tuple[Frames, ...]]:
         gathered, alarms = self._gathered, self._told.alarms
@@ -211,17 +210,16 @@ class Watch:
         facts += gathered.sent[:room]
         del gathered.sent[:room]
         due = alarms.due_ms()
-        if not facts and due is not None and due <= self._log_ms():
+        if not facts and due is not None and due <= self._log_ms(now_ms):
             facts.append(Clock())
         return facts, tuple(route for route, _ in taken)
 
-    def _proposal(self, facts: list[Fact], waiting: tuple[Frames, ...]) -> Proposal:
+    def _proposal(self, now_ms: float, facts: list[Fact], waiting: tuple[Frames, ...]) -> Proposal:
         rows = encode_fact_rows(facts)
         seq = self._last_seq(self._session) + 1
         self._under_way = WatchRoute(seq, waiting)
         name, life = self._session
-        stamp_ms = max(self._log_ms(), self._told.alarms.now_ms)
-        return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), stamped(stamp_ms, rows))
+        return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), stamped(self._log_ms(now_ms), rows))
 
     # ------------------------------------------------------------ people
 
@@ -239,10 +237,10 @@ class Watch:
         self._unseen = unseen
         for owed in alarms.owed(self._channels):
             if owed.episode.id in unseen:
-                self._notifier.post(self._words(owed), already=_delivered(owed))
+                self._notifier.post(self._words(owed, self._log_ms(now_ms)), already=_delivered(owed))
 
-    def _words(self, owed: Owed) -> Notice:
-        episode, log_ms = owed.episode, self._log_ms()
+    def _words(self, owed: Owed, log_ms: int) -> Notice:
+        episode = owed.episode
         value = episode.value
         return words(
             self._config.mesh_name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hfzmq.cli.board_feed import BoardStatus
-from hfzmq.cli.mesh_words import answering, not_begun, notes
+from hfzmq.cli.mesh_words import answering, best_informed, heart_rates_short, not_begun, notes
 from hfzmq.cli.screens.bed_lines import bed_counts
 from hfzmq.cli.screens.board import is_live
 
@@ -19,7 +19,7 @@ def clock(now_ms: int, wall_minus_mono_ms: int) -> str:
 
 
 def plain_line(status: BoardStatus, now_ms: int) -> str:
-    """Time, live or not, leader, term, quorum, peers, beds by tier."""
+    """Time, live or not, leader, term, quorum, peers, beds by tier, heart rates and their alerts."""
     mesh = status.mesh
     leads = "no leader" if mesh.leader is None else f"peer {mesh.leader} leads"
     parts = [
@@ -29,6 +29,7 @@ def plain_line(status: BoardStatus, now_ms: int) -> str:
         answering(mesh),
         f"beds: {bed_counts(status.beds, now_ms) or 'none'}",
     ]
-    parts += filter(None, (not_begun(mesh), *notes(mesh)))
+    chief = best_informed(mesh)
+    parts += filter(None, (heart_rates_short(chief) if chief else "", not_begun(mesh), *notes(mesh)))
     parts += [f"ALARM: {alarm}" for alarm in mesh.alarms]
     return f"{clock(now_ms, status.wall_minus_mono_ms)} " + ", ".join(parts)

@@ -112,12 +112,15 @@ def number_of(value: object) -> float | None:
     return found + 0.0 if math.isfinite(found) else None  # SQLite knows no NaN, nobody a negative zero
 
 
+BLANKS = " \t\r\n"  # what stands around a number in a file; str.strip takes more than float does
+
+
 def parse_value(payload: str) -> float | None:
     """The number in a device's or a CSV's text: plain decimal digits, blanks around them; None when it is none.
 
     ``nan`` and ``inf``, however signed, come back as such, so that they are judged as numbers that cannot be. A comma,
     a unit, a second number: None, for guessing would be worse."""
-    text = payload.strip()
+    text = payload.strip(BLANKS)
     if len(text) <= _DIGITS_MAX and _NUMBER.fullmatch(text):
         return float(text)
     word = text.lower().lstrip("+-")

@@ -81,9 +81,10 @@ class AlarmBook:
         """Write what has changed since the last time; after all other rows of the same entries."""
         first, calmed_upto = self.counts.lines + 1, self._calmed_upto
         changes = self.noted()
+        heard = [bed for patient, _ in changes.heard if (bed := self.alarms.bed(patient))]
         lines = [alarm_rows.event_row(number, event) for number, event in enumerate(changes.events, first)]
         for statement, rows in (
-            (alarm_rows.UPSERT_BED, [alarm_rows.bed_row(bed) for bed in changes.beds]),
+            (alarm_rows.UPSERT_BED, [alarm_rows.bed_row(bed) for bed in (*changes.beds, *heard)]),
             (alarm_rows.UPSERT_EPISODE, [alarm_rows.episode_row(episode) for episode in changes.episodes]),
             (alarm_rows.INSERT_EVENT, lines),
             (alarm_rows.UPDATE_RULES, [alarm_rows.rules_row(changes.rules)] if changes.rules else []),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -126,6 +128,17 @@ def test_other_verdicts_on_the_same_readings_give_another_hash(tmp_path: Path) -
         hashes.append(store.write([Persist(1, None, None, (entry,)), Apply((entry,), (True,))]))
         store.close()
     assert hashes[0] != hashes[1]
+
+
+def test_the_hash_covers_how_many_readings_of_each_verdict_there_are(tmp_path: Path) -> None:
+    """Else a peer that counted otherwise, and so gave other ids, would look equal: the chain is of the log alone."""
+    store = Store.open(tmp_path, 1, mesh())
+    entry = entry_of(None, [reading(n) for n in range(9)], 1)
+    counts = struct.pack(">8Q", 2, 1, 1, 2, 1, 0, 1, 1)
+    step = bytes(16) + entry.chain + struct.pack(">BIQ", True, 0, 1) + counts
+    expected = hashlib.blake2b(step, digest_size=16).digest()
+    assert store.write([Persist(1, None, None, (entry,)), Apply((entry,), (True,))]) == (1, expected)
+    store.close()
 
 
 def test_a_batch_that_repeats_stores_nothing(store: Store) -> None:

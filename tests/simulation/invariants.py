@@ -55,10 +55,9 @@ class Invariants:
         self._counted: dict[tuple[int, int], tuple[int, int]] = {}  # (leader, follower) -> (term, match)
         self._handed: set[int] = set()  # terms that began with a hand-over
 
-    @property
-    def handovers(self) -> int:
-        """How many peers were told to take the lead, each once a term."""
-        return len(self._told)
+    def handed_to(self, peers: Iterable[int], term: int) -> bool:
+        """Whether one of these was told to take the lead, in this term or a later one."""
+        return any(told >= term and peer in peers for told, peer in self._told)
 
     def restored(self, peer: Peer) -> None:
         """An older or a second copy of this peer's disk is in use: what it said so far binds it no more, and it may be

@@ -191,7 +191,7 @@ class Storm:
         well = [number for number in self.peers if number not in ill]
         how = rng.choice(("dead", "deaf", "mute", "cut off", "half deaf", "half deaf"))
         self.heal()
-        handovers = self.invariants.handovers
+        term = max(self.invariants.leader_of, default=0)
         self.world.note("half", ill, how)
         if rng.random() < 0.5:
             for client in self.clients.values():
@@ -219,7 +219,7 @@ class Storm:
         self.heal()
         self.world.run_until(self.world.now + CALM_MS)
         # One that was handed the lead and could not say that it took it returns with a later term, once.
-        if self.invariants.unprompted != changes and self.invariants.handovers == handovers:
+        if self.invariants.unprompted != changes and not self.invariants.handed_to(ill, term):
             self.invariants.fail(f"I10 the {how} {ill} depose the leader when they return")
 
     # ------------------------------------------------------------ faults

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hfzmq import config
+from hfzmq.clinical.alarm.rules import DEFAULT_RULES, to_mapping
 from tests.unit.cli_world import run
 
 
@@ -98,7 +99,9 @@ def test_show_fills_in_the_defaults(tmp_path: Path) -> None:
     path = written(tmp_path)
     full = path.read_text()
     path.write_text(full.split("timing:")[0])
-    assert run("config", "show", "--config", str(path)).out == full
+    rules = to_mapping(DEFAULT_RULES)
+    told = "".join(f"\n    {name}: {json.dumps(value)}" for name, value in rules.items())
+    assert run("config", "show", "--config", str(path)).out == full.replace("  rules: {}", "  rules:" + told)
     value = json.loads(run("config", "show", "--config", str(path), "-o", "json").out)
     assert value["timing"]["lease_ms"] == 1000
     assert value["mesh"]["id"] == config.load(path).mesh_id.hex()
@@ -122,3 +125,74 @@ def test_the_environment_names_the_file_where_the_command_line_does_not(
 def test_the_peers_yaml_of_the_repository_is_right() -> None:
     made = config.load(Path(__file__).resolve().parents[2] / "peers.yaml")
     assert made.peer_ids == (1, 2, 3)
+
+
+ALARMS = """
+alarms:
+  rules:
+    red_on: 0.7
+    steps_ms: [0, 30000]
+  channels:
+    - {name: log, kind: log}
+    - {name: pager, kind: command, argv: [/bin/page, --key, hunter2], from_step: 2}
+    - {name: mail, kind: apprise, url: "mailto://nurse:hunter2@example.org", from_step: 3}
+"""
+
+
+def with_alarms(tmp_path: Path, text: str) -> Path:
+    path = written(tmp_path)
+    before, _, after = path.read_text().partition("alarms:")
+    path.write_text(before + text.strip() + "\nlog:" + after.partition("\nlog:")[2])
+    return path
+
+
+def test_check_takes_the_rules_and_channels_of_alarms(tmp_path: Path) -> None:
+    done = run("config", "check", "--config", str(with_alarms(tmp_path, ALARMS)))
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("red_on: 0.7", "red_on: 7", "alarms.rules.red_on: a number above 0, at most 1"),
+        ("red_on: 0.7", "red_off: 0.7", "alarms.rules.red_off: below red_on"),
+        ("red_on: 0.7", "red: 0.7", "alarms.rules.red: no rule of alarms"),
+        ("[0, 30000]", "[30000, 0]", "alarms.rules.steps_ms: "),
+        ("mailto:", "nosuch:", "alarms.channels: mail: a URL that Apprise does not know"),
+    ],
+)
+def test_check_judges_the_rules_and_channels_of_alarms(tmp_path: Path, before: str, after: str, said: str) -> None:
+    path = with_alarms(tmp_path, ALARMS.replace(before, after))
+    done = run("config", "check", "--config", str(path))
+    assert (done.code, done.out) == (6, "")
+    assert said in done.err
+    assert "hunter2" not in done.err
+    if "rules" in said:
+        line = path.read_text().splitlines().index(next(x for x in path.read_text().splitlines() if after in x)) + 1
+        assert done.err.startswith(f"error: {path}:{line}: ")
+
+
+def test_check_says_what_is_missing_where_apprise_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = run("config", "check", "--config", str(with_alarms(tmp_path, ALARMS)))
+    assert done.code == 1
+    assert "hfzmq[notify]" in done.err
+
+
+@pytest.mark.parametrize("output", ["yaml", "json"])
+def test_show_tells_all_rules_and_no_secret(tmp_path: Path, output: str) -> None:
+    done = run("config", "show", "--config", str(with_alarms(tmp_path, ALARMS)), "-o", output)
+    assert done.code == 0
+    assert "hunter2" not in done.out + done.err
+    assert "mailto://..." in done.out
+    assert "secrets are left out" in done.err
+    if output == "json":
+        told = json.loads(done.out)["alarms"]
+        assert told["rules"]["red_on"] == 0.7
+        assert told["rules"]["silent_ms"] == 30_000
+        assert [one["name"] for one in told["channels"]] == ["log", "pager", "mail"]
+    else:
+        assert "red_on: 0.7" in done.out
+        assert "silent_ms: 30000" in done.out

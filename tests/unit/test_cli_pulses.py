@@ -149,6 +149,21 @@ def test_a_heart_rate_pushes_no_live_red_off_an_80_x_24_board() -> None:
         assert f"live-{n}" in shown
 
 
+@pytest.mark.parametrize("reds", [2, 8, 30])
+def test_heart_rates_of_others_cost_no_live_red_its_place(reds: int) -> None:
+    beds = [bed(row(f"live-{n}", 0.61, "RED")) for n in range(reds)]
+    many = tuple(pulse(f"bed-{n}") for n in range(50))
+    for height in range(8, 40):
+        without = screen(board_status(*beds), 80, height)
+        shown = screen(board_status(*beds)._replace(pulses=many), 80, height)
+        assert [n for n in range(reds) if f"live-{n} " in without and f"live-{n} " not in shown] == []
+
+
+def test_a_number_is_not_broken_where_its_bed_has_a_long_name() -> None:
+    shown = screen(board_status()._replace(pulses=(pulse("a-bed-with-a-long-name", 1.6454795191160656),)), 40)
+    assert "1.6454795191160656" in shown
+
+
 names = st.text(st.characters(whitelist_categories=["L", "N"], max_codepoint=0x2FF), min_size=1, max_size=64)
 pulses = st.builds(
     lambda patient, value, verdict, ago: pulse(patient, value + 0.0, verdict, ago),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hfzmq.clinical.alarm.facts import Action
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import Config, HeartRate, PeerAddress
@@ -56,6 +58,20 @@ class Tells:
         return next((one for one in CONFIG.peers if one.id == peer), None)
 
 
+class Watches:
+    """The watch's ears."""
+
+    def __init__(self) -> None:
+        self.acts: list[tuple[tuple[bytes, ...], Action]] = []
+        self.rows: list[Report] = []
+
+    def act(self, route: tuple[bytes, ...], action: Action) -> None:
+        self.acts.append((route, action))
+
+    def seen(self, now_ms: float, rows: Sequence[Report]) -> None:
+        self.rows += rows
+
+
 class Bench:
     """A desk, and what it answers."""
 
@@ -64,7 +80,10 @@ class Bench:
         self.counters: Counter[str] = Counter()
         self.reads = Reads()
         self.ward = Ward(lambda: 0.0)
-        self.desk = Desk(config, self.answers.append, Tells(), self.reads, self.ward, self.counters)  # type: ignore[arg-type]
+        self.watch = Watches()
+        self.desk = Desk(
+            config, self.answers.append, Tells(), self.reads, self.ward, self.watch, self.counters,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     def ask(self, frame: bytes, leads: bool = True) -> Proposal | ReadIndex | Change | None:
         return self.desk.take([b"route", b"", frame], leads)
@@ -293,3 +312,53 @@ def test_a_change_is_answered_as_the_protocol_says(reply: Reply, said: dict[str,
     route = ChangeRoute((b"route", b""))
     bench.desk.answered(Reply(route, reply.status, 0, 0, reply.index, reply.leader, reply.retry_ms, 0, reply.why))
     assert bench.said() == {"v": 1, "status": reply.status, "members_index": 4, **said}
+
+
+# ------------------------------------------------------------ alarms
+
+
+def test_an_action_on_an_alarm_goes_to_the_watch_of_a_leader_and_elsewhere_by_everybody_else() -> None:
+    bench = Bench()
+    frame = encode_request(CONFIG.mesh_id, "alarm", action="ack", episode=7, by="nurse")
+    assert bench.ask(frame) is None
+    assert bench.watch.acts == [((b"route", b""), Action("ack", 7, "nurse"))]
+    assert isinstance(bench.ask(frame, leads=False), Proposal)
+    assert len(bench.watch.acts) == 1
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("done", "ACK"), ("already", "ACK"), ("not found", "REFUSED")])
+def test_what_became_of_an_action_is_answered(outcome: str, status: str) -> None:
+    bench = Bench()
+    bench.desk.acted((b"route", b""), 12, outcome)
+    said = bench.said()
+    assert said["status"] == status
+    if status == "ACK":
+        assert (said["index"], said["outcome"]) == (12, outcome)
+    else:
+        assert said["field"] == "episode"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"action": "shout", "episode": 1, "by": "nurse"}, "action"),
+        ({"action": "ack", "by": "nurse"}, "episode"),
+        ({"action": "ack", "episode": 1, "patient": "bed-1", "by": "nurse"}, "episode"),
+        ({"action": "ack", "episode": 0, "by": "nurse"}, "episode"),
+        ({"action": "ack", "patient": " bed", "by": "nurse"}, "patient"),
+        ({"action": "ack", "episode": 1, "by": ""}, "by"),
+        ({"action": "ack", "episode": 1}, "by"),
+    ],
+)
+def test_a_wrong_action_is_refused_with_its_field(fields: dict[str, Any], field: str) -> None:
+    bench = Bench()
+    assert bench.ask(encode_request(CONFIG.mesh_id, "alarm", **fields)) is None
+    said = bench.said()
+    assert (said["status"], said["field"]) == ("REFUSED", field)
+    assert not bench.watch.acts
+
+
+def test_hints_of_beds_go_to_the_watch_too() -> None:
+    bench = Bench()
+    bench.ask(encode_request(CONFIG.mesh_id, "seen", beds=encode_rows([ROW])))
+    assert bench.watch.rows == [ROW]

@@ -189,7 +189,9 @@ def test_the_header_counts_live_beds_by_tier_and_the_stale_apart() -> None:
     status = board_status(*beds)
     counts = " ".join(drawn(status, 80, 24).splitlines()[0].split())
     assert "■ 2 RED ▲ 1 AMBER ✕ 27 STALE ● 3 GREEN" in counts
-    assert plain_line(status, NOW_MS).endswith("beds: 2 RED, 1 AMBER, 27 STALE (27 were RED), 3 GREEN")
+    assert plain_line(status, NOW_MS).endswith(
+        "beds: 2 RED, 1 AMBER, 27 STALE (27 were RED), 3 GREEN, 1,000 heart rates, 200 alerts"
+    )
 
 
 def test_hidden_stale_beds_that_were_red_are_shouted() -> None:
@@ -344,7 +346,8 @@ def test_the_last_events_and_the_story_are_told() -> None:
 def test_the_plain_line_says_the_same_in_one_line() -> None:
     status = board_status(bed(row()), bed(row("b", 0.1, "GREEN")))
     assert plain_line(status, NOW_MS).endswith(
-        " live, peer 1 leads in term 7, quorum yes, 3 of 3 peers answer, beds: 1 RED, 1 GREEN"
+        " live, peer 1 leads in term 7, quorum yes, 3 of 3 peers answer, "
+        "beds: 1 RED, 1 GREEN, 1,000 heart rates, 200 alerts"
     )
     assert " NOT LIVE, " in plain_line(status, NOW_MS + 4_000)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import msgpack
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hfzmq.clinical.heart_rate import VERDICTS, HeartRateRules, Reading, judge
+from hfzmq.clinical.heart_rate import CATEGORY_OF, VERDICTS, HeartRateRules, Reading, judge
 from hfzmq.config import Limits
 from hfzmq.errors import WireError
 from hfzmq.wire import requests as wire
@@ -60,8 +62,9 @@ def test_judging_makes_a_batch_only_a_little_longer(rows: list[Reading]) -> None
     assert len(stored) <= 1.5 * len(packed) + 8  # peers pass on twice what clients may send
 
 
-def test_a_batch_of_the_shortest_rows_stays_below_what_peers_pass_on() -> None:
-    row: bytes = msgpack.packb(["b", NOW, 72.5, ""], use_single_float=True)
+@pytest.mark.parametrize("value", [72.5, 72, 1, None])
+def test_a_batch_of_the_shortest_rows_stays_below_what_peers_pass_on(value: float | None) -> None:
+    row: bytes = msgpack.packb(["b", NOW, value, ""], use_single_float=True)
     packed = b"\xdc\x03\xe8" + row * 1000
     assert len(judge_rows(packed, 1000, NOW, RULES)[0]) < 1.5 * len(packed)
 
@@ -146,3 +149,15 @@ def test_a_bad_field_of_a_question_is_named(op: str, fields: dict[str, Any], fie
     with pytest.raises(WireError) as caught:
         wire.decode_request(wire.encode_request(MESH, op, **fields), MESH, Limits())
     assert caught.value.field == field
+
+
+def test_the_protocol_page_numbers_the_verdicts_as_the_log_does() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| `(\w+)` \| (`\w+`|nil) \|.*\| (`\w+`|no alert) \|$", page, re.MULTILINE)
+    told = {
+        int(number): (status, anomaly.strip("`"), category.strip("`")) for number, status, anomaly, category in rows
+    }
+    assert told == {
+        number: (verdict.status, verdict.anomaly or "nil", CATEGORY_OF.get(verdict.status, "no alert"))
+        for number, verdict in enumerate(VERDICTS)
+    }

@@ -1,0 +1,211 @@
+"""The leader's watch: one entry of facts at a time, nothing decided here, people told of what is owed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hfzmq.alarm_channels import LOG, Channel
+from hfzmq.clinical.alarm.facts import Action, Clock, RulesSet, Sent, Sign
+from hfzmq.clinical.alarm.machine import Alarms
+from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
+from hfzmq.clinical.report import Report
+from hfzmq.config import Config, PeerAddress
+from hfzmq.core.contract import ACK, NOT_LEADER, Proposal, Reply
+from hfzmq.daemon.notify import Delivered, Notice
+from hfzmq.daemon.watch import SIGN_EVERY_MS, Watch
+from hfzmq.wire.facts import decode_facts
+
+CONFIG = Config("ward", b"m" * 16, (PeerAddress(1, "here", 1, 2, 3),), channels=(Channel("log", LOG),))
+RULES = AlarmRules(silent_ms=5000)
+STAMP = 1_700_000_000_000
+ROUTE = (b"route", b"")
+
+
+class Notifier:
+    """What people would be told."""
+
+    def __init__(self) -> None:
+        self.posted: list[Notice] = []
+        self.withdrawn: list[int] = []
+        self.told: list[Delivered] = []
+
+    def post(self, notice: Notice, already: Sequence[str] = ()) -> None:
+        self.posted.append(notice)
+
+    def withdraw(self, episode_id: int) -> None:
+        self.withdrawn.append(episode_id)
+
+    def withdraw_all(self) -> None:
+        self.withdrawn.append(0)
+
+    def results(self) -> list[Delivered]:
+        told, self.told = self.told, []
+        return told
+
+
+class Bench:
+    """A watch, a log that takes what it is told, and a clock."""
+
+    def __init__(self, rules: AlarmRules = RULES) -> None:
+        self.alarms = Alarms(DEFAULT_RULES, (), (), 0, 1)
+        self.now = 0.0
+        self.wall = STAMP
+        self.seq = 0
+        self.index = 0
+        self.done: dict[int, list[str]] = {}
+        self.acted: list[tuple[Any, ...]] = []
+        self.notifier = Notifier()
+        self.watch = Watch(
+            CONFIG, "peer 1", b"l" * 16, rules, self, lambda session: self.seq,
+            lambda *words: self.acted.append(words), lambda: self.wall, self.notifier,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    def outcomes(self, index: int) -> Sequence[str]:
+        return self.done[index]
+
+    def later(self, ms: float) -> None:
+        self.now += ms
+        self.wall += int(ms)
+
+    def turn(self, serves: bool = True) -> Proposal | None:
+        return self.watch.turn(self.now, serves)
+
+    def commit(self, proposal: Proposal) -> list[Any]:
+        """It is applied and acknowledged; the facts of it."""
+        self.seq, self.index = proposal.origin.seq, self.index + 1
+        stamp, facts = decode_facts(proposal.body)
+        outcomes = [(fact, self.alarms.take(stamp, fact)) for fact in facts]
+        self.alarms.advance(stamp)
+        self.done[self.index] = [outcome for fact, outcome in outcomes if isinstance(fact, Action)]
+        self.watch.changed()
+        assert self.watch.answered(Reply(proposal.route, ACK, index=self.index)) == ()
+        return facts
+
+    def told(self) -> list[Any]:
+        """The facts of this turn, committed; none where there is nothing to tell."""
+        proposal = self.turn()
+        return self.commit(proposal) if proposal else []
+
+
+def row(patient: str, at_ms: int, probability: float = 0.1, tier: str = "GREEN") -> Report:
+    return Report(patient, at_ms, 70, 137.0, 1.2, 35.0, 12, probability, tier, 0.4, "m1", "")
+
+
+def leading(rules: AlarmRules = RULES) -> Bench:
+    bench = Bench(rules)
+    assert bench.told() == [RulesSet(rules)]
+    return bench
+
+
+def test_a_new_leader_whose_rules_differ_sets_them_and_does_not_do_so_twice() -> None:
+    bench = Bench()
+    assert bench.turn(serves=False) is None
+    assert bench.told() == [RulesSet(RULES)]
+    assert bench.alarms.rules == RULES
+    assert bench.told() == []
+
+
+def test_nothing_is_told_while_something_is_under_way_and_what_was_not_acknowledged_is_told_again() -> None:
+    bench = Bench()
+    first = bench.turn()
+    assert first is not None
+    assert bench.turn() is None
+    assert bench.watch.answered(Reply(first.route, NOT_LEADER)) == ()
+    again = bench.turn()
+    assert again is not None
+    assert decode_facts(again.body)[1] == [RulesSet(RULES)]
+    assert again.origin.seq == first.origin.seq
+
+
+def test_a_bed_that_is_seen_is_a_sign_at_most_so_often_and_calm_at_once() -> None:
+    bench = leading()
+    bench.watch.seen(bench.now, [row("bed-1", STAMP)])
+    assert bench.told() == [Sign("bed-1", STAMP, "GREEN", 0.1)]
+    bench.later(SIGN_EVERY_MS - 1)
+    bench.watch.seen(bench.now, [row("bed-1", STAMP + 1)])
+    assert bench.told() == []
+    bench.later(1)
+    bench.watch.seen(bench.now, [row("bed-1", STAMP + 2)])
+    assert bench.told() == [Sign("bed-1", STAMP + 2, "GREEN", 0.1)]
+    bench.alarms.report(STAMP + 600, 1, row("bed-1", STAMP + 3, 0.9, "RED"))
+    bench.watch.seen(bench.now, [row("bed-1", STAMP + 4)])
+    assert bench.told() == [Sign("bed-1", STAMP + 4, "GREEN", 0.1)], "its RED is over"
+
+
+def test_whoever_does_not_lead_takes_no_signs() -> None:
+    bench = Bench()
+    bench.turn(serves=False)
+    bench.watch.seen(bench.now, [row("bed-1", STAMP)])
+    assert bench.told() == [RulesSet(RULES)]
+
+
+def test_a_silent_bed_is_told_by_the_clock_when_its_limit_is_over_and_not_before() -> None:
+    bench = leading()
+    bench.watch.seen(bench.now, [row("bed-1", STAMP)])
+    bench.told()
+    for _ in range(49):
+        bench.later(100)
+        assert all(fact == Clock() for fact in bench.told())
+        assert not bench.alarms.episodes()
+    assert bench.watch.wake_at_ms(bench.now) <= bench.now + 101
+    bench.later(101)
+    assert bench.told() == [Clock()]
+    assert [one.cause for one in bench.alarms.episodes()] == ["NO_DATA"]
+
+
+def test_an_action_is_answered_with_what_became_of_it() -> None:
+    bench = leading()
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.watch.act(ROUTE, Action("ack", 1, "nurse"))
+    bench.watch.act(ROUTE, Action("ack", 9, "nurse"))
+    assert bench.told()[:2] == [Action("ack", 1, "nurse"), Action("ack", 9, "nurse")]
+    assert [words[2] for words in bench.acted] == ["done", "not found"]
+
+
+def test_whoever_waits_for_an_action_is_given_back_when_it_is_not_decided_or_the_lead_is_lost() -> None:
+    bench = leading()
+    bench.watch.act(ROUTE, Action("ack", 1, "nurse"))
+    proposal = bench.turn()
+    assert proposal is not None
+    assert bench.watch.answered(Reply(proposal.route, NOT_LEADER)) == (ROUTE,)
+    bench.watch.act(ROUTE, Action("ack", 1, "nurse"))
+    assert bench.watch.drop() == (ROUTE,)
+    assert bench.watch.drop() == ()
+
+
+def test_people_are_told_what_is_owed_until_it_is_delivered_and_not_after_it_was_seen() -> None:
+    bench = leading()
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    bench.told()
+    assert {(one.episode_id, one.step, one.cause) for one in bench.notifier.posted} == {(1, 1, "RED")}
+    bench.notifier.told.append(Delivered(1, 1, "log", True, STAMP, ""))
+    assert Sent(1, 1, "log", True) in bench.told()
+    bench.notifier.posted.clear()
+    bench.told()
+    assert not bench.notifier.posted
+    bench.watch.act(ROUTE, Action("ack", 1, "nurse"))
+    bench.told()
+    bench.told()
+    assert bench.notifier.withdrawn[-1] == 1
+
+
+def test_who_leads_no_more_drops_what_people_have_not_been_told() -> None:
+    bench = leading()
+    bench.turn(serves=False)
+    assert bench.notifier.withdrawn[-1] == 0
+
+
+def test_a_leader_whose_clock_is_behind_goes_on_from_the_last_stamp() -> None:
+    bench = leading()
+    bench.alarms.advance(STAMP + 3_600_000)
+    bench.turn(serves=False)
+    bench.watch.seen(bench.now, [])
+    bench.turn()
+    bench.later(SIGN_EVERY_MS)
+    bench.watch.seen(bench.now, [row("bed-1", STAMP)])
+    proposal = bench.turn()
+    assert proposal is not None
+    assert STAMP + 3_600_000 <= decode_facts(proposal.body)[0] <= STAMP + 3_600_000 + SIGN_EVERY_MS
