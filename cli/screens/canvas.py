@@ -54,7 +54,7 @@ def flow(segments: Iterable[Text], width: int, indent: int = 0, gap: int = GAP) 
     lines: list[Text] = []
     line = text("")
     for segment in segments:
-        if not segment.cell_len:
+        if not segment.plain:  # not by its width: an id may be all accents
             continue
         if line.plain.strip() and line.cell_len + gap + segment.cell_len > width:
             lines.append(line)

@@ -337,3 +337,95 @@ def test_the_live_screen_shows_the_ward_and_q_ends_it(ward: Ward) -> None:
     os.close(ours)
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
+
+
+RED_LINE = '{"patient_id": "P", "timestamp": %d, "age": 80, "serum_sodium": 120, "serum_creatinine": 5, ' \
+           '"ejection_fraction": 15, "day": 4}\n'  # fmt: skip
+
+
+def test_the_bed_alarms_by_itself_while_the_mesh_is_away(ward: Ward) -> None:
+    ward.mesh.close()
+    process = ward.start("--source", "-", "-o", "jsonl", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(RED_LINE % (time.time_ns() // 1_000_000))
+    process.stdin.flush()
+    told: list[dict[str, Any]] = []
+    while not told or told[-1].get("what") != "sounding":
+        assert select.select([process.stdout], [], [], 30)[0]
+        told.append(json.loads(process.stdout.readline()))
+    alarms = [event for event in told if event["event"] == "alarm"]
+    assert [(one["what"], one["cause"], one["patient"], one["local"], one["away"]) for one in alarms] == [
+        ("raised", "RED", "P", True, False),
+        ("sounding", "RED", "P", True, True),
+    ]
+    process.terminate()
+    process.communicate(timeout=20)
+
+
+def test_a_file_that_is_brought_in_as_fast_as_it_goes_is_no_bed_and_raises_nothing_here(ward: Ward) -> None:
+    code, out, _ = ward.run("--source", ward.csv(60), "-o", "jsonl")
+    assert code == 0
+    assert [event for event in events(out) if event["event"] == "alarm"] == []
+
+
+@pytest.mark.parametrize("mute", [False, True])
+def test_the_live_screen_shouts_and_rings_again_and_again_unless_it_is_muted(ward: Ward, mute: bool) -> None:
+    ward.mesh.close()
+    ours, theirs = pty.openpty()
+    process = ward.start(
+        *("--source", "-", *(["--mute"] if mute else [])),
+        headless=False,
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"},
+    )
+    os.close(theirs)
+    assert process.stdin is not None
+    process.stdin.write(RED_LINE % (time.time_ns() // 1_000_000))
+    process.stdin.flush()
+    seen = ""
+
+    def read() -> str:
+        nonlocal seen
+        while select.select([ours], [], [], 0.01)[0]:
+            seen += os.read(ours, 65536).decode(errors="replace")
+        return seen
+
+    eventually(lambda: "ALARM AT THIS BED" in read() and "the mesh is away, call somebody" in read(), 30)
+    if mute:
+        eventually(lambda: "since 9 s" in read(), 30)
+        assert "\a" not in read()
+    else:
+        eventually(lambda: read().count("\a") >= 2, 30)
+    process.terminate()
+    process.communicate(timeout=20)
+    os.close(ours)
+
+
+def test_the_key_says_that_an_alarm_was_seen_at_the_bed(ward: Ward) -> None:
+    ward.mesh.close()
+    ours, theirs = pty.openpty()
+    process = ward.start(
+        *("--patients", 4, "--interval", 0.5, "--seed", 1),
+        headless=False,
+        stdin=theirs,
+        stdout=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "40"},
+    )
+    os.close(theirs)
+    seen = ""
+
+    def read() -> str:
+        nonlocal seen
+        while select.select([ours], [], [], 0.01)[0]:
+            seen += os.read(ours, 65536).decode(errors="replace")
+        return seen
+
+    eventually(lambda: "ALARM AT P-004" in read() and "a alarm on top seen here" in read(), 30)
+    assert "RED seen here" not in read()
+    os.write(ours, b"a")
+    eventually(lambda: "alarm at P-004: ■ RED seen here" in read(), 20)
+    process.terminate()
+    process.communicate(timeout=20)
+    os.close(ours)
