@@ -176,7 +176,8 @@ class Storm:
             peer.disk_recovers()
             peer.dead = number in self.operator.uninvited
             peer.power_on()
-        self.operator.correct()
+        if self._members_change:
+            self.operator.correct()
         if self._members_change and self.world.rng.random() < 0.7:
             for number, peer in self.peers.items():
                 if peer.halted:

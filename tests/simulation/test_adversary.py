@@ -154,36 +154,43 @@ def speaks_only_to_whom_it_knows(peer: Peer) -> None:
     peer._carry_out = limited  # type: ignore[method-assign]
 
 
-def grown(story: Story) -> None:
-    """Peer 4 joins three while 3 is down, and 1 leaves."""
-    four = Peer(
-        4, story.world, story.network, story.invariants, (1, 2, 3), story.peers[1].timing, story.peers[1].limits
-    )
-    four.disk.membership = story.peers[1].disk.membership.__class__(0, story.peers[1].disk.membership.members)
-    story.peers[4] = four
-    four.others = story.peers
-    four.clock_rate, four.sync_ms = 1.0, (0.05, 0.5)
+def grown(story: Story, *more: int) -> None:
+    """These may join later."""
+    first = tuple(story.peers)
+    for number in more:
+        other = Peer(
+            number, story.world, story.network, story.invariants, first, story.peers[1].timing, story.peers[1].limits
+        )
+        other.disk.membership = story.peers[1].disk.membership.__class__(0, story.peers[1].disk.membership.members)
+        story.peers[number] = other
+        other.others = story.peers
+        other.clock_rate, other.sync_ms = 1.0, (0.05, 0.5)
     for peer in story.peers.values():
         speaks_only_to_whom_it_knows(peer)
 
 
 def test_a_follower_can_answer_a_leader_that_joined_while_it_was_away() -> None:
-    """1, 2, 3; while 3 is down 4 is added and 1 removed: 2, 3, 4. Then 2 dies and 3 comes back: 3 and 4 are a majority,
-    up and connected. 4 has the log, but 3 has no address of 4 (neither its peers.yaml nor its log names it), so that
-    its votes and answers go to nobody; and 4's entries, which would tell it, wait for those answers."""
-    story = Story(3)
-    grown(story)
-    story.peers[3].crash()
+    """1 to 5; while 5 is down 6 and 7 are added, and 1 to 4 removed: 5, 6, 7. Then 6 dies and 5 comes back: 5 and 7 are
+    a majority, up and connected. 7 has the log, but 5 has no address of 7 (neither peers.yaml nor its log names it), so
+    that its votes and answers go to nobody; and 7's entries, which would tell it, wait for those answers."""
+    story = Story(5)
+    grown(story, 6, 7)
+    story.peers[5].crash()
     story.run_for(LEASE)
-    story.peers[4].start()
-    story.operator.wish(ADD, 4)
-    story.run_until(lambda: _voters(story) == (1, 2, 3, 4), 20 * LEASE)
-    story.operator.wish(REMOVE, 1)
-    story.run_until(lambda: _voters(story) == (2, 3, 4), 20 * LEASE)
+    voters = [1, 2, 3, 4, 5]
+    for number in (6, 7):
+        story.peers[number].start()
+        story.operator.wish(ADD, number)
+        voters.append(number)
+        story.run_until(lambda: _voters(story) == tuple(voters), 20 * LEASE)
+    for number in (1, 2, 3, 4):
+        story.operator.wish(REMOVE, number)
+        voters.remove(number)
+        story.run_until(lambda: _voters(story) == tuple(voters), 40 * LEASE)
     story.run_for(2 * LEASE)
-    story.peers[2].crash()
-    story.peers[3].start()
-    story.run_until(lambda: story.leader() in (3, 4), 60 * LEASE)
+    story.peers[6].crash()
+    story.peers[5].start()
+    story.run_until(lambda: story.leader() in (5, 7), 60 * LEASE)
 
 
 def _voters(story: Story) -> tuple[int, ...]:

@@ -271,6 +271,14 @@ class TextbookPeer:
         self._disk_free_at = max(self._disk_free_at, self.world.now) + self.world.rng.uniform(*self.sync_ms)
         self.world.at(self._disk_free_at, self._written, self.life, self._writes)
 
+    def disk_recovers(self) -> None:
+        """The disk is fast from now on, also with what it has been told to write already."""
+        self.sync_ms = (0.05, 1.0)
+        self._disk_free_at = self.world.now
+        for number, _, _ in self._writing if self.up else ():
+            self._disk_free_at += self.world.rng.uniform(*self.sync_ms)
+            self.world.at(self._disk_free_at, self._written, self.life, number)
+
     def _written(self, life: int, number: int) -> None:
         if life != self.life:
             return
