@@ -69,6 +69,7 @@ class Sender:
         )
         self._hints = Hints(self._context, config.mesh_id, config.limits.client_message_bytes_max)
         self._hints_due = 0.0
+        self._leader = 0  # as the last answer said: only a leader tells the log that beds live
         self._doubt: tuple[bytes, int, float] | None = None  # (epoch, seq, since when)
         self._told_strangers: set[int] = set()
         self._thread = threading.Thread(target=self._run, name="hfzmq-client", daemon=True)
@@ -123,6 +124,8 @@ class Sender:
             self._doubted(batch, reply["status"])
             return
         self._doubt = None
+        if reply["status"] == "ACK":
+            self._leader = self._pirate.target[0]
         with self._ledger.changed:  # so that who waits for an empty queue has been told of every row before
             if reply["status"] == "ACK":
                 rejected = [(number, field, bound, hint) for number, field, bound, hint in reply["rejected"]]
@@ -152,7 +155,8 @@ class Sender:
     def _idle(self) -> None:
         """Nothing to send: see how the mesh is, then wait for work."""
         request = encode_request(self._config.mesh_id, "status")
-        self._pirate.ask(request, deadline=time.monotonic() + PING_S)
+        reply = self._pirate.ask(request, deadline=time.monotonic() + PING_S)
+        self._leader = _leader_of(reply)
         self._tell_strangers()
         until = time.monotonic() + (PING_S if self._pirate.link.state == CONNECTED else SEARCH_S)
         while not self._stop.is_set() and time.monotonic() < until:
@@ -166,14 +170,18 @@ class Sender:
         now = time.monotonic()
         if now >= self._hints_due:
             self._hints_due = now + HINTS_S
-            _, host, port = self._pirate.target
-            self._hints.flush(host, port)
+            self._hints.flush(*self._hints_to())
+
+    def _hints_to(self) -> tuple[str, int]:
+        """Who is told: the leader, or while none is known, whoever answers."""
+        if self._leader in self._pirate.addresses:
+            return self._pirate.addresses[self._leader]
+        return self._pirate.target[1:]
 
     def _finish_hints(self) -> None:
         """A board must not go on showing an older reading because this client's life was short."""
-        _, host, port = self._pirate.target
         others = self._pirate.addresses.everywhere()
-        self._hints.finish(list(dict.fromkeys([(host, port), *others])), LAST_HINTS_S)
+        self._hints.finish(list(dict.fromkeys([self._hints_to(), *others])), LAST_HINTS_S)
 
     def _learned(self, told: Told) -> None:
         """The members of the mesh have changed: the next life of this client begins with them."""
@@ -188,6 +196,13 @@ class Sender:
         for peer in self._pirate.refusals.keys() - self._told_strangers:
             self._told_strangers.add(peer)
             self._ledger.stranger(peer, self._pirate.refusals[peer])
+
+
+def _leader_of(reply: Reply | None) -> int:
+    """Who leads, as a peer's status says; 0 for nobody."""
+    peer = reply.get("peer") if reply else None
+    leader = peer.get("leader") if isinstance(peer, dict) else 0
+    return leader if type(leader) is int else 0
 
 
 def _answers(reply: Reply, batch: Batch) -> bool:

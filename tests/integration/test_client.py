@@ -316,6 +316,28 @@ def test_a_client_that_closes_at_once_has_still_told_the_last_reading_of_each_be
     assert mesh.seen[-1].day == 3
 
 
+def test_a_client_with_nothing_to_send_tells_its_beds_to_the_leader_and_to_the_next_one_after_it(
+    mesh: FakeMesh, tmp_path: Path
+) -> None:
+    told: list[tuple[int, int]] = []
+
+    def listen(peer: int, request: wire.Request) -> None:
+        if isinstance(request, wire.Seen):
+            told.append((peer, request.rows[-1].day))
+
+    mesh.before = listen
+    mesh.leader = 2
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+
+        def hears(peer: int, day: int) -> bool:
+            client.seen([row(day, "A")])
+            return (peer, day) in told
+
+        eventually(lambda: hears(2, 1))
+        mesh.leader = 3
+        eventually(lambda: hears(3, 2))
+
+
 def test_last_hints_that_one_peer_swallows_are_told_to_the_next(mesh: FakeMesh, tmp_path: Path) -> None:
     mesh.lose_answer = lambda peer: peer == 1
     mesh.before = lambda peer, request: wire.encode_reply("OK") if peer == 1 else None  # and keeps nothing
