@@ -158,11 +158,12 @@ def _single(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[
     found = flow([_tier(bed, status), _measured(bed, status), _delivery(bed)], width)
     if bed.vitals is None:
         return found
-    if tall and width >= BIG_WIDTH:
+    large = _large(probability(bed.probability, status.thresholds), width) if tall else []
+    if large:
         colour = (
             "bold" if style else TIER_BADGES[shown_tier(bed, status)].style.replace("bold white on red", "bold red")
         )
-        found += [text(""), *(text(row, colour) for row in big(probability(bed.probability, status.thresholds)))]
+        found += [text(""), *(text(row, colour) for row in large)]
         found.append(text(""))
     study = text(f"by the raw day {probability(bed.probability_study, status.thresholds)}", "dim")
     found += flow([text("risk ") + _risk(bed, status), _trend(bed, 20, True, style), study], width)
@@ -183,6 +184,17 @@ def _single(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[
     if bed.flags:
         found += prose("flags: " + ", ".join(map(printable, bed.flags)), width, "dim")
     return found
+
+
+def _large(shown: str, width: int) -> list[str]:
+    """A number in large digits; [] where it does not fit, or where one of its characters has no large form."""
+    if width < BIG_WIDTH:
+        return []
+    try:
+        rows = big(shown)
+    except ValueError:
+        return []
+    return rows if max(map(len, rows)) <= width else []
 
 
 def _vitals(bed: BedNow) -> list[str]:

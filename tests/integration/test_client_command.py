@@ -422,10 +422,10 @@ def test_the_key_says_that_an_alarm_was_seen_at_the_bed(ward: Ward) -> None:
             seen += os.read(ours, 65536).decode(errors="replace")
         return seen
 
-    eventually(lambda: "ALARM AT P-004" in read() and "a alarm on top seen here" in read(), 30)
-    assert "RED seen here" not in read()
+    eventually(lambda: "ALARM AT P-001: ■ RED" in read() and "a alarm on top seen here" in read(), 30)
+    assert "seen here - the mesh" not in read()
     os.write(ours, b"a")
-    eventually(lambda: "alarm at P-004: ■ RED seen here" in read(), 20)
+    eventually(lambda: "s, seen here - the mesh is away" in read(), 20)
     process.terminate()
     process.communicate(timeout=20)
     os.close(ours)

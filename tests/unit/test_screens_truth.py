@@ -14,7 +14,7 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -112,6 +112,13 @@ vital_values = [
     if vital.name == "day"
     else st.one_of(st.floats(vital.low, vital.high), st.sampled_from([vital.low, vital.high]))
     for vital in VITALS
+]
+
+
+REPORT = Report("bed-1", WALL_MS, 71, 134.5, 1.4, 32, 9, 0.72, "RED", 0.5, "model", "")
+ALARM_ROW = [
+    *(1, "bed-1", "RED", "unacknowledged", WALL_MS, 1, "RED", 0.72, 0.72, 0.72),
+    *(None, "", None, None, "", "", 1, 0, ""),
 ]
 
 
@@ -310,6 +317,7 @@ wards = st.lists(
 
 
 @cases(BOARDS)
+@example([(REPORT._replace(patient_id="\u0301"), 0, True)], 40)  # an id that takes no cell
 @given(wards, WIDTHS)
 def test_the_boards_beds_are_the_stored_reports_and_nothing_else(
     stored: list[tuple[Report, int, bool]], width: int
@@ -356,6 +364,7 @@ ROWS = (
 
 
 @cases(BEDSIDES)
+@example([REPORT._replace(probability=0.29999999, tier="GREEN")], 44, ALARM_ROW)  # too wide for large digits
 @given(st.lists(reports(), min_size=1, max_size=3, unique_by=lambda one: one.patient_id), WIDTHS, episodes())
 def test_the_bedside_shows_what_was_judged_there_and_nothing_else(
     judged: list[Report], width: int, episode: list[Any]
