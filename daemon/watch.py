@@ -32,9 +32,9 @@ from hfzmq.wire.facts import FACTS_MAX, encode_fact_rows, stamped
 from hfzmq.wire.requests import digest
 
 SIGN_EVERY_MS = 500  # of a bed at most: so much sooner than its limit may its silence be an alarm
-TURN_MS = 100  # facts that nobody waits for are gathered for so long
-RETRY_MS = 100
-WORDS_EVERY_MS = 1000  # what is owed is looked for, if nothing says that it has changed
+LOOK_MS = 250  # what is owed is looked for so often at most, for that goes through all alarms
+LOOK_AGAIN_MS = 5000  # and so often in any case
+RETRY_MS = 50  # after facts that were not taken in
 ACTIONS_MAX = 1000
 
 Frames = tuple[bytes, ...]
@@ -94,10 +94,11 @@ class Watch:
         self._gathered = _Gathered()
         self._signed_ms: dict[str, float] = {}  # bed -> when it was last told of
         self._under_way: WatchRoute | None = None
+        self._refused = False  # the last facts: not again at once
         self._leads = False
         self._clock = LogClock()
         self._due_ms = -math.inf
-        self._look_ms = -math.inf
+        self._look_ms = self._looked_ms = -math.inf
         self._unseen: frozenset[int] = frozenset()
 
     # ------------------------------------------------------------ what is to be told
@@ -105,7 +106,6 @@ class Watch:
     def act(self, route: Frames, action: Action) -> None:
         """An operator acts; ``acted`` answers, or ``answered`` gives the route back."""
         self._gathered.actions.append((route, action))
-        self._due_ms = -math.inf
 
     def seen(self, now_ms: float, rows: Sequence[Report]) -> None:
         """Hints of what beds judged. Of interest to a leader only."""
@@ -130,6 +130,8 @@ class Watch:
         self._hear_the_notifier()
         if now_ms >= self._look_ms:
             self._look(now_ms)
+        if self._refused:
+            self._refused, self._due_ms = False, now_ms + RETRY_MS
         if self._under_way or now_ms < self._due_ms:
             return None
         facts, waiting = self._facts(now_ms)
@@ -151,6 +153,7 @@ class Watch:
         route: WatchRoute = reply.route
         if self._under_way and route.seq == self._under_way.seq:
             self._under_way = None
+            self._refused = reply.status != ACK
         outcomes = self._told.outcomes(reply.index) if reply.status == ACK else ()
         if len(outcomes) != len(route.waiting):
             return route.waiting
@@ -160,7 +163,7 @@ class Watch:
 
     def changed(self) -> None:
         """Entries were applied: see soon what is owed."""
-        self._look_ms = -math.inf
+        self._look_ms = min(self._look_ms, self._looked_ms + LOOK_MS)
 
     def drop(self) -> tuple[Frames, ...]:
         """This peer does not lead: who waits must ask another."""
@@ -184,7 +187,7 @@ class Watch:
         self._signed_ms.clear()
         self._gathered.signs.clear()
         self._gathered.sent.clear()
-        self._due_ms = self._look_ms = -math.inf
+        self._due_ms = self._look_ms = self._looked_ms = -math.inf
         self._unseen = frozenset()
         if not leads:
             self._under_way = None
@@ -229,7 +232,7 @@ class Watch:
 
     def _look(self, now_ms: float) -> None:
         """Post what is owed, withdraw what was seen meanwhile."""
-        self._look_ms = now_ms + WORDS_EVERY_MS
+        self._looked_ms, self._look_ms = now_ms, now_ms + LOOK_AGAIN_MS
         alarms = self._told.alarms
         unseen = frozenset(one.id for one in alarms.episodes() if one.state in UNSEEN)
         for number in self._unseen - unseen:

@@ -13,7 +13,7 @@ from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import ACK, NOT_LEADER, Proposal, Reply
 from hfzmq.daemon.notify import Delivered, Notice
-from hfzmq.daemon.watch import SIGN_EVERY_MS, Watch
+from hfzmq.daemon.watch import LOOK_MS, RETRY_MS, SIGN_EVERY_MS, Watch
 from hfzmq.wire.facts import decode_facts
 
 CONFIG = Config("ward", b"m" * 16, (PeerAddress(1, "here", 1, 2, 3),), channels=(Channel("log", LOG),))
@@ -112,6 +112,8 @@ def test_nothing_is_told_while_something_is_under_way_and_what_was_not_acknowled
     assert first is not None
     assert bench.turn() is None
     assert bench.watch.answered(Reply(first.route, NOT_LEADER)) == ()
+    assert bench.turn() is None, "not at once: who refuses would refuse again"
+    bench.later(RETRY_MS)
     again = bench.turn()
     assert again is not None
     assert decode_facts(again.body)[1] == [RulesSet(RULES)]
@@ -179,6 +181,7 @@ def test_people_are_told_what_is_owed_until_it_is_delivered_and_not_after_it_was
     bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
     bench.alarms.advance(STAMP)
     bench.watch.changed()
+    bench.later(LOOK_MS)
     bench.told()
     assert {(one.episode_id, one.step, one.cause) for one in bench.notifier.posted} == {(1, 1, "RED")}
     bench.notifier.told.append(Delivered(1, 1, "log", True, STAMP, ""))
@@ -188,8 +191,29 @@ def test_people_are_told_what_is_owed_until_it_is_delivered_and_not_after_it_was
     assert not bench.notifier.posted
     bench.watch.act(ROUTE, Action("ack", 1, "nurse"))
     bench.told()
+    bench.later(LOOK_MS)
     bench.told()
     assert bench.notifier.withdrawn[-1] == 1
+
+
+def test_what_is_owed_is_looked_for_seldom_however_often_something_is_applied() -> None:
+    bench = leading()
+    bench.later(LOOK_MS)
+    bench.told()
+    looks = 0
+    before = bench.alarms.owed
+
+    def owed(channels: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return before(channels)
+
+    bench.alarms.owed = owed  # type: ignore[method-assign]
+    for _ in range(1000):
+        bench.watch.changed()
+        bench.later(1)
+        bench.told()
+    assert 3 <= looks <= 5
 
 
 def test_who_leads_no_more_drops_what_people_have_not_been_told() -> None:
