@@ -34,6 +34,7 @@ from hfzmq.wire.requests import digest
 SIGN_EVERY_MS = 500  # of a bed at most: so much sooner than its limit may its silence be an alarm
 LOOK_MS = 250  # what is owed is looked for so often at most, for that goes through all alarms
 LOOK_AGAIN_MS = 5000  # and so often in any case
+FAILED_REST_MS = 60_000  # what a channel has given up on is posted again after so long
 RETRY_MS = 50  # after facts that were not taken in
 ACTIONS_MAX = 1000
 
@@ -100,6 +101,7 @@ class Watch:
         self._due_ms = -math.inf
         self._look_ms = self._looked_ms = -math.inf
         self._unseen: frozenset[int] = frozenset()
+        self._post_ms: dict[tuple[int, int, str], float] = {}  # when what was posted may be posted again
 
     # ------------------------------------------------------------ what is to be told
 
@@ -127,7 +129,7 @@ class Watch:
             self._become(serves)
         if not serves:
             return None
-        self._hear_the_notifier()
+        self._hear_the_notifier(now_ms)
         if now_ms >= self._look_ms:
             self._look(now_ms)
         if self._refused:
@@ -189,6 +191,7 @@ class Watch:
         self._gathered.sent.clear()
         self._due_ms = self._look_ms = self._looked_ms = -math.inf
         self._unseen = frozenset()
+        self._post_ms.clear()
         if not leads:
             self._under_way = None
             self._notifier.withdraw_all()
@@ -206,7 +209,8 @@ class Watch:
         for patient, row in list(gathered.signs.items())[:room]:
             del gathered.signs[patient]
             bed = alarms.bed(patient)
-            if bed is None or row.timestamp > bed.sign_timestamp:
+            known = bed is not None and row.timestamp <= bed.sign_timestamp
+            if bed is None or not known or alarms.now_ms - bed.last_at_ms >= SIGN_EVERY_MS:
                 facts.append(Sign(patient, row.timestamp, row.tier, row.probability))
                 self._signed_ms[patient] = now_ms
         room = FACTS_MAX - len(facts)
@@ -226,8 +230,9 @@ class Watch:
 
     # ------------------------------------------------------------ people
 
-    def _hear_the_notifier(self) -> None:
+    def _hear_the_notifier(self, now_ms: float) -> None:
         for one in self._notifier.results():
+            self._post_ms[(one.episode_id, one.step, one.channel)] = now_ms + FAILED_REST_MS
             self._gathered.sent.append(Sent(one.episode_id, one.step, one.channel, one.ok))
 
     def _look(self, now_ms: float) -> None:
@@ -237,14 +242,18 @@ class Watch:
         unseen = frozenset(one.id for one in alarms.episodes() if one.state in UNSEEN)
         for number in self._unseen - unseen:
             self._notifier.withdraw(number)
+            self._post_ms = {mark: at_ms for mark, at_ms in self._post_ms.items() if mark[0] != number}
         self._unseen = unseen
         for owed in alarms.owed(self._channels):
-            if owed.episode.id in unseen:
+            mark = (owed.episode.id, owed.step, owed.channel)
+            if owed.episode.id in unseen and now_ms >= self._post_ms.get(mark, -math.inf):
+                self._post_ms[mark] = math.inf  # until it is told how that went
                 self._notifier.post(self._words(owed, self._log_ms(now_ms)), already=_delivered(owed))
 
     def _words(self, owed: Owed, log_ms: int) -> Notice:
         episode = owed.episode
-        value = episode.value
+        value, bed = episode.value, self._told.alarms.bed(episode.patient_id)
+        heard_ms = bed.last_at_ms if bed else 0
         return words(
             self._config.mesh_name,
             episode.id,
@@ -255,7 +264,7 @@ class Watch:
             thresholds=self._config.thresholds,
             probability=None if episode.cause in (HEART_RATE, NO_DATA) else value,
             heart_rate_bpm=value if episode.cause == HEART_RATE else None,
-            silent_ms=log_ms - episode.raised_at_ms if episode.cause == NO_DATA else None,
+            silent_ms=log_ms - heard_ms if episode.cause == NO_DATA and heard_ms else None,
             unseen_ms=log_ms - episode.raised_at_ms if owed.step > 1 else None,
         )
 

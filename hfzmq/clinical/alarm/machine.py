@@ -102,15 +102,18 @@ class Alarms(Ward):
             self._measure(bed, heartbeat_id, value, status == VALID, anomaly)
 
     def sign(self, now: int, patient_id: str, timestamp_ms: int, tier: str, probability: float) -> None:
-        """A sign of life; one that is not newer than what is known is ignored."""
+        """A sign of life, whatever its stamp: it was told just now. It is judged only if it is newer than what is known,
+        or nothing newer has come for long: then the bed's clock was wrong."""
         self._move(now)
         bed = self._bed(patient_id)
         known, lately = bed.sign_timestamp, self.now_ms - bed.judged_at_ms < OVERTAKEN_MS
-        if timestamp_ms == known or (timestamp_ms < known and (lately or not bed.watched)):
-            return
-        bed.sign_timestamp = timestamp_ms
+        newer = timestamp_ms > known or (timestamp_ms < known and not lately)
+        if not newer and not bed.watched:
+            return  # what was under way when the bed was discharged
         self._spoke(bed)
-        if tier not in REPORTED:
+        if newer:
+            bed.sign_timestamp = timestamp_ms
+        if newer and tier not in REPORTED:
             self._judge(bed, timestamp_ms, probability, tier, 0)
 
     def act(self, now: int, action: str, target: int | str, by: str) -> str:

@@ -140,7 +140,7 @@ class Ward:
         self._timers.arm(SILENCE, bed.patient_id)
 
     def _is_late(self, bed: BedState, timestamp: int) -> bool:
-        return timestamp < bed.last_timestamp and (not bed.watched or self.now_ms - bed.judged_at_ms < OVERTAKEN_MS)
+        return timestamp < bed.last_timestamp and self.now_ms - bed.judged_at_ms < OVERTAKEN_MS
 
     def _judge_late(self, bed: BedState, row: Report, report_id: int) -> None:
         """What was so some time ago, and is not so any more."""
