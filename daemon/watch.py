@@ -209,8 +209,7 @@ class Watch:
         for patient, row in list(gathered.signs.items())[:room]:
             del gathered.signs[patient]
             bed = alarms.bed(patient)
-            known = bed is not None and row.timestamp <= bed.sign_timestamp
-            if bed is None or not known or alarms.now_ms - bed.last_at_ms >= SIGN_EVERY_MS:
+            if bed is None or row.timestamp != bed.sign_timestamp:
                 facts.append(Sign(patient, row.timestamp, row.tier, row.probability))
                 self._signed_ms[patient] = now_ms
         room = FACTS_MAX - len(facts)

@@ -264,6 +264,22 @@ def test_what_was_told_before_is_no_sign_of_life() -> None:
     assert ward.states() == [("NO_DATA", "unacknowledged")]
 
 
+def test_a_bed_that_goes_on_after_one_stamp_from_the_future_is_heard_and_judged_again() -> None:
+    ward = Ward()
+    ward.late(1000, 0.9, told=86_400_000)  # its clock was a day ahead
+    for at in range(2000, 60_001, 1000):
+        ward.green(at)
+    assert ward.states() == [("RED", "returned")]
+
+
+def test_a_red_after_a_discharge_is_raised_though_the_beds_clock_was_ahead() -> None:
+    ward = Ward()
+    ward.late(1000, 0.9, told=86_400_000)  # its clock was a day ahead
+    ward.act(2000, "discharge")
+    ward.report(60_000, 0.9)
+    assert ("RED", "unacknowledged") in ward.states()
+
+
 def test_an_older_sign_does_not_calm_a_red_bed() -> None:
     ward = Ward()
     ward.report(5000, 0.9)

@@ -102,14 +102,14 @@ class Alarms(Ward):
             self._measure(bed, heartbeat_id, value, status == VALID, anomaly)
 
     def sign(self, now: int, patient_id: str, timestamp_ms: int, tier: str, probability: float) -> None:
-        """A sign of life, whatever its stamp: it was told just now. It is judged only if it is newer than what is known,
-        or nothing newer has come for long: then the bed's clock was wrong."""
+        """A sign of life, if it is not the last one again. One that is older than what is known is judged only where
+        nothing newer has come for long: then the bed's clock was wrong. Only a newer one wakes a discharged bed."""
         self._move(now)
         bed = self._bed(patient_id)
         known, lately = bed.sign_timestamp, self.now_ms - bed.judged_at_ms < OVERTAKEN_MS
-        newer = timestamp_ms > known or (timestamp_ms < known and not lately)
-        if not newer and not bed.watched:
-            return  # what was under way when the bed was discharged
+        newer = timestamp_ms > known or not lately
+        if timestamp_ms == known or (timestamp_ms < known and not bed.watched):
+            return
         self._spoke(bed)
         if newer:
             bed.sign_timestamp = timestamp_ms
