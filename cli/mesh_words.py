@@ -12,6 +12,7 @@ from hfzmq.cli.format import thousands
 from hfzmq.cli.mesh_view import ASKING, NO_MEMBER, MeshView, PeerView
 from hfzmq.wire.members import LEARNER, VOTER
 
+CAUGHT_UP = "caught up"
 BEGINS = "a new mesh begins when all its first peers are up"
 
 
@@ -33,11 +34,10 @@ def not_begun(view: MeshView) -> str:
 
 def notes(view: MeshView) -> tuple[str, ...]:
     """What is worth a line and is no alarm: who catches up, who waits to be added, who is listed and no member."""
-    last = leader_last(view)
     found = []
     for peer in view.peers:
         if peer.membership == LEARNER:
-            found.append(f"peer {peer.id} is a learner, {behind(peer, last)}")
+            found.append(learns(view, peer))
         elif peer.membership == ASKING and peer.counted:
             found.append(
                 f"peer {peer.id} came back with another disk and asks to join again: the leader takes it in by itself"
@@ -49,6 +49,18 @@ def notes(view: MeshView) -> tuple[str, ...]:
         if peer.amnesia and peer.membership == VOTER:
             found.append(f"peer {peer.id} did not trust its disk ({peer.amnesia}); the mesh gave it new data, it votes")
     return tuple(found)
+
+
+def learns(view: MeshView, peer: PeerView) -> str:
+    """How far a learner is, and what its vote may wait for."""
+    state = behind(peer, leader_last(view))
+    away = [one.id for one in view.peers if one.membership == VOTER and not one.reachable]
+    if state != CAUGHT_UP or not away:
+        return f"peer {peer.id} is a learner, {state}"
+    return (
+        f"peer {peer.id} is a learner, {state}; its vote may have to wait until {listed(away)} "
+        f"{'answers or is' if len(away) == 1 else 'answer or are'} removed: hfzmq peer remove {away[0]}"
+    )
 
 
 def leader_last(view: MeshView) -> int | None:
@@ -63,7 +75,7 @@ def behind(peer: PeerView, last: int | None) -> str:
     if peer.trails_leader_by is None or last is None:
         return "and nobody knows how far behind"
     if peer.trails_leader_by == 0:
-        return "caught up"
+        return CAUGHT_UP
     return f"{thousands(peer.trails_leader_by)} of {thousands(last)} entries behind"
 
 

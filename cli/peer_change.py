@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hfzmq.cli.mesh_view import MeshView, mesh_view, unreached
-from hfzmq.cli.mesh_words import behind, leader_last, listed, not_begun
+from hfzmq.cli.mesh_words import behind, leader_last, learns, listed, not_begun
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, InvalidInput, MeshUnavailable, NoLeader, NotFound, TimedOut
 from hfzmq.wire.members import LEARNER, VOTER, Asking, ToldMember, newest, with_members
@@ -98,8 +98,8 @@ class Changer:
         row = next((peer for peer in view.peers if peer.id == self.peer), None)
         state = behind(row, leader_last(view)) if row else "and nobody knows it"
         if self.action == ADD:
-            learns = row is not None and row.membership == LEARNER
-            return f"peer {self.peer} is a learner, {state}" if learns else f"waiting for peer {self.peer} to be let in"
+            learner = row if row is not None and row.membership == LEARNER else None
+            return learns(view, learner) if learner else f"waiting for peer {self.peer} to be let in"
         if self.action == TRANSFER:
             does = "does not answer" if row and not row.reachable else f"is {state}"
             return f"peer {view.leader} leads, peer {self.peer} {does}"

@@ -70,11 +70,13 @@ class Changes:
         """The next change that needs no operator: a learner that has caught up votes; another life of a member takes
         the place of the one that is silent."""
         now = self._members.now
-        for peer in now.learners if now.learners and self._affords(now_ms) else ():
+        for peer in now.learners:
             progress = self._followers.progress[peer]
             answers = progress.acked_round > 0 and now_ms - progress.acked_ms < self._lease_ms
             if answers and self._followers.close_behind(peer) and progress.match >= commit:
-                return now.with_voter(peer)
+                after = now.with_voter(peer)
+                if self._affords(now_ms, after):
+                    return after
         for member, asking_ms, _ in self.asking(now_ms) if self._asking else ():
             old = now.of(member.peer)
             if old is None or member.peer == self._me:
@@ -84,12 +86,11 @@ class Changes:
                 return now.with_learner(member)
         return None
 
-    def _affords(self, now_ms: float) -> bool:
+    def _affords(self, now_ms: float, after: Membership) -> bool:
         """Whether one voter more may be counted: if it dies right then, those that answer now must still be a majority,
         or nobody could ever lead again. Where all answer there is no better moment."""
-        voters = len(self._members.now.voters)
         answering = self._followers.answering(now_ms)
-        return answering == voters or answering > (voters + 1) // 2
+        return answering >= after.majority or answering == len(self._members.now.voters)
 
     def _silent(self, now_ms: float, peer: int) -> bool:
         """Whether nothing was heard of this member, neither heartbeat nor answer, for long enough."""

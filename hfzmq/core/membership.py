@@ -49,18 +49,18 @@ class Membership:
     voters: tuple[int, ...] = field(init=False, repr=False, compare=False)
     learners: tuple[int, ...] = field(init=False, repr=False, compare=False)
     founded: bool = field(init=False, repr=False, compare=False)
-    _by_id: dict[int, Member] = field(init=False, repr=False, compare=False)
     founders: bytes = field(init=False, repr=False, compare=False)  # what first peers must agree on; b"" once founded
+    _by_id: dict[int, Member] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Count once, for this is asked at every message."""
         object.__setattr__(self, "voters", tuple(one.peer for one in self.members if one.votes))
         object.__setattr__(self, "learners", tuple(one.peer for one in self.members if not one.votes))
-        object.__setattr__(self, "_by_id", {one.peer: one for one in self.members})
         object.__setattr__(self, "founded", all(one.incarnation is not None for one in self.members))
         ids = ",".join(str(one.peer) for one in self.members)
         digest = b"" if self.founded else hashlib.blake2b(ids.encode(), digest_size=16).digest()
         object.__setattr__(self, "founders", digest)
+        object.__setattr__(self, "_by_id", {one.peer: one for one in self.members})
 
     @property
     def majority(self) -> int:

@@ -3,8 +3,15 @@
 Why not in a thread: SQLite gives the interpreter's lock up at each row, and a thread that asks for it back waits for a
 busy loop's whole slice. Of 200,000 reports it never finished beside a loop that did not rest.
 
-Touches processes. Keeps: no file is exchanged while the other process opens it (``exchange.OPENING``); the process ends
-with the one that started it.
+Touches processes. Keeps: no file is exchanged while the other process opens it (``exchange.OPENING``), and nobody waits
+for that lock while the other process begins; it ends with the one that started it.
+
+    this process                       the other
+       start  ------------------------>  begins
+       <------------------------- READY ---'
+       lock, GO ----------------------->  opens the files
+       unlock <------------------ OPENED --'
+       <------------- what was made, exit -'
 """
 
 from __future__ import annotations
@@ -14,6 +21,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from hfzmq.core.types import Place
@@ -22,22 +30,26 @@ from hfzmq.storage import exchange
 from hfzmq.storage.snapshot import Snapshot, make
 
 PACKAGES = Path(__file__).resolve().parents[2]
-OPENED = "opened"
+READY, GO, OPENED = "ready", "go", "opened"
 
 
 def make_apart(db_path: Path, into: Path) -> Snapshot:
     """As ``snapshot.make``, but it needs next to nothing of this process. DataDirError with what went wrong."""
     command = [sys.executable, "-m", "hfzmq.storage.apart", str(db_path.absolute()), str(into.absolute())]
     search = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
-    with exchange.OPENING:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PYTHONPATH": search},
-        )  # fmt: skip
-        assert process.stdout
-        assert process.stderr
-        process.stdout.readline()  # OPENED, or nothing if it has failed
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": search},
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
     with process:
+        if process.stdout.readline():  # READY; nothing from a process that has failed, here and below
+            with exchange.OPENING, suppress(BrokenPipeError):
+                process.stdin.write(GO + "\n")
+                process.stdin.flush()
+                process.stdout.readline()  # OPENED
         told, complaint = process.stdout.read(), process.stderr.read()
     if process.returncode:
         why = complaint.strip().splitlines() or [f"its process ended with {process.returncode}"]
@@ -48,9 +60,17 @@ def make_apart(db_path: Path, into: Path) -> Snapshot:
 
 def main(database: str, into: str) -> None:
     """Make it; say when the files are open, and then what was made."""
+    _say(READY)
+    if not sys.stdin.readline():
+        return  # whoever wanted it is gone
     threading.Thread(target=_end_with_the_other, daemon=True).start()
-    place, size, sha256 = make(Path(database), Path(into), lambda: print(OPENED, flush=True))[1:]  # noqa: T201
-    print(json.dumps([place.index, place.term, place.chain.hex(), size, sha256.hex()]))  # noqa: T201
+    _, place, size, sha256 = make(Path(database), Path(into), lambda: _say(OPENED))
+    _say(json.dumps([place.index, place.term, place.chain.hex(), size, sha256.hex()]))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def _end_with_the_other() -> None:

@@ -189,6 +189,17 @@ def test_add_of_a_learner_only_waits(mesh: FakeMesh, operator: Operator) -> None
     assert changes(mesh) == []
 
 
+def test_add_of_a_learner_that_has_caught_up_names_the_dead_voter_that_its_vote_may_wait_for(
+    mesh: FakeMesh, operator: Operator
+) -> None:
+    mesh.start_another(4)
+    mesh.set_role(4, LEARNER)
+    mesh.peers[3].die()
+    done = operator.peer("add", 4, "--timeout", "0.5")
+    assert "peer 4 is a learner, caught up; its vote may have to wait until peer 3 answers or is removed" in done.err
+    assert "hfzmq peer remove 3" in done.err
+
+
 def test_add_of_a_learner_that_dies_says_that_it_does_not_answer(mesh: FakeMesh, operator: Operator) -> None:
     mesh.start_another(4)
     mesh.set_role(4, LEARNER)

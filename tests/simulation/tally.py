@@ -69,13 +69,9 @@ class Tally:
         self._runs: list[dict[str, Any]] = []
         if file is not None and file.exists():
             self._runs = json.loads(file.read_text())["runs"]
-        key = {**made._asdict(), **size._asdict(), **({"compiled": True} if compiled else {})}
+        key = {**made._asdict(), **size._asdict(), "compiled": compiled}
         del key["cores"]
-        mine = [
-            run
-            for run in self._runs
-            if run.get("compiled", False) == compiled and all(run.get(name) == value for name, value in key.items())
-        ]
+        mine = [run for run in self._runs if all(run.get(name) == value for name, value in key.items())]
         self._mine = mine[0] if mine else {
             **key, "cores": made.cores, "first_date": today(), "last_date": today(), "seeds": [],
             **dict.fromkeys(SUMS, 0), "seconds": 0.0, "prints": 0, "violations": [],

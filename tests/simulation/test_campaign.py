@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from tests.provenance import ROOT, Provenance, provenance
 from tests.simulation import __main__ as replaying
 from tests.simulation.campaign import Campaign, Line, alone, main, one
+from tests.simulation.compiled import COMPARED, CannotCompile, as_interpreted, build
 from tests.simulation.sized import DRAWN, FULL, Size, Told, replay, storm, tell
 from tests.simulation.tally import Ranges, Tally, add_seed, unused
 
@@ -155,3 +156,42 @@ def test_the_digest_is_of_the_source(tmp_path: Path) -> None:
     made = provenance()
     assert made == provenance()
     assert len(made.source) == 16
+
+
+# ------------------------------------------------------------ compiled
+
+
+def test_a_compiled_storm_that_came_to_something_else_than_the_interpreters_is_a_violation() -> None:
+    told = tell(3, Size(3, 3))
+    assert as_interpreted(told, Size(3, 3), str(ROOT)) == told
+    other = as_interpreted(told._replace(fingerprint=told.fingerprint ^ 1), Size(3, 3), str(ROOT))
+    assert other.violation is not None
+    assert f"{told.fingerprint:08x}" in other.violation
+
+
+def test_every_hundredth_storm_of_a_compiled_campaign_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[int] = []
+
+    def compare(told: Told, size: Size, root: str) -> Told:
+        compared.append(told.seed)
+        return told
+
+    monkeypatch.setattr("tests.simulation.campaign.as_interpreted", compare)
+    for seed in (COMPARED, COMPARED + 1):
+        one(seed, Size(3, 3), sources=str(ROOT))
+        one(seed, Size(3, 3))
+    assert compared == [COMPARED]
+
+
+def test_without_a_compiler_a_campaign_says_so_and_runs_interpreted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(CannotCompile, match="a C compiler"):
+        build(tmp_path)
+    monkeypatch.setattr("tests.simulation.campaign.build", lambda: build(tmp_path))
+    file = tmp_path / "storms.json"
+    done = CliRunner().invoke(main, ["--storms", "1", "--compiled", *SMALL, "--results", str(file)])
+    assert done.exit_code == 0, done.output
+    assert "not compiled" in done.output
+    assert the_run(file)["compiled"] is False

@@ -209,6 +209,16 @@ def where_only_a_forgetful_and_a_late_peer_are_left() -> tuple[Stage, int]:
     return stage, acked
 
 
+def all_goes_on_once_the_first_is_back(stage: Stage, acked: int) -> None:
+    """Peer 3, which was put back, comes again with an empty disk; nothing that was acknowledged is lost."""
+    stage.peers[1].start()
+    assert stage.until(lambda: stage.leaders() == [1], 4 * LEASE_MS)
+    stage.peers[3].wipe()
+    stage.peers[3].power_on()
+    stage.finish()
+    assert stage.client("c1").seq > acked
+
+
 def test_a_disk_that_was_put_back_does_not_help_one_that_lacks_what_it_has_forgotten_to_lead() -> None:
     stage, acked = where_only_a_forgetful_and_a_late_peer_are_left()
     stage.peers[3].start()
@@ -216,12 +226,7 @@ def test_a_disk_that_was_put_back_does_not_help_one_that_lacks_what_it_has_forgo
     assert stage.leaders() == [], "an acknowledged request would be lost"
     forgetful = stage.peers[3]
     assert forgetful.halted
-    stage.peers[1].start()
-    assert stage.until(lambda: stage.leaders() == [1], 4 * LEASE_MS)
-    forgetful.wipe()
-    forgetful.power_on()
-    stage.finish()
-    assert stage.client("c1").seq > acked
+    all_goes_on_once_the_first_is_back(stage, acked)
 
 
 def test_a_new_start_neither_votes_nor_is_voted_for_before_it_was_seen_what_its_disk_holds() -> None:
@@ -236,12 +241,7 @@ def test_a_new_start_neither_votes_nor_is_voted_for_before_it_was_seen_what_its_
     del late.hear
     forgetful = stage.peers[3]
     assert stage.until(lambda: bool(forgetful.halted), LEASE_MS)
-    stage.peers[1].start()
-    assert stage.until(lambda: stage.leaders() == [1], 4 * LEASE_MS)
-    forgetful.wipe()
-    forgetful.power_on()
-    stage.finish()
-    assert stage.client("c1").seq > acked
+    all_goes_on_once_the_first_is_back(stage, acked)
 
 
 def twin_of(stage: Stage, number: int, backup: Disk) -> Peer:

@@ -66,6 +66,16 @@ def wait_until_it_votes_again(mesh: Mesh, number: int, by: int, before: str) -> 
     wait_for(f"a new life of peer {number} votes", votes, 30)
 
 
+def well(mesh: Mesh, reports: int) -> tuple[Writer, int, str]:
+    """So many reports are on all peers: a writer, the leader, the incarnation of peer 3."""
+    writer = Writer(mesh)
+    leader = mesh.wait_for_leader(1)
+    for _ in range(reports):
+        writer.send_until_acked(leader)
+    mesh.wait_until_equal()
+    return writer, leader, membership(mesh, 3, by=1)[0]
+
+
 def stops(mesh: Mesh, number: int, within_s: float = 20) -> int:
     """Its exit code, once it has stopped by itself."""
     wait_for(f"peer {number} stops", lambda: mesh.processes[number].poll() is not None, within_s)
@@ -76,12 +86,7 @@ def test_a_byte_that_rots_under_a_running_peer_is_found_by_itself_and_the_peer_c
     tmp_path: Path,
 ) -> None:
     with Mesh(tmp_path) as mesh:
-        writer = Writer(mesh)
-        leader = mesh.wait_for_leader(1)
-        for _ in range(5):
-            writer.send_until_acked(leader)
-        mesh.wait_until_equal()
-        life, _ = membership(mesh, 3, by=1)
+        writer, leader, life = well(mesh, reports=5)
         file = tmp_path / "3" / "hfzmq_3.db"
         assert mesh.terminate(3) == 0  # now the rows are in the file itself, not only in the -wal beside it
         mesh.start(3)
@@ -103,11 +108,7 @@ def test_a_peer_that_is_put_back_to_an_old_backup_stops_with_the_reason_and_the_
     tmp_path: Path,
 ) -> None:
     with Mesh(tmp_path) as mesh:
-        writer = Writer(mesh)
-        leader = mesh.wait_for_leader(1)
-        writer.send_until_acked(leader)
-        mesh.wait_until_equal()
-        life, _ = membership(mesh, 3, by=1)
+        writer, leader, life = well(mesh, reports=1)
         assert mesh.terminate(3) == 0
         shutil.copytree(tmp_path / "3", tmp_path / "backup")
         mesh.start(3)

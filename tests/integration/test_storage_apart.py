@@ -1,0 +1,88 @@
+"""A snapshot made in a process of its own: the same as in this one, its errors told, nothing left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from hfzmq.errors import DataDirError
+from hfzmq.storage import Store, exchange
+from hfzmq.storage.apart import GO, OPENED, READY, make_apart
+from hfzmq.storage.snapshot import inspect, make
+from tests.integration.storage_world import REPOSITORY, Tape, founded, mesh, report
+
+
+def ward(directory: Path) -> Store:
+    """A file that holds something."""
+    store, tape = Store.open(directory, 1, mesh()), Tape()
+    store.write([tape.persist(tape.config(founded()), tape.batch([report(1), report(2)])), tape.apply()])
+    return store
+
+
+def test_it_is_the_same_snapshot_as_one_made_here(tmp_path: Path) -> None:
+    store = ward(tmp_path / "live")
+    here, apart = make(store.path, tmp_path / "here"), make_apart(store.path, tmp_path / "apart")
+    assert (apart.place, apart.size_bytes) == (here.place, here.size_bytes)
+    assert apart.path.stat().st_size == apart.size_bytes
+    one, other = (inspect(snapshot.path, mesh().mesh_id)[0] for snapshot in (here, apart))
+    assert one._replace(log=other.log) == other
+    assert one.log.base == other.log.base
+    store.close()
+
+
+def test_what_goes_wrong_there_is_told_here_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "hfzmq_1.db").write_text("no database at all" * 1000)
+    with pytest.raises(DataDirError, match=r"hfzmq_1\.db: no snapshot was made: .*not a database"):
+        make_apart(tmp_path / "hfzmq_1.db", tmp_path / "snapshot")
+    assert [path.name for path in tmp_path.iterdir()] == ["hfzmq_1.db"]
+
+
+def test_a_process_that_cannot_even_begin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(DataDirError, match="its process ended with 1"):
+        make_apart(tmp_path / "hfzmq_1.db", tmp_path / "snapshot")
+
+
+def test_nobody_waits_for_the_lock_while_the_process_begins_and_no_file_is_opened_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ward(tmp_path / "live")
+    makers: list[threading.Thread] = []
+    with exchange.OPENING:  # as while a file is exchanged
+        makers.append(threading.Thread(target=make_apart, args=(store.path, tmp_path / "apart")))
+        makers[0].start()
+        makers[0].join(1.0)
+        assert makers[0].is_alive(), "it opened a file that is being exchanged"
+        assert not (tmp_path / "apart").exists()
+    makers[0].join(30)
+    assert not makers[0].is_alive()
+    assert (tmp_path / "apart").stat().st_size > 0
+    store.close()
+
+
+def other(tmp_path: Path, store: Store) -> subprocess.Popen[str]:
+    """The other process, spoken to by hand."""
+    command = [sys.executable, "-m", "hfzmq.storage.apart", str(store.path), str(tmp_path / "apart")]
+    return subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("says_go", [False, True])
+def test_it_ends_with_the_process_that_wanted_it(tmp_path: Path, says_go: bool) -> None:
+    store = ward(tmp_path / "live")
+    with other(tmp_path, store) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == READY + "\n"
+        if says_go:
+            process.stdin.write(GO + "\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == OPENED + "\n"
+        process.stdin.close()  # as when that process is killed
+        process.stdout.read()
+        assert process.wait(20) in (0, 1)
+    assert says_go or not (tmp_path / "apart").exists()
+    store.close()
