@@ -27,7 +27,7 @@ from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.membership import Membership, bootstrap
 from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, HardState, Origin, Place, chained
-from hfzmq.storage import Reader, Store
+from hfzmq.storage import Reader, Store, tables
 from hfzmq.storage.alarm_book import AlarmBook
 from hfzmq.storage.tables import AlarmCounts, AppliedState
 from hfzmq.wire.body import encode_body
@@ -59,6 +59,14 @@ def report(number: int, patient: str = "") -> Report:
 def stored_row(report_id: int, one: Report, index: int, alert: int = 0) -> tuple[Any, ...]:
     """What ``risk_reports`` must hold for a report, in the order of its columns."""
     return (report_id, *one[:9], alert, *one[9:], STAMP_MS, index)
+
+
+def mark_alerted(path: Path, report_id: int) -> None:
+    """In a file that nobody has open: an alarm was raised for this report."""
+    database = apsw.Connection(str(path))
+    for row in database.execute(tables.SELECT_REPORT, (report_id,)).fetchall():
+        database.execute(tables.UPDATE_ALERT_SENT, tables.alerted_row(row))
+    database.close()
 
 
 def place_of(entry: Entry) -> Place:

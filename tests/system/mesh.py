@@ -221,8 +221,8 @@ class Mesh:
         path = self.folder / str(number) / f"hfzmq_{number}.db"
         database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            with database:
-                return {table: list(database.execute(f"select * from {table}")) for table in APPLIED_TABLES}
+            database.execute("begin")
+            return {table: list(database.execute(f"select * from {table}")) for table in APPLIED_TABLES}
         finally:
             database.close()
 
