@@ -28,7 +28,7 @@ SELECT_RECENT = "SELECT * FROM alarm_episodes WHERE resolved_at_ms IS NULL OR re
 INSERT_EVENT = f"INSERT INTO alarm_events VALUES (?, {_marks(len(Event._fields))})"
 SELECT_EVENTS = "SELECT * FROM alarm_events WHERE id > ? ORDER BY id LIMIT ?"
 INSERT_RULES = "INSERT INTO alarm_rules VALUES (1, ?, ?)"
-UPDATE_RULES = "UPDATE alarm_rules SET rules = ?, crc = ?"
+REPLACE_RULES = "REPLACE INTO alarm_rules VALUES (?, ?, ?)"
 SELECT_RULES = "SELECT rules, crc FROM alarm_rules"
 
 
@@ -62,7 +62,7 @@ def event_row(number: int, event: Event) -> Row:
 
 
 def rules_row(rules: AlarmRules) -> Row:
-    """For INSERT_RULES and UPDATE_RULES."""
+    """For INSERT_RULES; after the id for REPLACE_RULES."""
     return sealed(json.dumps(to_mapping(rules), separators=(",", ":"), sort_keys=True))
 
 

@@ -69,6 +69,7 @@ CREATE TABLE applied (
     episodes   INTEGER NOT NULL,  -- how many there are in alarm_episodes
     lines      INTEGER NOT NULL,  -- how many there are in alarm_events
     journal    BLOB    NOT NULL,  -- 16 bytes, a hash over those lines
+    changed    INTEGER NOT NULL,  -- a sum over all rows that alarms change (alarm_sum.py)
     crc        INTEGER NOT NULL
 ) STRICT;
 

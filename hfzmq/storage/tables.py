@@ -26,19 +26,22 @@ STATE_START = bytes(HASH_BYTES)
 
 Row = tuple[Any, ...]
 
+_ALARMS = struct.Struct(">QQQ16sQ")
+
 
 class Damaged(Exception):
     """A stored row is not what was written; caught in ``recovery``, which names the place."""
 
 
 class AlarmCounts(NamedTuple):
-    """What stands in the alarms' tables: the log's clock (ms), how many episodes and journal lines there are, and a
-    hash over all of these lines, 16 bytes."""
+    """What stands in the alarms' tables: the log's clock (ms), how many episodes and journal lines there are, a hash
+    over all of these lines, 16 bytes, and one number over all rows that alarms change (alarm_sum.py)."""
 
     now_ms: int = 0
     episodes: int = 0
     lines: int = 0
     journal: bytes = STATE_START
+    changed: int = 0
 
 
 class AppliedState(NamedTuple):
@@ -54,9 +57,9 @@ class AppliedState(NamedTuple):
     @property
     def state_hash(self) -> bytes:
         """Over all that the tables hold, 16 bytes: equal on all peers at an equal place."""
-        if not self.alarms.lines:
+        if self.alarms == AlarmCounts():
             return self.applied_hash
-        return hashlib.blake2b(self.applied_hash + self.alarms.journal, digest_size=HASH_BYTES).digest()
+        return hashlib.blake2b(self.applied_hash + _ALARMS.pack(*self.alarms), digest_size=HASH_BYTES).digest()
 
 
 class Meta(NamedTuple):
@@ -100,11 +103,11 @@ INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
 UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
 SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
-INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_APPLIED = """UPDATE applied SET idx = ?, term = ?, chain = ?, applied_hash = ?, next_id = ?, verdicts = ?,
-    now_ms = ?, episodes = ?, lines = ?, journal = ?, crc = ?"""
-SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, episodes, lines, journal, crc
-    FROM applied"""
+    now_ms = ?, episodes = ?, lines = ?, journal = ?, changed = ?, crc = ?"""
+SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, episodes, lines, journal, changed,
+    crc FROM applied"""
 
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
@@ -218,7 +221,7 @@ def applied_row(state: AppliedState) -> Row:
 
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
-    types = (int, int, bytes, bytes, int, bytes, int, int, int, bytes)
+    types = (int, int, bytes, bytes, int, bytes, int, int, int, bytes, int)
     index, term, chain, applied_hash, next_id, packed, *alarms = _opened(row, *types)
     try:
         verdicts = VerdictCounts.unpack(packed)

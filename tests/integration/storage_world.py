@@ -29,6 +29,8 @@ from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, HardState, Origin, Place, chained
 from hfzmq.storage import Reader, Store, tables
 from hfzmq.storage.alarm_book import AlarmBook
+from hfzmq.storage.alarm_rows import bed_row, episode_row
+from hfzmq.storage.alarm_sum import SUM_END, row_token
 from hfzmq.storage.tables import AlarmCounts, AppliedState
 from hfzmq.wire.body import encode_body
 from hfzmq.wire.requests import encode_rows
@@ -86,12 +88,14 @@ class Tape:
         self._applied_hash = bytes(16)
         self.alarms = AlarmBook(Alarms(DEFAULT_RULES, (), (), 0, 1), AlarmCounts())
         self.rows: list[tuple[Any, ...]] = []
+        self._changed: dict[tuple[str, object], int] = {}  # of rows that alarms have written: what each adds
         self._token = 0
         self._bodies: dict[bytes, list[Report]] = {}
 
     @property
     def state_hash(self) -> bytes:
-        return AppliedState(START, self._applied_hash, 1, alarms=self.alarms.counts).state_hash
+        counts = self.alarms.counts._replace(changed=sum(self._changed.values()) % SUM_END)
+        return AppliedState(START, self._applied_hash, 1, alarms=counts).state_hash
 
     @property
     def last(self) -> Place:
@@ -141,7 +145,7 @@ class Tape:
         fresh = tuple(self.sessions.apply(entry) for entry in entries)
         for entry, new in zip(entries, fresh, strict=True):
             brought = self._bodies[entry.body] if new and entry.kind == BATCH else []
-            if brought:
+            if new and entry.kind == BATCH:
                 self.alarms.reports(STAMP_MS, len(self.rows) + 1, brought)
                 self.alarms.over(STAMP_MS, 0)
             self.rows += [stored_row(len(self.rows) + n, one, entry.index) for n, one in enumerate(brought, 1)]
@@ -151,10 +155,19 @@ class Tape:
             step = entry.chain + struct.pack(">BIQ", new, len(brought), len(self.rows) + 1)
             self._applied_hash = hashlib.blake2b(self._applied_hash + step, digest_size=16).digest()
             self.applied = entry.index
-        for number in self.alarms.noted().alerted:
+        changes = self.alarms.noted()
+        for number in changes.alerted:
             before = self.rows[number - 1]
-            self.rows[number - 1] = (*before[:10], 1, *before[11:])
+            self.rows[number - 1] = row = (*before[:10], 1, *before[11:])
+            self._note_changed("risk_reports", number, tables.report_crc(row))
+        for bed in changes.beds:
+            self._note_changed("alarm_beds", bed.patient_id, bed_row(bed)[-1])
+        for episode in changes.episodes:
+            self._note_changed("alarm_episodes", episode.id, episode_row(episode)[-1])
         return Apply(entries, fresh)
+
+    def _note_changed(self, table: str, key: object, crc: int) -> None:
+        self._changed[table, key] = row_token(table, key, crc)
 
     def compact(self, index: int) -> Compact:
         """Cut the log off up to ``index``."""
