@@ -110,6 +110,11 @@ class Watch:
         """An operator acts; ``acted`` answers, or ``answered`` gives the route back."""
         self._gathered.actions.append((route, action))
 
+    @property
+    def leads(self) -> bool:
+        """As of the last turn."""
+        return self._leads
+
     def seen(self, now_ms: float, rows: Sequence[Report]) -> None:
         """Hints of what beds judged. Of interest to a leader only."""
         if not self._leads:
