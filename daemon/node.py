@@ -132,7 +132,7 @@ class Node:
             wall_clock_ms,
             Notifier(config.channels),
         )
-        self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send)
+        self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
         self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
         self._to_write: list[Persist | Apply | Compact] = []
         if self.store.amnesia:

@@ -47,8 +47,9 @@ class Ward:
         now = self._clock()
         for age_ms, row in aged:
             at_ms, known = now - age_ms, self._beds.get(row.patient_id)
-            newer = known is None or (row.timestamp, at_ms) >= (known.row.timestamp, known.at_ms)
-            if newer or (known and at_ms - known.at_ms > OVERTAKEN_WITHIN_MS):
+            stamp = row.timestamp - known.row.timestamp if known else 1
+            again = stamp == 0 and not passed_on  # from a client it is fresh; from a peer it only came back
+            if known is None or stamp > 0 or again or at_ms - known.at_ms > OVERTAKEN_WITHIN_MS:
                 self._beds.pop(row.patient_id, None)
                 self.arrivals += 1  # and at the end: the first is always the one that came in longest ago
                 self._beds[row.patient_id] = Heard(at_ms, row, self.arrivals, passed_on)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from hfzmq.clinical.report import Report
-from hfzmq.daemon.passing import KEEP_MS, PASS_MS, ROWS_MAX, Passing
+from hfzmq.daemon.passing import KEEP_MS, PASS_MS, ROWS_MAX, SHARE_MS, Passing
 from hfzmq.daemon.ward import Ward
 from hfzmq.wire.hints import Hints
 
@@ -29,10 +29,14 @@ class Bench:
         self.ward = Ward(lambda: self.now)
         self.leads = False
         self.told: list[Rows] = []
-        self.passing = Passing(self.ward, ME, self, self.send)
+        self.shared: list[tuple[int, Rows]] = []
+        self.passing = Passing(self.ward, ME, self, self.send, lambda: (LEADER, OTHER))
 
     def send(self, to: int, hints: Hints) -> None:
-        self.told.append(list(hints.rows))
+        if self.leads:
+            self.shared.append((to, list(hints.rows)))
+        else:
+            self.told.append(list(hints.rows))
 
     def seen(self, now_ms: float, rows: Sequence[Report]) -> None:
         assert self.leads
@@ -110,6 +114,21 @@ def test_who_begins_to_lead_hears_what_it_was_told_before(bench: Bench) -> None:
     assert bench.names(ME) == ["a"]
 
 
+def test_the_leaders_picture_is_everybodys_so_that_it_does_not_die_with_it(bench: Bench) -> None:
+    bench.ward.take([reading("a")])
+    bench.now += 9000
+    bench.ward.take_passed_on([(5, reading("b"))])
+    bench.due(ME)
+    both = [(9000, reading("a")), (5, reading("b"))]
+    assert bench.shared == [(LEADER, both), (OTHER, both)]
+    bench.shared.clear()
+    for step in range(1, SHARE_MS + 1):
+        bench.now += 1
+        bench.ward.take([reading("a", NOON + step)])
+        bench.due(ME)
+    assert [rows for _, rows in bench.shared] == [[(0, reading("a", NOON + SHARE_MS))]] * 2
+
+
 def test_a_large_ward_goes_in_several_messages(bench: Bench) -> None:
     bench.ward.take([reading(str(number)) for number in range(ROWS_MAX + 1)])
     assert [len(rows) for rows in bench.due(LEADER)] == [ROWS_MAX, 1]
@@ -121,6 +140,9 @@ def test_a_board_sees_what_was_passed_on_as_old_as_it_is_and_the_younger_of_two(
     bench.ward.take([reading("a")])
     bench.ward.take_passed_on([(400, reading("a"))])
     assert bench.ward.rows(None) == [(0, reading("a"))]
+    bench.now += 300
+    bench.ward.take_passed_on([(299, reading("a"))])  # its own word comes back
+    assert bench.ward.rows(None) == [(300, reading("a"))]
 
 
 def test_who_leads_and_does_not_serve_yet_keeps_it(bench: Bench) -> None:
