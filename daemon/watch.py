@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hfzmq.alarm_channels import used_at
+from hfzmq.clinical.alarm.beds import missing_for
 from hfzmq.clinical.alarm.clock import LogClock
 from hfzmq.clinical.alarm.facts import Action, Clock, Fact, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.rules import STEPS_MAX, AlarmRules
-from hfzmq.clinical.alarm.types import HEART_RATE, NO_DATA, UNSEEN, Owed
+from hfzmq.clinical.alarm.types import HEART_RATE, NO_DATA, UNSEEN, Bed, Episode, Owed
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import REPORTED
 from hfzmq.config import Config
@@ -108,6 +109,11 @@ class Watch:
     def act(self, route: Frames, action: Action) -> None:
         """An operator acts; ``acted`` answers, or ``answered`` gives the route back."""
         self._gathered.actions.append((route, action))
+
+    @property
+    def leads(self) -> bool:
+        """As of the last turn."""
+        return self._leads
 
     def seen(self, now_ms: float, rows: Sequence[Report]) -> None:
         """Hints of what beds judged. Of interest to a leader only."""
@@ -252,7 +258,6 @@ class Watch:
     def _words(self, owed: Owed, log_ms: int) -> Notice:
         episode = owed.episode
         value, bed = episode.value, self._told.alarms.bed(episode.patient_id)
-        heard_ms = bed.last_at_ms if bed else 0
         return words(
             self._config.mesh_name,
             episode.id,
@@ -263,9 +268,13 @@ class Watch:
             thresholds=self._config.thresholds,
             probability=None if episode.cause in (HEART_RATE, NO_DATA) else value,
             heart_rate_bpm=value if episode.cause == HEART_RATE else None,
-            silent_ms=log_ms - heard_ms if episode.cause == NO_DATA and heard_ms else None,
+            missing=_missing(episode, bed, log_ms) if episode.cause == NO_DATA else "",
             unseen_ms=log_ms - episode.raised_at_ms if owed.step > 1 else None,
         )
+
+
+def _missing(episode: Episode, bed: Bed | None, log_ms: int) -> str:
+    return missing_for(bed, log_ms) if bed and bed.silent else f"{episode.note}; heard again since".lstrip("; ")
 
 
 def _delivered(owed: Owed) -> frozenset[str]:

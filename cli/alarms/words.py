@@ -115,6 +115,8 @@ def event_words(what: str, detail: str) -> str:
     """One line of the journal as a sentence."""
     if what == t.RAISED:
         return "raised" if detail in _SPEAKS_FOR_ITSELF else f"raised: {printable(detail)}"
+    if what == t.MISSING:
+        return f"missing by now: {printable(detail)}"
     if what == t.RECURRED:
         return "came again before anybody had seen it"
     if what == t.CAUSE_ENDED:

@@ -17,7 +17,7 @@ import apsw
 from hfzmq.clinical.alarm.episodes import KEEP_ENDED_MS
 from hfzmq.clinical.alarm.facts import Action, Fact
 from hfzmq.clinical.alarm.machine import Alarms
-from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes, Event
+from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
 from hfzmq.clinical.report import Report
 from hfzmq.storage import alarm_rows, reading_rows, tables
@@ -47,9 +47,13 @@ class AlarmBook:
         beds = tuple(map(alarm_rows.bed_of, connection.execute(alarm_rows.SELECT_BEDS)))
         since = (counts.now_ms - KEEP_ENDED_MS,)
         recent = tuple(map(alarm_rows.episode_of, connection.execute(alarm_rows.SELECT_RECENT, since)))
-        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1), counts)
+        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1, counts.now_term), counts)
 
-    # ------------------------------------------------------------ what is applied; then ``over``, once an entry
+    # ------------------------------------------------------------ what is applied: ``led``, its rows, ``over``
+
+    def led(self, stamp_ms: int, term: int) -> None:
+        """An entry with a stamp begins, made by the leader of ``term``."""
+        self.alarms.led(stamp_ms, term)
 
     def reports(self, stamp_ms: int, first_id: int, rows: Sequence[Sequence[object]]) -> None:
         """Reports, in the order of Report's fields, of one entry."""
@@ -104,16 +108,17 @@ class AlarmBook:
     def noted(self) -> Changes:
         """What has changed since the last time; ``counts`` counts it from here on, but for the sum over the rows."""
         changes, self._calmed_upto = self.alarms.take_changes(), []
-        self.counts = self._after(changes.now_ms, changes.next_id - 1, changes.events)
+        self.counts = self._after(changes)
         return changes
 
-    def _after(self, now_ms: int, episodes: int, events: Sequence[Event]) -> AlarmCounts:
+    def _after(self, changes: Changes) -> AlarmCounts:
         journal = self.counts.journal
-        for event in events:
+        for event in changes.events:
             what, detail = event.what.encode(), event.detail.encode()
             head = _LINE.pack(event.episode_id, event.at_ms, len(what), len(detail))
             journal = hashlib.blake2b(journal + head + what + detail, digest_size=HASH_BYTES).digest()
-        return AlarmCounts(now_ms, episodes, self.counts.lines + len(events), journal, self.counts.changed)
+        lines = self.counts.lines + len(changes.events)
+        return AlarmCounts(changes.now_ms, changes.term, changes.next_id - 1, lines, journal, self.counts.changed)
 
 
 def _mark(connection: apsw.Connection, report_id: int, written: AlarmSum) -> None:

@@ -34,10 +34,12 @@ class Damaged(Exception):
 
 
 class AlarmCounts(NamedTuple):
-    """What stands in the alarms' tables: the log's clock (ms), how many episodes and journal lines there are, a hash
-    over all of these lines, 16 bytes, and one number over all rows that alarms change (alarm_sum.py)."""
+    """What stands in the alarms' tables: the log's clock (ms), the term of who stamped it last, how many episodes and
+    journal lines there are, a hash over all of these lines, 16 bytes, and one number over all rows that alarms change
+    (alarm_sum.py)."""
 
     now_ms: int = 0
+    now_term: int = 0
     episodes: int = 0
     lines: int = 0
     journal: bytes = STATE_START
@@ -103,11 +105,11 @@ INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
 UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
 SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
-INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_APPLIED = """UPDATE applied SET idx = ?, term = ?, chain = ?, applied_hash = ?, next_id = ?, verdicts = ?,
-    now_ms = ?, episodes = ?, lines = ?, journal = ?, changed = ?, crc = ?"""
-SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, episodes, lines, journal, changed,
-    crc FROM applied"""
+    now_ms = ?, now_term = ?, episodes = ?, lines = ?, journal = ?, changed = ?, crc = ?"""
+SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, now_term, episodes, lines,
+    journal, changed, crc FROM applied"""
 
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
@@ -221,7 +223,7 @@ def applied_row(state: AppliedState) -> Row:
 
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
-    types = (int, int, bytes, bytes, int, bytes, int, int, int, bytes, int)
+    types = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int)
     index, term, chain, applied_hash, next_id, packed, *alarms = _opened(row, *types)
     try:
         verdicts = VerdictCounts.unpack(packed)

@@ -146,6 +146,7 @@ class Tape:
         for entry, new in zip(entries, fresh, strict=True):
             brought = self._bodies[entry.body] if new and entry.kind == BATCH else []
             if new and entry.kind == BATCH:
+                self.alarms.led(STAMP_MS, entry.term)
                 self.alarms.reports(STAMP_MS, len(self.rows) + 1, brought)
                 self.alarms.over(STAMP_MS, 0)
             self.rows += [stored_row(len(self.rows) + n, one, entry.index) for n, one in enumerate(brought, 1)]

@@ -156,6 +156,25 @@ def test_a_silent_bed_is_told_by_the_clock_when_its_limit_is_over_and_not_before
     assert [one.cause for one in bench.alarms.episodes()] == ["NO_DATA"]
 
 
+def test_people_are_told_what_is_missing_for_how_long_and_that_it_was_heard_again() -> None:
+    bench = leading(RULES._replace(steps_ms=(0, 2000)))
+    bench.alarms.reading(STAMP, 1, "bed-1", STAMP, 72.0, "valid", "")
+    for number in range(12):
+        bench.watch.seen(bench.now, [row("bed-1", STAMP + number)])
+        bench.told()
+        bench.later(500)
+    bench.told()
+    first = bench.notifier.posted[-1].body.splitlines()[0]
+    assert first.startswith("NO DATA: no heart rate for "), "though its judgements go on"
+    assert first.split()[-2] in ("5", "6")
+    bench.alarms.reading(STAMP + 6000, 2, "bed-1", STAMP, 72.0, "valid", "")
+    bench.later(2000)
+    for _ in range(3):
+        bench.later(LOOK_MS)
+        bench.told()
+    assert bench.notifier.posted[-1].body.splitlines()[0] == "NO DATA: no heart rate; heard again since"
+
+
 def test_an_action_is_answered_with_what_became_of_it() -> None:
     bench = leading()
     bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))

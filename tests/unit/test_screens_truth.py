@@ -36,6 +36,7 @@ from hfzmq.cli.screens.board import board
 from hfzmq.cli.screens.board import lines as board_lines
 from hfzmq.cli.screens.words import TIER_BADGES, duration, probability
 from hfzmq.client import ClientState
+from hfzmq.clinical.alarm.beds import missing
 from hfzmq.clinical.alarm.types import CAUSES, HEART_RATE, NO_DATA, NORMAL, STATES, Episode
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.clinical.report import (
@@ -138,7 +139,7 @@ def episodes(draw: st.DrawFn) -> list[Any]:
     cause = draw(st.sampled_from(CAUSES))
     state = draw(st.sampled_from([one for one in STATES if one != NORMAL]))
     value = None if cause == NO_DATA else draw(rates if cause == HEART_RATE else shares)
-    note = {HEART_RATE: "high", NO_DATA: ""}.get(cause, cause)
+    note = {HEART_RATE: "high", NO_DATA: missing(draw(st.integers(0, 4)))}.get(cause, cause)
     by = draw(ids) if state == "acknowledged" else ""
     step = draw(st.integers(0, 8))
     found = Episode(

@@ -2,8 +2,8 @@
 
 Touches nothing. Must not know: tables, files. What cannot be known from stored data is assumed, and said with a result:
 GREEN judgements are not stored, so a bed whose reports stop is taken for GREEN after ``green_after_ms``; for the same
-reason NO_DATA is told only of beds that had heart rates; and nobody knows when alarms that never were would have been
-seen, so each is seen ``seen_after_ms`` after it was raised.
+reason NO_DATA is told only of missing heart rates, of beds that had some; and nobody knows when alarms that never were
+would have been seen, so each is seen ``seen_after_ms`` after it was raised.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, check_rules
-from hfzmq.clinical.alarm.types import ACK, CAUSES, NO_DATA, RAISED, Episode
+from hfzmq.clinical.alarm.types import ACK, CAUSES, RAISED, RATE_GONE, Episode
 from hfzmq.clinical.report import Refusal, Report
 from hfzmq.clinical.tiers import GREEN
 
@@ -105,16 +105,19 @@ def replay_each(
     return [play.result() for play in plays]
 
 
+class _Stored(Alarms):
+    missed = RATE_GONE  # GREEN judgements are not stored, so nobody knows whether there were none
+
+
 class _Play:
     def __init__(self, rules: AlarmRules, seen_after_ms: int, green_after_ms: int) -> None:
-        self._alarms = Alarms(rules._replace(expected=()), (), (), 0, 1)
+        self._alarms = _Stored(rules._replace(expected=()), (), (), 0, 1)
         self._seen_after_ms, self._green_after_ms = seen_after_ms, green_after_ms
         self._to_see: deque[tuple[int, int]] = deque()  # (when, episode)
         self._to_calm: deque[tuple[int, str, int]] = deque()  # (when, patient, timestamp of the report before)
         self._reported: dict[str, int] = {}  # when each bed last was
         self._episodes: dict[int, Episode] = {}
         self._beds_of_day: dict[int, set[str]] = {}
-        self._with_rates: set[str] = set()
         self._rows = 0
 
     def tell(self, one: StoredReport | StoredReading) -> None:
@@ -129,7 +132,6 @@ class _Play:
         else:
             patient = one.patient_id
             alarms.reading(at, one.id, patient, one.timestamp, one.value, one.status, one.anomaly)
-            self._with_rates.add(patient)
         alarms.advance(at)
         self._rows += 1
         self._beds_of_day.setdefault(at // DAY_MS, set()).add(patient)
@@ -165,8 +167,7 @@ class _Play:
     def result(self) -> Replayed:
         if self._rows:
             self._pass_to(self._alarms.now_ms + 1)
-        known = [one for one in self._episodes.values() if one.cause != NO_DATA or one.patient_id in self._with_rates]
-        known.sort()
+        known = sorted(self._episodes.values())
         days = []
         for day, beds in sorted(self._beds_of_day.items()):
             causes = [one.cause for one in known if one.raised_at_ms // DAY_MS == day]
