@@ -131,10 +131,10 @@ ALARMS = """
 alarms:
   rules:
     red_on: 0.7
-    steps_ms: [0, 30000]
+    steps_ms: [0, 30000, 60000]
   channels:
     - {name: log, kind: log}
-    - {name: pager, kind: command, argv: [/bin/page, --key, hunter2], from_step: 2}
+    - {name: pager, kind: command, argv: [/bin/sh, --key, hunter2], from_step: 2}
     - {name: mail, kind: apprise, url: "mailto://nurse:hunter2@example.org", from_step: 3}
 """
 
@@ -157,7 +157,7 @@ def test_check_takes_the_rules_and_channels_of_alarms(tmp_path: Path) -> None:
         ("red_on: 0.7", "red_on: 7", "alarms.rules.red_on: a number above 0, at most 1"),
         ("red_on: 0.7", "red_off: 0.7", "alarms.rules.red_off: below red_on"),
         ("red_on: 0.7", "red: 0.7", "alarms.rules.red: no rule of alarms"),
-        ("[0, 30000]", "[30000, 0]", "alarms.rules.steps_ms: "),
+        ("[0, 30000, 60000]", "[30000, 0]", "alarms.rules.steps_ms: "),
         ("mailto:", "nosuch:", "alarms.channels: mail: a URL that Apprise does not know"),
     ],
 )
