@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hfzmq.cli.alarms.layout import terminal_width
+from hfzmq.cli.alarms.layout import folded, terminal_width
 from hfzmq.cli.format import json_line, local_time
 from hfzmq.cli.groups import HelpGroup
-from hfzmq.cli.options import ID_MAX, Seconds, config_option, load_config, output_option, peer_option
+from hfzmq.cli.options import ID_MAX, Probability, Seconds, config_option, load_config, output_option, peer_option
 from hfzmq.clinical.alarm.types import ACK, DISCHARGE, RESOLVE, STATES
 from hfzmq.errors import NotFound, TimedOut
 
@@ -156,7 +156,7 @@ def watch(count: int | None, timeout_s: float | None, after_id: int | None, conf
     click.echo(f"watching from line {begun + 1} of the journal on", err=True)
     seen = 0
     for line in follower.lines(until):
-        click.echo(_as_json(line) if output == "jsonl" else _as_sentence(line))
+        click.echo(_as_json(line) if output == "jsonl" else folded(_as_sentence(line), terminal_width()))
         seen += 1
         if seen == count:
             return
@@ -201,8 +201,8 @@ def stats(
 
 
 @alarms.command("simulate")
-@click.option("--red", type=Seconds(0, 1), metavar="P", help="RED from this probability on.")
-@click.option("--amber", type=Seconds(0, 1), metavar="P", help="AMBER from this probability on.")
+@click.option("--red", type=Probability(), metavar="P", help="RED from this probability on.")
+@click.option("--amber", type=Probability(), metavar="P", help="AMBER from this probability on.")
 @click.option("--delay", "delay_s", type=Seconds(0, 86_400), metavar="S", help="AMBER after so long, and by nothing "
               "else.")  # fmt: skip
 @click.option(

@@ -93,7 +93,9 @@ def test_open_alarms_come_most_urgent_first_with_signs_words_and_units(ward: Sto
     shown = [line.split() for line in lines[1:]]
     assert [line[0] for line in shown] == ["1", "2", "5", "4", "3"]
     assert "■ RED  " in lines[1]
-    assert "over, not seen" in lines[1]
+    assert "cause over, not seen" in lines[1]
+    assert "note: cause over, not seen: " in done.err
+    assert "stays open and escalates until somebody does: hfzmq alarms ack ID" in done.err
     assert "log (step 1)" in lines[1]
     assert "♥ HEART RATE high" in lines[2]
     assert "139.25 bpm" in lines[2]
@@ -402,8 +404,24 @@ def test_stats_of_a_file_count_what_is_in_it(ward: StoredWard) -> None:
 
 
 def test_stats_of_nothing_are_not_found(ward: StoredWard) -> None:
-    assert db(ward, "stats").code == 5
-    assert db(ward, "simulate", "--amber", "0.5").code == 5
+    for words in (("stats",), ("simulate", "--amber", "0.5")):
+        done = db(ward, *words)
+        assert (done.code, done.out) == (5, "")
+        assert "no alarm, no report and no heart rate is stored here yet: there is nothing to count" in done.err
+        assert "GREEN judgements are never stored" in done.err
+
+
+def test_simulate_replays_to_the_end_of_the_span_that_it_names(
+    ward: StoredWard, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.heart(0, 72, 73, patient="bed-2")
+    monkeypatch.setattr("hfzmq.cli.alarms.reckon._now_ms", lambda: START_MS + 3 * MINUTE + 7000)
+    found = json.loads(run("alarms", "simulate", "--set", "silent_ms=600000", config, "-o", "json").out)
+    assert found["until_ms"] - found["since_ms"] == 3 * MINUTE + 7000
+    assert (found["present"]["alarms"]["NO_DATA"], found["other"]["alarms"]["NO_DATA"]) == (1, 0)
+    told = run("alarms", "simulate", "--set", "silent_ms=600000", config)
+    assert told.out.startswith("2 stored rows, 3 min 7 s: ")
+    assert "note: rates for a day that are reckoned from 3 min 7 s say little" in told.err
 
 
 def test_a_mesh_counts_like_its_file(ward: StoredWard, config: str, monkeypatch: pytest.MonkeyPatch) -> None:
