@@ -174,6 +174,11 @@ def _span(span_ms: int) -> str:
     return f"{seconds} s"
 
 
+def _wait_words(wait_ms: int) -> str:
+    """With a tenth of a second where it is short."""
+    return f"{wait_ms / 1000:.1f} s" if wait_ms < 120_000 else _span(wait_ms)
+
+
 def _echo(sentence: str) -> None:
     click.echo(folded(sentence, terminal_width()))
 
@@ -214,7 +219,7 @@ def _stats_lines(found: AlarmStats, within_s: float) -> Iterator[str]:
     if left_out:
         yield folded(f"not counted there: {left_out} (may still be seen in time, became RED, left with the bed)", width)
     if found.seen_after_ms is not None:
-        yield f"seen after, the median: {found.seen_after_ms / 1000:.1f} s"
+        yield f"seen after, the median: {_wait_words(found.seen_after_ms)}"
     yield f"not seen to this day: {found.unseen}"
     for step, count in enumerate(found.escalated, 2):
         yield f"escalated to step {step}: {count}"

@@ -9,6 +9,7 @@ import pytest
 
 from hfzmq import config
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, to_mapping
+from hfzmq.clinical.alarm.settings import rules_of
 from tests.unit.cli_world import run
 
 
@@ -125,6 +126,25 @@ def test_the_environment_names_the_file_where_the_command_line_does_not(
 def test_the_peers_yaml_of_the_repository_is_right() -> None:
     made = config.load(Path(__file__).resolve().parents[2] / "peers.yaml")
     assert made.peer_ids == (1, 2, 3)
+
+
+def test_the_alarms_in_the_peers_yaml_of_the_repository_are_the_defaults_and_right_without_their_comment_signs(
+    tmp_path: Path,
+) -> None:
+    text = (Path(__file__).resolve().parents[2] / "peers.yaml").read_text()
+    before, _, after = text.partition("# alarms:")
+    section, _, rest = f"# alarms:{after}".partition("\nlog:")
+    lines = section.splitlines()
+    assert len(lines) > 5
+    assert all(line.startswith("# ") for line in lines)
+    path = tmp_path / "peers.yaml"
+    path.write_text(before + "\n".join(line[2:] for line in lines) + "\nlog:" + rest)
+    done = run("config", "check", "--config", str(path))
+    assert (done.code, done.err) == (0, "")
+    made = config.load(path)
+    assert [rule.name for rule in made.alarm_rules] == ["silent_ms", "steps_ms", "expected"]
+    assert rules_of(made) == DEFAULT_RULES
+    assert [channel.name for channel in made.channels] == ["log", "desk"]
 
 
 ALARMS = """
