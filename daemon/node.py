@@ -55,6 +55,7 @@ from hfzmq.daemon.beginning import first_members
 from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.notify import Notifier
+from hfzmq.daemon.notify.doubts import say_doubts
 from hfzmq.daemon.passing import Passing
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.signals import Signals
@@ -383,6 +384,7 @@ def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info",
     """Run one daemon in the foreground; 0 after SIGTERM. HfzmqError where it cannot run or must stop."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     door.make_room()
+    say_doubts(config)
     with Signals() as signals:
         node = Node(config, peer_id, data_dir, joins)
         here = config.peer(peer_id)

@@ -65,13 +65,17 @@ class BedsideStatus(NamedTuple):
     wall_ms: int
     alarms: tuple[Alarm, ...] = ()  # the bed's own, by urgency
     away: bool = False  # the mesh is: nobody else tells of them
+    doubt: str = ""  # what is odd about this run, for as long as it lasts
 
 
 class StatusBook:
     """Takes a run's events down; ``snapshot`` may be called from another thread."""
 
-    def __init__(self, client_id: str, patients: Iterable[str], thresholds: Thresholds, interval_s: float) -> None:
+    def __init__(
+        self, client_id: str, patients: Iterable[str], thresholds: Thresholds, interval_s: float, doubt: str = ""
+    ) -> None:
         self._client_id = client_id
+        self._doubt = doubt
         self._thresholds = thresholds
         self._interval_ms = round(interval_s * 1000)
         self._mutex = threading.Lock()
@@ -115,6 +119,7 @@ class StatusBook:
                 wall_ms,
                 tuple(sorted(self._alarms.values(), key=urgency)),
                 self._absence.is_away(state.link, now_ms),
+                self._doubt,
             )
 
     def _on_alarm(self, event: Event, now_ms: int, wall_ms: int) -> None:

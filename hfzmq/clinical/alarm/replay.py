@@ -19,7 +19,8 @@ from hfzmq.clinical.report import Refusal, Report
 from hfzmq.clinical.tiers import GREEN
 
 DAY_MS = 86_400_000
-APART = DEFAULT_RULES.amber_on - DEFAULT_RULES.amber_off  # an off-threshold below a new on-threshold
+DIGITS = 6  # of a threshold that is reckoned: 0.2 - 0.05 is 0.15
+APART = round(DEFAULT_RULES.amber_on - DEFAULT_RULES.amber_off, DIGITS)  # an off-threshold below a new on-threshold
 
 
 class StoredReport(NamedTuple):
@@ -43,7 +44,8 @@ class StoredReading(NamedTuple):
 
 
 class Day(NamedTuple):
-    """One day, UTC: how many beds had data, and how many alarms were raised, in the order of CAUSES."""
+    """One day, UTC: how many beds had data (0: a bed of the day before fell silent), and how many alarms were raised,
+    in the order of CAUSES."""
 
     start_ms: int
     beds: int
@@ -70,12 +72,16 @@ def varied(
     """Other thresholds: RED and AMBER from here (off a little below), AMBER after ``delay_ms`` and by nothing else (0:
     at once). A Refusal when such rules cannot be."""
     if red is not None:
-        rules = rules._replace(red_on=red, red_off=max(red - APART, red / 2))
+        rules = rules._replace(red_on=red, red_off=_below(red))
     if amber is not None:
-        rules = rules._replace(amber_on=amber, amber_off=max(amber - APART, amber / 2))
+        rules = rules._replace(amber_on=amber, amber_off=_below(amber))
     if delay_ms is not None:
         rules = rules._replace(amber_ms=delay_ms, amber_readings=0 if delay_ms else 1)
     return check_rules(rules) or rules
+
+
+def _below(threshold: float) -> float:
+    return round(threshold - APART, DIGITS) if threshold >= 2 * APART else threshold / 2
 
 
 def replay(
@@ -96,13 +102,15 @@ def replay_each(
     *,
     seen_after_ms: int = 30_000,
     green_after_ms: int = 60_000,
+    until_ms: int = 0,
 ) -> list[Replayed]:
-    """As ``replay``, for several rules side by side; ``stored`` is read once."""
+    """As ``replay``, for several rules side by side; ``stored`` is read once. Time goes on to ``until_ms`` after the
+    last row: what falls silent is told."""
     plays = [_Play(rules, seen_after_ms, green_after_ms) for rules in several]
     for one in stored:
         for play in plays:
             play.tell(one)
-    return [play.result() for play in plays]
+    return [play.result(until_ms) for play in plays]
 
 
 class _Stored(Alarms):
@@ -164,12 +172,13 @@ class _Play:
             if event.what == RAISED:
                 self._to_see.append((event.at_ms + self._seen_after_ms, event.episode_id))
 
-    def result(self) -> Replayed:
+    def result(self, until_ms: int) -> Replayed:
         if self._rows:
-            self._pass_to(self._alarms.now_ms + 1)
+            self._pass_to(max(self._alarms.now_ms, until_ms) + 1)
         known = sorted(self._episodes.values())
         days = []
-        for day, beds in sorted(self._beds_of_day.items()):
+        for day in sorted(self._beds_of_day.keys() | {one.raised_at_ms // DAY_MS for one in known}):
             causes = [one.cause for one in known if one.raised_at_ms // DAY_MS == day]
-            days.append(Day(day * DAY_MS, len(beds), tuple(causes.count(cause) for cause in CAUSES)))
+            beds = len(self._beds_of_day.get(day, ()))
+            days.append(Day(day * DAY_MS, beds, tuple(causes.count(cause) for cause in CAUSES)))
         return Replayed(tuple(known), tuple(days), self._rows)
