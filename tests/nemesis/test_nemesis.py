@@ -24,7 +24,7 @@ from tests.system.mesh import ROOT, wait_for
 
 FAST = Timing(lease_ms=400, heartbeat_ms=50, handover_settle_ms=1000)
 HOLD_SHARE, HOLD_S = 0.22, 0.6  # of what a fault takes with a lease of 1 s; at least one and a half leases
-KEEP = 30  # log entries: who was away for a second needs a snapshot
+KEEP = 100  # log entries: who was away for a second needs a snapshot; eight times as many wait for who takes one
 SEED = 20
 
 
