@@ -26,7 +26,7 @@ STATE_START = bytes(HASH_BYTES)
 
 Row = tuple[Any, ...]
 
-_ALARMS = struct.Struct(">QQQ16sQ")
+_ALARMS = struct.Struct(">QQQQ16sQ")
 
 
 class Damaged(Exception):
