@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Protocol
 
 from hfzmq.alarm_channels import used_at
@@ -35,6 +36,8 @@ from hfzmq.wire.requests import digest
 SIGN_EVERY_MS = 500  # of a bed at most: so much sooner than its limit may its silence be an alarm
 LOOK_MS = 250  # what is owed is looked for so often at most, for that goes through all alarms
 LOOK_AGAIN_MS = 5000  # and so often in any case
+POSTS_A_LOOK = 50  # notices; the rest with the next look, for the loop has other things to do
+SENT_AT_ONCE = 500  # results in one entry
 FAILED_REST_MS = 60_000  # what a channel has given up on is posted again after so long
 RETRY_MS = 50  # after facts that were not taken in
 ACTIONS_MAX = 1000
@@ -218,7 +221,7 @@ class Watch:
             if bed is None or row.timestamp != bed.sign_timestamp:
                 facts.append(Sign(patient, row.timestamp, row.tier, row.probability))
                 self._signed_ms[patient] = now_ms
-        room = FACTS_MAX - len(facts)
+        room = min(FACTS_MAX - len(facts), SENT_AT_ONCE)
         facts += gathered.sent[:room]
         del gathered.sent[:room]
         due = alarms.due_ms()
@@ -239,29 +242,43 @@ class Watch:
         for one in self._notifier.results():
             self._post_ms[(one.episode_id, one.step, one.channel)] = now_ms + FAILED_REST_MS
             self._gathered.sent.append(Sent(one.episode_id, one.step, one.channel, one.ok))
+            self.changed()  # its channel has room again
 
     def _look(self, now_ms: float) -> None:
         """Post what is owed, withdraw what was seen meanwhile."""
         self._looked_ms, self._look_ms = now_ms, now_ms + LOOK_AGAIN_MS
         alarms = self._told.alarms
         unseen = frozenset(one.id for one in alarms.episodes() if one.state in UNSEEN)
-        for number in self._unseen - unseen:
+        seen = self._unseen - unseen
+        for number in seen:
             self._notifier.withdraw(number)
-            self._post_ms = {mark: at_ms for mark, at_ms in self._post_ms.items() if mark[0] != number}
+        if seen:
+            self._post_ms = {mark: at_ms for mark, at_ms in self._post_ms.items() if mark[0] not in seen}
         self._unseen = unseen
-        for owed in alarms.owed(self._channels):
-            mark = (owed.episode.id, owed.step, owed.channel)
-            if owed.episode.id in unseen and now_ms >= self._post_ms.get(mark, -math.inf):
-                self._post_ms[mark] = math.inf  # until it is told how that went
-                self._notifier.post(self._words(owed, self._log_ms(now_ms)), already=_delivered(owed))
+        posted, log_ms = 0, self._log_ms(now_ms)
+        newest_first = reversed(alarms.owed(self._channels))  # what is new waits for no backlog
+        for (episode, step), owed in groupby(newest_first, lambda one: (one.episode, one.step)):
+            due = [one.channel for one in owed if self._is_due(now_ms, one)] if episode.id in unseen else []
+            if not due:
+                continue
+            if posted == POSTS_A_LOOK:
+                self._look_ms = now_ms + LOOK_MS
+                break
+            posted += 1
+            self._post_ms.update(((episode.id, step, one), math.inf) for one in due)  # until it is told how that went
+            others = frozenset(self._channels[step - 1]).difference(due)
+            self._notifier.post(self._words(episode, step, log_ms), already=others)
 
-    def _words(self, owed: Owed, log_ms: int) -> Notice:
-        episode = owed.episode
+    def _is_due(self, now_ms: float, owed: Owed) -> bool:
+        mark = (owed.episode.id, owed.step, owed.channel)
+        return now_ms >= self._post_ms.get(mark, -math.inf) and self._notifier.has_room(owed.channel)
+
+    def _words(self, episode: Episode, step: int, log_ms: int) -> Notice:
         value, bed = episode.value, self._told.alarms.bed(episode.patient_id)
         return words(
             self._config.mesh_name,
             episode.id,
-            owed.step,
+            step,
             episode.patient_id,
             episode.cause,
             episode.raised_at_ms,
@@ -269,14 +286,9 @@ class Watch:
             probability=None if episode.cause in (HEART_RATE, NO_DATA) else value,
             heart_rate_bpm=value if episode.cause == HEART_RATE else None,
             missing=_missing(episode, bed, log_ms) if episode.cause == NO_DATA else "",
-            unseen_ms=log_ms - episode.raised_at_ms if owed.step > 1 else None,
+            unseen_ms=log_ms - episode.raised_at_ms if step > 1 else None,
         )
 
 
 def _missing(episode: Episode, bed: Bed | None, log_ms: int) -> str:
     return missing_for(bed, log_ms) if bed and bed.silent else f"{episode.note}; heard again since".lstrip("; ")
-
-
-def _delivered(owed: Owed) -> frozenset[str]:
-    prefix = f"{owed.step}:"
-    return frozenset(one.removeprefix(prefix) for one in owed.episode.sent if one.startswith(prefix))

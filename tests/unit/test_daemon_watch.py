@@ -13,7 +13,7 @@ from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import ACK, NOT_LEADER, Proposal, Reply
 from hfzmq.daemon.notify import Delivered, Notice
-from hfzmq.daemon.watch import LOOK_MS, RETRY_MS, SIGN_EVERY_MS, Watch
+from hfzmq.daemon.watch import LOOK_MS, POSTS_A_LOOK, RETRY_MS, SIGN_EVERY_MS, Watch
 from hfzmq.wire.facts import decode_facts
 
 CONFIG = Config("ward", b"m" * 16, (PeerAddress(1, "here", 1, 2, 3),), channels=(Channel("log", LOG),))
@@ -27,11 +27,17 @@ class Notifier:
 
     def __init__(self) -> None:
         self.posted: list[Notice] = []
+        self.already: list[frozenset[str]] = []
         self.withdrawn: list[int] = []
         self.told: list[Delivered] = []
+        self.full: set[str] = set()
 
-    def post(self, notice: Notice, already: Sequence[str] = ()) -> None:
+    def has_room(self, channel: str) -> bool:
+        return channel not in self.full
+
+    def post(self, notice: Notice, already: frozenset[str] = frozenset()) -> None:
         self.posted.append(notice)
+        self.already.append(already)
 
     def withdraw(self, episode_id: int) -> None:
         self.withdrawn.append(episode_id)
@@ -47,7 +53,7 @@ class Notifier:
 class Bench:
     """A watch, a log that takes what it is told, and a clock."""
 
-    def __init__(self, rules: AlarmRules = RULES) -> None:
+    def __init__(self, rules: AlarmRules = RULES, config: Config = CONFIG) -> None:
         self.alarms = Alarms(DEFAULT_RULES, (), (), 0, 1)
         self.now = 0.0
         self.wall = STAMP
@@ -57,7 +63,7 @@ class Bench:
         self.acted: list[tuple[Any, ...]] = []
         self.notifier = Notifier()
         self.watch = Watch(
-            CONFIG, "peer 1", b"l" * 16, rules, self, lambda session: self.seq,
+            config, "peer 1", b"l" * 16, rules, self, lambda session: self.seq,
             lambda *words: self.acted.append(words), lambda: self.wall, self.notifier,  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -92,8 +98,8 @@ def row(patient: str, at_ms: int, probability: float = 0.1, tier: str = "GREEN")
     return Report(patient, at_ms, 70, 137.0, 1.2, 35.0, 12, probability, tier, 0.4, "m1", "")
 
 
-def leading(rules: AlarmRules = RULES) -> Bench:
-    bench = Bench(rules)
+def leading(rules: AlarmRules = RULES, config: Config = CONFIG) -> Bench:
+    bench = Bench(rules, config)
     assert bench.told() == [RulesSet(rules)]
     return bench
 
@@ -233,6 +239,37 @@ def test_what_is_owed_is_looked_for_seldom_however_often_something_is_applied() 
         bench.later(1)
         bench.told()
     assert 3 <= looks <= 5
+
+
+def test_hundreds_of_alarms_are_posted_look_by_look_the_newest_first_and_each_notice_once() -> None:
+    bench = leading()
+    for number in range(1, 2 * POSTS_A_LOOK + 2):
+        bench.alarms.report(STAMP, number, row(f"bed-{number}", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    for posted in (POSTS_A_LOOK, 2 * POSTS_A_LOOK, 2 * POSTS_A_LOOK + 1, 2 * POSTS_A_LOOK + 1):
+        bench.later(LOOK_MS)
+        bench.told()
+        assert len(bench.notifier.posted) == posted
+    assert bench.notifier.posted[0].episode_id == 2 * POSTS_A_LOOK + 1
+    assert len({one.episode_id for one in bench.notifier.posted}) == 2 * POSTS_A_LOOK + 1
+
+
+def test_a_channel_without_room_is_told_later_and_holds_up_no_other() -> None:
+    bench = leading(config=CONFIG._replace(channels=(Channel("log", LOG), Channel("full", LOG))))
+    bench.notifier.full.add("full")
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    bench.later(LOOK_MS)
+    bench.told()
+    assert bench.notifier.already == [{"full"}]
+    bench.notifier.full.clear()
+    bench.notifier.told.append(Delivered(1, 1, "log", True, STAMP, ""))
+    bench.later(LOOK_MS)
+    bench.told()
+    bench.told()
+    assert bench.notifier.already[1:] == [{"log"}]
 
 
 def test_who_leads_no_more_drops_what_people_have_not_been_told() -> None:
