@@ -2,7 +2,8 @@
 
 Touches the tables, inside the transaction of its caller. Must not know: who leads, what is notified. Keeps: what stands
 in the tables after an entry does not depend on how many entries were applied at once; the journal's hash is over every
-line of the journal, in order, and goes into the hash of the peer's state, so that peers whose alarms differ notice.
+line of the journal, in order, and goes into the hash of the peer's state, so that peers whose alarms differ notice;
+``sum`` is over the rows as they were written or read back, so that a file whose beds are older than the rest is found.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes, Event
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
 from hfzmq.clinical.report import Report
 from hfzmq.storage import alarm_rows, reading_rows, tables
-from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Row
+from hfzmq.storage.alarm_sum import AlarmSum
+from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Damaged, Row
 
 OUTCOMES_MAX = 256  # entries
 
@@ -32,20 +34,21 @@ _CATEGORY_AT = 5
 class AlarmBook:
     """The alarms of one peer, as of its applied index. ``counts``: what stands in their tables."""
 
-    def __init__(self, alarms: Alarms, counts: AlarmCounts) -> None:
+    def __init__(self, alarms: Alarms, counts: AlarmCounts, sums: AlarmSum) -> None:
         self.alarms = alarms
         self.counts = counts
+        self.sum = sums
         self._outcomes: dict[int, list[str]] = {}
         self._calmed_upto: list[int] = []  # for each Calmed to come: the last alert there was
 
     @classmethod
     def load(cls, connection: apsw.Connection, counts: AlarmCounts) -> AlarmBook:
         """As the tables have them. Damaged."""
-        rules = alarm_rows.rules_of(connection.execute(alarm_rows.SELECT_RULES).fetchone())
-        beds = tuple(map(alarm_rows.bed_of, connection.execute(alarm_rows.SELECT_BEDS)))
-        since = (counts.now_ms - KEEP_ENDED_MS,)
-        recent = tuple(map(alarm_rows.episode_of, connection.execute(alarm_rows.SELECT_RECENT, since)))
-        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1), counts)
+        row, bed_rows, episode_rows = _read(connection, counts)
+        rules = alarm_rows.rules_of(row)
+        beds, recent = map(alarm_rows.bed_of, bed_rows), map(alarm_rows.episode_of, episode_rows)
+        alarms = Alarms(rules, tuple(beds), tuple(recent), counts.now_ms, counts.episodes + 1)
+        return cls(alarms, counts, AlarmSum(row, bed_rows, episode_rows))
 
     # ------------------------------------------------------------ what is applied; then ``over``, once an entry
 
@@ -82,20 +85,27 @@ class AlarmBook:
         first, calmed_upto = self.counts.lines + 1, self._calmed_upto
         changes = self.noted()
         heard = [bed for patient, _ in changes.heard if (bed := self.alarms.bed(patient))]
+        beds = [alarm_rows.bed_row(bed) for bed in (*changes.beds, *heard)]
+        episodes = [alarm_rows.episode_row(episode) for episode in changes.episodes]
         lines = [alarm_rows.event_row(number, event) for number, event in enumerate(changes.events, first)]
+        rules = [alarm_rows.rules_row(changes.rules)] if changes.rules else []
+        self.sum.beds(beds)
+        self.sum.episodes(episodes, self.alarms.remembered)
+        for row in rules:
+            self.sum.rules(row)
         for statement, rows in (
-            (alarm_rows.UPSERT_BED, [alarm_rows.bed_row(bed) for bed in (*changes.beds, *heard)]),
-            (alarm_rows.UPSERT_EPISODE, [alarm_rows.episode_row(episode) for episode in changes.episodes]),
+            (alarm_rows.UPSERT_BED, beds),
+            (alarm_rows.UPSERT_EPISODE, episodes),
             (alarm_rows.INSERT_EVENT, lines),
-            (alarm_rows.UPDATE_RULES, [alarm_rows.rules_row(changes.rules)] if changes.rules else []),
+            (alarm_rows.UPDATE_RULES, rules),
         ):
             if rows:
                 connection.executemany(statement, rows)
         for number in changes.alerted:
-            row = connection.execute(tables.SELECT_REPORT, (number,)).fetchone()
-            if row is None:
+            report = connection.execute(tables.SELECT_REPORT, (number,)).fetchone()
+            if report is None:
                 raise ValueError(f"report {number} has raised an alarm, and is not there")
-            connection.execute(tables.UPDATE_ALERT_SENT, tables.alerted_row(row))
+            connection.execute(tables.UPDATE_ALERT_SENT, tables.alerted_row(report))
         for calmed, upto in zip(changes.calmed, calmed_upto, strict=True):
             _resolve(connection, calmed, upto)
         return self.counts
@@ -113,6 +123,21 @@ class AlarmBook:
             head = _LINE.pack(event.episode_id, event.at_ms, len(what), len(detail))
             journal = hashlib.blake2b(journal + head + what + detail, digest_size=HASH_BYTES).digest()
         return AlarmCounts(now_ms, episodes, self.counts.lines + len(events), journal)
+
+
+def sum_of(connection: apsw.Connection, counts: AlarmCounts) -> int:
+    """What ``AlarmBook.load`` would have as the value of its sum, of tables that are sound."""
+    return AlarmSum(*_read(connection, counts)).value
+
+
+def _read(connection: apsw.Connection, counts: AlarmCounts) -> tuple[Row, list[Row], list[Row]]:
+    """The rows of the rules, of all beds, of the episodes that are remembered."""
+    rules: list[Row] = connection.execute(alarm_rows.SELECT_RULES).fetchall()
+    if not rules:
+        raise Damaged("the row is missing")
+    beds: list[Row] = connection.execute(alarm_rows.SELECT_BEDS).fetchall()
+    since = (counts.now_ms - KEEP_ENDED_MS,)
+    return rules[0], beds, connection.execute(alarm_rows.SELECT_RECENT, since).fetchall()
 
 
 def _resolve(connection: apsw.Connection, calmed: Calmed, upto: int) -> None:

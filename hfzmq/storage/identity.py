@@ -21,6 +21,7 @@ from hfzmq.core.membership import bootstrap
 from hfzmq.core.types import CONFIG, START, HardState
 from hfzmq.errors import DataDirError
 from hfzmq.storage import alarm_rows, examine, tables
+from hfzmq.storage.alarm_sum import AlarmSum
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, AppliedState, Damaged, Meta
 
 INCARNATION_BYTES = 16
@@ -60,7 +61,8 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
     incarnation = secrets.token_bytes(INCARNATION_BYTES)
     meta = Meta(config.mesh_id, peer_id, incarnation, 0, config.bootstrap_hash(), now_ms)
     applied, members = AppliedState(START, STATE_START, 1), bootstrap(config.peers)
-    root = tables.root_of(applied, tables.cut_crc(START, members), START, tables.SessionSum({}))
+    rules = alarm_rows.rules_row(DEFAULT_RULES)
+    root = tables.root_of(applied, tables.cut_crc(START, members), START, tables.SessionSum({}), AlarmSum(rules).value)
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(examine.schema_text())
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -70,7 +72,7 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
         (tables.INSERT_LOG_BASE, tables.log_base_row(START)),
         (tables.INSERT_MEMBERSHIP, tables.membership_row(members)),
         (tables.INSERT_APPLIED, tables.applied_row(applied)),
-        (alarm_rows.INSERT_RULES, alarm_rows.rules_row(DEFAULT_RULES)),
+        (alarm_rows.INSERT_RULES, rules),
     ):
         connection.execute(statement, row)
     connection.execute("COMMIT")

@@ -61,9 +61,9 @@ def recover(connection: apsw.Connection, rows_max: int | None = ROWS_AT_START) -
     sums = SessionSum(sessions)
     for table in TABLES:
         reading.check_rows(table, table.count(applied), rows_max)
-    if root != tables.root_of(applied, tables.cut_crc(base, membership), log.last, sums):
-        raise Damaged("the tables are not those of one transaction")
     alarms = reading.alarms(applied.alarms)
+    if root != tables.root_of(applied, tables.cut_crc(base, membership), log.last, sums, alarms.sum.value):
+        raise Damaged("the tables are not those of one transaction")
     recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
     return recovered, Cursor(probe, applied, sums, root, alarms)
 
@@ -135,7 +135,7 @@ class _Reading:
         """Beds, episodes and rules."""
         try:
             return AlarmBook.load(self._connection, counts)
-        except (*_ROTTEN, ValueError) as cause:
+        except (*_ROTTEN, ValueError, KeyError) as cause:  # KeyError: an episode of a bed that is not there
             raise self._damaged("the tables of alarms", cause) from None
 
     def check_rows(self, table: Numbered, count: int, rows_max: int | None) -> None:

@@ -21,7 +21,7 @@ CREATE TABLE hard_state (
     term  INTEGER NOT NULL,  -- the current one
     vote  INTEGER NOT NULL,  -- peer id voted for in it, 0: nobody
     probe INTEGER NOT NULL,  -- + 1 each transaction: the mark tells whether one is missing, and each really is synced
-    root  INTEGER NOT NULL,  -- over applied, log_base, membership, sessions and the log's end (tables.root_of)
+    root  INTEGER NOT NULL,  -- over applied, log_base, membership, sessions, alarms and the log's end (tables.root_of)
     crc   INTEGER NOT NULL
 ) STRICT;
 

@@ -21,7 +21,7 @@ import apsw
 from hfzmq.core.membership import Membership
 from hfzmq.core.types import CONFIG, HardState, Place
 from hfzmq.errors import DataDirError, InvalidInput
-from hfzmq.storage import exchange, tables
+from hfzmq.storage import alarm_book, exchange, tables
 from hfzmq.storage.directory import DIRECTORY_MODE, FILE_MODE
 from hfzmq.storage.recovery import Cursor, Recovered, recover
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, Damaged, Meta, SessionSum
@@ -122,7 +122,8 @@ def _wipe(copy: apsw.Connection) -> tuple[Place, bytes]:
     members = _members_at(copy, place.index)
     meta = tables.meta_of(copy.execute(tables.SELECT_META).fetchone())
     sessions = SessionSum(dict(map(tables.session_of, copy.execute(tables.SELECT_SESSIONS))))
-    root = tables.root_of(applied, tables.cut_crc(place, members), place, sessions)
+    alarms = alarm_book.sum_of(copy, applied.alarms)
+    root = tables.root_of(applied, tables.cut_crc(place, members), place, sessions, alarms)
     nobody = Meta(meta.mesh_id, 0, NOBODY, 0, NOBODY, 0)
     copy.execute("BEGIN")
     copy.execute("DELETE FROM log")

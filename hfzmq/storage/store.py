@@ -206,7 +206,7 @@ class Store:
         """The last write of each transaction: it counts it, and says what else belongs to it. It also makes an empty
         Persist sync something, for SQLite writes no page that stays as it is."""
         self._probe += 1
-        root = root_of(self._applied, self._cut_crc, self._last, self._session_sum)
+        root = root_of(self._applied, self._cut_crc, self._last, self._session_sum, self._alarms.sum.value)
         self._connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(self._hard_state, self._probe, root))
 
     def _note_commit(self) -> None:

@@ -264,10 +264,11 @@ class SessionSum:
         self._parts[key] = crc
 
 
-def root_of(applied: AppliedState, cut: int, last: Place, sessions: SessionSum) -> int:
+def root_of(applied: AppliedState, cut: int, last: Place, sessions: SessionSum, alarms: int) -> int:
     """One checksum over what a transaction leaves; it stands in the hard state, which each transaction writes, so that
-    pages of different transactions, each of them whole, are not taken for one file. ``cut``: from ``cut_crc``."""
-    return zlib.crc32(_ROOT.pack(applied_row(applied)[-1], cut, last.index, last.chain, sessions.value))
+    pages of different transactions, each of them whole, are not taken for one file. ``cut``: from ``cut_crc``;
+    ``alarms``: from AlarmSum."""
+    return zlib.crc32(_ROOT.pack(applied_row(applied)[-1], cut, last.index, last.chain, sessions.value, alarms))
 
 
 def cut_crc(base: Place, members: Membership) -> int:
@@ -275,7 +276,7 @@ def cut_crc(base: Place, members: Membership) -> int:
     return zlib.crc32(_CUT.pack(log_base_row(base)[-1], membership_row(members)[-1]))
 
 
-_ROOT = struct.Struct(">IIQ16sI")
+_ROOT = struct.Struct(">IIQ16sII")
 _CUT = struct.Struct(">II")
 
 

@@ -28,7 +28,7 @@ What was decided:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hfzmq.clinical.alarm.episodes import sent_label
 from hfzmq.clinical.alarm.facts import Action, Fact, RulesSet, Sent, Sign
@@ -54,6 +54,11 @@ class Alarms(Ward):
     def calmed(self) -> int:
         """How many Calmed the next Changes will hold, as yet: whoever writes rows needs to know after which entry."""
         return len(self._episodes.calmed)
+
+    @property
+    def remembered(self) -> Collection[int]:
+        """The ids of the episodes that ``episodes`` gives."""
+        return self._episodes.known.keys()
 
     # ------------------------------------------------------------ what the log tells
 
