@@ -2,8 +2,8 @@
 
 Touches the tables, inside the transaction of its caller. Must not know: who leads, what is notified. Keeps: what stands
 in the tables after an entry does not depend on how many entries were applied at once; the journal's hash is over every
-line of the journal, in order, and goes into the hash of the peer's state together with a sum over all rows that alarms
-change (beds, episodes, rules, marked reports, resolved alerts), so that peers in which any of it differs notice.
+line of the journal, in order, and goes into the hash of the peer's state together with sums over all rows that alarms
+change (beds, episodes, rules; marked reports, resolved alerts), so that peers in which any of it differs notice.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
 from hfzmq.clinical.report import Report
-from hfzmq.storage import alarm_rows, reading_rows, tables
+from hfzmq.storage import alarm_rows, alarm_sum, reading_rows, tables
 from hfzmq.storage.alarm_sum import AlarmSum
-from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Row
+from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Damaged, Row
 
 OUTCOMES_MAX = 256  # entries
 
@@ -43,6 +43,8 @@ class AlarmBook:
     @classmethod
     def load(cls, connection: apsw.Connection, counts: AlarmCounts) -> AlarmBook:
         """As the tables have them. Damaged."""
+        if alarm_sum.kept_of(connection) != counts.kept:
+            raise Damaged("they are not those of one transaction")
         rules = alarm_rows.rules_of(connection.execute(alarm_rows.SELECT_RULES).fetchone())
         beds = tuple(map(alarm_rows.bed_of, connection.execute(alarm_rows.SELECT_BEDS)))
         since = (counts.now_ms - KEEP_ENDED_MS,)
@@ -86,7 +88,7 @@ class AlarmBook:
     def write(self, connection: apsw.Connection) -> AlarmCounts:
         """Write what has changed since the last time; after all other rows of the same entries."""
         first, calmed_upto = self.counts.lines + 1, self._calmed_upto
-        written = AlarmSum(connection, self.counts.changed)
+        written = AlarmSum(connection, self.counts.kept, self.counts.marked)
         changes = self.noted()
         heard = [bed for patient, _ in changes.heard if (bed := self.alarms.bed(patient))]
         lines = [alarm_rows.event_row(number, event) for number, event in enumerate(changes.events, first)]
@@ -102,11 +104,11 @@ class AlarmBook:
             _mark(connection, number, written)
         for calmed, upto in zip(changes.calmed, calmed_upto, strict=True):
             _resolve(connection, calmed, upto, written)
-        self.counts = self.counts._replace(changed=written.value)
+        self.counts = self.counts._replace(kept=written.kept, marked=written.marked)
         return self.counts
 
     def noted(self) -> Changes:
-        """What has changed since the last time; ``counts`` counts it from here on, but for the sum over the rows."""
+        """What has changed since the last time; ``counts`` counts it from here on, but for the sums over the rows."""
         changes, self._calmed_upto = self.alarms.take_changes(), []
         self.counts = self._after(changes)
         return changes
@@ -118,7 +120,9 @@ class AlarmBook:
             head = _LINE.pack(event.episode_id, event.at_ms, len(what), len(detail))
             journal = hashlib.blake2b(journal + head + what + detail, digest_size=HASH_BYTES).digest()
         lines = self.counts.lines + len(changes.events)
-        return AlarmCounts(changes.now_ms, changes.term, changes.next_id - 1, lines, journal, self.counts.changed)
+        return self.counts._replace(
+            now_ms=changes.now_ms, now_term=changes.term, episodes=changes.next_id - 1, lines=lines, journal=journal
+        )
 
 
 def _mark(connection: apsw.Connection, report_id: int, written: AlarmSum) -> None:
@@ -129,7 +133,7 @@ def _mark(connection: apsw.Connection, report_id: int, written: AlarmSum) -> Non
     marked = tables.alerted_row(row)
     if marked[1] != row[-1]:
         connection.execute(tables.UPDATE_ALERT_SENT, marked)
-        written.add("risk_reports", report_id, marked[1])
+        written.mark("risk_reports", report_id, marked[1])
 
 
 def _resolve(connection: apsw.Connection, calmed: Calmed, upto: int, written: AlarmSum) -> None:
@@ -144,4 +148,4 @@ def _resolve(connection: apsw.Connection, calmed: Calmed, upto: int, written: Al
     if rows:
         connection.executemany(reading_rows.UPDATE_RESOLVED, rows)
     for _, crc, alert_id in rows:
-        written.add("heartbeat_alerts", alert_id, crc)
+        written.mark("heartbeat_alerts", alert_id, crc)

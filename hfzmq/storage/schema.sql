@@ -70,7 +70,8 @@ CREATE TABLE applied (
     episodes   INTEGER NOT NULL,  -- how many there are in alarm_episodes
     lines      INTEGER NOT NULL,  -- how many there are in alarm_events
     journal    BLOB    NOT NULL,  -- 16 bytes, a hash over those lines
-    changed    INTEGER NOT NULL,  -- a sum over all rows that alarms change (alarm_sum.py)
+    kept       INTEGER NOT NULL,  -- a sum over all beds, episodes and rules of alarms (alarm_sum.py)
+    marked     INTEGER NOT NULL,  -- a sum over the reports that raised an alarm and the alerts that are resolved
     crc        INTEGER NOT NULL
 ) STRICT;
 
@@ -225,7 +226,7 @@ CREATE TABLE alarm_events (
 -- 'All of one episode'.
 CREATE INDEX alarm_events_by_episode ON alarm_events (episode_id);
 
--- The rules in force, as JSON. One row.
+-- The rules in force, as JSON. One row, from when they are first set.
 CREATE TABLE alarm_rules (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     rules TEXT    NOT NULL,  -- clinical/alarm/rules.py

@@ -26,7 +26,7 @@ STATE_START = bytes(HASH_BYTES)
 
 Row = tuple[Any, ...]
 
-_ALARMS = struct.Struct(">QQQQ16sQ")
+_ALARMS = struct.Struct(">QQQQ16sQQ")
 
 
 class Damaged(Exception):
@@ -35,7 +35,7 @@ class Damaged(Exception):
 
 class AlarmCounts(NamedTuple):
     """What stands in the alarms' tables: the log's clock (ms), the term of who stamped it last, how many episodes and
-    journal lines there are, a hash over all of these lines, 16 bytes, and one number over all rows that alarms change
+    journal lines there are, a hash over all of these lines, 16 bytes, and two numbers over all rows that alarms change
     (alarm_sum.py)."""
 
     now_ms: int = 0
@@ -43,7 +43,8 @@ class AlarmCounts(NamedTuple):
     episodes: int = 0
     lines: int = 0
     journal: bytes = STATE_START
-    changed: int = 0
+    kept: int = 0
+    marked: int = 0
 
 
 class AppliedState(NamedTuple):
@@ -105,11 +106,11 @@ INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
 UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
 SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
-INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_APPLIED = """UPDATE applied SET idx = ?, term = ?, chain = ?, applied_hash = ?, next_id = ?, verdicts = ?,
-    now_ms = ?, now_term = ?, episodes = ?, lines = ?, journal = ?, changed = ?, crc = ?"""
+    now_ms = ?, now_term = ?, episodes = ?, lines = ?, journal = ?, kept = ?, marked = ?, crc = ?"""
 SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, now_term, episodes, lines,
-    journal, changed, crc FROM applied"""
+    journal, kept, marked, crc FROM applied"""
 
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
@@ -233,7 +234,7 @@ def applied_row(state: AppliedState) -> Row:
 
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
-    types = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int)
+    types = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int)
     index, term, chain, applied_hash, next_id, packed, *alarms = _opened(row, *types)
     try:
         verdicts = VerdictCounts.unpack(packed)
