@@ -9,12 +9,12 @@ import pytest
 
 from hfzmq.alarm_channels import LOG, Channel
 from hfzmq.clinical.alarm.facts import Action, Clock, RulesSet, Sent, Sign
-from hfzmq.clinical.alarm.machine import Alarms
+from hfzmq.clinical.alarm.machine import Alarms, owed_of
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
+from hfzmq.clinical.alarm.types import Episode, Owed
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import ACK, NOT_LEADER, Proposal, Reply
-from hfzmq.daemon import posting
 from hfzmq.daemon.notify import Delivered, Notice
 from hfzmq.daemon.posting import LOOK_MS, POSTS_A_LOOK
 from hfzmq.daemon.watch import RETRY_MS, SIGN_EVERY_MS, Watch
@@ -268,8 +268,12 @@ def test_a_look_does_nothing_for_alarms_of_which_nothing_is_new(monkeypatch: pyt
     bench.later(LOOK_MS)
     bench.told()
     looked: list[int] = []
-    before = posting.owed_of
-    monkeypatch.setattr(posting, "owed_of", lambda one, channels: looked.append(one.id) or before(one, channels))
+
+    def spy(episode: Episode, channels: Sequence[Sequence[str]]) -> list[Owed]:
+        looked.append(episode.id)
+        return owed_of(episode, channels)
+
+    monkeypatch.setattr("hfzmq.daemon.posting.owed_of", spy)
     bench.notifier.told.append(Delivered(7, 1, "log", True, STAMP, ""))
     for _ in range(8):
         bench.watch.changed()
