@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from hfzmq.alarm_channels import LOG, Channel
 from hfzmq.clinical.alarm.facts import Action, Clock, RulesSet, Sent, Sign
-from hfzmq.clinical.alarm.machine import Alarms
+from hfzmq.clinical.alarm.machine import Alarms, owed_of
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
+from hfzmq.clinical.alarm.types import Episode, Owed
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import ACK, NOT_LEADER, Proposal, Reply
 from hfzmq.daemon.notify import Delivered, Notice
-from hfzmq.daemon.watch import LOOK_MS, POSTS_A_LOOK, RETRY_MS, SIGN_EVERY_MS, Watch
+from hfzmq.daemon.posting import LOOK_MS, POSTS_A_LOOK
+from hfzmq.daemon.watch import RETRY_MS, SIGN_EVERY_MS, Watch
 from hfzmq.wire.facts import decode_facts
 
 CONFIG = Config("ward", b"m" * 16, (PeerAddress(1, "here", 1, 2, 3),), channels=(Channel("log", LOG),))
@@ -226,14 +230,14 @@ def test_what_is_owed_is_looked_for_seldom_however_often_something_is_applied() 
     bench.later(LOOK_MS)
     bench.told()
     looks = 0
-    before = bench.alarms.owed
+    before = bench.alarms.episodes
 
-    def owed(channels: Any) -> Any:
+    def episodes() -> Any:
         nonlocal looks
         looks += 1
-        return before(channels)
+        return before()
 
-    bench.alarms.owed = owed  # type: ignore[method-assign]
+    bench.alarms.episodes = episodes  # type: ignore[method-assign]
     for _ in range(1000):
         bench.watch.changed()
         bench.later(1)
@@ -253,6 +257,29 @@ def test_hundreds_of_alarms_are_posted_look_by_look_the_newest_first_and_each_no
         assert len(bench.notifier.posted) == posted
     assert bench.notifier.posted[0].episode_id == 2 * POSTS_A_LOOK + 1
     assert len({one.episode_id for one in bench.notifier.posted}) == 2 * POSTS_A_LOOK + 1
+
+
+def test_a_look_does_nothing_for_alarms_of_which_nothing_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = leading()
+    for number in range(1, POSTS_A_LOOK + 1):
+        bench.alarms.report(STAMP, number, row(f"bed-{number}", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    bench.later(LOOK_MS)
+    bench.told()
+    looked: list[int] = []
+
+    def spy(episode: Episode, channels: Sequence[Sequence[str]]) -> list[Owed]:
+        looked.append(episode.id)
+        return owed_of(episode, channels)
+
+    monkeypatch.setattr("hfzmq.daemon.posting.owed_of", spy)
+    bench.notifier.told.append(Delivered(7, 1, "log", True, STAMP, ""))
+    for _ in range(8):
+        bench.watch.changed()
+        bench.later(LOOK_MS)
+        bench.told()
+    assert set(looked) == {7}
 
 
 def test_a_channel_without_room_is_told_later_and_holds_up_no_other() -> None:

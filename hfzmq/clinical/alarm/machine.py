@@ -266,10 +266,14 @@ class Alarms(Ward):
     def owed(self, channels: Sequence[Sequence[str]]) -> list[Owed]:
         """What the notifier has to deliver: ``channels[k]`` are those of step k + 1. Also of what is over meanwhile: at
         least once means that nothing is dropped for being late."""
-        return [
-            Owed(episode, step, channel)
-            for episode in self.episodes()
-            for step, names in enumerate(channels[: episode.step], 1)
-            for channel in names
-            if sent_label(step, channel) not in episode.sent
-        ]
+        return [owed for episode in self.episodes() for owed in owed_of(episode, channels)]
+
+
+def owed_of(episode: Episode, channels: Sequence[Sequence[str]]) -> list[Owed]:
+    """Likewise of one, in the order of the steps."""
+    return [
+        Owed(episode, step, channel)
+        for step, names in enumerate(channels[: episode.step], 1)
+        for channel in names
+        if sent_label(step, channel) not in episode.sent
+    ]
