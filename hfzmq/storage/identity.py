@@ -65,7 +65,7 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement, row in (
         (tables.INSERT_META, tables.meta_row(meta)),
-        (tables.INSERT_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0, root)),
+        (tables.INSERT_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0, tables.owned(root, incarnation))),
         (tables.INSERT_LOG_BASE, tables.log_base_row(START)),
         (tables.INSERT_MEMBERSHIP, tables.membership_row(members)),
         (tables.INSERT_APPLIED, tables.applied_row(applied)),

@@ -78,7 +78,8 @@ def _make_own(snapshot: Path, meta: Meta, hard_state: HardState, probe: int, roo
         connection.execute("PRAGMA synchronous = FULL").fetchall()
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(tables.UPDATE_META, tables.meta_row(meta))
-        connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(hard_state, probe, root))
+        owned = tables.owned(root, meta.incarnation)
+        connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(hard_state, probe, owned))
         connection.execute("COMMIT")
         # What is promised must look like a peer's own file at once: a crash may come before the first connection to it.
         if connection.execute("PRAGMA journal_mode = WAL").get != "wal":

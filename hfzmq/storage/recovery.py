@@ -51,7 +51,8 @@ def recover(connection: apsw.Connection, rows_max: int | None = ROWS_AT_START) -
     """Read everything; Damaged names the table or log entry. The rows of a table (reports, readings, alerts) are read
     where they are ``rows_max`` at most (None: always)."""
     reading = _Reading(connection)
-    hard_state, probe, root = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
+    meta = reading.one(tables.SELECT_META, tables.meta_of, "meta")
+    hard_state, probe, owned = reading.one(tables.SELECT_HARD_STATE, tables.hard_state_of, "hard_state")
     base = reading.one(tables.SELECT_LOG_BASE, tables.log_base_of, "log_base")
     membership = reading.one(tables.SELECT_MEMBERSHIP, tables.membership_of, "membership")
     applied = reading.one(tables.SELECT_APPLIED, tables.applied_of, "applied")
@@ -61,7 +62,8 @@ def recover(connection: apsw.Connection, rows_max: int | None = ROWS_AT_START) -
     sums = SessionSum(sessions)
     for table in TABLES:
         reading.check_rows(table, table.count(applied), rows_max)
-    if root != tables.root_of(applied, tables.cut_crc(base, membership), log.last, sums):
+    root = tables.root_of(applied, tables.cut_crc(base, membership), log.last, sums)
+    if owned != tables.owned(root, meta.incarnation):
         raise Damaged("the tables are not those of one transaction")
     alarms = reading.alarms(applied.alarms)
     recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)

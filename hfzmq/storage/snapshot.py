@@ -129,7 +129,7 @@ def _wipe(copy: apsw.Connection) -> tuple[Place, bytes]:
     for statement, row in (
         (tables.UPDATE_LOG_BASE, tables.log_base_row(place)),
         (tables.UPDATE_MEMBERSHIP, tables.membership_row(members)),
-        (tables.UPDATE_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0, root)),
+        (tables.UPDATE_HARD_STATE, tables.hard_state_row(HardState(0, 0), 0, tables.owned(root, NOBODY))),
         (tables.UPDATE_META, tables.meta_row(nobody)),
     ):
         copy.execute(statement, row)

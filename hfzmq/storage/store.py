@@ -207,7 +207,8 @@ class Store:
         Persist sync something, for SQLite writes no page that stays as it is."""
         self._probe += 1
         root = root_of(self._applied, self._cut_crc, self._last, self._session_sum)
-        self._connection.execute(tables.UPDATE_HARD_STATE, tables.hard_state_row(self._hard_state, self._probe, root))
+        row = tables.hard_state_row(self._hard_state, self._probe, tables.owned(root, self.identity.incarnation))
+        self._connection.execute(tables.UPDATE_HARD_STATE, row)
 
     def _note_commit(self) -> None:
         before, who, state, last = self._mark.mark, self.identity, self._hard_state, self._last

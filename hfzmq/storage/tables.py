@@ -276,6 +276,12 @@ def root_of(applied: AppliedState, cut: int, last: Place, sessions: SessionSum) 
     return zlib.crc32(_ROOT.pack(applied_row(applied)[-1], cut, last.index, last.chain, sessions.value))
 
 
+def owned(root: int, incarnation: bytes) -> int:
+    """The root as it stands in the file of one incarnation: the tables of an earlier life under a WAL of this one, each
+    page of them whole, are not this one's."""
+    return root ^ zlib.crc32(incarnation)
+
+
 def cut_crc(base: Place, members: Membership) -> int:
     """The part of the root that only compaction changes."""
     return zlib.crc32(_CUT.pack(log_base_row(base)[-1], membership_row(members)[-1]))

@@ -97,7 +97,7 @@ BUGS = (
     Bug("no report's checksum is checked", ROT, "numbered.py",
         "            if self.crc(row[:-1]) == row[-1]:\n", "            if True:\n"),
     Bug("the root is not checked", ROT, "recovery.py",
-        "    if root != tables.root_of", "    if False and root != tables.root_of"),
+        "    if owned != tables.owned", "    if False and owned != tables.owned"),
     Bug("a note of distrust is not read", CUTS, "opening.py", "    if said:\n", "    if False:\n"),
     Bug("the WAL is left behind when files are set aside", CUTS, "aside.py",
         '"-journal", "-wal", "-shm"', '"-journal", "-shm"'),
