@@ -108,16 +108,13 @@ def _joined(first: Page, rest: Iterable[Page]) -> Iterator[Page]:
 
 
 def _with_lists(pages: Iterable[Page], output: str) -> Iterator[Page]:
-    """What was delivered, as a list where the format has lists."""
+    """What was delivered and what has failed, as a list where the format has lists."""
     for page in pages:
-        at = page.fields.index("sent") if "sent" in page.fields else None
-        if at is None:
-            yield page
-            continue
-        rows = []
-        for row in page.rows:
-            labels = sent_of(str(row[at]))
-            rows.append([*row[:at], " ".join(labels) if output == "csv" else list(labels), *row[at + 1 :]])
+        rows = [list(row) for row in page.rows]
+        for at in [at for at, name in enumerate(page.fields) if name in ("sent", "failing")]:
+            for row in rows:
+                labels = sent_of(str(row[at]))
+                row[at] = " ".join(labels) if output == "csv" else list(labels)
         yield page._replace(rows=rows)
 
 

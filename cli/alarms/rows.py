@@ -13,7 +13,7 @@ from hfzmq.clinical.alarm.types import CAUSES, STATES, Episode
 from hfzmq.errors import HfzmqError
 
 _HINT = "hfzmq status shows the versions of the daemons"
-_TEXTS = ("patient_id", "cause", "state", "note", "acknowledged_by", "resolved_how", "resolved_by", "sent")
+_TEXTS = ("patient_id", "cause", "state", "note", "acknowledged_by", "resolved_how", "resolved_by", "sent", "failing")
 _WHOLE = ("id", "raised_at_ms", "raised_by", "step", "step_at_ms")
 _MAYBE_WHOLE = ("acknowledged_at_ms", "returned_at_ms", "resolved_at_ms")
 _MAYBE_NUMBER = ("value", "least", "most")
@@ -53,7 +53,8 @@ def _episode(row: dict[str, Any]) -> Episode:
     )
     if not good or row["cause"] not in CAUSES or row["state"] not in STATES:
         raise HfzmqError("a daemon answered an alarm in a way this version does not know", hint=_HINT)
-    return Episode(**{name: row[name] for name in Episode._fields})._replace(sent=sent_of(row["sent"]))
+    told = {name: sent_of(row[name]) for name in ("sent", "failing")}
+    return Episode(**{name: row[name] for name in Episode._fields} | told)
 
 
 def _journal_line(row: dict[str, Any]) -> JournalLine:

@@ -97,9 +97,10 @@ def age_words(episode: Episode, now_ms: int) -> str:
 
 
 def delivered_words(episode: Episode) -> str:
-    """By which channels people were told: ``log (step 1), pager (step 2)``."""
-    told = ", ".join(_delivery(label) for label in episode.sent)
-    return told or ("nothing yet" if episode.step else "")
+    """By which channels people were told: ``log (step 1), pager (step 2); failing: mail (step 2)``."""
+    told = ", ".join(_delivery(label) for label in episode.sent) or ("nothing yet" if episode.step else "")
+    failing = ", ".join(_delivery(label) for label in episode.failing)
+    return f"{told}; failing: {failing}" if failing else told
 
 
 def alarm_cells(episode: Episode, now_ms: int, thresholds: Thresholds) -> tuple[str, ...]:
@@ -135,9 +136,12 @@ def event_words(what: str, detail: str) -> str:
         how, _, by = detail.partition(" ")
         return f"ended: {how_words(how, by)}"
     if what == t.SENT:
-        return f"delivered by {_delivery(detail)}"
+        label, _, tries = detail.partition(" ")
+        return f"delivered by {_delivery(label)} {printable(tries)}".rstrip()
     if what == t.FAILED:
-        return f"could not be delivered by {_delivery(detail)}"
+        label, _, why = detail.partition(" ")
+        failed = f"could not be delivered by {_delivery(label)}"
+        return (f"{failed}: {printable(why)}" if why else failed) + "; it is tried again"
     if what == t.DISCHARGED:
         return f"discharged: {printable(detail)}"
     return f"{printable(what)} {printable(detail)}".rstrip()

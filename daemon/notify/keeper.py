@@ -2,7 +2,8 @@
 
 Touches processes, a thread, the clock. Must not know: the mesh, what a notice says. Keeps: what was posted and not
 heard of is posted again to each new process, with its age, so that nothing is lost and nothing is tried for ever; a
-process that keeps dying is started ever more rarely; one that no longer answers is killed.
+process that keeps dying is started ever more rarely; one that no longer answers is killed; after ``rest`` none runs
+until something is posted.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Keeper:
     def __init__(self, channels: Sequence[Channel], told: Callable[[Delivered], None]) -> None:
         self._channels = tuple(channels)
         self._told = told
-        self._orders: deque[tuple[Key, Notice] | int] = deque()  # post, or withdraw an episode (EVERY: all)
+        self._orders: deque[tuple[Key, Notice] | int] = deque()  # post, or withdraw an episode (EVERY: rest)
         self._wake_out, wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake = Lines(wake_in)
@@ -71,8 +72,8 @@ class Keeper:
         if self._thread:
             self._order(episode_id)
 
-    def withdraw_all(self) -> None:
-        """Forget all that has not begun."""
+    def rest(self) -> None:
+        """Forget everything and end the process, with whatever it has started; the next ``post`` starts one."""
         self.withdraw(EVERY)
 
     def close(self) -> None:
@@ -101,24 +102,27 @@ class Keeper:
         while not self._closing:
             wait_for([self._wake, *([self._lines] if self._lines else [])], self._wake_ms() - monotonic_ms())
             self._wake.pull()
-            if not self._lines and self._start_at_ms <= monotonic_ms():
-                self._start()
             self._obey()
+            if self._kept and not self._lines and self._start_at_ms <= monotonic_ms():
+                self._start()
             if self._lines:
                 self._listen(self._lines)
         if self._lines:
             self._bury()
 
     def _wake_ms(self) -> float:
-        return self._ping_at_ms if self._lines else self._start_at_ms
+        if self._lines:
+            return self._ping_at_ms
+        return self._start_at_ms if self._kept else float("inf")
 
     def _obey(self) -> None:
         while self._orders:
             order = self._orders.popleft()
             if order == EVERY:
                 self._kept.clear()
+                self._ailing.clear()
                 if self._lines:
-                    self._lines.push({"do": "withdraw_all"})
+                    self._bury()
             elif isinstance(order, int):
                 self._kept.pop(order, None)
                 if self._lines:
@@ -181,10 +185,12 @@ class Keeper:
     def _done(self, message: Message) -> None:
         key = (int(message["episode_id"]), int(message["step"]), str(message["channel"]))
         kept = self._kept.get(key[0], {})
-        kept.pop(key, None)
+        if message["over"]:
+            kept.pop(key, None)
         if not kept:
             self._kept.pop(key[0], None)
-        self._told(Delivered(*key, bool(message["ok"]), int(message["at_ms"]), str(message["why"])))
+        about = bool(message["ok"]), int(message["at_ms"]), str(message["why"])
+        self._told(Delivered(*key, *about, int(message["tries"]), bool(message["over"])))
 
     def _health(self, message: Message) -> None:
         name = message["channel"]

@@ -36,7 +36,8 @@ class Notice(NamedTuple):
 
 
 class Delivered(NamedTuple):
-    """How a notice fared on a channel: delivered (``ok``) or given up. ``why`` says what was wrong, without secrets."""
+    """How a notice fared on a channel: delivered (``ok``), given up, or, not ``over``, failed for the first time and
+    tried again. ``why`` says what was wrong, without secrets; ``tries``: how many there were."""
 
     episode_id: int
     step: int
@@ -44,6 +45,8 @@ class Delivered(NamedTuple):
     ok: bool
     at_ms: int  # Unix milliseconds UTC, by this machine's clock
     why: str
+    tries: int = 1
+    over: bool = True
 
 
 Key = tuple[int, int, str]

@@ -70,14 +70,14 @@ class Notifier:
             self._keeper.withdraw(episode_id)
 
     def withdraw_all(self) -> None:
-        """Another leads now, and posts what is still to be told."""
-        if self._under_way:
-            self._under_way.clear()
-            self._waiting.clear()
-            self._keeper.withdraw_all()
+        """Another leads now, and posts what is still to be told: the process ends, and what it has under way with it.
+        An attempt that was cut off may have delivered: the other's has the same mark."""
+        self._under_way.clear()
+        self._waiting.clear()
+        self._keeper.rest()
 
     def results(self) -> list[Delivered]:
-        """What was delivered or given up since the last time."""
+        """What was delivered or given up, or has failed for the first time, since the last time."""
         with contextlib.suppress(BlockingIOError):
             while self._reading.recv(4096):
                 pass
@@ -119,6 +119,8 @@ class Notifier:
 
     def _settle(self, result: Delivered) -> None:
         key = (result.episode_id, result.step, result.channel)
+        if not result.over:
+            return
         keys = self._under_way.get(key[0], set())
         if key in keys:
             keys.discard(key)

@@ -106,9 +106,10 @@ class Runner:
         settled = self.lane.settle(monotonic_ms(), ok, final)
         about = {"channel": self.channel.name, "ok": ok, "why": why}
         self._tell({"told": "attempt", **about})
-        if settled:
-            marks = {"episode_id": job.notice["episode_id"], "step": job.notice["step"]}
-            self._tell({"told": "done", **marks, **about, "at_ms": time.time_ns() // 1_000_000})
+        if settled or (job.attempts == 1 and not ok and not job.dropped):  # in between only its health is told
+            marks = {"episode_id": job.notice["episode_id"], "step": job.notice["step"], "tries": job.attempts}
+            over = settled is not None
+            self._tell({"told": "done", **marks, **about, "over": over, "at_ms": time.time_ns() // 1_000_000})
 
 
 class Process:

@@ -45,14 +45,18 @@ def bed_of(row: Row | None) -> Bed:
 def episode_row(episode: Episode) -> Row:
     """For UPSERT_EPISODE."""
     plain: dict[str, Any] = {name: _real(getattr(episode, name)) for name in ("value", "least", "most")}
-    return sealed(*episode._replace(sent=_SENT_APART.join(episode.sent), **plain))  # type: ignore[arg-type]
+    plain |= {name: _SENT_APART.join(getattr(episode, name)) for name in ("sent", "failing")}
+    return sealed(*episode._replace(**plain))
 
 
 def episode_of(row: Row | None) -> Episode:
     """From SELECT_EPISODES and SELECT_RECENT."""
     episode = Episode(*unsealed(row, len(Episode._fields)))
-    sent = str(episode.sent)
-    return episode._replace(sent=tuple(sent.split(_SENT_APART)) if sent else ())
+    return episode._replace(sent=_labels(episode.sent), failing=_labels(episode.failing))
+
+
+def _labels(text: object) -> tuple[str, ...]:
+    return tuple(str(text).split(_SENT_APART)) if text else ()
 
 
 def event_row(number: int, event: Event) -> Row:

@@ -21,7 +21,7 @@ CREATE TABLE hard_state (
     term  INTEGER NOT NULL,  -- the current one
     vote  INTEGER NOT NULL,  -- peer id voted for in it, 0: nobody
     probe INTEGER NOT NULL,  -- + 1 each transaction: the mark tells whether one is missing, and each really is synced
-    root  INTEGER NOT NULL,  -- over applied, log_base, membership, sessions and the log's end (tables.root_of)
+    root  INTEGER NOT NULL,  -- over applied, log_base, membership, sessions, the log's end; whose (tables.root_of, owned)
     crc   INTEGER NOT NULL
 ) STRICT;
 
@@ -204,6 +204,7 @@ CREATE TABLE alarm_episodes (
     step               INTEGER NOT NULL,  -- of the escalation, the first is 1
     step_at_ms         INTEGER NOT NULL,  -- when that step was reached; 0: none yet
     sent               TEXT    NOT NULL,  -- STEP:CHANNEL of what was delivered, one a line
+    failing            TEXT    NOT NULL,  -- likewise of what has failed, and was not delivered since
     crc                INTEGER NOT NULL
 ) STRICT;
 
@@ -219,7 +220,7 @@ CREATE TABLE alarm_events (
     episode_id INTEGER NOT NULL,     -- 0: about a bed
     at_ms      INTEGER NOT NULL,     -- by the log's clock
     what       TEXT    NOT NULL,     -- raised, missing, recurred, returned, acknowledged, escalated, ended, sent, ...
-    detail     TEXT    NOT NULL,     -- the note, by whom, how, the step, or STEP:CHANNEL
+    detail     TEXT    NOT NULL,     -- the note, by whom, how, the step, or STEP:CHANNEL ...
     crc        INTEGER NOT NULL
 ) STRICT;
 

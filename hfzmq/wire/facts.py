@@ -5,7 +5,7 @@
 A fact is one flat array, its kind first:
 
     [0] clock    [1, rules as JSON text]    [2, patient_id, timestamp, tier, probability] a sign
-    [3, action, target (episode id or patient id), by]    [4, episode_id, step, channel, ok] sent
+    [3, action, target (episode id or patient id), by]    [4, episode_id, step, channel, ok, tries, why] sent
 
 Touches nothing. Must not know: the log, storage. Keeps: a fact that exists holds every bound; any other bytes raise
 WireError, and nothing else is ever raised.
@@ -34,10 +34,12 @@ from hfzmq.wire.rows import count_rows, unpack_rows
 FACTS_MAX = 10_000  # of one body
 BY_CHARS_MAX = 64
 CHANNEL_CHARS_MAX = 64
+WHY_CHARS_MAX = 200
+TRIES_MAX = 1 << 31
 RULES_CHARS_MAX = 1 << 20
 
 CLOCK, RULES, SIGN, ACTION, SENT = range(5)
-_LENGTH = {CLOCK: 1, RULES: 2, SIGN: 5, ACTION: 4, SENT: 5}
+_LENGTH = {CLOCK: 1, RULES: 2, SIGN: 5, ACTION: 4, SENT: 7}
 _HEAD = struct.Struct(">BQ")
 
 
@@ -113,6 +115,8 @@ def _fact(row: object) -> Fact:
         integer(row[2], "sent.step", STEPS_MAX, 1),
         _text(row[3], "sent.channel", CHANNEL_CHARS_MAX),
         boolean(row[4], "sent.ok"),
+        integer(row[5], "sent.tries", TRIES_MAX, 1),
+        _text(row[6], "sent.why", WHY_CHARS_MAX, 0),
     )
 
 
@@ -157,7 +161,7 @@ def _patient(value: Any, field: str) -> str:
     return str(value)
 
 
-def _text(value: Any, field: str, most: int) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
-        raise WireError(field, f"text of 1 to {most} printable characters")
+def _text(value: Any, field: str, most: int, least: int = 1) -> str:
+    if not isinstance(value, str) or not least <= len(value) <= most or not value.isprintable():
+        raise WireError(field, f"text of {least} to {most} printable characters")
     return value

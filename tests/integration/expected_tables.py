@@ -78,7 +78,9 @@ class ExpectedTables:
     def rows(self) -> dict[str, list[Row]]:
         """The rows of each table but risk_reports, in the order of its key."""
         beds = [(bed[0], int(bed.watched), *bed[2:]) for _, bed in sorted(self._beds.items())]
-        episodes = [(*one[:-1], "\n".join(one.sent)) for _, one in sorted(self._episodes.items())]
+        episodes = [
+            (*one[:-2], "\n".join(one.sent), "\n".join(one.failing)) for _, one in sorted(self._episodes.items())
+        ]
         return {
             "heartbeats": list(self._readings),
             "heartbeat_alerts": list(self._alerts),

@@ -66,7 +66,7 @@ class Loop:
 
     def failed(self, channel: str) -> list[str]:
         """Why the channel gave up, each time."""
-        return [told.why for told in self.told if not told.ok and told.channel == channel]
+        return [told.why for told in self.told if not told.ok and told.over and told.channel == channel]
 
 
 def alive(pid: int) -> bool:

@@ -109,7 +109,7 @@ def test_machines_get_what_is_stored(ward: StoredWard) -> None:
     lively(ward)
     rows = stored(ward, "alarm_episodes")
     for row in rows:
-        row["sent"] = row["sent"].split("\n") if row["sent"] else []
+        row |= {name: row[name].split("\n") if row[name] else [] for name in ("sent", "failing")}
     assert len(rows) == 6
     assert [json.loads(line) for line in db(ward, "ls", "--all", "-o", "jsonl").out.splitlines()] == rows
     assert json.loads(db(ward, "ls", "--all", "-o", "json").out) == rows

@@ -188,16 +188,50 @@ def test_what_is_withdrawn_before_it_began_is_never_sent_and_what_failed_is_not_
         assert loop.told == []
 
 
-def test_whoever_no_longer_leads_drops_all_that_has_not_begun(tmp_path: Path) -> None:
+def test_whoever_no_longer_leads_ends_its_process_and_all_that_it_has_started(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    with looped(Notifier([shell("slow", f"echo $HFZMQ_ALARM_EPISODE_ID >> {runs}; sleep 0.4")])) as loop:
+    slow = shell("slow", f"echo $HFZMQ_ALARM_EPISODE_ID >> {runs}; test $HFZMQ_ALARM_EPISODE_ID -gt 3 || sleep 60")
+    with looped(Notifier([slow])) as loop:
         for episode in (1, 2, 3):
             loop.notifier.post(notice(episode))
         until(lambda: runs.exists() and runs.read_text() == "1\n")
+        pid = loop.notifier.pid
+        assert pid
+        processes = family(pid)
+        assert len(processes) >= 3, "the process, its worker, the command"
         loop.notifier.withdraw_all()
-        loop.notifier.post(notice(4))
-        loop.until(lambda: loop.delivered("slow") == [1, 4])  # what had begun is told
+        until(lambda: not any(map(alive, processes)))
+        assert loop.notifier.pid is None
+        loop.notifier.post(notice(4))  # it leads again
+        loop.until(lambda: loop.delivered("slow") == [4])
         assert runs.read_text() == "1\n4\n"
+        assert loop.notifier.pid not in (None, pid)
+
+
+def test_a_channel_that_fails_is_told_at_once_and_then_not_again_until_it_is_over() -> None:
+    with looped(Notifier([shell("dead", "exit 3", retry_for_ms=2500)])) as loop:
+        loop.notifier.post(notice(7))
+        loop.until(lambda: loop.told)
+        assert [(told.ok, told.over, told.why, told.tries) for told in loop.told] == [
+            (False, False, "it ended with 3", 1)
+        ]
+        loop.until(lambda: len(loop.told) > 1)
+        assert loop.told[1][3:4] == (False,)
+        assert loop.told[1].over
+        assert loop.told[1].tries > 2
+        assert len(loop.told) == 2
+
+
+def test_a_command_that_floods_its_output_is_ended_in_time_and_delays_no_other(tmp_path: Path) -> None:
+    flood = shell("flood", "while :; do echo flood; echo flood >&2; done", timeout_ms=700, retry_for_ms=0)
+    quick = shell("quick", f"echo $HFZMQ_ALARM_EPISODE_ID >> {tmp_path}/quick")
+    with looped(Notifier([flood, quick])) as loop:
+        for episode in range(1, 6):
+            loop.notifier.post(notice(episode))
+        took_s = loop.until(lambda: len(loop.delivered("quick")) == 5)
+        assert took_s < 5, "while the other floods"
+        loop.until(lambda: len(loop.failed("flood")) == 5)
+        assert set(loop.failed("flood")) == {"not done in 0.7 s, killed"}
 
 
 def test_a_log_channel_writes_one_line_whatever_the_patient_is_called(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,8 +19,9 @@ from hfzmq.alarm_channels import APPRISE, COMMAND, Channel, Url
 from hfzmq.client.ask import ask_leader
 from hfzmq.clinical.alarm.types import Episode
 from hfzmq.clinical.report import Report
+from hfzmq.config import Timing
 from hfzmq.errors import HfzmqError
-from tests.integration.notify_world import MailServer, Webhook, hanging_host
+from tests.integration.notify_world import MailServer, Webhook, family, hanging_host
 from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
 
 NEVER_MS = 3_600_000
@@ -172,9 +173,51 @@ def test_people_are_told_by_webhook_and_mail_over_two_kills_of_the_leader_though
             wait_for("webhook and mail", told, 60)
             paged = [json.loads(one) for one in (tmp_path / "paged").read_text().splitlines() if one]
             assert {one["episode_id"] for one in paged} >= wanted
-            delivered = "select distinct episode_id, detail from alarm_events where what = 'sent'"
+            delivered = "select distinct episode_id, substr(detail, 1, 6) from alarm_events where what = 'sent'"
             everything = {(number, f"1:{name}") for number in wanted for name in ("hook", "mail", "page")}
             wait_for("all is noted as sent", lambda: set(mesh.ask(3, delivered)) >= everything, 30)
             assert len(alarms(mesh)) == 3
             client.submit(red("bed-9"))
             client.wait(5)  # a channel that hangs holds nobody up
+
+
+def test_only_who_leads_tells_people_and_a_channel_that_floods_and_fails_is_one_line_an_alarm(
+    tmp_path: Path, client_of: Any
+) -> None:
+    tries = tmp_path / "tries"
+    tries.touch()
+    flood = ("/bin/sh", "-c", f"echo >> {tries}; while :; do echo flood; echo flood >&2; done")
+    channels = (Channel("flood", COMMAND, argv=flood, timeout_ms=300, retry_for_ms=1000),)
+
+    def tells(number: int) -> bool:
+        return bool(_notifiers(mesh.processes[number].pid))
+
+    def tells_alone(number: int) -> bool:
+        return tells(number) and not any(tells(other) for other in mesh.processes if other != number)
+
+    def moves(leader: int, following: int) -> None:
+        before = tries.stat().st_size
+        wait_for("it tries", lambda: tells_alone(leader) and tries.stat().st_size > before + 2, 20)
+        transfer = hfzmq("peer", "transfer", following, "--config", mesh.path, "--timeout", 10)
+        subprocess.run(transfer, cwd=ROOT, check=True, capture_output=True, timeout=30)
+        wait_for("the old leader tells nobody", lambda: not tells(leader), 20)
+
+    stays = Timing(handover_settle_ms=60_000)
+    with Mesh(tmp_path, timing=stays, rules={"silent_ms": NEVER_MS}, channels=channels) as mesh:
+        client = client_of(mesh)
+        for number in (1, 2):
+            client.submit(red(f"bed-{number}"))
+        client.wait(30)
+        for _ in range(2):
+            leader = mesh.wait_for_leader()
+            moves(leader, leader % 3 + 1)
+        wait_for("the last one tells", lambda: tells_alone(mesh.wait_for_leader()), 20)
+        lines = mesh.ask(2, "select episode_id, detail from alarm_events where what in ('sent', 'failed')")
+        assert sorted(lines) == [(number, "1:flood not done in 0.3 s, killed") for number in (1, 2)]
+        assert all(path.stat().st_size < 100_000 for path in tmp_path.glob("*.log"))
+
+
+def _notifiers(pid: int) -> list[int]:
+    """The notifier processes below a process."""
+    words = {one: Path(f"/proc/{one}/cmdline") for one in family(pid) if one != pid}
+    return [one for one, path in words.items() if path.exists() and b"hfzmq.daemon.notify.process" in path.read_bytes()]

@@ -26,6 +26,7 @@ FACTS: list[Fact] = [
     Action("ack", 7, "Ada"),
     Action("discharge", "bed-1", "Bob"),
     Sent(7, 2, "mail", True),
+    Sent(7, 2, "mail", False, 3, "the connection was refused"),
 ]
 
 # ------------------------------------------------------------ facts
@@ -71,12 +72,15 @@ def test_a_body_is_its_format_its_stamp_and_the_facts() -> None:
         ([3, "ack", 7, ""], "action.by"),
         ([3, "ack", 7, "A\nda"], "action.by"),
         ([3, "ack", 7, "A" * 65], "action.by"),
-        ([4, 0, 1, "mail", True], "sent.episode_id"),
-        ([4, 1, 0, "mail", True], "sent.step"),
-        ([4, 1, 9, "mail", True], "sent.step"),
-        ([4, 1, 1, "", True], "sent.channel"),
-        ([4, 1, 1, 7, True], "sent.channel"),
-        ([4, 1, 1, "mail", 1], "sent.ok"),
+        ([4, 0, 1, "mail", True, 1, ""], "sent.episode_id"),
+        ([4, 1, 0, "mail", True, 1, ""], "sent.step"),
+        ([4, 1, 9, "mail", True, 1, ""], "sent.step"),
+        ([4, 1, 1, "", True, 1, ""], "sent.channel"),
+        ([4, 1, 1, 7, True, 1, ""], "sent.channel"),
+        ([4, 1, 1, "mail", 1, 1, ""], "sent.ok"),
+        ([4, 1, 1, "mail", True, 0, ""], "sent.tries"),
+        ([4, 1, 1, "mail", True, 1, "refused\nit"], "sent.why"),
+        ([4, 1, 1, "mail", True, 1, "w" * 201], "sent.why"),
     ],
 )
 def test_a_fact_out_of_bounds_is_refused_by_its_field(row: Any, field: str) -> None:

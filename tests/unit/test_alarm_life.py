@@ -319,6 +319,23 @@ def test_what_is_owed_is_owed_until_it_is_known_to_be_sent() -> None:
     ]
 
 
+def test_a_failure_is_a_line_once_with_its_cause_and_the_delivery_ends_it() -> None:
+    ward = Ward(QUIET)
+    ward.report(1000, 0.9)
+    for at in (1500, 1600, 1700):
+        ward.alarms.sent(START + at, 1, 1, "mail", False, 1, "the connection was refused")
+    ward.pass_to(1800)
+    assert list(ward.tables.episodes[1].failing) == ["1:mail"]
+    ward.alarms.sent(START + 1900, 1, 1, "mail", True, 4)
+    ward.pass_to(1900)
+    assert ward.tables.episodes[1].sent == ("1:mail",)
+    assert list(ward.tables.episodes[1].failing) == []
+    assert [line for line in ward.told() if line[1] in ("sent", "failed")] == [
+        (1500, "failed", "1:mail the connection was refused"),
+        (1900, "sent", "1:mail after 4 tries"),
+    ]
+
+
 def test_a_delivery_that_is_told_again_or_cannot_be_changes_nothing() -> None:
     ward = Ward(QUIET)
     ward.report(1000, 0.9)

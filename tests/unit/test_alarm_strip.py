@@ -37,7 +37,7 @@ def stored(
         number, patient, cause, state, WALL_MS - ago_ms, 1, note or cause, value, value, value, None, by, None, None,
         "", "", step, 0, (),
     )  # fmt: skip
-    return [*made[:-1], ""]
+    return [*made[:-2], "", ""]
 
 
 def answer(*rows: list[Any], index: int = 810, **other: Any) -> Answer:

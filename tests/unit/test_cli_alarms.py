@@ -56,6 +56,7 @@ episodes = st.builds(
     step=st.integers(0, 8),
     step_at_ms=st.just(0),
     sent=st.lists(channels, max_size=6).map(lambda pairs: tuple(f"{step}:{name}" for step, name in pairs)),
+    failing=st.lists(channels, max_size=2).map(lambda pairs: tuple(f"{step}:{name}" for step, name in pairs)),
 )
 
 
@@ -99,6 +100,7 @@ def any_episode(rng: Random) -> Episode:
         rng.randint(0, 8),
         0,
         tuple(f"{rng.randint(1, 8)}:channel-{rng.randint(1, 10**20)}" for _ in range(rng.randint(0, 6))),
+        tuple(f"{rng.randint(1, 8)}:dead-{rng.randint(1, 10**20)}" for _ in range(rng.randint(0, 2))),
     )
 
 
@@ -117,9 +119,10 @@ def check_printed(rows: list[Episode], width: int, now_ms: int) -> None:
         assert since.utcoffset() is not None
         assert round(since.timestamp() * 1000) == one.raised_at_ms
         assert int(shown["step"]) == one.step
-        for label in one.sent:
-            step, _, channel = label.partition(":")
-            assert f"{channel} (step {step})" in shown["delivered"]
+        told, _, failing = shown["delivered"].partition("; failing: ")
+        for labels, said in ((one.sent, told), (one.failing, failing)):
+            for step, _, channel in (label.partition(":") for label in labels):
+                assert f"{channel} (step {step})" in said
         assert shown["cause"].startswith(str(words.CAUSE_BADGES[one.cause]))
         for text in row:  # whole, in one line, but for a list, whose items are
             assert any(text in line for line in block) or (
@@ -218,7 +221,7 @@ def test_an_age_is_never_made_up_where_clocks_disagree() -> None:
 
 @pytest.mark.parametrize("what", t.WHAT)
 def test_every_line_of_the_journal_has_a_sentence(what: str) -> None:
-    detail = {t.ENDED: "resolved bob", t.SENT: "2:pager", t.FAILED: "2:pager"}.get(what, "bob")
+    detail = {t.ENDED: "resolved bob", t.SENT: "2:pager after 3 tries", t.FAILED: "2:pager refused"}.get(what, "bob")
     said = words.event_words(what, detail)
     assert said
     assert "  " not in said
@@ -226,12 +229,12 @@ def test_every_line_of_the_journal_has_a_sentence(what: str) -> None:
 
 
 FIELDS = [*Episode._fields]
-ROW = [*PLAIN._replace(sent=())[:-1], "1:log"]
+ROW = [*PLAIN[:-2], "1:log", "2:mail"]
 
 
 def test_a_row_is_read_by_the_names_of_its_fields() -> None:
     (one,) = episodes_of([*FIELDS[::-1], "more"], [[*ROW[::-1], 5]])
-    assert one == PLAIN._replace(sent=("1:log",))
+    assert one == PLAIN._replace(sent=("1:log",), failing=("2:mail",))
 
 
 @pytest.mark.parametrize(

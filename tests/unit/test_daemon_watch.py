@@ -16,7 +16,7 @@ from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import ACK, NOT_LEADER, Proposal, Reply
 from hfzmq.daemon.notify import Delivered, Notice
-from hfzmq.daemon.posting import LOOK_MS, POSTS_A_LOOK
+from hfzmq.daemon.posting import FAILED_REST_MS, LOOK_MS, POSTS_A_LOOK
 from hfzmq.daemon.watch import RETRY_MS, SIGN_EVERY_MS, Watch
 from hfzmq.wire.facts import decode_facts
 
@@ -223,6 +223,40 @@ def test_people_are_told_what_is_owed_until_it_is_delivered_and_not_after_it_was
     bench.later(LOOK_MS)
     bench.told()
     assert bench.notifier.withdrawn[-1] == 1
+
+
+def test_a_channel_that_goes_on_failing_is_one_line_and_its_delivery_says_after_how_many_tries() -> None:
+    bench = leading()
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.alarms.take_changes()
+    bench.watch.changed()
+    for _ in range(5):
+        bench.later(FAILED_REST_MS)
+        bench.watch.seen(bench.now, [row("bed-1", STAMP + int(bench.now), 0.9, "RED")])
+        bench.told()
+        bench.notifier.told.append(Delivered(1, 1, "log", False, STAMP, "refused", over=False))
+        bench.told()
+        bench.notifier.told.append(Delivered(1, 1, "log", False, STAMP, "refused", tries=9))
+        bench.told()
+    assert len([one for one in bench.notifier.posted if one.step == 1]) >= 4, "begun anew each time"
+    bench.notifier.told.append(Delivered(1, 1, "log", True, STAMP, "", tries=2))
+    bench.told()
+    lines = [(one.what, one.detail) for one in bench.alarms.take_changes().events if one.what in ("sent", "failed")]
+    assert lines == [("failed", "1:log refused"), ("sent", "1:log after 47 tries")]
+
+
+def test_a_new_leader_writes_no_second_line_of_what_has_failed_under_the_old_one() -> None:
+    bench = leading()
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    for _ in range(3):
+        bench.turn(serves=False)
+        bench.later(LOOK_MS)
+        bench.told()
+        bench.notifier.told.append(Delivered(1, 1, "log", False, STAMP, "refused", over=False))
+        bench.told()
+    assert [one.detail for one in bench.alarms.take_changes().events if one.what == "failed"] == ["1:log refused"]
 
 
 def test_what_is_owed_is_looked_for_seldom_however_often_something_is_applied() -> None:

@@ -120,7 +120,7 @@ vital_values = [
 REPORT = Report("bed-1", WALL_MS, 71, 134.5, 1.4, 32, 9, 0.72, "RED", 0.5, "model", "")
 ALARM_ROW = [
     *(1, "bed-1", "RED", "unacknowledged", WALL_MS, 1, "RED", 0.72, 0.72, 0.72),
-    *(None, "", None, None, "", "", 1, 0, ""),
+    *(None, "", None, None, "", "", 1, 0, "", ""),
 ]
 
 
@@ -147,7 +147,7 @@ def episodes(draw: st.DrawFn) -> list[Any]:
         draw(st.one_of(st.integers(1, 99), st.integers(1, ID_MAX))), draw(ids), cause, state,
         WALL_MS - draw(st.integers(0, 10**10)), 1, note, value, value, value, None, by, None, None, "", "", step, 0, (),
     )  # fmt: skip
-    return [*found[:-1], ""]
+    return [*found[:-2], "", ""]
 
 
 readings = st.builds(

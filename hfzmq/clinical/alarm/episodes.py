@@ -105,16 +105,19 @@ class Episodes:
         step = episode.step + 1
         self._put(episode._replace(step=step, step_at_ms=now), now, t.ESCALATED, str(step))
 
-    def deliver(self, now: int, episode_id: int, step: int, channel: str, ok: bool) -> None:
-        """A notification of a step that was reached: delivered (once is enough), or given up for now."""
+    def deliver(self, now: int, episode_id: int, step: int, channel: str, ok: bool, tries: int, why: str) -> None:
+        """A notification of a step that was reached: delivered, or it has failed. Each of them is a line once."""
         episode = self.known.get(episode_id)
         label = sent_label(step, channel)
         if episode is None or step > episode.step or label in episode.sent:
             return
         if ok:
-            self._put(episode._replace(sent=(*episode.sent, label)), now, t.SENT, label)
-        else:
-            self.journal(episode_id, now, t.FAILED, label)
+            failing = tuple(one for one in episode.failing if one != label)
+            detail = label if tries == 1 else f"{label} after {tries} tries"
+            self._put(episode._replace(sent=(*episode.sent, label), failing=failing), now, t.SENT, detail)
+        elif label not in episode.failing:
+            detail = f"{label} {why}".rstrip()
+            self._put(episode._replace(failing=(*episode.failing, label)), now, t.FAILED, detail)
 
     # ------------------------------------------------------------
 
@@ -129,5 +132,6 @@ class Episodes:
 
 
 def sent_label(step: int, channel: str) -> str:
-    """How a delivery is noted in ``Episode.sent`` and in the journal."""
+    """How a delivery is noted in ``Episode.sent`` and ``failing``; in the journal the number of tries may follow, if
+    there were several, or what was wrong."""
     return f"{step}:{channel}"

@@ -38,12 +38,15 @@ class Action(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A notification was delivered, or given up for now (not ``ok``)."""
+    """A notification was delivered, by the last of so many ``tries``; or it has failed (not ``ok``), ``why`` says what
+    was wrong, and it is tried again."""
 
     episode_id: int
     step: int
     channel: str
     ok: bool
+    tries: int = 1
+    why: str = ""
 
 
 Fact = Clock | RulesSet | Sign | Action | Sent

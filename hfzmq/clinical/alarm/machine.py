@@ -180,10 +180,12 @@ class Alarms(Ward):
                 self._resolve(bed, known[one], by)
         return DONE if due else ALREADY
 
-    def sent(self, now: int, episode_id: int, step: int, channel: str, ok: bool) -> None:
-        """A notification was delivered, or given up for now."""
+    def sent(
+        self, now: int, episode_id: int, step: int, channel: str, ok: bool, tries: int = 1, why: str = ""
+    ) -> None:  # fmt: skip
+        """A notification was delivered, or has failed and is tried again."""
         self._move(now)
-        self._episodes.deliver(self.now_ms, episode_id, step, channel, ok)
+        self._episodes.deliver(self.now_ms, episode_id, step, channel, ok, tries, why)
 
     def take(self, now: int, fact: Fact) -> str:
         """Any fact, by its kind; the outcome of an Action, DONE for everything else."""
@@ -258,6 +260,10 @@ class Alarms(Ward):
     def beds(self) -> tuple[Bed, ...]:
         """All, sorted by patient."""
         return tuple(bed.row() for _, bed in sorted(self._beds.items()))
+
+    def episode(self, number: int) -> Episode | None:
+        """One that is remembered."""
+        return self._episodes.known.get(number)
 
     def episodes(self) -> tuple[Episode, ...]:
         """Those that are remembered, by id: not normal, or not for long."""

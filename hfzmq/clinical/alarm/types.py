@@ -108,6 +108,7 @@ class Episode(NamedTuple):
     step: int  # how many steps of the escalation were reached; the first is 1
     step_at_ms: int  # when the last of them was; 0: none yet
     sent: tuple[str, ...]  # 'STEP:CHANNEL' of what was delivered, in that order
+    failing: tuple[str, ...] = ()  # likewise of what has failed, and was not delivered since
 
 
 class Event(NamedTuple):
@@ -116,7 +117,9 @@ class Event(NamedTuple):
     episode_id: int
     at_ms: int
     what: str  # one of WHAT
-    detail: str  # raised, missing: the note; acknowledged, ended: by whom or how; escalated: step; sent: STEP:CHANNEL
+    detail: (
+        str  # raised, missing: the note; acknowledged, ended: by whom or how; escalated: step; sent, failed: sent_label
+    )
 
 
 class Calmed(NamedTuple):
