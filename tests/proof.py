@@ -19,22 +19,24 @@ from typing import Any, NamedTuple
 import click
 
 from tests.powercuts import bugs as storage
-from tests.provenance import ROOT
+from tests.provenance import CORE, PRODUCT, ROOT, STORAGE, provenance
 from tests.simulation import bugs as core
 
 RESULTS = ROOT / "docs" / "results"
 CORES = str(os.cpu_count() or 1)
 HOLDS, SHORT, NOT_RUN, FAILS = "holds", "short", "not run", "FAILS"
+OTHER_SOURCES = "; of other sources"
 Figures = dict[str, Any]
 
 
 class Step(NamedTuple):
-    """One row of the table. ``figures``: what its results say, in words; ``sound``: whether nothing is broken;
-    ``full``: whether as much was run as the proof asks for."""
+    """One row of the table. ``runs``: what its results are made of (provenance.py); ``figures``: what they say, in
+    words; ``sound``: whether nothing is broken; ``full``: whether as much was run as the proof asks for."""
 
     layer: str
     name: str
     file: str
+    runs: tuple[str, ...]
     command: tuple[str, ...]
     small: tuple[str, ...]  # the same, for a first look; empty: it has none
     figures: Callable[[Figures], str]
@@ -96,38 +98,38 @@ def _cuts(cuts: int, rot: int) -> tuple[str, ...]:
 STORMS, CUTS, ROT, STORIES, NEMESIS_MINUTES, ROUNDS, SCENARIOS = 20_000, 50_000, 20_000, 3_000, 10, 5, 9
 TEXTBOOK_STORMS = 100
 STEPS = (
-    Step("A", "storms", "storms.json",
+    Step("A", "storms", "storms.json", CORE,
          ("-m", "tests.simulation.campaign", "--compiled", "--storms", str(STORMS)),
          ("-m", "tests.simulation.campaign", "--storms", "20"),
          _storms, lambda told: told["totals_of_clean_runs"]["violations"] == 0,
          lambda told: bool(told["totals_of_clean_runs"]["counted"] >= STORMS)),
-    Step("B", "small scopes", "exhaustive.json", _kept("tests.simulation.exhaustive", "exhaustive.json"), (),
+    Step("B", "small scopes", "exhaustive.json", CORE, _kept("tests.simulation.exhaustive", "exhaustive.json"), (),
          _scopes, lambda told: not any(scope["violation"] for scope in told["scopes"]),
          lambda told: all(scope["exhausted"] for scope in told["scopes"])),
-    Step("C", "machine", "machine.json",
+    Step("C", "machine", "machine.json", CORE,
          _kept("tests.simulation.machine", "machine.json", "--examples", str(STORIES), "--seed", "1"),
          ("-m", "tests.simulation.machine", "--examples", "100"),
          _machine, lambda told: not told["broken"], lambda told: bool(told["stories"] >= STORIES)),
-    Step("D", "power cuts", "powercuts.json", _cuts(CUTS, ROT), _cuts(500, 500),
+    Step("D", "power cuts", "powercuts.json", STORAGE, _cuts(CUTS, ROT), _cuts(500, 500),
          lambda told: f"{told['cuts']:,} cuts, {told['cuts_that_broke_a_promise']} broke a promise; "
                       f"{told['damages']:,} damages, {told['damages_lost_silently']} lost silently",
          lambda told: told["cuts_that_broke_a_promise"] == told["damages_lost_silently"] == 0,
          lambda told: told["cuts"] >= CUTS and told["damages"] >= ROT),
-    Step("E", "nemesis", "nemesis.json",
+    Step("E", "nemesis", "nemesis.json", PRODUCT,
          _kept("tests.nemesis", "nemesis.json", "--minutes", str(NEMESIS_MINUTES)),
          ("-m", "tests.nemesis", "--minutes", "1"), _nemesis, lambda told: not told["violations"],
          lambda told: f"--minutes {NEMESIS_MINUTES}" in told["command"] and not told["skipped"]),
-    Step("F", "planted in the core", "planted.json",
+    Step("F", "planted in the core", "planted.json", CORE,
          _kept("tests.simulation.planted", "planted.json", "--jobs", CORES), (),
          _planted, lambda told: bool(told["found"] == told["planted"]), lambda told: told["planted"] >= len(core.BUGS)),
-    Step("F", "planted in storage", "planted_storage.json",
+    Step("F", "planted in storage", "planted_storage.json", STORAGE,
          _kept("tests.powercuts.planted", "planted_storage.json", "--jobs", CORES), (),
          _planted, lambda told: bool(told["found"] == told["planted"]),
          lambda told: told["planted"] >= len(storage.BUGS)),
-    Step("G", "textbook bully", "textbook.json", _kept("tests.simulation.textbook", "textbook.json"), (), _textbook,
-         lambda told: all(one["lost"] for one in _kinds(told)),
+    Step("G", "textbook bully", "textbook.json", CORE, _kept("tests.simulation.textbook", "textbook.json"), (),
+         _textbook, lambda told: all(one["lost"] for one in _kinds(told)),
          lambda told: all(one["storms"] >= TEXTBOOK_STORMS for one in _kinds(told))),
-    Step("H", "scenarios", "scenarios.json",
+    Step("H", "scenarios", "scenarios.json", PRODUCT,
          _kept("tests.system.scenarios", "scenarios.json", "--repeat", str(ROUNDS)),
          ("-m", "tests.system.scenarios", "--repeat", "1", "--only", "leader-failure"), _scenarios,
          lambda told: bool(told["passed"] == told["rounds"]),
@@ -155,7 +157,7 @@ def run(step: Step, small: bool) -> Ran | None:
 
 def row(step: Step, ran: Ran | None) -> tuple[str, str]:
     """One line of the table, and its verdict: ``holds``; ``short``: nothing broken, but less was run than the proof
-    asks for; ``not run``; ``FAILS``."""
+    asks for; ``not run``; ``FAILS``. Results that are not of this tree say so: of several runs the last one counts."""
     took = "not run now" if ran is None else f"{ran.seconds:8.0f} s"
     path = RESULTS / step.file
     if not path.exists():
@@ -165,7 +167,8 @@ def row(step: Step, ran: Ran | None) -> tuple[str, str]:
     origin = f"{last.get('date', last.get('last_date', ''))} {str(last.get('commit', ''))[:8]}"
     well = step.sound(told) and (ran is None or ran.well)
     verdict = FAILS if not well else HOLDS if step.full(told) else SHORT
-    return _line(step, origin, took, step.figures(told), verdict), verdict
+    figures = step.figures(told) + ("" if last.get("source") == provenance(step.runs).source else OTHER_SOURCES)
+    return _line(step, origin, took, figures, verdict), verdict
 
 
 def _line(step: Step, origin: str, took: str, figures: str, verdict: str) -> str:

@@ -1,0 +1,87 @@
+"""The table of the proof says what results there are, whether they are enough, and of which sources they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests import proof
+from tests.proof import FAILS, HOLDS, NOT_RUN, OTHER_SOURCES, SHORT, STEPS, Ran, Step, main, row
+from tests.provenance import ROOT, STORAGE, provenance
+
+STEP = Step(
+    "X", "made up", "made_up.json", STORAGE, (), (), lambda told: f"{told['done']} done",
+    lambda told: not told["broken"], lambda told: bool(told["done"] >= 10),
+)  # fmt: skip
+WELL, UNWELL = Ran(1.5, True), Ran(1.5, False)
+
+
+@pytest.fixture(autouse=True)
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(proof, "RESULTS", tmp_path)
+    return tmp_path
+
+
+def told(results: Path, done: int = 10, broken: int = 0, **more: Any) -> None:
+    origin = {"date": "2026-11-22", "commit": "0123456789abcdef", "source": provenance(STORAGE).source}
+    (results / STEP.file).write_text(json.dumps({"done": done, "broken": broken, **origin, **more}))
+
+
+@pytest.mark.parametrize(
+    ("done", "broken", "ran", "verdict"),
+    [
+        (10, 0, None, HOLDS),
+        (10, 0, WELL, HOLDS),
+        (9, 0, WELL, SHORT),
+        (9, 1, WELL, FAILS),
+        (10, 1, None, FAILS),
+        (10, 0, UNWELL, FAILS),  # its command failed, whatever an earlier one has left
+    ],
+)
+def test_a_row_holds_only_if_nothing_is_broken_and_enough_was_run(
+    results: Path, done: int, broken: int, ran: Ran | None, verdict: str
+) -> None:
+    told(results, done, broken)
+    line, said = row(STEP, ran)
+    assert said == verdict
+    assert f"made up            {verdict:7}" in line
+    assert line.endswith(f"2026-11-22 01234567  {done} done")
+
+
+def test_what_has_no_results_is_not_run() -> None:
+    line, verdict = row(STEP, None)
+    assert verdict == NOT_RUN
+    assert "no results yet" in line
+
+
+@pytest.mark.parametrize("source", ["0123456789abcdef", None])
+def test_results_of_other_sources_or_of_nobody_knows_which_say_so(results: Path, source: str | None) -> None:
+    told(results, source=source)
+    line, verdict = row(STEP, None)
+    assert verdict == HOLDS
+    assert line.endswith("10 done" + OTHER_SOURCES)
+
+
+def test_of_several_runs_the_last_one_says_of_which_sources_they_are(results: Path) -> None:
+    mine, other = {"source": provenance(STORAGE).source, "last_date": "2026-11-22"}, {"source": "other", "date": "2025"}
+    told(results, runs=[other, mine])
+    assert OTHER_SOURCES not in row(STEP, None)[0]
+    told(results, runs=[mine, other])
+    assert OTHER_SOURCES in row(STEP, None)[0]
+
+
+def test_every_step_names_sources_that_are_there() -> None:
+    for step in STEPS:
+        assert step.runs
+        assert all((ROOT / part).exists() for part in step.runs)
+
+
+def test_a_table_of_nothing_says_so_and_is_no_success() -> None:
+    done = CliRunner().invoke(main, ["--table", "--only", "AB"])
+    assert done.exit_code == 1
+    assert [line.split()[:2] for line in done.output.splitlines()] == [["A", "storms"], ["B", "small"]]
+    assert done.output.count(NOT_RUN) >= 2
