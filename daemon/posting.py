@@ -13,12 +13,14 @@ from typing import Protocol
 
 from hfzmq.alarm_channels import used_at
 from hfzmq.clinical.alarm.beds import missing_for
+from hfzmq.clinical.alarm.episodes import sent_label
 from hfzmq.clinical.alarm.facts import Sent
 from hfzmq.clinical.alarm.machine import Alarms, owed_of
 from hfzmq.clinical.alarm.rules import STEPS_MAX
 from hfzmq.clinical.alarm.types import HEART_RATE, NO_DATA, UNSEEN, Bed, Episode
 from hfzmq.config import Config
 from hfzmq.daemon.notify import Notice, Notifier, words
+from hfzmq.wire.facts import WHY_CHARS_MAX
 
 LOOK_MS = 250  # what is owed is looked for so often at most
 LOOK_AGAIN_MS = 5000  # and so often in any case
@@ -48,6 +50,7 @@ class Posting:
         self.look_at_ms = self._looked_ms = -math.inf
         self._unseen: frozenset[int] = frozenset()
         self._post_ms: dict[int, dict[tuple[int, str], float]] = {}  # episode -> when each may be posted again
+        self._tries: dict[int, dict[tuple[int, str], int]] = {}  # likewise: of what was given up and posted again
         self._known: dict[int, tuple[Episode, float]] = {}  # as it was looked at, and when there is more to post of it
 
     def end(self) -> None:
@@ -60,13 +63,19 @@ class Posting:
         self.look_at_ms = min(self.look_at_ms, self._looked_ms + LOOK_MS)
 
     def results(self, now_ms: float) -> list[Sent]:
-        """What was delivered, or given up for now."""
+        """What was delivered; and what has failed, if the log does not know it yet, however often it is tried."""
         found = []
         for one in self._notifier.results():
-            self._post_ms.setdefault(one.episode_id, {})[one.step, one.channel] = now_ms + FAILED_REST_MS
-            self._known.pop(one.episode_id, None)
-            found.append(Sent(one.episode_id, one.step, one.channel, one.ok))
-            self.changed()  # its channel has room again
+            mark, tries = (one.step, one.channel), one.tries
+            if one.over:
+                self._post_ms.setdefault(one.episode_id, {})[mark] = now_ms + FAILED_REST_MS
+                counted = self._tries.setdefault(one.episode_id, {})
+                counted[mark] = tries = tries + counted.get(mark, 0)
+                self._known.pop(one.episode_id, None)
+                self.changed()  # its channel has room again
+            episode = self._source.alarms.episode(one.episode_id)
+            if one.ok or (episode and sent_label(*mark) not in episode.failing):
+                found.append(Sent(one.episode_id, *mark, one.ok, tries, one.why[:WHY_CHARS_MAX]))
         return found
 
     def turn(self, now_ms: float, log_ms: int) -> None:
@@ -79,6 +88,7 @@ class Posting:
         for number in self._unseen - numbers:
             self._notifier.withdraw(number)
             self._post_ms.pop(number, None)
+            self._tries.pop(number, None)
             self._known.pop(number, None)
         self._unseen = numbers
         left = POSTS_A_LOOK

@@ -71,12 +71,6 @@ class Lane:
                 if job is not self.under_way:
                     del self._jobs[key]
 
-    def drop_all(self) -> None:
-        """Another leads now."""
-        if self.under_way:
-            self.under_way.dropped = True
-        self._jobs = {key: job for key, job in self._jobs.items() if job is self.under_way}
-
     def wake_ms(self) -> float:
         """When ``take`` has something next; infinity when nothing waits or one is under way."""
         if self.under_way is not None:

@@ -150,9 +150,6 @@ class Process:
         elif what == "withdraw":
             for runner in self._runners.values():
                 runner.lane.drop(message["episode_id"])
-        elif what == "withdraw_all":
-            for runner in self._runners.values():
-                runner.lane.drop_all()
         elif what == "ping":
             self._daemon.push({"told": "pong"})
 

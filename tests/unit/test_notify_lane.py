@@ -107,16 +107,6 @@ def test_hundreds_of_notices_for_a_dead_channel_cost_a_try_in_two_seconds_until_
         one.settle(now_ms, ok=True, final=False)
 
 
-def test_whoever_leads_no_more_has_nothing_left_to_try() -> None:
-    one = lane()
-    for episode in (1, 2, 3):
-        one.add(0, notice(episode), 0)
-    one.take(0)
-    one.drop_all()
-    assert one.settle(1, ok=False, final=False) is None
-    assert one.wake_ms() == FOREVER
-
-
 @pytest.mark.parametrize("ok", [True, False])
 def test_what_is_dropped_while_under_way_is_told_only_if_it_was_delivered(ok: bool) -> None:
     one = lane()
