@@ -44,13 +44,20 @@ def run_screen(draw: Draw, on_key: OnKey, rings: Callable[[], bool] = lambda: Fa
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and SIGHUP are asked for instead of ending the process, so that whoever runs can clean up."""
+    """SIGTERM and SIGHUP are asked for instead of ending the process, so that whoever runs can clean up; SIGINT raises
+    KeyboardInterrupt as ever and can be asked for, too: where the interpreter swallows what is raised (in a hook of a
+    fork, in a finalizer), whoever asks still learns of it."""
     got: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         got.append(number)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # a shell's background job ignores it
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield lambda: bool(got)
     finally:

@@ -231,7 +231,7 @@ def test_all_that_nobody_has_seen_is_acknowledged_by_one_word_each_with_who_did_
     assert done.out.splitlines() == [
         "alarm 1: acknowledged by ann (■ RED of bed-1)",
         "alarm 2: acknowledged by ann (♥ HEART RATE high of bed-2)",
-        "alarm 5: acknowledged by ann (✕ NO DATA of bed-2)",
+        "alarm 5: acknowledged by ann (✕ NO DATA no heart rate of bed-2)",
         "alarm 4: acknowledged by ann (▲ AMBER of bed-4)",
     ]
     assert "alarm 2: ♥ HEART RATE high of bed-2, 139.25 bpm, not seen, " in done.err
