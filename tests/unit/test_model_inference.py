@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import math
 import subprocess
@@ -183,7 +184,11 @@ def test_the_guarded_number_is_the_study_number_of_day_100(model: RiskModel) -> 
         ((60.0, 137.0, 1.0, 38.0, 5), ("day_clamped", "day_driven")),
         ((60.0, 137.0, 1.0, 38.0, 286), ("day_clamped", "extrapolated:day")),
         ((39.9, 137.0, 1.0, 38.0, 120), ("extrapolated:age",)),
-        ((60.0, 112.0, 9.5, 38.0, 120), ("extrapolated:serum_creatinine", "extrapolated:serum_sodium")),
+        (
+            (60.0, 112.0, 9.5, 38.0, 120),
+            ("extrapolated:serum_creatinine", "extrapolated:serum_sodium", "unusual_combination"),
+        ),
+        ((45.0, 146.0, 6.0, 65.0, 120), ("unusual_combination",)),  # each inside its range
     ],
 )
 def test_flags_say_what_was_clamped_and_when_the_day_decides(
@@ -202,10 +207,11 @@ def test_day_driven_means_that_the_two_tiers_differ_under_the_thresholds_that_we
 
 
 def test_all_flags_together_fit_into_a_report(model: RiskModel) -> None:
-    flags = model.judge(18.0, 180.0, 0.1, 90.0, 0, thresholds=Thresholds(0.01, 0.02)).flags
-    every = {"day_clamped", "day_driven", *(f"extrapolated:{name}" for name in FEATURES)}
-    assert set(flags) <= every
-    assert len(",".join(sorted(every))) <= FLAGS_CHARS_MAX
+    readings = itertools.product((18.0, None), (180.0, None), (0.1, None), (90.0, None), (0, 500, None))
+    limits = Thresholds(0.01, 0.02)
+    judged = [model.judge(*reading, thresholds=limits).flags for reading in readings if any(reading[:4])]
+    assert max(len(",".join(flags)) for flags in judged) <= FLAGS_CHARS_MAX - len("day_driven,")
+    assert {"day_clamped", "unusual_combination", "extrapolated:day", "missing:age"} <= set(itertools.chain(*judged))
 
 
 def test_beyond_the_training_range_a_value_counts_as_the_edge(model: RiskModel) -> None:
@@ -217,13 +223,12 @@ def test_beyond_the_training_range_a_value_counts_as_the_edge(model: RiskModel) 
 
 
 @pytest.mark.parametrize("vital", VITALS, ids=lambda vital: str(vital.name))
-@pytest.mark.parametrize("wrong", ["below", "above", "nan", "inf", "text", "none", "bool"])
+@pytest.mark.parametrize("wrong", ["below", "above", "nan", "inf", "text", "bool"])
 def test_a_value_that_no_adult_has_is_refused_with_field_bound_and_hint(
     model: RiskModel, vital: Any, wrong: str
 ) -> None:
     value = {
-        "below": vital.low - 1, "above": vital.high + 1, "nan": math.nan, "inf": math.inf, "text": "70", "none": None,
-        "bool": True,
+        "below": vital.low - 1, "above": vital.high + 1, "nan": math.nan, "inf": math.inf, "text": "70", "bool": True,
     }[wrong]  # fmt: skip
     reading: dict[str, Any] = dict(zip(FEATURES, (70.0, 134.0, 1.6, 30.0, 40), strict=True))
     reading[vital.name] = value
@@ -286,7 +291,7 @@ def test_a_pickle_inside_is_refused_and_never_opened(tmp_path: Path) -> None:
     trap = np.empty(1, dtype=object)
     trap[0] = Trap()
     members = members_of(PACKAGED)
-    for name in ("mean.npy", "something_new.npy"):
+    for name in ("mean.npy", "something_new.npy", "background.npy"):
         path = repacked(tmp_path / "pickle.npz", {**members, name: npy(trap, allow_pickle=True)})
         assert "without pickles" in refusal_of(path)
     assert not opened.exists()
@@ -299,6 +304,8 @@ def test_a_changed_weight_is_refused_by_the_checksum(tmp_path: Path) -> None:
     assert "checksum" in refusal_of(
         repacked(tmp_path / "m.npz", {**members, "thresholds.npy": npy(np.array([0.3, 0.9]))})
     )
+    background = np.load(io.BytesIO(members["background.npy"]))[::-1]
+    assert "checksum" in refusal_of(repacked(tmp_path / "m.npz", {**members, "background.npy": npy(background)}))
 
 
 @pytest.mark.parametrize(
@@ -313,9 +320,18 @@ def test_a_changed_weight_is_refused_by_the_checksum(tmp_path: Path) -> None:
         ("kernel_3", np.full((40, 1), -1, np.float32), "monotone"),
         ("day_floor", np.array(3.0), "day_floor"),
         ("feature_order", np.array(["day", "age"]), "feature_order"),
-        ("format", np.array(2), "format 1 expected"),
+        ("format", np.array(1), "format 2 expected"),
         ("thresholds", np.array([0.6, 0.3]), "thresholds"),
         ("high", np.array([95, 148, 9.4, 800, 285]), "clinical bounds"),
+        ("quantile_levels", np.linspace(0, 1, 9), "quantile_levels with 0.05 and 0.95"),
+        ("quantiles", np.zeros((5, 9)), "rising quantiles"),
+        ("background", np.zeros((64, 5)), "a background, inside the training range"),
+        ("background", np.zeros((64, 4)), "background"),
+        ("background", np.array(1.0), "background"),
+        ("whitening", np.full((4, 4), np.inf), "whitening: finite"),
+        ("whitening", np.eye(5), "whitening"),
+        ("distance_max", np.array(0.0), "distance_max"),
+        ("evaluation", np.array("[1]"), "a whole hf_model.npz"),
     ],
 )
 def test_a_file_that_is_no_such_model_is_refused_and_says_why(
@@ -362,7 +378,7 @@ def test_a_model_written_twice_is_the_same_bytes_and_reads_back(tmp_path: Path, 
 
 
 def test_a_member_that_a_later_version_adds_is_left_alone(tmp_path: Path, model: RiskModel) -> None:
-    path = repacked(tmp_path / "m.npz", {**members_of(PACKAGED), "background.npy": npy(np.zeros((64, 5)))})
+    path = repacked(tmp_path / "m.npz", {**members_of(PACKAGED), "something_new.npy": npy(np.zeros((64, 5)))})
     assert RiskModel.load(path).model_id == model.model_id
 
 
@@ -461,5 +477,5 @@ def _packaged() -> RiskModel:
     return _loaded[0]
 
 
-def test_a_judgement_has_the_three_fields_that_clients_read() -> None:
-    assert Judgement._fields == ("probability", "probability_study", "flags")
+def test_a_judgement_has_the_fields_that_clients_read() -> None:
+    assert Judgement._fields == ("probability", "probability_study", "flags", "probability_low")
