@@ -33,7 +33,7 @@ class BedNow(NamedTuple):
     clock when it was measured, as far as its timestamp can be trusted. ``delivery``: LOCAL, QUEUED or STORED."""
 
     patient_id: str
-    vitals: tuple[float, ...] | None = None
+    vitals: tuple[float | None, ...] | None = None
     probability: float = 0.0
     probability_study: float = 0.0
     tier: str = ""
@@ -76,7 +76,7 @@ class StatusBook:
         self._interval_ms = round(interval_s * 1000)
         self._mutex = threading.Lock()
         self._beds = {name: BedNow(name) for name in patients}
-        self._vitals: dict[str, tuple[int, tuple[float, ...]]] = {}  # of a reading whose risk is still to come
+        self._vitals: dict[str, tuple[int, tuple[float | None, ...]]] = {}  # of a reading whose risk is still to come
         self._on_the_way: dict[str, int] = {}  # reports queued and not answered
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._turned_at_ms = 0
