@@ -15,29 +15,34 @@ from typing import NamedTuple
 from rich.text import Text
 
 from hfzmq.cli.bed_view import Bed
-from hfzmq.cli.format import number, printable
+from hfzmq.cli.format import printable
 from hfzmq.cli.pulse_view import Pulses
 from hfzmq.cli.screens.alarm_words import NO_ALARMS, OfBeds, bed_cell
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
 from hfzmq.cli.screens.pulses import pulse_text
 from hfzmq.cli.screens.words import (
+    NO_DATA,
+    NO_DATA_BADGE,
     STALE_AFTER_MS,
     STALE_BADGE,
     TIER_BADGES,
     Badge,
     direction,
     duration,
-    probability,
+    risk,
     sparkline,
+    tier_badge,
+    vital_text,
 )
-from hfzmq.clinical.report import VITALS
+from hfzmq.clinical.report import VITALS, low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 from hfzmq.config import Thresholds
 
 STALE = "STALE"  # counted apart: what a silent bed said last is no tier of now
-ORDER = (RED, AMBER, UNKNOWN, STALE, GREEN)  # the most urgent first: nothing may push a live RED off the screen
-BADGES = TIER_BADGES | {STALE: STALE_BADGE}
-TIERS = (RED, AMBER, UNKNOWN, GREEN)  # among the stale: by what is shown of them
+# The most urgent first: nothing may push a live RED off the screen, and what is not known may be RED.
+ORDER = (RED, UNKNOWN, AMBER, NO_DATA, STALE, GREEN)
+BADGES = TIER_BADGES | {NO_DATA: NO_DATA_BADGE, STALE: STALE_BADGE}
+TIERS = (RED, UNKNOWN, AMBER, NO_DATA, GREEN)  # among the stale: by what is shown of them
 SHORT = {"age": "age", "serum_sodium": "Na", "serum_creatinine": "creat", "ejection_fraction": "EF", "day": "day"}
 LONG = {
     "age": "age",
@@ -50,9 +55,9 @@ UNITS = {vital.name: "" if vital.name == "day" else vital.unit for vital in VITA
 
 
 def shown_tier(bed: Bed, now_ms: int) -> str:
-    """The tier to show: UNKNOWN (NO DATA) for a bed that was GREEN and has fallen silent."""
+    """The tier to show: NO_DATA for a bed that was GREEN and has fallen silent."""
     if bed.report.tier == GREEN and is_stale(bed, now_ms):
-        return UNKNOWN
+        return NO_DATA
     return bed.report.tier if bed.report.tier in TIER_BADGES else UNKNOWN
 
 
@@ -62,7 +67,7 @@ def is_stale(bed: Bed, now_ms: int) -> bool:
 
 
 def urgent_first(beds: Iterable[Bed], now_ms: int) -> list[Bed]:
-    """Live RED, AMBER and NO DATA, then the stale by their last tier, then live GREEN; each by falling probability."""
+    """Live RED, UNKNOWN, AMBER and NO DATA, the stale by their last tier, live GREEN; each by falling probability."""
 
     def urgency(bed: Bed) -> tuple[int, int, float, str]:
         tier = TIERS.index(shown_tier(bed, now_ms))
@@ -185,10 +190,10 @@ def _table(
         for bed, alarm, values in zip(beds, alarms, vitals, strict=True):
             calm = _calm(bed, now_ms, live)
             cells = [
-                _tier(bed, now_ms, live),
+                _tier(bed, thresholds, now_ms, live),
                 text(printable(bed.patient_id), calm or "bold"),
                 *([alarm] if with_alarm else []),
-                text(probability(bed.report.probability, thresholds), calm or "bold"),
+                text(risk_text(bed, thresholds), calm or "bold"),
                 _trend(bed, look.points, look.words, calm),
             ]
             if with_pulse:
@@ -216,8 +221,8 @@ def _stacked(
 ) -> list[Text]:
     calm = _calm(bed, now_ms, live)
     head = [
-        _tier(bed, now_ms, live),
-        text(probability(bed.report.probability, thresholds), calm or "bold"),
+        _tier(bed, thresholds, now_ms, live),
+        text(risk_text(bed, thresholds), calm or "bold"),
         _trend(bed, 0, True, calm),
         text(printable(bed.patient_id), calm or "bold"),
         text("alarm ") + alarm if alarm.plain else alarm,
@@ -234,15 +239,21 @@ def _stacked(
 
 def vital_texts(bed: Bed) -> dict[str, str]:
     """The five vitals in full, by name, in the order of VITALS."""
-    return {vital.name: number(getattr(bed.report, vital.name)) for vital in VITALS}
+    return {vital.name: vital_text(getattr(bed.report, vital.name)) for vital in VITALS}
+
+
+def risk_text(bed: Bed, thresholds: Thresholds) -> str:
+    """Its probability, or the two ends of it."""
+    return risk(low_of(bed.report.probability, bed.report.flags), bed.report.probability, thresholds)
 
 
 def _calm(bed: Bed, now_ms: int, live: bool) -> str:
     return "dim" if is_stale(bed, now_ms) or not live else ""
 
 
-def _tier(bed: Bed, now_ms: int, live: bool) -> Text:
-    badge = TIER_BADGES[shown_tier(bed, now_ms)]
+def _tier(bed: Bed, thresholds: Thresholds, now_ms: int, live: bool) -> Text:
+    high = bed.report.probability
+    badge = tier_badge(shown_tier(bed, now_ms), low_of(high, bed.report.flags), high, thresholds)
     if not _calm(bed, now_ms, live):
         return text(str(badge), badge.style)
     return text(str(badge), "bold red" if bed.report.tier == RED else "dim")  # a RED that fell silent is no calmer

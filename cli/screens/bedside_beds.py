@@ -13,18 +13,29 @@ from typing import NamedTuple, Protocol
 from rich.text import Text
 
 from hfzmq.cli.bedside.status import STORED, BedNow, BedsideStatus
-from hfzmq.cli.format import number, printable
+from hfzmq.cli.format import printable
 from hfzmq.cli.screens.big import big
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
-from hfzmq.cli.screens.words import TIER_BADGES, direction, duration, probability, sparkline
-from hfzmq.clinical.report import VITALS
+from hfzmq.cli.screens.words import (
+    BADGES,
+    NO_DATA,
+    TIER_BADGES,
+    direction,
+    duration,
+    probability,
+    risk,
+    sparkline,
+    tier_badge,
+    vital_text,
+)
+from hfzmq.clinical.report import VITALS, low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 
 STALE_AFTER_MS = 3_000  # and the interval between two readings
 NOT_LIVE_AFTER_MS = 3_000
 BIG_WIDTH = 44
 
-ORDER = (RED, UNKNOWN, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
+ORDER = (RED, UNKNOWN, NO_DATA, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
 
 
 class Alive(Protocol):
@@ -50,9 +61,9 @@ def is_stale(bed: BedNow, status: BedsideStatus) -> bool:
 
 
 def shown_tier(bed: BedNow, status: BedsideStatus) -> str:
-    """The tier to show: UNKNOWN (NO DATA) for a bed without data and for one that was GREEN and is stale."""
+    """The tier to show: NO_DATA for a bed without data and for one that was GREEN and is stale."""
     if bed.vitals is None or (bed.tier == GREEN and is_stale(bed, status)):
-        return UNKNOWN
+        return NO_DATA
     return bed.tier if bed.tier in TIER_BADGES else UNKNOWN
 
 
@@ -113,7 +124,7 @@ def _rest(beds: Sequence[BedNow], more: str, status: BedsideStatus, width: int) 
     if not beds:
         return []
     tiers = [shown_tier(bed, status) for bed in beds]
-    counts = ", ".join(f"{tiers.count(tier)} {TIER_BADGES[tier].word}" for tier in ORDER if tier in tiers)
+    counts = ", ".join(f"{tiers.count(tier)} {BADGES[tier].word}" for tier in ORDER if tier in tiers)
     words = f"{'+' if more else ''}{len(beds)} {more}{'bed' if len(beds) == 1 else 'beds'}: {counts}"
     return prose(words, width, "bold white on red" if RED in tiers else "bold")
 
@@ -158,11 +169,9 @@ def _single(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[
     found = flow([_tier(bed, status), _measured(bed, status), _delivery(bed)], width)
     if bed.vitals is None:
         return found
-    large = _large(probability(bed.probability, status.thresholds), width) if tall else []
+    large = _large(_risk_text(bed, status), width) if tall else []
     if large:
-        colour = (
-            "bold" if style else TIER_BADGES[shown_tier(bed, status)].style.replace("bold white on red", "bold red")
-        )
+        colour = "bold" if style else BADGES[shown_tier(bed, status)].style.replace("bold white on red", "bold red")
         found += [text(""), *(text(row, colour) for row in large)]
         found.append(text(""))
     study = text(f"by the raw day {probability(bed.probability_study, status.thresholds)}", "dim")
@@ -199,7 +208,7 @@ def _large(shown: str, width: int) -> list[str]:
 
 def _vitals(bed: BedNow) -> list[str]:
     """The five in full; a dash for each while there is no reading."""
-    return ["-"] * len(VITALS) if bed.vitals is None else [number(value) for value in bed.vitals]
+    return ["-"] * len(VITALS) if bed.vitals is None else [vital_text(value) for value in bed.vitals]
 
 
 def _vitals_with_units(bed: BedNow, names: dict[str, str]) -> list[str]:
@@ -216,7 +225,7 @@ def _style(bed: BedNow, status: BedsideStatus) -> str:
 
 
 def _tier(bed: BedNow, status: BedsideStatus) -> Text:
-    badge = TIER_BADGES[shown_tier(bed, status)]
+    badge = tier_badge(shown_tier(bed, status), _low(bed), bed.probability, status.thresholds)
     if not _style(bed, status):
         return text(str(badge), badge.style)
     return text(str(badge), "bold red" if bed.tier == RED else "dim")  # a RED that fell silent is no calmer
@@ -225,7 +234,16 @@ def _tier(bed: BedNow, status: BedsideStatus) -> Text:
 def _risk(bed: BedNow, status: BedsideStatus) -> Text:
     if bed.vitals is None:
         return text("-")
-    return text(probability(bed.probability, status.thresholds), _style(bed, status) or "bold")
+    return text(_risk_text(bed, status), _style(bed, status) or "bold")
+
+
+def _risk_text(bed: BedNow, status: BedsideStatus) -> str:
+    return risk(_low(bed), bed.probability, status.thresholds)
+
+
+def _low(bed: BedNow) -> float:
+    """How low the probability can be; itself where nothing is missing."""
+    return low_of(bed.probability, ",".join(bed.flags))
 
 
 def _trend(bed: BedNow, points: int, words: bool, style: str, aligned: bool = False) -> Text:
