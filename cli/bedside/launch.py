@@ -26,6 +26,7 @@ from hfzmq.cli.bedside.stdin_source import StdinSource
 from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.cli.bell import BedBell
 from hfzmq.cli.options import load_config
+from hfzmq.cli.why import Whys
 from hfzmq.client import Client
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical.alarm.settings import rules_of
@@ -112,7 +113,7 @@ def launch(settings: Settings) -> int:
                 )  # fmt: skip
 
             if settings.screen:
-                return _on_screen(settings, client, source, bedside)
+                return _on_screen(settings, client, source, bedside, Whys(model))
             return _in_lines(settings, client, csv, bedside)
     finally:
         source.close()
@@ -174,11 +175,11 @@ def _in_lines(settings: Settings, client: Client, csv: CsvSource | None, make: M
     return in_lines(make, tell, progress)
 
 
-def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWork) -> int:
+def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWork, whys: Whys) -> int:
     from hfzmq.cli.screens.bedside import bedside as draw
 
     named = settings.patients if settings.source == "simulate" else ()
-    book = StatusBook(client.client_id, named, settings.config.thresholds, source.interval_s)
+    book = StatusBook(client.client_id, named, settings.config.thresholds, source.interval_s, whys)
 
     bell = BedBell(settings.mute)
     shown = book.snapshot(client.state, mono_ms(), wall_ms())  # what the person sees: a key is about this

@@ -8,7 +8,7 @@ a silent GREEN bed does not look calm; a bed that does not fit is counted by its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from hfzmq.cli.pulse_view import Pulses
 from hfzmq.cli.screens.alarm_words import NO_ALARMS, OfBeds, bed_cell
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
 from hfzmq.cli.screens.pulses import pulse_text
+from hfzmq.cli.screens.why_lines import why_cell, why_lines
 from hfzmq.cli.screens.words import (
     NO_DATA,
     NO_DATA_BADGE,
@@ -34,6 +35,7 @@ from hfzmq.cli.screens.words import (
     tier_badge,
     vital_text,
 )
+from hfzmq.cli.why import SHORT, Why
 from hfzmq.clinical.report import VITALS, low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 from hfzmq.config import Thresholds
@@ -43,7 +45,6 @@ STALE = "STALE"  # counted apart: what a silent bed said last is no tier of now
 ORDER = (RED, UNKNOWN, AMBER, NO_DATA, STALE, GREEN)
 BADGES = TIER_BADGES | {NO_DATA: NO_DATA_BADGE, STALE: STALE_BADGE}
 TIERS = (RED, UNKNOWN, AMBER, NO_DATA, GREEN)  # among the stale: by what is shown of them
-SHORT = {"age": "age", "serum_sodium": "Na", "serum_creatinine": "creat", "ejection_fraction": "EF", "day": "day"}
 LONG = {
     "age": "age",
     "serum_sodium": "sodium",
@@ -109,9 +110,11 @@ def bed_lines(
     live: bool,
     pulses: Pulses = MappingProxyType({}),
     alarms: OfBeds = NO_ALARMS,
+    whys: Mapping[str, Why] = MappingProxyType({}),
 ) -> tuple[list[Text], int]:
     """Lines of ``width`` cells about ``beds``, which come the most urgent first, and how many beds are shown.
-    ``pulses``: the beds' heart rates, ``alarms``: what is open of them, both by patient.
+    ``pulses``: the beds' heart rates, ``alarms``: what is open of them, ``whys``: what moved their probability most,
+    all by patient. A why has a column where there is room, else a line of its own if all beds have room with it.
 
     At most ``height`` lines, unless the sentence that counts the beds takes more by itself.
     """
@@ -119,12 +122,16 @@ def bed_lines(
         return [text("no bed has been heard of yet", "dim")], 0
     visible = beds[:height]
     cells = [bed_cell(alarms.get(bed.patient_id, ())) for bed in visible]
-    table = _table(visible, cells, thresholds, width, now_ms, live, pulses)
+    table = _table(visible, cells, thresholds, width, now_ms, live, pulses, whys)
     if table is None:
         both = zip(visible, cells, strict=True)
         head, blocks = [], [_stacked(*one, thresholds, width, now_ms, live, pulses) for one in both]
     else:
         head, blocks = table[0], [[row] for row in table[1]]
+    if table is None or not table[2]:
+        told = [why_lines(whys.get(bed.patient_id, ()), width) for bed in visible]
+        if len(head) + sum(map(len, blocks)) + sum(map(len, told)) <= height and len(visible) == len(beds):
+            blocks = [block + why for block, why in zip(blocks, told, strict=True)]
     for shown in range(len(blocks), 0, -1):
         found = [*head, *(line for block in blocks[:shown] for line in block)]
         if len(found) >= height + (shown == len(beds)):
@@ -162,6 +169,7 @@ LOOKS = (
     Look(SHORT, 0, True, True, 1),
     Look(SHORT, 0, False, True, 1),
 )
+LOOKS_WITH_WHY = 5  # the tighter ones have no room for words
 
 
 def _heads(look: Look, with_pulse: bool, with_alarm: bool) -> list[Column]:
@@ -181,11 +189,15 @@ def _table(
     now_ms: int,
     live: bool,
     pulses: Pulses,
-) -> tuple[list[Text], list[Text]] | None:
+    whys: Mapping[str, Why],
+) -> tuple[list[Text], list[Text], bool] | None:
+    """Head lines, rows, and whether the whys have a column."""
     vitals = _point_aligned([list(vital_texts(bed).values()) for bed in beds])
     with_pulse = any(bed.patient_id in pulses for bed in beds)
     with_alarm = any(alarm.plain for alarm in alarms)
-    for look in LOOKS:
+    why_cells = [why_cell(whys.get(bed.patient_id, ())) for bed in beds]
+    looks = [(look, True) for look in LOOKS[:LOOKS_WITH_WHY] if any(cell.plain for cell in why_cells)]
+    for look, with_why in [*looks, *((look, False) for look in LOOKS)]:
         rows = []
         for bed, alarm, values in zip(beds, alarms, vitals, strict=True):
             calm = _calm(bed, now_ms, live)
@@ -200,9 +212,13 @@ def _table(
                 cells.append(pulse_text(pulses.get(bed.patient_id), now_ms, live))
             cells += [text(value, calm) for value in values]
             rows.append([*cells, _heard(bed, now_ms, look.gap > 1)])
-        found = columns(_heads(look, with_pulse, with_alarm), rows, width, look.gap)
+        heads = _heads(look, with_pulse, with_alarm)
+        if with_why:
+            heads.append(Column("why"))
+            rows = [[*row, why] for row, why in zip(rows, why_cells, strict=True)]
+        found = columns(heads, rows, width, look.gap)
         if found is not None:
-            return found
+            return *found, with_why
     return None
 
 
