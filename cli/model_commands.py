@@ -35,7 +35,8 @@ def model() -> None:
 @click.option("--out", type=FILE, default=Path("out/model"), show_default=True, metavar="DIR", help="For the files.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=2021, show_default=True, metavar="N")
 @click.option("--results", type=FILE, metavar="FILE", help="Also write what was measured, as JSON.")
-def train(data: Path, out: Path, seed: int, results: Path | None) -> None:
+@click.option("--evaluation", type=FILE, metavar="FILE", help="Results of 'evaluate': the model file carries them.")
+def train(data: Path, out: Path, seed: int, results: Path | None, evaluation: Path | None) -> None:
     """Train on every patient of a CSV and write the model's files; needs the extra 'train'.
 
     \b
@@ -46,7 +47,7 @@ def train(data: Path, out: Path, seed: int, results: Path | None) -> None:
 
     began = time.perf_counter()
     with progress(STAGES) as tell:
-        trained = train_model(data, out, seed, tell)
+        trained = train_model(data, out, seed, tell, evaluation=evaluation)
     for warning in trained.warnings:
         click.echo(f"warning: {warning}", err=True)
     origin = trained.results["data"]

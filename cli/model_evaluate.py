@@ -97,6 +97,7 @@ def evaluate(
 
 def goals_table(goals: tuple[Verdict, ...]) -> str:
     """Section by section: what was measured beside what was published and what it must be."""
+    from hfzmq.model.evaluation.card import figure
     from hfzmq.model.evaluation.goals import bound_words
 
     rows: list[tuple[object, ...]] = []
@@ -105,19 +106,11 @@ def goals_table(goals: tuple[Verdict, ...]) -> str:
         if one.goal.section != section:
             section = one.goal.section
             rows.append((section, "", "", "", "", ""))
-        interval = "" if one.interval is None else f"{_number(one.interval[0])} to {_number(one.interval[1])}"
+        interval = "" if one.interval is None else f"{figure(one.interval[0])} to {figure(one.interval[1])}"
         verdict = {True: "met", False: "MISSED", None: "-"}[one.met]
         check = f"  {one.goal.check}"
-        rows.append((check, one.goal.published, _number(one.measured), interval, bound_words(one.goal), verdict))
+        rows.append((check, one.goal.published, figure(one.measured), interval, bound_words(one.goal), verdict))
     return table(("check", "published", "measured", "95 %", "must", "verdict"), rows)
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "no value"
-    if value == 0:
-        return "0"
-    return f"{value:.3g}" if (abs(value) < 1e-3 or abs(value) >= 10) else f"{value:.3f}"
 
 
 def _plain(one: Verdict) -> dict[str, Any]:

@@ -32,6 +32,7 @@ PACKAGED = Path(__file__).with_name("weights") / modelfile.FILE_NAME
 
 DAY_CLAMPED = "day_clamped"  # the day lies below the day floor or beyond the training range
 DAY_DRIVEN = "day_driven"  # the two numbers fall into different tiers
+DAY_RAW = "day_raw"  # the raw day sets the tier, because somebody asked for it: waiting clears a RED
 EXTRAPOLATED = "extrapolated:"  # and a feature: its value lies outside the training range
 UNUSUAL = "unusual_combination"  # each value may be common, together they lie farther out than 99 % of the training set
 
@@ -58,9 +59,10 @@ class Judgement(NamedTuple):
 class RiskModel:
     """A loaded model. Immutable, safe to share between threads."""
 
-    def __init__(self, parts: modelfile.ModelFile) -> None:
-        """``parts`` as ``modelfile.load`` returns them, checked."""
+    def __init__(self, parts: modelfile.ModelFile, raw_day: bool = False) -> None:
+        """``parts`` as ``modelfile.load`` returns them, checked; ``raw_day``: see ``load``."""
         self.parts = parts
+        self._raw_day = raw_day
         self.thresholds = parts.thresholds
         self.model_id = parts.weights_sha256[:12]
         # float64 throughout, the scaler folded into the first layer: what is left is the rounding of the last bit.
@@ -83,9 +85,12 @@ class RiskModel:
         self._ends = [(low, high) if sign > 0 else (high, low) for low, high, sign in zip(*ends, SIGNS, strict=True)]
 
     @classmethod
-    def load(cls, path: Path | None = None) -> RiskModel:
-        """The model in ``path``, or the packaged one. NotFound; InvalidInput when damaged, altered or no model."""
-        return cls(modelfile.load(PACKAGED if path is None else path))
+    def load(cls, path: Path | None = None, raw_day: bool = False) -> RiskModel:
+        """The model in ``path``, or the packaged one. NotFound; InvalidInput when damaged, altered or no model.
+
+        With ``raw_day``, ``judge`` gives the study's number in place of the guarded one, and says so by a flag.
+        """
+        return cls(modelfile.load(PACKAGED if path is None else path), raw_day)
 
     def judge(
         self,
@@ -111,6 +116,7 @@ class RiskModel:
         guarded = study.copy()
         guarded[DAY] = self._day_floor
         p, p_study = self._forward(np.array((guarded, study), dtype=np.float64)).tolist()
+        p = p_study if self._raw_day else p
         self._flag_day(values[DAY], p, p_study, thresholds, flags)
         self._flag_distance(values, flags)
         return Judgement(p, p_study, tuple(sorted(flags)), p)
@@ -124,13 +130,16 @@ class RiskModel:
         for end in (0, 1):
             filled = [pair[end] if value is None else value for value, pair in zip(values, self._ends, strict=True)]
             ends.append(self._inside(tuple(filled), flags if end else []))
-        study, guarded = ends[1], [end.copy() for end in ends]
+        guarded = [end.copy() for end in ends]
         for held in guarded:
             held[DAY] = self._day_floor
-        low, high, p_study = self._forward(np.array((*guarded, study), dtype=np.float64)).tolist()
-        if values[DAY] is not None:
-            self._flag_day(values[DAY], high, p_study, thresholds, flags)
+        low, high, low_study, p_study = self._forward(np.array((*guarded, *ends), dtype=np.float64)).tolist()
+        if self._raw_day:
+            low, high = low_study, p_study
         elif None not in values[:DAY]:
+            low = high  # it does not read the day; equal rows may differ in the last bit
+        self._flag_day(values[DAY], high, p_study, thresholds, flags)
+        if None not in values[:DAY]:
             self._flag_distance(values, flags)
         flags.append(low_flag(low))
         return Judgement(high, p_study, tuple(sorted(flags)), low)
@@ -150,7 +159,13 @@ class RiskModel:
                 flags.append(EXTRAPOLATED + vital.name)
         return inside
 
-    def _flag_day(self, day: float, p: float, p_study: float, thresholds: Thresholds | None, flags: list[str]) -> None:
+    def _flag_day(
+        self, day: float | None, p: float, p_study: float, thresholds: Thresholds | None, flags: list[str]
+    ) -> None:
+        if self._raw_day:
+            flags.append(DAY_RAW)
+        if day is None:
+            return
         if not self._day_floor <= day <= self._high[DAY]:
             flags.append(DAY_CLAMPED)
         limits = self.thresholds if thresholds is None else thresholds

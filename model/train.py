@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import logging
 import platform
 import time
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfzmq.clinical.tiers import DEFAULT_THRESHOLDS
-from hfzmq.errors import HfzmqError
+from hfzmq.errors import HfzmqError, InvalidInput, NotFound
 from hfzmq.model import modelfile, network
 from hfzmq.model.features import DAY, DAY_FLOOR, Cohort, load_cohort
 from hfzmq.model.inference import RiskModel
@@ -57,13 +58,16 @@ def train(
     seed: int = SEED,
     progress: Progress = lambda stage, share: None,
     recipe: Recipe = RECIPE,
+    evaluation: Path | None = None,
 ) -> Trained:
     """Train on every row of ``data`` (a CSV, see features) and write the model's files into ``out``, made if need be.
 
-    Raises InvalidInput or NotFound for the data, HfzmqError when the extra ``train`` is missing or ``out`` cannot be
-    written. ``progress(stage, share)`` is called from this thread.
+    ``evaluation``: a results file of ``hfzmq model evaluate`` about these data and this recipe, whose figures the model
+    file is to carry. Raises InvalidInput or NotFound for the files that it reads, HfzmqError when the extra ``train``
+    is missing or ``out`` cannot be written. ``progress(stage, share)`` is called from this thread.
     """
     cohort = load_cohort(data)
+    figures = {} if evaluation is None else figures_of(evaluation, cohort, recipe)
     began = time.perf_counter()
     progress("tensorflow", 0.0)
     tools = network.toolkit()
@@ -71,7 +75,7 @@ def train(
     loaded = time.perf_counter()
     fitted = network.fit(cohort, seed, recipe, progress)
     done = time.perf_counter()
-    parts = parts_of(cohort, fitted, seed, recipe, versions(tools))
+    parts = parts_of(cohort, fitted, seed, recipe, versions(tools))._replace(evaluation=figures)
     keras_model = network.to_keras(tools, fitted.kernels, fitted.biases)
     try:
         files = _write(tools, out, parts, fitted.scaler, keras_model)
@@ -91,6 +95,25 @@ def train(
         "measured": measured,
     }
     return Trained(files, results, _warnings(model, cohort))
+
+
+def figures_of(path: Path, cohort: Cohort, recipe: Recipe) -> dict[str, float]:
+    """What the results file of an evaluation says of each goal about held-out patients, by its path. NotFound;
+    InvalidInput when it is none, or about other data or another recipe."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        about = (told["data"]["sha256"], told["recipe"])
+        goals = [(goal["path"], goal["measured"]) for goal in told["goals"]]
+    except OSError as error:
+        raise NotFound(f"{path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        hint = "hfzmq model evaluate --data hf.csv --results FILE writes one"
+        raise InvalidInput(str(path), "a results file of hfzmq model evaluate", hint=hint) from None
+    if about != (cohort.sha256, json.loads(json.dumps(recipe._asdict()))):
+        raise InvalidInput(str(path), "an evaluation of these data and this recipe", hint="evaluate again")
+    return {
+        name: round(float(value), 6) for name, value in goals if not name.startswith("shipped.") and value is not None
+    }
 
 
 def parts_of(

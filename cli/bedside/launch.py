@@ -58,6 +58,7 @@ class Settings(NamedTuple):
     client_id: str | None
     from_start: bool
     mute: bool = False
+    day_mode: str = "guarded"
 
 
 def settings_of(
@@ -97,7 +98,7 @@ def launch(settings: Settings) -> int:
     # No SimpleQueue: until Python 3.12 its get(timeout) waits for ever when a signal comes just as the time is over.
     events: queue.Queue[Event] = queue.Queue()
     try:
-        model = RiskModel.load()
+        model = RiskModel.load(raw_day=settings.day_mode == "study")
         with Client(settings.config, settings.client_id, settings.queue_dir, events.put, seed=settings.seed) as client:
             tail = _place_in_file(settings, client, csv) if csv is not None else None
             pending = client.state.pending

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfzmq.clinical.report import VITALS, Report, check_row, low_flag, low_of
+from hfzmq.clinical.report import FLAGS_CHARS_MAX, VITALS, Report, check_row, low_flag, low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN, tier_between
 from hfzmq.errors import InvalidInput
 from hfzmq.model import Judgement, RiskModel
@@ -127,6 +127,26 @@ def test_the_low_end_that_a_report_carries_is_never_above_the_models(low: float)
 @pytest.mark.parametrize("flags", ["missing:age", "missing:age,probability_low:x", "missing:age,probability_low:0.9"])
 def test_a_low_end_that_is_not_said_or_cannot_be_is_nought(flags: str) -> None:
     assert low_of(0.45, flags) == 0.0
+
+
+# -------------------------------------------------------------------------------------------------------- the raw day
+
+RAW = RiskModel.load(raw_day=True)
+
+
+@settings(max_examples=100, deadline=None)
+@given(readings, st.sets(st.integers(0, 4), max_size=4).filter(lambda gone: not {0, 1, 2, 3} <= gone))
+def test_asked_for_the_raw_day_the_studys_number_sets_the_tier_and_says_so(
+    reading: tuple[Any, ...], gone: set[int]
+) -> None:
+    raw, guarded = RAW.judge(*without(reading, gone)), MODEL.judge(*without(reading, gone))
+    assert raw.probability == raw.probability_study == guarded.probability_study
+    assert raw.probability_low <= raw.probability
+    assert (raw.probability_low == raw.probability) == (not gone)
+    assert "day_raw" in raw.flags
+    assert "day_driven" not in raw.flags
+    assert "day_raw" not in guarded.flags
+    assert len(",".join(raw.flags)) <= FLAGS_CHARS_MAX
 
 
 # ------------------------------------------------------------------------------------------------------------ unlike
