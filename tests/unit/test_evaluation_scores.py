@@ -150,7 +150,7 @@ def test_a_goal_is_met_inside_its_bounds_and_by_nothing_that_is_no_number() -> N
     assert by_path[goal.path].met is True
     assert by_path[goal.path].interval == (0.9, 1.2)
     assert by_path["splits.ours.mcc"].met is False
-    for wrong in (1.1001, float("nan")):
+    for wrong in (1.1001, 0.8999, float("nan")):
         told["calibration"]["slope"] = wrong
         assert {one.goal.path: one for one in verdicts(told, True)}[goal.path].met is False
     assert {one.met for one in verdicts(told, False)} == {None}

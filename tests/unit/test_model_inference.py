@@ -24,6 +24,9 @@ from hfzmq.clinical.tiers import RED, tier_of
 from hfzmq.config import Thresholds
 from hfzmq.errors import InvalidInput, NotFound
 from hfzmq.model import Judgement, RiskModel, modelfile
+from hfzmq.model.evaluation import card
+from hfzmq.model.evaluation.goals import GOALS, verdicts
+from hfzmq.model.evaluation.plots import NAMES
 from hfzmq.model.features import DAY, FEATURES, PUBLISHED_SHA256, load_cohort, parse_cohort, synthetic_csv
 from hfzmq.model.inference import PACKAGED
 from hfzmq.model.measure import monotone_violations
@@ -81,11 +84,41 @@ def test_the_packaged_file_has_the_sha256_that_lies_beside_it() -> None:
     assert sums == f"{hashlib.sha256(PACKAGED.read_bytes()).hexdigest()}  {PACKAGED.name}\n"
 
 
-def test_the_model_card_and_the_results_file_are_about_the_packaged_weights(model: RiskModel) -> None:
-    results = json.loads((ROOT / "docs" / "results" / "model_train.json").read_text(encoding="utf-8"))
-    assert results["weights_sha256"] == model.parts.weights_sha256
-    assert results["files"][PACKAGED.name] == hashlib.sha256(PACKAGED.read_bytes()).hexdigest()
-    assert model.parts.weights_sha256 in (ROOT / "model" / "README.md").read_text(encoding="utf-8")
+def results_of(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "docs" / "results" / f"model_{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_results_files_are_about_the_packaged_weights_and_the_weights_carry_the_evaluation(
+    model: RiskModel,
+) -> None:
+    trained, evaluated = results_of("train"), results_of("evaluate")
+    assert trained["weights_sha256"] == evaluated["shipped"]["weights_sha256"] == model.parts.weights_sha256
+    assert trained["files"][PACKAGED.name] == hashlib.sha256(PACKAGED.read_bytes()).hexdigest()
+    assert trained["data"] == evaluated["data"] == {"sha256": PUBLISHED_SHA256, "origin": "the published data set"}
+    assert trained["recipe"] == evaluated["recipe"]
+    told = {goal["path"]: goal["measured"] for goal in evaluated["goals"] if not goal["path"].startswith("shipped.")}
+    assert model.parts.evaluation == pytest.approx(told, abs=1e-6)
+
+
+def test_the_committed_evaluation_is_whole_and_meets_every_goal() -> None:
+    evaluated = results_of("evaluate")
+    found = verdicts(evaluated, True)
+    assert [one.goal.path for one in found if not one.met] == []
+    assert [goal["met"] for goal in evaluated["goals"]] == [True] * len(GOALS)
+    assert (evaluated["splits"]["count"], evaluated["folds"]["repeats"]) == (100, 10)
+    assert evaluated["shipped"]["monotone_probes"] == 500_000
+
+
+def test_the_model_card_shows_the_figures_of_the_results_files() -> None:
+    text = (ROOT / "model" / "README.md").read_text(encoding="utf-8")
+    for table in card.tables(results_of("evaluate"), results_of("train")):
+        assert table in text, (
+            "print it anew: python -m hfzmq.model.evaluation.card docs/results/model_{evaluate,train}.json"
+        )
+    for name in NAMES:
+        assert f"../docs/images/{name}.svg" in text
+        assert (ROOT / "docs" / "images" / f"{name}.svg").is_file()
 
 
 @pytest.mark.parametrize("patient", KNOWN)
