@@ -68,7 +68,7 @@ def test_every_column_holds_what_its_name_says(store: Store) -> None:
 
 def test_a_value_that_nobody_measured_is_stored_as_none_and_survives_a_restart(tmp_path: Path) -> None:
     flags = "missing:day,missing:serum_creatinine,probability_low:0.118604"
-    one = report(4)._replace(serum_creatinine=None, day=None, tier="UNKNOWN", flags=flags)
+    one = report(4)._replace(serum_creatinine=None, day=None, probability=0.7, tier="UNKNOWN", flags=flags)
     store = Store.open(tmp_path, 1, mesh())
     Tape().write(store, [one])
     store.close()
