@@ -32,7 +32,9 @@ _SOURCE_HELP = (
 @config_option
 @click.option("--source", default="simulate", show_default=True, metavar="simulate|FILE|-", help=_SOURCE_HELP)
 @click.option("--interval", "interval_s", type=Seconds(0, 86_400), metavar="S", help="Seconds between two "
-              "readings of a patient (simulate: 2) or two lines of a CSV (as fast as it goes).")  # fmt: skip
+              "readings of a patient (simulate: 2) or two lines of a CSV (as fast as it goes). Shorter than the mesh's "
+              "limit of silence (alarms.rules.silent_ms, 30 s), or a healthy bed is told NO DATA in between; it says "
+              "so.")  # fmt: skip
 @click.option("--duration", "duration_s", type=Seconds(0, min_open=True), metavar="S", help="Stop reading "
               "after so long; for a CSV also how long to wait for the last ack.")  # fmt: skip
 @click.option(

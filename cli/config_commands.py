@@ -9,10 +9,11 @@ import secrets
 
 import click
 
-from hfzmq.alarm_channels import Channel, unknown_urls
+from hfzmq.alarm_channels import Channel, missing_programs, unknown_urls
 from hfzmq.cli.format import counted, json_text
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import config_option, load_config, output_option
+from hfzmq.clinical.alarm.reach import doubts
 from hfzmq.clinical.alarm.rules import to_mapping
 from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.config import PEERS_MAX, Config, PeerAddress, RuleSetting, parse, render
@@ -79,9 +80,12 @@ def lay_out(name: str, hosts: tuple[str, ...], base_port: int) -> Config:
 @config.command()
 @config_option
 def check(config_path: str) -> None:
-    """Check a peers.yaml; say file, line, key and cause of what is wrong (exit 6)."""
+    """Check a peers.yaml; say file, line, key and cause of what is wrong (exit 6).
+
+    What may be meant, and what another machine may have (the program of a channel), is a warning, and no error.
+    """
     found = load_config(config_path)
-    rules_of(found)
+    rules = rules_of(found)
     _check_channels(found)
     count = len(found.peers)
     ids = ", ".join(map(str, found.peer_ids))
@@ -90,6 +94,14 @@ def check(config_path: str) -> None:
         f"{config_path}: ok: mesh {found.mesh_name}, {counted(count, 'peer')} ({ids}), "
         f"quorum {count // 2 + 1}, works on while {spare} {'is' if spare == 1 else 'are'} away"
     )
+    for doubt in doubts(found, rules):
+        click.echo(f"warning: {doubt.field}: {doubt.bound}\nhint: {doubt.hint}", err=True)
+    for name, program in missing_programs(found.channels):
+        click.echo(
+            f"warning: alarms.channels: {name}: {program}: no such program on this machine\n"
+            "hint: it is to be on each machine that runs hfzmq serve, for any of them may come to lead",
+            err=True,
+        )
     if count % 2 == 0:
         click.echo(f"note: {count} peers bear no more failures than {count - 1}", err=True)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,8 @@ class PeerCheck(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """All files together. ``equal``: the same rows in the same order in each."""
+    """All files together. ``equal``: the same rows in the same order in each; whether an alarm was raised for them
+    only where all files are of one applied index, for alarms go on after the last report."""
 
     acknowledged: int
     peers: tuple[PeerCheck, ...]
@@ -56,9 +58,10 @@ def check_files(files: Mapping[int, Path], acknowledged: Iterable[Key]) -> Verdi
     contents: dict[int, Rows] = {}
     problems: dict[int, str] = {}
     keys: dict[int, Counter[Key]] = {}
+    level = len({_applied(path) for path in files.values()}) == 1
     for peer_id, path in files.items():
         try:
-            fields, contents[peer_id] = _read(path)
+            fields, contents[peer_id] = _read(path, level)
         except HfzmqError as error:
             problems[peer_id], contents[peer_id], keys[peer_id] = str(error), [], Counter()
             continue
@@ -80,11 +83,23 @@ def check_files(files: Mapping[int, Path], acknowledged: Iterable[Key]) -> Verdi
     return Verdict(len(wanted), tuple(checks), equal)
 
 
-def _read(path: Path) -> tuple[tuple[str, ...], Rows]:
+def _applied(path: Path) -> int:
+    from hfzmq.storage import Reader
+
+    try:
+        with closing(Reader(path)) as reader:
+            return reader.applied()
+    except HfzmqError:
+        return -1  # said when its rows are read
+
+
+def _read(path: Path, level: bool) -> tuple[tuple[str, ...], Rows]:
     from hfzmq.cli.stored_rows import StoredRows
     from hfzmq.storage import Reader
 
     with StoredRows(Reader(path)) as rows:
+        if not level:
+            rows.lasting()
         return rows.fields, list(rows)
 
 

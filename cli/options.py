@@ -31,6 +31,26 @@ class Seconds(click.FloatRange):
         return seconds
 
 
+class Probability(click.FloatRange):
+    """A probability that can be a threshold: above 0, at most 1."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number <= 1:  # NaN fails this too
+            self.fail(
+                f"{value!r} is no probability to begin at: a number above 0, at most 1, such as 0.5 (no percentage)",
+                param,
+                ctx,
+            )
+        return number
+
+
 def config_option(function: F) -> F:
     """``--config FILE``, given to the command as ``config_path``."""
     return click.option(

@@ -1,7 +1,7 @@
 """``hfzmq status``: every peer by its own word, who leads, and an exit code that scripts can use.
 
-Touches sockets (through client.ask), stdout, stderr. Keeps: the rows are printed whatever the exit code; JSON has the
-keys that others script against, and freely more.
+Touches sockets (through client.ask), stdout, stderr. Keeps: the rows are printed whatever the exit code; no number is
+broken in two by a narrow terminal; JSON has the keys that others script against, and freely more.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from hfzmq.cli.format import csv_line, json_text, table
+from hfzmq.cli.alarms.layout import as_text, folded, stacked, terminal_width
+from hfzmq.cli.format import cell, csv_line, json_text, table, width_of
 from hfzmq.cli.mesh_view import MeshView, PeerView, mesh_view, unreached
 from hfzmq.cli.mesh_words import answering, best_informed, heart_rates, listed, not_begun, notes
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option
@@ -78,7 +79,7 @@ def status(config_path: str, peer: int | None, output: str) -> None:
         for row in view.peers:
             click.echo(csv_line(_csv_values(row)))
     else:
-        click.echo(as_table(view))
+        click.echo(as_table(view, terminal_width()))
     for alarm in view.alarms:
         click.echo(f"ALARM: {alarm}", err=True)
     failure = verdict(view)
@@ -112,20 +113,25 @@ def _flat(value: object) -> object:
     return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
-def as_table(view: MeshView) -> str:
-    """One line about the mesh, then one row a peer; a peer without an answer says so in its role."""
+def as_table(view: MeshView, width: int | None = None) -> str:
+    """One line about the mesh, then one row a peer; a peer without an answer says so in its role. ``width``: of the
+    terminal (None: any); where the table is wider, each peer by itself, one value a line: no number is broken."""
     rows: list[list[object]] = []
     for row in view.peers:
         values = [getattr(row, key) for _, key in TABLE_KEYS]
         values[1] = row.standing
         rows.append(values)
-    lines = [headline(view), "", table([name for name, _ in TABLE_KEYS], rows)]
+    heads = [name for name, _ in TABLE_KEYS]
+    peers = table(heads, rows)
+    if width is not None and max(map(width_of, peers.split("\n"))) > width:
+        peers = as_text([], [stacked(heads, list(map(cell, row)), width) for row in rows]) + "\n"
+    lines = [headline(view), "", peers]
     chief = best_informed(view)
     told = heart_rates(chief) if chief else ""
     lines += [f"peer {chief.id}: {told}"] if chief and told else []
     lines += [f"note: {note}" for note in notes(view)]
     lines += [f"!!! ALARM: {alarm}" for alarm in view.alarms]
-    return "\n".join(lines)
+    return "\n".join(one if one is peers else folded(one, width) for one in lines)
 
 
 def headline(view: MeshView) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from hfzmq.storage import Reader
 
 PAGE_ROWS = 1000
+CHANGING = "alert_sent"  # an alarm may be raised for a report long after it was stored
 
 Row = tuple[Any, ...]
 
@@ -26,6 +27,13 @@ class StoredRows:
         self._reader = reader
         self.fields = reader.fields
         self.applied = reader.applied()
+        self._changing: int | None = None
+
+    def lasting(self) -> None:
+        """Leave out what a later entry may still change: in that, files of different applied indexes may differ."""
+        if self._changing is None:
+            self._changing = self.fields.index(CHANGING)
+            self.fields = _without(self.fields, self._changing)
 
     def __enter__(self) -> StoredRows:
         return self
@@ -38,5 +46,9 @@ class StoredRows:
     def __iter__(self) -> Iterator[Row]:
         last_id = 0
         while page := self._reader.reports(after_id=last_id, limit=PAGE_ROWS):
-            yield from page
+            yield from page if self._changing is None else (_without(row, self._changing) for row in page)
             last_id = page[-1][0]
+
+
+def _without(row: Row, place: int) -> Row:
+    return (*row[:place], *row[place + 1 :])

@@ -85,6 +85,9 @@ def stream(log_level: str | None, **given: Any) -> int:
     Every reading is stored with its verdict, and acknowledged when a majority of the peers has it. The summary counts
     them by verdict: read, acknowledged, waiting.
 
+    What is 0, -1, -100 or -999 (a device's 'no value'), below 0 or above 300 is stored as invalid_system. It never
+    raises a heart-rate alarm, and is no sign of life: a bed that sends nothing else becomes NO DATA.
+
     Exit codes: 0 done (also when ended by SIGINT or SIGTERM); 8 time was over and readings still wait on disk, or a
     file was not read to its end: the same command goes on; 5 no such file; 6 a value or a file is wrong, or not one
     line of it could be used; 1 anything else, as when the output cannot be written.

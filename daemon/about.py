@@ -71,6 +71,10 @@ class About:
         members = self._replica.membership.members
         return [one.address if one.joined else file.get(one.peer, one.address) for one in members]
 
+    def other_peers(self) -> list[int]:
+        """The ids of all members but this peer."""
+        return [one.peer for one in self._replica.membership.members if one.peer != self._replica.me]
+
     def address_of(self, peer: int) -> PeerAddress | None:
         """Where a member is."""
         return next((address for address in self.addresses() if address.id == peer), None)

@@ -8,7 +8,7 @@ Touches no socket itself (it is handed the way out). Must not know: who leads, w
     beds    -> the query thread, with the ward's live picture
     change  -> Change for the core              -> ACK, REFUSED, NOT_LEADER, ... when the core replies
     alarm   -> the watch, which tells the log -> ACK, REFUSED, NOT_LEADER, ...
-    seen    -> the ward's picture;  status, members -> at once
+    seen    -> the ward's picture, from where it goes on to the leader;  status, members -> at once
 
 Keeps: every request gets exactly one answer or none (never two); a wrong one is refused with its field and bound,
 counted, and harms nobody else.
@@ -118,7 +118,6 @@ class Desk:
             return Change(ChangeRoute(route), request.action, request.peer)
         elif isinstance(request, requests.Seen):
             self._ward.take(request.rows)
-            self._watch.seen(monotonic_ms(), request.rows)
             self.reply(route, "OK")
         elif isinstance(request, requests.Beds):
             if not self._queries.ask_beds(route, self._ward.rows(request.since_ms)):

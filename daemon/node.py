@@ -55,6 +55,8 @@ from hfzmq.daemon.beginning import first_members
 from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.notify import Notifier
+from hfzmq.daemon.notify.doubts import say_doubts
+from hfzmq.daemon.passing import Passing
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
@@ -65,6 +67,7 @@ from hfzmq.daemon.watch import Watch
 from hfzmq.environment import overlay
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
+from hfzmq.wire.hints import Hints
 from hfzmq.wire.peers import Introduction
 from hfzmq.wire.transfer import Chunk, Pull
 
@@ -130,6 +133,7 @@ class Node:
             wall_clock_ms,
             Notifier(config.channels),
         )
+        self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
         self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
         self._to_write: list[Persist | Apply | Compact] = []
         if self.store.amnesia:
@@ -169,6 +173,7 @@ class Node:
                 self._read_clients()
             if signals.fd in ready:
                 self._obey(signals)
+            self.passing.turn(monotonic_ms(), self.replica.known_leader(monotonic_ms()))
             fact = self.watch.turn(monotonic_ms(), self.replica.serves)
             if fact:
                 self._step(Propose((fact,)))
@@ -200,6 +205,8 @@ class Node:
                 self.counters["pull_of_nothing"] += 1  # meant for an earlier life of this peer
             elif isinstance(admitted.content, Introduction):
                 self.voice.meet(admitted.sender, admitted.content.address, self.replica.membership)
+            elif isinstance(admitted.content, Hints):
+                self.ward.take_passed_on(admitted.content.rows)
             elif isinstance(admitted.content, (Pull, Chunk)):
                 self.transfers.received(monotonic_ms(), admitted.sender, admitted.content)
             else:
@@ -377,6 +384,7 @@ def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info",
     """Run one daemon in the foreground; 0 after SIGTERM. HfzmqError where it cannot run or must stop."""
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     door.make_room()
+    say_doubts(config)
     with Signals() as signals:
         node = Node(config, peer_id, data_dir, joins)
         here = config.peer(peer_id)

@@ -176,9 +176,14 @@ class Outgoing:
                 path.unlink()
 
 
+def room_needed(files_bytes: int) -> int:
+    """How much must be free for a snapshot to be made of a database and a WAL of ``files_bytes`` together."""
+    return 2 * files_bytes + ROOM_LEFT_BYTES
+
+
 def _make_if_room(db_path: Path, into: Path) -> Snapshot:
     wal = db_path.with_name(db_path.name + "-wal")
-    needed = 2 * sum(path.stat().st_size for path in (db_path, wal) if path.exists()) + ROOM_LEFT_BYTES
+    needed = room_needed(sum(path.stat().st_size for path in (db_path, wal) if path.exists()))
     free = shutil.disk_usage(db_path.parent).free
     if free < needed:
         raise DataDirError(f"{db_path.parent}: {free} bytes free, {needed} are needed", hint="free some space")

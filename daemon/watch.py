@@ -1,7 +1,7 @@
 """The leader's part of the alarms: tells the log what only the present knows, and people what the log says.
 
     hints of beds, the clock, operators' actions, what was delivered --facts, one entry at a time--> the log
-    the alarms, as the log has made them --what is owed--> the notifier
+    the alarms, as the log has made them --what is owed--> the notifier (see posting)
 
 Touches the wall clock it is handed, the notifier. Must not know: sockets, how an alarm comes to be. Keeps: nothing here
 decides about an alarm, so nothing is lost or doubled when the lead moves; one entry of facts is under way at most, in a
@@ -16,25 +16,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hfzmq.alarm_channels import used_at
 from hfzmq.clinical.alarm.clock import LogClock
 from hfzmq.clinical.alarm.facts import Action, Clock, Fact, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.machine import Alarms
-from hfzmq.clinical.alarm.rules import STEPS_MAX, AlarmRules
-from hfzmq.clinical.alarm.types import HEART_RATE, NO_DATA, UNSEEN, Owed
+from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import REPORTED
 from hfzmq.config import Config
 from hfzmq.core.contract import ACK, Proposal, Reply
 from hfzmq.core.types import Origin
-from hfzmq.daemon.notify import Notice, Notifier, words
+from hfzmq.daemon.notify import Notifier
+from hfzmq.daemon.posting import Posting
 from hfzmq.wire.facts import FACTS_MAX, encode_fact_rows, stamped
 from hfzmq.wire.requests import digest
 
 SIGN_EVERY_MS = 500  # of a bed at most: so much sooner than its limit may its silence be an alarm
-LOOK_MS = 250  # what is owed is looked for so often at most, for that goes through all alarms
-LOOK_AGAIN_MS = 5000  # and so often in any case
-FAILED_REST_MS = 60_000  # what a channel has given up on is posted again after so long
+SENT_AT_ONCE = 500  # results in one entry
 RETRY_MS = 50  # after facts that were not taken in
 ACTIONS_MAX = 1000
 
@@ -83,7 +80,6 @@ class Watch:
         wall_ms: Callable[[], int],
         notifier: Notifier,
     ) -> None:
-        self._config = config
         self._session = (name, life)
         self._rules = rules
         self._told = told
@@ -91,7 +87,7 @@ class Watch:
         self._acted = acted
         self._wall_ms = wall_ms
         self._notifier = notifier
-        self._channels = [[one.name for one in used_at(config.channels, step)] for step in range(1, STEPS_MAX + 1)]
+        self._posting = Posting(config, told, notifier)
         self._gathered = _Gathered()
         self._signed_ms: dict[str, float] = {}  # bed -> when it was last told of
         self._under_way: WatchRoute | None = None
@@ -99,15 +95,17 @@ class Watch:
         self._leads = False
         self._clock = LogClock()
         self._due_ms = -math.inf
-        self._look_ms = self._looked_ms = -math.inf
-        self._unseen: frozenset[int] = frozenset()
-        self._post_ms: dict[tuple[int, int, str], float] = {}  # when what was posted may be posted again
 
     # ------------------------------------------------------------ what is to be told
 
     def act(self, route: Frames, action: Action) -> None:
         """An operator acts; ``acted`` answers, or ``answered`` gives the route back."""
         self._gathered.actions.append((route, action))
+
+    @property
+    def leads(self) -> bool:
+        """As of the last turn."""
+        return self._leads
 
     def seen(self, now_ms: float, rows: Sequence[Report]) -> None:
         """Hints of what beds judged. Of interest to a leader only."""
@@ -129,9 +127,8 @@ class Watch:
             self._become(serves)
         if not serves:
             return None
-        self._hear_the_notifier(now_ms)
-        if now_ms >= self._look_ms:
-            self._look(now_ms)
+        self._gathered.sent += self._posting.results(now_ms)
+        self._posting.turn(now_ms, self._log_ms(now_ms))
         if self._refused:
             self._refused, self._due_ms = False, now_ms + RETRY_MS
         if self._under_way or now_ms < self._due_ms:
@@ -148,7 +145,7 @@ class Watch:
             return self._due_ms
         due = self._told.alarms.due_ms()
         clock = math.inf if due is None else now_ms + due - self._log_ms(now_ms)
-        return max(min(clock, self._look_ms), self._due_ms)
+        return max(min(clock, self._posting.look_at_ms), self._due_ms)
 
     def answered(self, reply: Reply) -> tuple[Frames, ...]:
         """The core's answer to what was told; whose actions are not decided."""
@@ -165,7 +162,7 @@ class Watch:
 
     def changed(self) -> None:
         """Entries were applied: see soon what is owed."""
-        self._look_ms = min(self._look_ms, self._looked_ms + LOOK_MS)
+        self._posting.changed()
 
     def drop(self) -> tuple[Frames, ...]:
         """This peer does not lead: who waits must ask another."""
@@ -189,12 +186,12 @@ class Watch:
         self._signed_ms.clear()
         self._gathered.signs.clear()
         self._gathered.sent.clear()
-        self._due_ms = self._look_ms = self._looked_ms = -math.inf
-        self._unseen = frozenset()
-        self._post_ms.clear()
-        if not leads:
+        self._due_ms = -math.inf
+        if leads:
+            self._posting.begin()
+        else:
             self._under_way = None
-            self._notifier.withdraw_all()
+            self._posting.end()
 
     def _log_ms(self, now_ms: float) -> int:
         return self._clock.stamp(self._wall_ms(), now_ms, self._told.alarms.now_ms)
@@ -212,7 +209,7 @@ class Watch:
             if bed is None or row.timestamp != bed.sign_timestamp:
                 facts.append(Sign(patient, row.timestamp, row.tier, row.probability))
                 self._signed_ms[patient] = now_ms
-        room = FACTS_MAX - len(facts)
+        room = min(FACTS_MAX - len(facts), SENT_AT_ONCE)
         facts += gathered.sent[:room]
         del gathered.sent[:room]
         due = alarms.due_ms()
@@ -226,48 +223,3 @@ class Watch:
         self._under_way = WatchRoute(seq, waiting)
         name, life = self._session
         return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), stamped(self._log_ms(now_ms), rows))
-
-    # ------------------------------------------------------------ people
-
-    def _hear_the_notifier(self, now_ms: float) -> None:
-        for one in self._notifier.results():
-            self._post_ms[(one.episode_id, one.step, one.channel)] = now_ms + FAILED_REST_MS
-            self._gathered.sent.append(Sent(one.episode_id, one.step, one.channel, one.ok))
-
-    def _look(self, now_ms: float) -> None:
-        """Post what is owed, withdraw what was seen meanwhile."""
-        self._looked_ms, self._look_ms = now_ms, now_ms + LOOK_AGAIN_MS
-        alarms = self._told.alarms
-        unseen = frozenset(one.id for one in alarms.episodes() if one.state in UNSEEN)
-        for number in self._unseen - unseen:
-            self._notifier.withdraw(number)
-            self._post_ms = {mark: at_ms for mark, at_ms in self._post_ms.items() if mark[0] != number}
-        self._unseen = unseen
-        for owed in alarms.owed(self._channels):
-            mark = (owed.episode.id, owed.step, owed.channel)
-            if owed.episode.id in unseen and now_ms >= self._post_ms.get(mark, -math.inf):
-                self._post_ms[mark] = math.inf  # until it is told how that went
-                self._notifier.post(self._words(owed, self._log_ms(now_ms)), already=_delivered(owed))
-
-    def _words(self, owed: Owed, log_ms: int) -> Notice:
-        episode = owed.episode
-        value, bed = episode.value, self._told.alarms.bed(episode.patient_id)
-        heard_ms = bed.last_at_ms if bed else 0
-        return words(
-            self._config.mesh_name,
-            episode.id,
-            owed.step,
-            episode.patient_id,
-            episode.cause,
-            episode.raised_at_ms,
-            thresholds=self._config.thresholds,
-            probability=None if episode.cause in (HEART_RATE, NO_DATA) else value,
-            heart_rate_bpm=value if episode.cause == HEART_RATE else None,
-            silent_ms=log_ms - heard_ms if episode.cause == NO_DATA and heard_ms else None,
-            unseen_ms=log_ms - episode.raised_at_ms if owed.step > 1 else None,
-        )
-
-
-def _delivered(owed: Owed) -> frozenset[str]:
-    prefix = f"{owed.step}:"
-    return frozenset(one.removeprefix(prefix) for one in owed.episode.sent if one.startswith(prefix))

@@ -1,7 +1,8 @@
 """The channels by which an alarm reaches people: what ``alarms.channels`` of a peers.yaml says of them.
 
-Touches nothing: YAML nodes come in. Must not know: how a notice is delivered. Keeps: channel names are unique; a URL's
-secrets are shown by no ``str``, ``repr`` or error, only by ``Url.whole``; a program's arguments likewise by ``argv``.
+Touches nothing (YAML nodes come in) but, in ``missing_programs``, this machine's search path. Must not know: how a
+notice is delivered. Keeps: channel names are unique; a URL's secrets are shown by no ``str``, ``repr`` or error, only
+by ``Url.whole``; a program's arguments likewise by ``argv``.
 
     alarms:
       channels:
@@ -16,6 +17,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -182,7 +184,13 @@ def _shown(channel: Channel, secrets: bool) -> list[tuple[str, str]]:
     return found
 
 
-# ------------------------------------------------------------ the extra that Apprise comes with
+# ------------------------------------------------------------ what a channel needs on a machine
+
+
+def missing_programs(channels: Iterable[Channel]) -> list[tuple[str, str]]:
+    """(channel, program) of each ``command`` whose program this machine does not have, or may not run."""
+    commands = [(channel.name, channel.argv[0]) for channel in channels if channel.argv]
+    return [(name, program) for name, program in commands if shutil.which(program) is None]
 
 
 def require_apprise(channels: Sequence[Channel]) -> None:

@@ -1,4 +1,4 @@
-"""What all tests share: the patients, real ones where they are at hand."""
+"""What all tests share: the patients, real ones where they are at hand; examples that no clock judges."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples each time, and however slow the machine is: a failure can be run again, and a busy core is none.
+settings.register_profile(
+    "hfzmq", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("hfzmq")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hfzmq.cli.alarms.layout import terminal_width
-from hfzmq.cli.format import json_line, local_time
+from hfzmq.cli.alarms.layout import folded, terminal_width
 from hfzmq.cli.groups import HelpGroup
-from hfzmq.cli.options import ID_MAX, Seconds, config_option, load_config, output_option, peer_option
-from hfzmq.clinical.alarm.types import ACK, DISCHARGE, RESOLVE, STATES
-from hfzmq.errors import NotFound, TimedOut
+from hfzmq.cli.options import ID_MAX, Probability, Seconds, config_option, load_config, output_option, peer_option
+from hfzmq.clinical.alarm.types import ACK, CAUSES, DISCHARGE, RESOLVE, STATES
+from hfzmq.errors import TimedOut
 
 if TYPE_CHECKING:
     from hfzmq.cli.alarms.act import Target
-    from hfzmq.cli.alarms.follow import Line
     from hfzmq.config import Config
 
 NUMBER = click.IntRange(1, ID_MAX)
@@ -110,9 +108,27 @@ def ls(
 
 @alarms.command("ack")
 @_TARGETS
-def ack(**given: Any) -> None:
-    """Say that alarms ID... were seen. It lasts until their cause ends."""
-    _act_on_all(ACK, **given)
+@click.option("--all", "everything", is_flag=True, help="All that nobody has seen, as after an outage: shows them, and "
+              "asks. With --patient: of this patient.")  # fmt: skip
+@click.option("--cause", type=click.Choice(CAUSES, case_sensitive=False), help="With --all: of this cause only.")
+@click.option("--yes", is_flag=True, help="With --all: do not ask.")
+def ack(everything: bool, cause: str | None, yes: bool, **given: Any) -> None:
+    """Say that alarms ID... were seen. It lasts until their cause ends.
+
+    \b
+    hfzmq alarms ack 12 13 --by ann
+    hfzmq alarms ack --all --cause NO_DATA
+    """
+    if not everything:
+        if cause is not None or yes:
+            raise click.UsageError("--cause and --yes go with --all")
+        _act_on_all(ACK, **given)
+        return
+    if given.pop("ids"):
+        raise click.UsageError("either alarms by their ids, or --all")
+    from hfzmq.cli.alarms.acting import acknowledge_all
+
+    acknowledge_all(cause, yes=yes, **given)
 
 
 @alarms.command("resolve")
@@ -148,7 +164,7 @@ def watch(count: int | None, timeout_s: float | None, after_id: int | None, conf
     over and no --count was asked for; 8 when --timeout is over before --count lines came.
     """
     config = load_config(config_path)
-    from hfzmq.cli.alarms.follow import Follower
+    from hfzmq.cli.alarms.follow import Follower, as_json, as_sentence
 
     until = time.monotonic() + timeout_s if timeout_s is not None else float("inf")
     follower = Follower(config, lambda sentence: click.echo(sentence, err=True))
@@ -156,7 +172,7 @@ def watch(count: int | None, timeout_s: float | None, after_id: int | None, conf
     click.echo(f"watching from line {begun + 1} of the journal on", err=True)
     seen = 0
     for line in follower.lines(until):
-        click.echo(_as_json(line) if output == "jsonl" else _as_sentence(line))
+        click.echo(as_json(line) if output == "jsonl" else folded(as_sentence(line), terminal_width()))
         seen += 1
         if seen == count:
             return
@@ -201,8 +217,8 @@ def stats(
 
 
 @alarms.command("simulate")
-@click.option("--red", type=Seconds(0, 1), metavar="P", help="RED from this probability on.")
-@click.option("--amber", type=Seconds(0, 1), metavar="P", help="AMBER from this probability on.")
+@click.option("--red", type=Probability(), metavar="P", help="RED from this probability on.")
+@click.option("--amber", type=Probability(), metavar="P", help="AMBER from this probability on.")
 @click.option("--delay", "delay_s", type=Seconds(0, 86_400), metavar="S", help="AMBER after so long, and by nothing "
               "else.")  # fmt: skip
 @click.option(
@@ -259,41 +275,12 @@ def _config_unless(ctx: click.Context, db: Path | None, config_path: str) -> Con
 
 def _act_on_all(action: str, ids: tuple[int, ...], patient: str | None, **given: Any) -> None:
     if bool(ids) == (patient is not None):
-        raise click.UsageError("either alarms by their ids, or --patient")
-    targets: list[Target] = list(dict.fromkeys(ids)) if patient is None else [patient]
-    _act(action, targets, **given)
+        also = ", or --all" if action == ACK else ""
+        raise click.UsageError(f"either alarms by their ids, or --patient{also}")
+    _act(action, list(dict.fromkeys(ids)) if patient is None else [patient], **given)
 
 
 def _act(action: str, targets: list[Target], by: str | None, config_path: str, timeout_s: float, output: str) -> None:
-    """One after the other; what is not there does not keep the others from being done, and is the exit code."""
-    from hfzmq.cli.alarms.act import Actor, checked_name, login_name, sentence
-    from hfzmq.cli.page_command import check_patient
+    from hfzmq.cli.alarms.acting import act_on
 
-    for target in targets:
-        check_patient(target if isinstance(target, str) else None)
-    actor = Actor(load_config(config_path), login_name() if by is None else checked_name(by), timeout_s)
-    missing: list[NotFound] = []
-    for target in targets:
-        try:
-            acted = actor.act(action, target)
-        except NotFound as error:
-            missing.append(error)
-            continue
-        click.echo(json_line(acted._asdict()) if output == "json" else sentence(acted))
-    if missing:
-        raise NotFound("; ".join(map(str, missing)), hint=missing[0].hint)
-
-
-def _as_json(line: Line) -> str:
-    about = {"patient_id": line.patient_id or None, "cause": line.cause or None}
-    return json_line({**line.line._asdict(), **about})
-
-
-def _as_sentence(line: Line) -> str:
-    from hfzmq.cli.alarms.words import cause_words, event_words
-    from hfzmq.cli.format import printable
-
-    row = line.line
-    who = f"{cause_words(line.cause, line.note)} {printable(line.patient_id)} alarm {row.episode_id}: "
-    said = event_words(row.what, row.detail)
-    return f"{local_time(row.at_ms)} {who if row.episode_id else ''}{said}"
+    act_on(action, targets, by, config_path, timeout_s, output)

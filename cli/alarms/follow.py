@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from hfzmq.cli.alarms.rows import JournalLine, episodes_of, journal_of
+from hfzmq.cli.alarms.words import cause_words, event_words
+from hfzmq.cli.format import json_line, local_time, printable
 from hfzmq.client.ask import ask_all
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, NoDaemonReached, NoLeader
@@ -156,6 +158,19 @@ class Follower:
             return NoDaemonReached(f"no daemon answered ({hosts})", hint="start one: hfzmq serve --id N --data-dir DIR")
         why = said.get("bound") or said.get("status")
         return NoLeader(f"no peer gives its alarms now: {why}", hint=str(said.get("hint") or "hfzmq status"))
+
+
+def as_json(line: Line) -> str:
+    """For machines: the row, whose alarm it is, and its cause."""
+    about = {"patient_id": line.patient_id or None, "cause": line.cause or None}
+    return json_line({**line.line._asdict(), **about})
+
+
+def as_sentence(line: Line) -> str:
+    """For people."""
+    row = line.line
+    who = f"{cause_words(line.cause, line.note)} {printable(line.patient_id)} alarm {row.episode_id}: "
+    return f"{local_time(row.at_ms)} {who if row.episode_id else ''}{event_words(row.what, row.detail)}"
 
 
 def _is_ok(answer: Answer | None) -> bool:

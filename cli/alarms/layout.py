@@ -1,14 +1,17 @@
-"""Rows on a terminal of any width: a table where it fits, else one line a field. Nothing is ever cut.
+"""Rows and sentences on a terminal of any width: a table where it fits, else one line a field. Nothing is ever cut.
 
 Touches nothing but, in ``terminal_width``, the terminal. Must not know what the text means. Keeps: every cell stands
-whole in one line; a line is wider than the terminal only when a single cell is, and then the terminal folds it.
+whole in one line, but for a list, which is broken between its items; a sentence is broken between words; a line is
+wider than the terminal only when a single cell, item or word is, and then the terminal folds it.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 from hfzmq.cli.format import width_of
 
@@ -16,6 +19,9 @@ GAP = "  "
 INDENT = "  "
 
 Block = list[str]
+
+_WORDS_APART = re.compile("(?<! ) (?! )")  # several blanks in a row (an id may have them) are kept
+_ITEMS_APART = re.compile("(?<=,) ")
 
 
 def laid_out(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> tuple[Block, list[Block]]:
@@ -27,9 +33,14 @@ def laid_out(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int | N
     return [], [stacked(heads, row, width) for row in rows]
 
 
-def terminal_width() -> int | None:
-    """Of the terminal that is written to; None where there is none: a pipe takes any width."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def terminal_width(stream: TextIO | None = None) -> int | None:
+    """Of the terminal that is written to (None: stdout); None where there is none: a pipe takes any width."""
+    return shutil.get_terminal_size().columns if (stream or sys.stdout).isatty() else None
+
+
+def folded(sentence: str, width: int | None) -> str:
+    """A sentence of one line, broken between words where it is wider than ``width``; what follows is indented."""
+    return "\n".join(_flowed(_WORDS_APART.split(sentence), width))
 
 
 def as_text(head: Block, blocks: Sequence[Block]) -> str:
@@ -55,5 +66,16 @@ def stacked(heads: Sequence[str], cells: Sequence[str], width: int | None) -> Bl
         if width is None or width_of(name) + 1 + width_of(text) <= width:
             lines.append(f"{name} {text}")
         else:
-            lines += [f"{head}:", INDENT + text if width_of(INDENT + text) <= width else text]
+            lines += [f"{head}:", *_flowed(_ITEMS_APART.split(text), width, INDENT)]
     return lines
+
+
+def _flowed(pieces: Sequence[str], width: int | None, first: str = "") -> Block:
+    """Pieces with a blank between, as many in a line as fit; a piece that is too wide for an indent has none."""
+    lines = [first + pieces[0]]
+    for piece in pieces[1:]:
+        if width is None or width_of(lines[-1]) + 1 + width_of(piece) <= width:
+            lines[-1] += " " + piece
+        else:
+            lines.append(INDENT + piece)
+    return [line if width is None or width_of(line) <= width else line.removeprefix(INDENT) for line in lines]

@@ -1,8 +1,8 @@
 """``hfzmq alarms ls``: alarms by urgency, or the history of one, from a peer or a file.
 
 Touches stdout (data only), stderr (how fresh it is) and the wall clock, for ages. Keeps: no number and no id is ever
-cut; machines get what is stored, in Unix ms; people get words, local times with their zone, and what is most urgent
-first.
+cut; machines get what is stored, in full and in Unix ms; people get words, local times with their zone, and what is
+most urgent first.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from pathlib import Path
 import click
 
 from hfzmq.cli.alarms import words
-from hfzmq.cli.alarms.layout import as_text, laid_out, stacked
+from hfzmq.cli.alarms.layout import as_text, folded, laid_out, stacked, terminal_width
 from hfzmq.cli.alarms.rows import episodes_of, journal_of, sent_of
 from hfzmq.cli.format import local_time
+from hfzmq.cli.options import load_config
 from hfzmq.cli.page_command import check_patient, say_freshness, show_for_machines, source_of
 from hfzmq.cli.page_source import ALARM_EVENTS, ALARMS, Filter, Page, Source, Table, read_all, read_last
-from hfzmq.clinical.alarm.types import Episode
+from hfzmq.clinical.alarm.types import RETURNED, Episode
+from hfzmq.config import Thresholds
 from hfzmq.errors import NotFound
 
 Where = tuple[str, Path | None, int | None, bool]  # --config, --db, --peer, --consistent
@@ -53,14 +55,16 @@ def show_alarms(
     if not episodes:
         click.echo("no alarm is open" if state == "open" and patient is None else "no alarm fits", err=True)
         return
-    now_ms = time.time_ns() // 1_000_000
-    head, blocks = laid_out(words.HEADS, [words.alarm_cells(one, now_ms) for one in episodes], width)
+    now_ms, thresholds = time.time_ns() // 1_000_000, _thresholds(where)
+    head, blocks = laid_out(words.HEADS, [words.alarm_cells(one, now_ms, thresholds) for one in episodes], width)
     if _coloured():
         blocks = [
             [click.style(line, **_style(one)) for line in block]  # type: ignore[arg-type]
             for one, block in zip(episodes, blocks, strict=True)
         ]
     click.echo(as_text(head, blocks))
+    if any(one.state == RETURNED for one in episodes):
+        click.echo(folded(f"note: {words.LATCHED_WORDS}: hfzmq alarms ack ID", terminal_width(sys.stderr)), err=True)
 
 
 def show_history(ctx: click.Context, where: Where, alarm: int, output: str, width: int | None) -> None:
@@ -77,9 +81,14 @@ def show_history(ctx: click.Context, where: Where, alarm: int, output: str, widt
     about = _of_alarm(source_of(ctx, ALARMS, *where), alarm)
     if about:
         now_ms = time.time_ns() // 1_000_000
-        click.echo("\n".join(stacked(words.HEADS, words.alarm_cells(about, now_ms), width)) + "\n")
+        click.echo("\n".join(stacked(words.HEADS, words.alarm_cells(about, now_ms, _thresholds(where)), width)) + "\n")
     cells = [(str(one.id), local_time(one.at_ms), words.event_words(one.what, one.detail)) for one in lines]
     click.echo(as_text(*laid_out(HISTORY_HEADS, cells, width)))
+
+
+def _thresholds(where: Where) -> Thresholds:
+    """Of the mesh's file; a database has none."""
+    return Thresholds() if where[1] is not None else load_config(where[0]).thresholds
 
 
 def _of_alarm(source: Source, alarm: int) -> Episode | None:

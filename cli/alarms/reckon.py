@@ -7,6 +7,7 @@ known is said to be so, never a zero; what a figure leaves out stands beside it.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,13 +15,12 @@ from typing import Any
 
 import click
 
-from hfzmq.cli.alarms.layout import as_text, laid_out, terminal_width
+from hfzmq.cli.alarms.layout import as_text, folded, laid_out, terminal_width
 from hfzmq.cli.alarms.stored import DAY_MS, Stored, Ward
 from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.bedside.output import ProgressLine
 from hfzmq.cli.format import counted, json_text, local_time, printable, thousands
 from hfzmq.cli.page_command import check_patient
-from hfzmq.cli.screens.words import duration
 from hfzmq.clinical.alarm.replay import Replayed, replay_each, varied
 from hfzmq.clinical.alarm.rules import AlarmRules, from_mapping, to_mapping
 from hfzmq.clinical.alarm.statistics import AlarmStats, statistics
@@ -41,7 +41,7 @@ def show_stats(
     check_patient(patient)
     ward = Ward(config, db, _now_ms())
     since_ms = _begin(ward, days)
-    until_ms = max(ward.now_ms, since_ms + 1)
+    until_ms = max(ward.now_ms, since_ms)
     episodes = ward.episodes(since_ms, patient)
     beds = {patient} if patient else ward.beds(since_ms) | {one.patient_id for one in episodes}
     found = statistics(episodes, since_ms, until_ms + 1, len(beds), within_ms=round(within_s * 1000))
@@ -50,7 +50,9 @@ def show_stats(
         click.echo(json_text({**head, "within_ms": round(within_s * 1000), **_stats_value(found)}))
     else:
         who = printable(patient) if patient else counted(len(beds), "bed")
-        click.echo("\n".join([_span_words(since_ms, until_ms, who), "", *_stats_lines(found, within_s)]))
+        _echo(_span_words(since_ms, until_ms, who))
+        click.echo("\n".join(["", *_stats_lines(found, within_s)]))
+        _note_short(until_ms - since_ms)
 
 
 def show_simulation(
@@ -69,31 +71,33 @@ def show_simulation(
     present = ward.rules()
     other = other_rules(present, red, amber, delay_s, settings)
     since_ms = _begin(ward, days)
+    until_ms = max(ward.now_ms, since_ms)
     span = ward.span(since_ms)
     told, end = _with_progress(span.read(), span.rows)
-    now, then = replay_each(told, (present, other), seen_after_ms=round(seen_after_s * 1000))
+    now, then = replay_each(told, (present, other), seen_after_ms=round(seen_after_s * 1000), until_ms=until_ms)
     end()
-    bed_days = _bed_days(now, since_ms, ward.now_ms)
+    bed_days = _bed_days(now, since_ms, until_ms)
     changed = {name: (value, getattr(other, name)) for name, value in present._asdict().items()}
     changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
     if output == "json":
-        span_value = {"since_ms": since_ms, "until_ms": ward.now_ms, "rows": now.rows}
+        span_value = {"since_ms": since_ms, "until_ms": until_ms, "rows": now.rows}
         sides = {
             name: {"rules": to_mapping(rules), **_replay_value(side, bed_days)}
             for name, rules, side in (("present", present, now), ("other", other, then))
         }
         click.echo(json_text({**span_value, **sides}))
         return
-    click.echo("\n".join([_span_words(since_ms, ward.now_ms, f"{thousands(now.rows)} reports and heart rates"), ""]))
+    _echo(_span_words(since_ms, until_ms, f"{thousands(now.rows)} stored row{'' if now.rows == 1 else 's'}"))
+    click.echo()
     width = terminal_width()
     rules_told = [(name, *map(_rule_words, pair)) for name, pair in changed.items()]
     click.echo(as_text(*laid_out(("rule", "present", "other"), rules_told, width)))
     click.echo()
     click.echo(as_text(*laid_out(SIDES_HEADS, _sides(now, then, bed_days), width)))
-    click.echo(
-        f"note: assumed, for it is not stored: each alarm is seen after {seen_after_s:g} s; a bed whose reports stop "
-        "is GREEN after 60 s. NO DATA is told only of beds with heart rates.",
-        err=True,
+    _note_short(until_ms - since_ms)
+    _note(
+        f"assumed, for it is not stored: each alarm is seen after {seen_after_s:g} s; a bed whose reports stop is "
+        "GREEN after 60 s. NO DATA is told only of beds with heart rates."
     )
 
 
@@ -120,7 +124,10 @@ def _now_ms() -> int:
 def _begin(ward: Ward, days: float) -> int:
     since_ms = ward.begins_ms(days)
     if since_ms is None:
-        raise NotFound("nothing is stored yet", hint="bring reports: hfzmq client --patient ID")
+        raise NotFound(
+            "no alarm, no report and no heart rate is stored here yet: there is nothing to count",
+            hint="GREEN judgements are never stored; bring data: hfzmq client --patients 3, hfzmq stream",
+        )
     return since_ms
 
 
@@ -154,7 +161,35 @@ def _with_progress(rows: Iterator[Stored], total: int) -> tuple[Iterator[Stored]
 
 
 def _span_words(since_ms: int, until_ms: int, who: str) -> str:
-    return f"{who}, {duration(until_ms - since_ms)}: {local_time(since_ms)} to {local_time(until_ms)}"
+    return f"{who}, {_span(until_ms - since_ms)}: {local_time(since_ms)} to {local_time(until_ms)}"
+
+
+def _span(span_ms: int) -> str:
+    """``95 s``, ``59 min 12 s``, ``7 h 30 min``, ``6 d 2 h``; less than the last unit is left out."""
+    seconds = span_ms // 1000
+    for unit, name, part, part_name in ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= max(unit, 120):
+            more = seconds % unit // part
+            return f"{seconds // unit} {name}" + (f" {more} {part_name}" if more else "")
+    return f"{seconds} s"
+
+
+def _wait_words(wait_ms: int) -> str:
+    """With a tenth of a second where it is short."""
+    return f"{wait_ms / 1000:.1f} s" if wait_ms < 120_000 else _span(wait_ms)
+
+
+def _echo(sentence: str) -> None:
+    click.echo(folded(sentence, terminal_width()))
+
+
+def _note(sentence: str) -> None:
+    click.echo(folded(f"note: {sentence}", terminal_width(sys.stderr)), err=True)
+
+
+def _note_short(span_ms: int) -> None:
+    if span_ms < DAY_MS:
+        _note(f"rates for a day that are reckoned from {_span(span_ms)} say little")
 
 
 def _rate(count: int, found: AlarmStats) -> float | None:
@@ -172,23 +207,25 @@ def _stats_value(found: AlarmStats) -> dict[str, Any]:
 def _stats_lines(found: AlarmStats, within_s: float) -> Iterator[str]:
     rows = [(str(CAUSE_BADGES[cause]), str(n), _rate_words(_rate(n, found))) for cause, n in found.by_cause]
     rows.append((ALL, str(found.raised), _rate_words(found.per_bed_and_day)))
-    yield as_text(*laid_out(("cause", "alarms", "per bed and day"), rows, terminal_width()))
+    width = terminal_width()
+    yield as_text(*laid_out(("cause", "alarms", "per bed and day"), rows, width))
     yield ""
     if found.share_seen_in_time is None:
-        yield f"seen within {within_s:g} s: {NOT_KNOWN}, for none could be yet"
+        yield folded(f"seen within {within_s:g} s: {NOT_KNOWN}, for none could be yet", width)
     else:
         share = f"{found.seen_in_time} of {found.judged} ({100 * found.share_seen_in_time:.1f} %)"
         yield f"seen within {within_s:g} s: {share}"
     left_out = found.raised - found.judged
     if left_out:
-        yield f"  left out: {left_out} that became RED or left with the bed unseen, or may still be seen in time"
+        yield folded(f"not counted there: {left_out} (may still be seen in time, became RED, left with the bed)", width)
     if found.seen_after_ms is not None:
-        yield f"seen after, the median: {found.seen_after_ms / 1000:.1f} s"
+        yield f"seen after, the median: {_wait_words(found.seen_after_ms)}"
     yield f"not seen to this day: {found.unseen}"
     for step, count in enumerate(found.escalated, 2):
         yield f"escalated to step {step}: {count}"
     if found.noisiest:
-        yield "noisiest beds: " + ", ".join(f"{printable(patient)} ({count})" for patient, count in found.noisiest)
+        yield "noisiest beds:"
+        yield from (f"  {printable(patient)}: {counted(count, 'alarm')}" for patient, count in found.noisiest)
 
 
 def _rate_words(rate: float | None) -> str:

@@ -1,7 +1,7 @@
 """Alarms in words and signs: what people read, on any screen.
 
 Touches nothing: the time comes in. Keeps: colour is never the only signal (each cause has a sign and a word); a value
-is written in full with its unit; an age is never made up where two clocks disagree.
+has its unit, a heart rate in full, a risk as on every screen; an age is never made up where two clocks disagree.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hfzmq.cli.format import cell, local_time, number, printable
-from hfzmq.cli.screens.words import NO_DATA_BADGE, TIER_BADGES, Badge, duration
+from hfzmq.cli.screens.words import NO_DATA_BADGE, TIER_BADGES, Badge, duration, probability
 from hfzmq.clinical import tiers
 from hfzmq.clinical.alarm import types as t
 from hfzmq.clinical.alarm.types import Episode
+from hfzmq.config import Thresholds
 
 CAUSE_BADGES = {
     t.RED: TIER_BADGES[tiers.RED],
@@ -21,6 +22,10 @@ CAUSE_BADGES = {
     t.AMBER: TIER_BADGES[tiers.AMBER],
 }
 CLOCKS_APART_MS = 2_000  # two machines' clocks may differ by so much without a word
+LATCHED = "cause over, not seen"
+LATCHED_WORDS = (
+    f"{LATCHED}: nobody acknowledged it while its cause was on, so it stays open and escalates until somebody does"
+)
 HEADS = ("alarm", "cause", "patient", "state", "value", "since", "age", "step", "delivered")
 
 _SEEN_RANK = {t.UNACKNOWLEDGED: 0, t.RETURNED: 0, t.ACKNOWLEDGED: 1, t.NORMAL: 2}
@@ -57,7 +62,7 @@ def state_words(episode: Episode) -> str:
     if episode.state == t.ACKNOWLEDGED:
         return f"seen by {printable(episode.acknowledged_by)}"
     if episode.state == t.RETURNED:
-        return "over, not seen"
+        return LATCHED
     return how_words(episode.resolved_how, episode.resolved_by or episode.acknowledged_by)
 
 
@@ -75,11 +80,12 @@ def how_words(how: str, by: str) -> str:
     return f"{printable(how)}{who}"
 
 
-def value_words(cause: str, value: float | None) -> str:
-    """The number in full with what it is: ``risk 0.7134``, ``142 bpm``; '' where there is none."""
+def value_words(cause: str, value: float | None, thresholds: Thresholds) -> str:
+    """The number with what it is: ``risk 0.71``, ``139.25 bpm``; '' where there is none. A risk has the digits that
+    keep it in its tier; in full it is in ``-o json``."""
     if value is None:
         return ""
-    return f"{number(value)} bpm" if cause == t.HEART_RATE else f"risk {number(value)}"
+    return f"{number(value)} bpm" if cause == t.HEART_RATE else f"risk {probability(value, thresholds)}"
 
 
 def age_words(episode: Episode, now_ms: int) -> str:
@@ -96,14 +102,14 @@ def delivered_words(episode: Episode) -> str:
     return told or ("nothing yet" if episode.step else "")
 
 
-def alarm_cells(episode: Episode, now_ms: int) -> tuple[str, ...]:
+def alarm_cells(episode: Episode, now_ms: int, thresholds: Thresholds) -> tuple[str, ...]:
     """In the order of HEADS."""
     return (
         str(episode.id),
         cause_words(episode.cause, episode.note),
         cell(episode.patient_id),
         state_words(episode),
-        value_words(episode.cause, episode.value),
+        value_words(episode.cause, episode.value, thresholds),
         local_time(episode.raised_at_ms),
         age_words(episode, now_ms),
         str(episode.step),
@@ -115,6 +121,8 @@ def event_words(what: str, detail: str) -> str:
     """One line of the journal as a sentence."""
     if what == t.RAISED:
         return "raised" if detail in _SPEAKS_FOR_ITSELF else f"raised: {printable(detail)}"
+    if what == t.MISSING:
+        return f"missing by now: {printable(detail)}"
     if what == t.RECURRED:
         return "came again before anybody had seen it"
     if what == t.CAUSE_ENDED:

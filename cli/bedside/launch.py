@@ -18,6 +18,7 @@ from hfzmq.cli.bedside.alarms import BedAlarms
 from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.output import ProgressLine, json_line, summary_of, text_lines
 from hfzmq.cli.bedside.run import Bedside
+from hfzmq.cli.bedside.seldom import seldom_words
 from hfzmq.cli.bedside.show import MakeWork, in_lines, on_screen, say
 from hfzmq.cli.bedside.simulate import SimulateSource
 from hfzmq.cli.bedside.sources import Source, mono_ms, wall_ms
@@ -29,6 +30,7 @@ from hfzmq.cli.options import load_config
 from hfzmq.cli.why import Whys
 from hfzmq.client import Client
 from hfzmq.client.queue_types import Places
+from hfzmq.clinical.alarm.reach import SPEAKS_EVERY_MS
 from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.clinical.report import check_patient_id
 from hfzmq.config import Config
@@ -38,7 +40,7 @@ from hfzmq.model.inference import RiskModel
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-INTERVAL_S = 2.0
+INTERVAL_S = SPEAKS_EVERY_MS / 1000
 SEEN_KEY, QUIT_KEY = "a alarm on top seen here", "q quit"
 
 
@@ -95,6 +97,9 @@ def settings_of(
 def launch(settings: Settings) -> int:
     """Run a bedside to its end; the exit code. Every error is an HfzmqError."""
     source, csv = _source(settings)
+    doubt = _doubt(settings, source)
+    if doubt:
+        say(f"warning: {doubt}")
     # No SimpleQueue: until Python 3.12 its get(timeout) waits for ever when a signal comes just as the time is over.
     events: queue.Queue[Event] = queue.Queue()
     try:
@@ -114,7 +119,7 @@ def launch(settings: Settings) -> int:
                 )  # fmt: skip
 
             if settings.screen:
-                return _on_screen(settings, client, source, bedside, Whys(model))
+                return _on_screen(settings, client, source, bedside, doubt, Whys(model))
             return _in_lines(settings, client, csv, bedside)
     finally:
         source.close()
@@ -128,6 +133,13 @@ def _source(settings: Settings) -> tuple[Source, CsvSource | None]:
         return StdinSource(sys.stdin.fileno(), settings.patients), None
     csv = CsvSource(Path(settings.source), settings.interval_s or 0.0, settings.patients)
     return csv, csv
+
+
+def _doubt(settings: Settings, source: Source) -> str:
+    """What is to be said of how seldom the beds speak; '' for nothing."""
+    if source.batch or not source.interval_s:
+        return ""
+    return seldom_words(rules_of(settings.config), source.interval_s, settings.patients, "--interval")
 
 
 def _alarms(settings: Settings, source: Source) -> BedAlarms | None:
@@ -176,11 +188,12 @@ def _in_lines(settings: Settings, client: Client, csv: CsvSource | None, make: M
     return in_lines(make, tell, progress)
 
 
-def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWork, whys: Whys) -> int:
+def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWork, doubt: str, whys: Whys) -> int:
     from hfzmq.cli.screens.bedside import bedside as draw
 
     named = settings.patients if settings.source == "simulate" else ()
-    book = StatusBook(client.client_id, named, settings.config.thresholds, source.interval_s, whys)
+    thresholds = settings.config.thresholds
+    book = StatusBook(client.client_id, named, thresholds, source.interval_s, doubt, whys)
 
     bell = BedBell(settings.mute)
     shown = book.snapshot(client.state, mono_ms(), wall_ms())  # what the person sees: a key is about this

@@ -68,6 +68,7 @@ class BedsideStatus(NamedTuple):
     wall_ms: int
     alarms: tuple[Alarm, ...] = ()  # the bed's own, by urgency
     away: bool = False  # the mesh is: nobody else tells of them
+    doubt: str = ""  # what is odd about this run, for as long as it lasts
 
 
 class StatusBook:
@@ -79,9 +80,11 @@ class StatusBook:
         patients: Iterable[str],
         thresholds: Thresholds,
         interval_s: float,
+        doubt: str = "",
         whys: Whys | None = None,
     ) -> None:
         self._client_id = client_id
+        self._doubt = doubt
         self._thresholds = thresholds
         self._interval_ms = round(interval_s * 1000)
         self._mutex = threading.Lock()
@@ -129,6 +132,7 @@ class StatusBook:
                 wall_ms,
                 tuple(sorted(self._alarms.values(), key=urgency)),
                 self._absence.is_away(state.link, now_ms),
+                self._doubt,
             )
 
     def _with_whys(self, beds: tuple[BedNow, ...]) -> tuple[BedNow, ...]:

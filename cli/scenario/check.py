@@ -7,7 +7,7 @@ so that memory holds one byte for each report and file, and no row.
 What must hold: each acknowledged report is in every file that ought to be whole, once, in its client's order, with the
 values that were sent, at the log index that the ack named; nothing is there that nobody sent; ids run 1, 2, 3, ...; all
 files hold the same rows under the same ids, and a file that ends early (its peer is dead or was removed) is a true
-beginning of the others.
+beginning of the others. What a later entry may still change in a row is left out by the caller.
 """
 
 from __future__ import annotations

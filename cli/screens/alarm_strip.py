@@ -14,7 +14,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from hfzmq.cli.alarm_view import Alarm, AlarmView
-from hfzmq.cli.alarms.words import CAUSE_BADGES
+from hfzmq.cli.alarms.words import CAUSE_BADGES, LATCHED_WORDS
 from hfzmq.cli.format import counted as count_of
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.alarm_words import counted, seen_words, value_words
@@ -60,6 +60,9 @@ def strip_lines(
         return []
     room = max(LINES_MIN, height // SHARE) - len(box("", said, width))
     content = _fitting(view, thresholds, inside(width), room, now_ms, live, ack)
+    if any(alarm.is_over for alarm in view.alarms):
+        latched = prose(LATCHED_WORDS, inside(width), "dim")
+        said += latched if len(content) + len(latched) <= room else []  # the alarms come first
     return box(_title(view), [*content, *said], width, _frame(view, live))
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from rich.text import Text
 
 from hfzmq.cli.alarm_view import Alarm
-from hfzmq.cli.alarms.words import CAUSE_BADGES
+from hfzmq.cli.alarms.words import CAUSE_BADGES, LATCHED
 from hfzmq.cli.format import number, printable
 from hfzmq.cli.screens.canvas import text
 from hfzmq.cli.screens.words import probability
@@ -36,7 +36,7 @@ def value_words(cause: str, value: float | None, note: str, thresholds: Threshol
 def seen_words(alarm: Alarm) -> str:
     """``not seen``, ``cause over, not seen``, ``seen by ann``."""
     if alarm.unseen:
-        return f"cause over, {UNSEEN_WORDS}" if alarm.is_over else UNSEEN_WORDS
+        return LATCHED if alarm.is_over else UNSEEN_WORDS
     return f"seen by {printable(alarm.seen_by)}" if alarm.seen_by else "seen"
 
 

@@ -41,6 +41,7 @@ def lines(status: BedsideStatus, width: int, height: int | None = None, keys: st
     header = _header(status, width) + alarm_lines(
         status.alarms, status.away, len(status.beds) == 1, status.now_ms, width
     )
+    header += prose(status.doubt, width, "bold yellow") if status.doubt else []
     link = link_lines(status.state, "reports", width)
     footer = flow([text(keys, "bold"), text(DISCLAIMER, "dim")], width)
     room = 10**6 if height is None else height

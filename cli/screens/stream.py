@@ -17,7 +17,7 @@ from rich.text import Text
 from hfzmq.cli.format import printable, thousands
 from hfzmq.cli.screens.bedside import DISCLAIMER, LOG_LINES, link_lines, log_lines
 from hfzmq.cli.screens.bedside_beds import is_live
-from hfzmq.cli.screens.canvas import Column, box, columns, flow, inside, text
+from hfzmq.cli.screens.canvas import Column, box, columns, flow, inside, prose, text
 from hfzmq.cli.stream.status import StreamStatus
 from hfzmq.cli.stream.tally import Count
 from hfzmq.clinical.heart_rate import VALID, Verdict
@@ -41,6 +41,7 @@ def stream(status: StreamStatus, width: int, height: int | None = None, keys: st
 def lines(status: StreamStatus, width: int, height: int | None = None, keys: str = "q quit") -> list[Text | None]:
     """The screen's lines; None stands for the bar of how far a recording was read."""
     head = [*_header(status, width), *_reach(status, width)]
+    head += prose(status.doubt, width, "bold yellow") if status.doubt else []
     bar: list[Text | None] = [None] if status.reach is not None else []
     link = link_lines(status.state, "readings", width)
     footer = flow([text(keys, "bold"), text(DISCLAIMER, "dim")], width)

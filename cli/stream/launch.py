@@ -5,6 +5,7 @@ Touches files. Must not know how anything is generated, sent or drawn.
 
 from __future__ import annotations
 
+import math
 import queue
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from hfzmq.cli.bedside.output import ProgressLine, json_line
+from hfzmq.cli.bedside.seldom import seldom_words
 from hfzmq.cli.bedside.show import MakeWork, in_lines, on_screen, say
 from hfzmq.cli.bedside.sources import Source
 from hfzmq.cli.bedside.stdin_source import StdinSource
@@ -31,6 +33,7 @@ from hfzmq.cli.stream.status import Reach, StreamBook
 from hfzmq.cli.stream.tally import Tally
 from hfzmq.client import ReadingsClient
 from hfzmq.client.queue_types import Places
+from hfzmq.clinical.alarm.settings import rules_of as alarm_rules_of
 from hfzmq.clinical.heart_rate import rules_of
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput
@@ -129,6 +132,9 @@ def launch(settings: Settings) -> int:
             tail = _place_in_file(settings, client, replay) if replay is not None else None
             if client.earlier and not settings.screen:
                 say(f"{client.earlier} readings of an earlier run wait in {client.queue.directory}; they go first")
+            doubt = _doubt(settings)
+            if doubt:
+                say(f"warning: {doubt}")
             tally = Tally(rules_of(settings.config.heart_rate), client.earlier)
 
             def stream(tell: Callable[[Event], None], turn: Callable[[], None]) -> Stream:
@@ -146,7 +152,7 @@ def launch(settings: Settings) -> int:
                 )
 
             if settings.screen:
-                return _on_screen(settings, client, replay, tally, stream)
+                return _on_screen(settings, client, replay, tally, stream, doubt)
             return _in_lines(settings, client, replay, stream)
     finally:
         source.close()
@@ -163,6 +169,15 @@ def _source(settings: Settings) -> tuple[Source, ReplaySource | None]:
     per_second = settings.patients * settings.rate_hz
     live = LiveSource(generator, per_second, settings.batch_rows, settings.total, finite=settings.finite)
     return live, None
+
+
+def _doubt(settings: Settings) -> str:
+    """What is to be said of how seldom a bed has a rate that can be believed; '' for nothing."""
+    if settings.source is not None:
+        return ""
+    believed_hz = settings.rate_hz * float(1 - settings.share)
+    interval_s = 1 / believed_hz if believed_hz else math.inf
+    return seldom_words(alarm_rules_of(settings.config), interval_s, patient_names(settings.patients), "--rate")
 
 
 def _place_in_file(settings: Settings, client: ReadingsClient, replay: ReplaySource) -> Places:
@@ -197,7 +212,7 @@ def _in_lines(settings: Settings, client: ReadingsClient, replay: ReplaySource |
 
 
 def _on_screen(
-    settings: Settings, client: ReadingsClient, replay: ReplaySource | None, tally: Tally, make: MakeWork
+    settings: Settings, client: ReadingsClient, replay: ReplaySource | None, tally: Tally, make: MakeWork, doubt: str
 ) -> int:
     from hfzmq.cli.screens.stream import stream as draw
 
@@ -207,7 +222,7 @@ def _on_screen(
         return Reach(str(replay.path), replay.bytes_read, max(replay.bytes_max, replay.bytes_read), replay.lines)
 
     name = f"{settings.patients} patients, seed {settings.seed}" if settings.source is None else "stdin"
-    book = StreamBook(client.client_id, "" if replay is not None else name, tally, reach)
+    book = StreamBook(client.client_id, "" if replay is not None else name, tally, reach, doubt)
 
     def drawn(width: int, height: int, now_ms: int, wall_ms: int) -> RenderableType:
         return draw(book.snapshot(client.state, now_ms, wall_ms), width, height)

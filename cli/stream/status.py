@@ -48,13 +48,17 @@ class StreamStatus(NamedTuple):
     now_ms: int
     turned_at_ms: int
     wall_ms: int
+    doubt: str = ""  # what is odd about this run, for as long as it lasts
 
 
 class StreamBook:
     """Takes a run's events down; ``snapshot`` may be called from another thread."""
 
-    def __init__(self, client_id: str, source: str, tally: Tally, reach: Callable[[], Reach | None]) -> None:
+    def __init__(
+        self, client_id: str, source: str, tally: Tally, reach: Callable[[], Reach | None], doubt: str = ""
+    ) -> None:
         self._client_id = client_id
+        self._doubt = doubt
         self._source = source
         self._tally = tally
         self._reach = reach
@@ -105,4 +109,5 @@ class StreamBook:
                 now_ms,
                 self._turned_at_ms,
                 wall_ms,
+                self._doubt,
             )

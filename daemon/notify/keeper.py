@@ -30,6 +30,7 @@ SILENT_MS_MAX = 30_000  # without an answer to a ping
 RESTART_MS_MAX = 30_000
 STEADY_MS = 10_000  # a process that lived so long has not died of its start
 CLOSE_S = 2.0
+EVERY = 0  # no episode has this id
 
 log = logging.getLogger("hfzmq.notify")
 
@@ -40,14 +41,14 @@ class Keeper:
     def __init__(self, channels: Sequence[Channel], told: Callable[[Delivered], None]) -> None:
         self._channels = tuple(channels)
         self._told = told
-        self._orders: deque[tuple[Key, Notice] | int] = deque()
+        self._orders: deque[tuple[Key, Notice] | int] = deque()  # post, or withdraw an episode (EVERY: all)
         self._wake_out, wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake = Lines(wake_in)
         self._thread: threading.Thread | None = None
         self._closing = False
         # what follows is the thread's alone
-        self._kept: dict[Key, tuple[Notice, float]] = {}
+        self._kept: dict[int, dict[Key, tuple[Notice, float]]] = {}  # by episode
         self._process: subprocess.Popen[bytes] | None = None
         self._lines: Lines | None = None
         self._began_ms = self._start_at_ms = self._ping_at_ms = 0.0
@@ -69,6 +70,10 @@ class Keeper:
         """Forget what has not begun."""
         if self._thread:
             self._order(episode_id)
+
+    def withdraw_all(self) -> None:
+        """Forget all that has not begun."""
+        self.withdraw(EVERY)
 
     def close(self) -> None:
         """End the process and whatever it has started; waits for that, but not for deliveries."""
@@ -110,17 +115,21 @@ class Keeper:
     def _obey(self) -> None:
         while self._orders:
             order = self._orders.popleft()
-            if isinstance(order, int):
-                self._kept = {key: kept for key, kept in self._kept.items() if key[0] != order}
+            if order == EVERY:
+                self._kept.clear()
+                if self._lines:
+                    self._lines.push({"do": "withdraw_all"})
+            elif isinstance(order, int):
+                self._kept.pop(order, None)
                 if self._lines:
                     self._lines.push({"do": "withdraw", "episode_id": order})
-            elif order[0] not in self._kept:
-                self._kept[order[0]] = (order[1], monotonic_ms())
+            elif order[0] not in self._kept.setdefault(order[0][0], {}):
+                self._kept[order[0][0]][order[0]] = (order[1], monotonic_ms())
                 self._pass_on(order[0])
 
     def _pass_on(self, key: Key) -> None:
         if self._lines:
-            notice, since_ms = self._kept[key]
+            notice, since_ms = self._kept[key[0]][key]
             age_ms = monotonic_ms() - since_ms
             self._lines.push({"do": "post", "channel": key[2], "notice": notice._asdict(), "age_ms": age_ms})
 
@@ -143,8 +152,9 @@ class Keeper:
         self._lines = Lines(ours)
         self._ping_at_ms, self._unanswered_ms = self._began_ms + PING_MS, None
         self._lines.push({"do": "setup", "channels": [packed(channel) for channel in self._channels]})
-        for key in self._kept:
-            self._pass_on(key)
+        for kept in self._kept.values():
+            for key in kept:
+                self._pass_on(key)
 
     def _listen(self, lines: Lines) -> None:
         lines.flush()
@@ -170,7 +180,10 @@ class Keeper:
 
     def _done(self, message: Message) -> None:
         key = (int(message["episode_id"]), int(message["step"]), str(message["channel"]))
-        self._kept.pop(key, None)
+        kept = self._kept.get(key[0], {})
+        kept.pop(key, None)
+        if not kept:
+            self._kept.pop(key[0], None)
         self._told(Delivered(*key, bool(message["ok"]), int(message["at_ms"]), str(message["why"])))
 
     def _health(self, message: Message) -> None:

@@ -7,7 +7,8 @@
 
 Touches nothing: time is an argument, chance a Random handed in. Must not know: processes, channels. Keeps: one notice
 under way at a time; a notice is in here once; one that was never tried goes before one that failed, so that a notice
-that the channel cannot stomach does not starve the next; the last try is made when its time is over, not before.
+that the channel cannot stomach does not starve the next; the last try is made when its time is over, not before; where
+one notice after the other fails, the channel is dead, and hundreds that wait for it cost a try in two seconds, no more.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from hfzmq.daemon.notify.lines import Message
 
 RETRY_FIRST_MS = 1000
 RETRY_MOST_MS = 60_000
+REST_FIRST_MS = 100  # of a channel, after a notice has failed that is not the one that failed before
+REST_MOST_MS = 2000
 
 
 @dataclass
@@ -48,6 +51,9 @@ class Lane:
         self._random = random
         self._jobs: dict[tuple[int, int], Job] = {}
         self.under_way: Job | None = None
+        self._failed: Job | None = None  # the last, if none was delivered since
+        self._rest_ms = 0.0
+        self._rests_until_ms = float("-inf")
 
     def add(self, now_ms: float, notice: Message, age_ms: float) -> None:
         """``age_ms``: for how long it has been tried already, by a process that is no more."""
@@ -65,16 +71,24 @@ class Lane:
                 if job is not self.under_way:
                     del self._jobs[key]
 
+    def drop_all(self) -> None:
+        """Another leads now."""
+        if self.under_way:
+            self.under_way.dropped = True
+        self._jobs = {key: job for key, job in self._jobs.items() if job is self.under_way}
+
     def wake_ms(self) -> float:
         """When ``take`` has something next; infinity when nothing waits or one is under way."""
         if self.under_way is not None:
             return float("inf")
-        return min((job.due_ms for job in self._jobs.values()), default=float("inf"))
+        return max(min((job.due_ms for job in self._jobs.values()), default=float("inf")), self._rests_until_ms)
 
     def take(self, now_ms: float) -> Job | None:
         """The job to try now, which is under way from here on; None when there is none."""
+        if self.under_way is not None or now_ms < self._rests_until_ms:
+            return None
         due = [job for job in self._jobs.values() if job.due_ms <= now_ms]
-        if self.under_way is not None or not due:
+        if not due:
             return None
         self.under_way = min(due, key=lambda job: (job.attempts > 0, job.due_ms))
         self.under_way.attempts += 1
@@ -86,9 +100,19 @@ class Lane:
         job = self.under_way
         assert job is not None
         self.under_way = None
+        self._rest(now_ms, job, ok)
         if ok or final or job.dropped or now_ms >= job.until_ms:
             del self._jobs[job.notice["episode_id"], job.notice["step"]]
             return None if job.dropped and not ok else Settled(job, ok)
         pause_ms = min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** min(job.attempts - 1, 16))
         job.due_ms = min(job.until_ms, now_ms + pause_ms * self._random.uniform(0.5, 1.0))
         return None
+
+    def _rest(self, now_ms: float, job: Job, ok: bool) -> None:
+        if ok:
+            self._failed, self._rest_ms = None, 0.0
+        elif job is not self._failed:
+            if self._failed is not None:
+                self._rest_ms = min(REST_MOST_MS, max(REST_FIRST_MS, 2 * self._rest_ms))
+            self._failed = job
+            self._rests_until_ms = now_ms + self._rest_ms

@@ -61,18 +61,17 @@ def words(
     thresholds: Thresholds | None = None,
     probability: float | None = None,
     heart_rate_bpm: float | None = None,
-    silent_ms: int | None = None,
+    missing: str = "",
     unseen_ms: int | None = None,
 ) -> Notice:
-    """The notice of an episode's step; ``since_ms`` is Unix milliseconds UTC. What is None is not mentioned."""
+    """The notice of an episode's step; ``since_ms`` is Unix milliseconds UTC. What is None is not mentioned.
+    ``missing``: of a bed that is silent, what."""
     short, long = CAUSES.get(cause, (cause, cause))
-    lines = [long]
+    lines = [f"{short}: {missing}" if missing else long]
     if probability is not None:
         lines.append(f"Probability: {_probability(probability, thresholds or Thresholds())}")
     if heart_rate_bpm is not None:
         lines.append(f"Heart rate: {heart_rate_bpm!r} BPM")
-    if silent_ms is not None:
-        lines.append(f"Silent for: {silent_ms // 1000} s")
     lines += [f"Patient: {patient_id}", f"Since: {_utc(since_ms)}", f"Mesh: {mesh}"]
     if unseen_ms is not None:
         lines.append(f"Unacknowledged for: {unseen_ms // 1000} s")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Collection, Sequence
 
 from hfzmq.alarm_channels import LOG, Channel, require_apprise, used_at
@@ -18,7 +18,7 @@ from hfzmq.daemon.notify.keeper import Keeper, wall_clock_ms
 from hfzmq.daemon.notify.notice import Delivered, Key, Notice
 from hfzmq.daemon.notify.process import monotonic_ms
 
-UNDER_WAY_MAX = 10_000
+UNDER_WAY_MAX = 1000  # of a channel
 REMEMBERED_MAX = 10_000
 RETELL_MS = 1000  # what is posted again is told again so often at most
 
@@ -36,7 +36,8 @@ class Notifier:
         self._reading.setblocking(False)
         self._writing.setblocking(False)
         self._results: deque[Delivered] = deque()
-        self._under_way: set[Key] = set()
+        self._under_way: dict[int, set[Key]] = {}  # by episode
+        self._waiting: Counter[str] = Counter()  # of them, by channel
         self._delivered: OrderedDict[Key, tuple[Delivered, float]] = OrderedDict()
         self._keeper = Keeper([channel for channel in channels if channel.kind != LOG], self._tell)
 
@@ -49,6 +50,10 @@ class Notifier:
         """The notifier process's id; None when it does not run."""
         return self._keeper.pid
 
+    def has_room(self, channel: str) -> bool:
+        """Whether a channel takes more; what it does not take is to be posted later."""
+        return self._waiting[channel] < UNDER_WAY_MAX
+
     def post(self, notice: Notice, already: Collection[str] = ()) -> None:
         """Deliver it by every channel that its step uses, save those in ``already`` (the mesh knows that these have
         it). Posting again what is under way changes nothing; what has failed is tried anew."""
@@ -59,14 +64,17 @@ class Notifier:
     def withdraw(self, episode_id: int) -> None:
         """Acknowledged meanwhile: what has not begun is dropped without a word; an attempt that has begun ends as it
         may, and is told if it delivered."""
-        if any(key[0] == episode_id for key in self._under_way):
-            self._under_way = {key for key in self._under_way if key[0] != episode_id}
+        keys = self._under_way.pop(episode_id, None)
+        if keys:
+            self._waiting.subtract(key[2] for key in keys)
             self._keeper.withdraw(episode_id)
 
     def withdraw_all(self) -> None:
         """Another leads now, and posts what is still to be told."""
-        for episode_id in {key[0] for key in self._under_way}:
-            self.withdraw(episode_id)
+        if self._under_way:
+            self._under_way.clear()
+            self._waiting.clear()
+            self._keeper.withdraw_all()
 
     def results(self) -> list[Delivered]:
         """What was delivered or given up since the last time."""
@@ -87,27 +95,36 @@ class Notifier:
         self._writing.close()
 
     def _post(self, key: Key, notice: Notice, channel: Channel) -> None:
-        if key in self._under_way:
+        if key in self._under_way.get(key[0], ()):
             return
         if key in self._delivered:
             result, told_ms = self._delivered[key]
             if monotonic_ms() - told_ms >= RETELL_MS:
-                self._under_way.add(key)
+                self._begin(key)
                 self._tell(result)
             return
-        if len(self._under_way) >= UNDER_WAY_MAX:
+        if not self.has_room(channel.name):
             self._tell(Delivered(*key, False, wall_clock_ms(), f"{UNDER_WAY_MAX} notices are under way already"))
             return
-        self._under_way.add(key)
+        self._begin(key)
         if channel.kind == LOG:
             log.warning("ALARM %s: %s", notice.title, notice.body.partition("\n")[0])
             self._tell(Delivered(*key, True, wall_clock_ms(), ""))
         else:
             self._keeper.post(key, notice)
 
+    def _begin(self, key: Key) -> None:
+        self._under_way.setdefault(key[0], set()).add(key)
+        self._waiting[key[2]] += 1
+
     def _settle(self, result: Delivered) -> None:
         key = (result.episode_id, result.step, result.channel)
-        self._under_way.discard(key)
+        keys = self._under_way.get(key[0], set())
+        if key in keys:
+            keys.discard(key)
+            self._waiting[key[2]] -= 1
+            if not keys:
+                del self._under_way[key[0]]
         if result.ok:
             self._delivered[key] = (result, monotonic_ms())
             self._delivered.move_to_end(key)

@@ -25,6 +25,7 @@ from hfzmq.daemon.notify.lines import Lines, Message, wait_for
 from hfzmq.daemon.notify.worker import Closable, Worker
 
 START_MS = 30_000  # for a worker to load what it needs
+NICE = 10  # hundreds of notices for dead channels must not take the mesh's turn
 REAP_MS = 20  # how often to ask whether a killed worker has ended
 
 Tell = Callable[[Message], None]
@@ -148,6 +149,9 @@ class Process:
         elif what == "withdraw":
             for runner in self._runners.values():
                 runner.lane.drop(message["episode_id"])
+        elif what == "withdraw_all":
+            for runner in self._runners.values():
+                runner.lane.drop_all()
         elif what == "ping":
             self._daemon.push({"told": "pong"})
 
@@ -169,6 +173,7 @@ def main() -> int:
         # A terminal or systemd signals the whole group; this ends with the daemon, which may have more to post. A
         # handler and not SIG_IGN: what is ignored would be ignored by the commands too.
         signal.signal(number, lambda number, frame: None)
+    os.nice(NICE)
     # Whoever started this has put our packages in front of the search path; that is not the commands' business.
     rest = os.environ.pop("PYTHONPATH").partition(os.pathsep)[2]
     if rest:

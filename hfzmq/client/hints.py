@@ -3,7 +3,8 @@
 Touches one DEALER socket and the monotonic clock. Must not know: the queue, acknowledgements. Keeps: ``flush`` never
 blocks, ``finish`` for as long as it may; holds one reading for each patient (10,000 patients at most, the longest
 unheard go); what one peer does not answer within a second is told to the next one if there is a change of peers in
-that time, and nothing newer is known. Later than that never: a board takes a hint's arrival for its age.
+that time, and nothing newer is known. Later than that never: a board takes a hint's arrival for its age. ``stuck_s``
+says when it is time for another peer.
 
     seen -> latest --flush--> told --answer--> gone        told --another peer is asked--> latest
 """
@@ -37,6 +38,7 @@ class Hints:
         self._socket: zmq.Socket[bytes] | None = None
         self._peer: tuple[str, int] | None = None
         self._told: deque[tuple[float, list[Report]]] = deque()  # (when, rows) of each message that is not answered
+        self._stuck_since: float | None = None  # something was to be taken, or answered, and was not
 
     def seen(self, reports: Iterable[Report]) -> None:
         """Remember the last reading of each bed, to be told with the next flush."""
@@ -55,6 +57,7 @@ class Hints:
             self.close()
             self._take_back()
             self._peer = (host, port)
+            self._stuck_since = None
         with self._mutex:
             rows = list(self._latest.values())[: self._rows_max]
             left = len(self._latest) - len(rows)
@@ -63,18 +66,26 @@ class Hints:
                 self._socket.recv_multipart(zmq.NOBLOCK)
                 if self._told:
                     self._told.popleft()
+                self._stuck_since = self._told[0][0] if self._told else None
             if not rows:
                 return True
             socket = self._connected(host, port)
             socket.send_multipart([b"", encode_request(self._mesh_id, "seen", beds=encode_rows(rows))], zmq.NOBLOCK)
         except zmq.ZMQError:
+            self._stuck_since = self._stuck_since or time.monotonic()
             return False  # not connected yet, or its buffers are full: the next flush tells what is newest then
         self._told.append((time.monotonic(), rows))
+        self._stuck_since = self._stuck_since or self._told[-1][0]
         with self._mutex:
             for report in rows:
                 if self._latest.get(report.patient_id) is report:
                     del self._latest[report.patient_id]
         return left == 0
+
+    @property
+    def stuck_s(self) -> float:
+        """For how long the peer has not taken, or not answered, what it is told."""
+        return 0.0 if self._stuck_since is None else time.monotonic() - self._stuck_since
 
     def finish(self, peers: Sequence[tuple[str, int]], within_s: float) -> None:
         """Have all that is left answered, by the first of ``peers`` (host, port) that does so; each has its share of

@@ -37,6 +37,7 @@ TIMEOUT_MS = 1000
 SILENT_REST_S = 1.0  # a peer that let a request time out is not asked for so long while others answer
 BUSY_MAX_MS = 5000
 OTHERS_AFTER_S = 4.0  # while members answer, who is no member is asked only after so long without being served
+MEANWHILE_S = 0.1
 MEMBERS_REST_S = 1.0  # a list of members that was not to be had is asked for again after so long
 
 CONNECTED, SEARCHING, NO_QUORUM = "connected", "searching", "no quorum"  # how a link stands
@@ -60,9 +61,9 @@ class Link(NamedTuple):
 class Pirate:
     """Asks the mesh. One thread at a time; ``close`` it in the thread that asks.
 
-    ``rng`` drives the jitter. ``stop`` ends a running ``ask`` within 50 ms. ``on_link`` is called, in the asking
-    thread, whenever the link changes. With ``mesh_id`` it learns who the members are, beginning with ``told``, and
-    calls ``on_members`` with each newer list.
+    ``rng`` drives the jitter. ``stop`` ends a running ``ask`` within 50 ms. Called in the asking thread: ``on_link``
+    whenever the link changes; ``meanwhile`` some times a second while it waits. With ``mesh_id`` it learns who the
+    members are, beginning with ``told``, and calls ``on_members`` with each newer list.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class Pirate:
         mesh_id: bytes | None = None,
         told: members.Told | None = None,
         on_members: Callable[[members.Told], None] = lambda told: None,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self.addresses = Addresses(peers, told)
         self._which_members = None if mesh_id is None else encode_request(mesh_id, "members")
         self._on_members = on_members
+        self._meanwhile = meanwhile
         self._members_due = 0.0
         self._served_at = time.monotonic()
         self._owns_context = context is None
@@ -222,7 +225,7 @@ class Pirate:
             if time.monotonic() >= until:
                 self._give_up_on(target)
                 return None
-            wait([line], until, self._stop.is_set)
+            wait([line], until, self._stopped)
         try:
             reply = decode_reply(answer)
         except WireError:
@@ -320,7 +323,12 @@ class Pirate:
         return self._stop.is_set() or (deadline is not None and time.monotonic() >= deadline)
 
     def _rest(self, rest_ms: float, deadline: float | None) -> None:
-        rest_s = rest_ms / 1000
+        until = time.monotonic() + rest_ms / 1000
         if deadline is not None:
-            rest_s = min(rest_s, max(deadline - time.monotonic(), 0.0))
-        self._stop.wait(rest_s)
+            until = min(until, deadline)
+        while (left_s := until - time.monotonic()) > 0 and not self._stopped():
+            self._stop.wait(min(left_s, MEANWHILE_S))
+
+    def _stopped(self) -> bool:
+        self._meanwhile()
+        return self._stop.is_set()

@@ -4,7 +4,9 @@ Touches sockets (Pirate, Hints, which only this thread uses) and the queue. Must
 
     queue --next batch--> ask until answered: ACK -> off the disk      REFUSED -> split, or dead letter
                                               CONFLICT, GAP -> ask on for three leases, then believe it
-    empty -------------> once a second: how is the peer (the link on the screen); hints of what was seen
+    empty -------------> once a second: how is the peer (the link on the screen)
+    whatever it waits for: hints of what was seen, to the leader; to another peer, which passes them on, when no leader
+                           is known, or it takes or answers none
     close -------------> the last hints, if they are taken within half a second
 
 Why doubt: to believe CONFLICT or GAP starts a new epoch, which may store rows twice. Peers say them after a quorum
@@ -39,6 +41,9 @@ FRAME_BYTES = 1024  # of a request, at most, besides its rows
 PING_S = 1.0  # an idle client asks so often how its peer is ...
 SEARCH_S = 0.25  # ... and so often while it has none
 HINTS_S = 0.2  # hints are told so often at most
+HINTS_AGAIN_S = 0.05  # but those that a peer did not take
+DEAF_S = 0.4  # a peer that has not taken or not answered hints for so long ...
+DEAF_REST_S = 2.0  # ... is told none for so long
 LAST_HINTS_S = 0.5  # a client that closes waits so long for somebody to take the last ones
 BELIEVED_AFTER_LEASES = 3
 DOUBT_REST_S = 0.25
@@ -66,10 +71,13 @@ class Sender:
             mesh_id=config.mesh_id,
             told=queue.members(),
             on_members=self._learned,
+            meanwhile=self._flush_hints,
         )
         self._hints = Hints(self._context, config.mesh_id, config.limits.client_message_bytes_max)
         self._hints_due = 0.0
         self._leader = 0  # as the last answer said: only a leader tells the log that beds live
+        self._hinted = 0  # who was told hints last
+        self._deaf_until: dict[int, float] = {}
         self._doubt: tuple[bytes, int, float] | None = None  # (epoch, seq, since when)
         self._told_strangers: set[int] = set()
         self._thread = threading.Thread(target=self._run, name="hfzmq-client", daemon=True)
@@ -168,15 +176,22 @@ class Sender:
 
     def _flush_hints(self) -> None:
         now = time.monotonic()
-        if now >= self._hints_due:
-            self._hints_due = now + HINTS_S
-            self._hints.flush(*self._hints_to())
+        if now < self._hints_due:
+            return
+        taken = self._hints.flush(*self._hints_to())
+        self._hints_due = now + (HINTS_S if taken else HINTS_AGAIN_S)
+        if self._hints.stuck_s > DEAF_S:
+            self._deaf_until[self._hinted] = now + DEAF_REST_S
+            self._hints_due = now
 
     def _hints_to(self) -> tuple[str, int]:
-        """Who is told: the leader, or while none is known, whoever answers."""
-        if self._leader in self._pirate.addresses:
-            return self._pirate.addresses[self._leader]
-        return self._pirate.target[1:]
+        """Who is told: the leader; or, while none is known or it is deaf, the same as before, whoever answers, or any
+        member: each passes it on to the leader that it knows."""
+        now, addresses = time.monotonic(), self._pirate.addresses
+        ranked = [self._leader, self._hinted, self._pirate.target[0], *addresses.members]
+        ranked = [peer for peer in ranked if peer in addresses]
+        self._hinted = next((peer for peer in ranked if self._deaf_until.get(peer, 0.0) <= now), ranked[0])
+        return addresses[self._hinted]
 
     def _finish_hints(self) -> None:
         """A board must not go on showing an older reading because this client's life was short."""

@@ -2,7 +2,8 @@
 
 Touches the tables, inside the transaction of its caller. Must not know: who leads, what is notified. Keeps: what stands
 in the tables after an entry does not depend on how many entries were applied at once; the journal's hash is over every
-line of the journal, in order, and goes into the hash of the peer's state, so that peers whose alarms differ notice.
+line of the journal, in order, and goes into the hash of the peer's state together with sums over all rows that alarms
+change (beds, episodes, rules; marked reports, resolved alerts), so that peers in which any of it differs notice.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import apsw
 from hfzmq.clinical.alarm.episodes import KEEP_ENDED_MS
 from hfzmq.clinical.alarm.facts import Action, Fact
 from hfzmq.clinical.alarm.machine import Alarms
-from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes, Event
+from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
 from hfzmq.clinical.report import Report
-from hfzmq.storage import alarm_rows, reading_rows, tables
-from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Row
+from hfzmq.storage import alarm_rows, alarm_sum, reading_rows, tables
+from hfzmq.storage.alarm_sum import AlarmSum
+from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Damaged, Row
 
 OUTCOMES_MAX = 256  # entries
 
@@ -41,13 +43,19 @@ class AlarmBook:
     @classmethod
     def load(cls, connection: apsw.Connection, counts: AlarmCounts) -> AlarmBook:
         """As the tables have them. Damaged."""
+        if alarm_sum.kept_of(connection) != counts.kept:
+            raise Damaged("they are not those of one transaction")
         rules = alarm_rows.rules_of(connection.execute(alarm_rows.SELECT_RULES).fetchone())
         beds = tuple(map(alarm_rows.bed_of, connection.execute(alarm_rows.SELECT_BEDS)))
         since = (counts.now_ms - KEEP_ENDED_MS,)
         recent = tuple(map(alarm_rows.episode_of, connection.execute(alarm_rows.SELECT_RECENT, since)))
-        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1), counts)
+        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1, counts.now_term), counts)
 
-    # ------------------------------------------------------------ what is applied; then ``over``, once an entry
+    # ------------------------------------------------------------ what is applied: ``led``, its rows, ``over``
+
+    def led(self, stamp_ms: int, term: int) -> None:
+        """An entry with a stamp begins, made by the leader of ``term``."""
+        self.alarms.led(stamp_ms, term)
 
     def reports(self, stamp_ms: int, first_id: int, rows: Sequence[Sequence[object]]) -> None:
         """Reports, in the order of Report's fields, of one entry."""
@@ -80,42 +88,55 @@ class AlarmBook:
     def write(self, connection: apsw.Connection) -> AlarmCounts:
         """Write what has changed since the last time; after all other rows of the same entries."""
         first, calmed_upto = self.counts.lines + 1, self._calmed_upto
+        written = AlarmSum(connection, self.counts.kept, self.counts.marked)
         changes = self.noted()
         heard = [bed for patient, _ in changes.heard if (bed := self.alarms.bed(patient))]
         lines = [alarm_rows.event_row(number, event) for number, event in enumerate(changes.events, first)]
-        for statement, rows in (
-            (alarm_rows.UPSERT_BED, [alarm_rows.bed_row(bed) for bed in (*changes.beds, *heard)]),
-            (alarm_rows.UPSERT_EPISODE, [alarm_rows.episode_row(episode) for episode in changes.episodes]),
-            (alarm_rows.INSERT_EVENT, lines),
-            (alarm_rows.UPDATE_RULES, [alarm_rows.rules_row(changes.rules)] if changes.rules else []),
-        ):
-            if rows:
-                connection.executemany(statement, rows)
+        beds = [alarm_rows.bed_row(bed) for bed in (*changes.beds, *heard)]
+        episodes = [alarm_rows.episode_row(episode) for episode in changes.episodes]
+        written.replace("alarm_beds", "patient_id", alarm_rows.UPSERT_BED, beds)
+        written.replace("alarm_episodes", "id", alarm_rows.UPSERT_EPISODE, episodes)
+        if changes.rules:
+            written.replace("alarm_rules", "id", alarm_rows.REPLACE_RULES, [(1, *alarm_rows.rules_row(changes.rules))])
+        if lines:
+            connection.executemany(alarm_rows.INSERT_EVENT, lines)
         for number in changes.alerted:
-            row = connection.execute(tables.SELECT_REPORT, (number,)).fetchone()
-            if row is None:
-                raise ValueError(f"report {number} has raised an alarm, and is not there")
-            connection.execute(tables.UPDATE_ALERT_SENT, tables.alerted_row(row))
+            _mark(connection, number, written)
         for calmed, upto in zip(changes.calmed, calmed_upto, strict=True):
-            _resolve(connection, calmed, upto)
+            _resolve(connection, calmed, upto, written)
+        self.counts = self.counts._replace(kept=written.kept, marked=written.marked)
         return self.counts
 
     def noted(self) -> Changes:
-        """What has changed since the last time; ``counts`` counts it from here on."""
+        """What has changed since the last time; ``counts`` counts it from here on, but for the sums over the rows."""
         changes, self._calmed_upto = self.alarms.take_changes(), []
-        self.counts = self._after(changes.now_ms, changes.next_id - 1, changes.events)
+        self.counts = self._after(changes)
         return changes
 
-    def _after(self, now_ms: int, episodes: int, events: Sequence[Event]) -> AlarmCounts:
+    def _after(self, changes: Changes) -> AlarmCounts:
         journal = self.counts.journal
-        for event in events:
+        for event in changes.events:
             what, detail = event.what.encode(), event.detail.encode()
             head = _LINE.pack(event.episode_id, event.at_ms, len(what), len(detail))
             journal = hashlib.blake2b(journal + head + what + detail, digest_size=HASH_BYTES).digest()
-        return AlarmCounts(now_ms, episodes, self.counts.lines + len(events), journal)
+        lines = self.counts.lines + len(changes.events)
+        return self.counts._replace(
+            now_ms=changes.now_ms, now_term=changes.term, episodes=changes.next_id - 1, lines=lines, journal=journal
+        )
 
 
-def _resolve(connection: apsw.Connection, calmed: Calmed, upto: int) -> None:
+def _mark(connection: apsw.Connection, report_id: int, written: AlarmSum) -> None:
+    """An alarm was raised for this report; for some it is so twice."""
+    row = connection.execute(tables.SELECT_REPORT, (report_id,)).fetchone()
+    if row is None:
+        raise ValueError(f"report {report_id} has raised an alarm, and is not there")
+    marked = tables.alerted_row(row)
+    if marked[1] != row[-1]:
+        connection.execute(tables.UPDATE_ALERT_SENT, marked)
+        written.mark("risk_reports", report_id, marked[1])
+
+
+def _resolve(connection: apsw.Connection, calmed: Calmed, upto: int, written: AlarmSum) -> None:
     """The alerts that an alarm stood for are resolved with it."""
     found = connection.execute(_UNRESOLVED, (calmed.patient_id, upto)).fetchall()
     physiological = calmed.cause == HEART_RATE
@@ -126,3 +147,5 @@ def _resolve(connection: apsw.Connection, calmed: Calmed, upto: int) -> None:
     ]
     if rows:
         connection.executemany(reading_rows.UPDATE_RESOLVED, rows)
+    for _, crc, alert_id in rows:
+        written.mark("heartbeat_alerts", alert_id, crc)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hfzmq.clinical.alarm.rules import AlarmRules, from_mapping, to_mapping
+from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, from_mapping, to_mapping
 from hfzmq.clinical.alarm.types import Bed, Episode, Event
 from hfzmq.storage.tables import Damaged, Row, sealed, unsealed
 
@@ -27,8 +27,7 @@ SELECT_EPISODES = "SELECT * FROM alarm_episodes WHERE id > ? ORDER BY id LIMIT ?
 SELECT_RECENT = "SELECT * FROM alarm_episodes WHERE resolved_at_ms IS NULL OR resolved_at_ms > ? ORDER BY id"
 INSERT_EVENT = f"INSERT INTO alarm_events VALUES (?, {_marks(len(Event._fields))})"
 SELECT_EVENTS = "SELECT * FROM alarm_events WHERE id > ? ORDER BY id LIMIT ?"
-INSERT_RULES = "INSERT INTO alarm_rules VALUES (1, ?, ?)"
-UPDATE_RULES = "UPDATE alarm_rules SET rules = ?, crc = ?"
+REPLACE_RULES = "REPLACE INTO alarm_rules VALUES (?, ?, ?)"
 SELECT_RULES = "SELECT rules, crc FROM alarm_rules"
 
 
@@ -62,12 +61,14 @@ def event_row(number: int, event: Event) -> Row:
 
 
 def rules_row(rules: AlarmRules) -> Row:
-    """For INSERT_RULES and UPDATE_RULES."""
+    """After the id for REPLACE_RULES."""
     return sealed(json.dumps(to_mapping(rules), separators=(",", ":"), sort_keys=True))
 
 
 def rules_of(row: Row | None) -> AlarmRules:
-    """From SELECT_RULES."""
+    """From SELECT_RULES. None: no rules were set yet."""
+    if row is None:
+        return DEFAULT_RULES
     rules = from_mapping(json.loads(unsealed(row, 1)[0]))
     if not isinstance(rules, AlarmRules):
         raise Damaged(f"{rules.field}: {rules.bound}")

@@ -78,6 +78,7 @@ def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook)
         kind = format_of(entry.body)
         if kind == FACTS:
             stamp_ms, facts = decode_facts(entry.body)
+            book.led(stamp_ms, entry.term)
             book.facts(entry.index, stamp_ms, facts)
         elif kind == READINGS:
             stamp_ms, batch = decode_readings(entry.body)
@@ -85,11 +86,13 @@ def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook)
             brought.readings += rows.readings
             brought.alerts += rows.alerts
             verdicts = rows.counts
+            book.led(stamp_ms, entry.term)
             book.readings(stamp_ms, rows.readings)
         else:
             stamp_ms, reports = decode_body(entry.body)
             brought.reports += _report_rows(entry, state.next_id, stamp_ms, reports)
             count = len(reports)
+            book.led(stamp_ms, entry.term)
             book.reports(stamp_ms, state.next_id, reports)
     except WireError as error:
         raise ValueError(f"entry {entry.index} cannot be read: {error}") from error

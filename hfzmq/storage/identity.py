@@ -15,12 +15,11 @@ from typing import NamedTuple
 
 import apsw
 
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES
 from hfzmq.config import Config
 from hfzmq.core.membership import bootstrap
 from hfzmq.core.types import CONFIG, START, HardState
 from hfzmq.errors import DataDirError
-from hfzmq.storage import alarm_rows, examine, tables
+from hfzmq.storage import examine, tables
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, AppliedState, Damaged, Meta
 
 INCARNATION_BYTES = 16
@@ -70,7 +69,6 @@ def _found(connection: apsw.Connection, peer_id: int, config: Config) -> None:
         (tables.INSERT_LOG_BASE, tables.log_base_row(START)),
         (tables.INSERT_MEMBERSHIP, tables.membership_row(members)),
         (tables.INSERT_APPLIED, tables.applied_row(applied)),
-        (alarm_rows.INSERT_RULES, alarm_rows.rules_row(DEFAULT_RULES)),
     ):
         connection.execute(statement, row)
     connection.execute("COMMIT")

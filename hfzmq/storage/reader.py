@@ -126,8 +126,8 @@ class Reader:
     def rules(self) -> AlarmRules:
         """The rules of alarms in force."""
         try:
-            return alarm_rows.rules_of(self._rows(alarm_rows.SELECT_RULES)[0])
-        except (Damaged, ValueError, IndexError) as error:
+            return alarm_rows.rules_of(next(iter(self._rows(alarm_rows.SELECT_RULES)), None))
+        except (Damaged, ValueError) as error:
             raise self._unreadable(error) from None
 
     def log_clock_ms(self) -> int:

@@ -135,7 +135,7 @@ class _Reading:
         """Beds, episodes and rules."""
         try:
             return AlarmBook.load(self._connection, counts)
-        except (*_ROTTEN, ValueError) as cause:
+        except (*_ROTTEN, ValueError, KeyError) as cause:  # KeyError: an episode of a bed that is not there
             raise self._damaged("the tables of alarms", cause) from None
 
     def check_rows(self, table: Numbered, count: int, rows_max: int | None) -> None:

@@ -66,9 +66,12 @@ CREATE TABLE applied (
     next_id    INTEGER NOT NULL,  -- of the next risk report
     verdicts   BLOB    NOT NULL,  -- how many readings are stored of each verdict, 8 bytes each (reading_rows.py)
     now_ms     INTEGER NOT NULL,  -- the log's clock: the latest stamp of a leader
+    now_term   INTEGER NOT NULL,  -- the term of who stamped last
     episodes   INTEGER NOT NULL,  -- how many there are in alarm_episodes
     lines      INTEGER NOT NULL,  -- how many there are in alarm_events
     journal    BLOB    NOT NULL,  -- 16 bytes, a hash over those lines
+    kept       INTEGER NOT NULL,  -- a sum over all beds, episodes and rules of alarms (alarm_sum.py)
+    marked     INTEGER NOT NULL,  -- a sum over the reports that raised an alarm and the alerts that are resolved
     crc        INTEGER NOT NULL
 ) STRICT;
 
@@ -153,7 +156,12 @@ CREATE TABLE alarm_beds (
     patient_id     TEXT    NOT NULL PRIMARY KEY,
     watched        INTEGER NOT NULL,  -- 0: discharged, or never expected: its silence is no alarm
     last_at_ms     INTEGER NOT NULL,  -- when anything believable was last taken in; 0: never
-    quiet_from_ms  INTEGER NOT NULL,  -- since when its silence counts
+    quiet_from_ms  INTEGER NOT NULL,  -- since when its silence counts, as long as it has not spoken
+    risk_at_ms     INTEGER NOT NULL,  -- when a judgement was last taken in; 0: never since it was admitted
+    risk_from_ms   INTEGER NOT NULL,  -- since when the silence of its judgements counts; 0: none are missed
+    beat_at_ms     INTEGER NOT NULL,  -- when a heart rate was last taken in that can be believed; 0: never since
+    beat_from_ms   INTEGER NOT NULL,  -- since when the silence of its heart rates counts; 0: none are missed
+    silent         INTEGER NOT NULL,  -- bits of what is missing: 1 judgements, 2 heart rates, 4 any word at all
     sign_timestamp INTEGER NOT NULL,  -- the newest that it told, by its own clock; 0: nothing
     last_timestamp INTEGER NOT NULL,  -- of its last judgement that was not late; 0: none
     judged_at_ms   INTEGER NOT NULL,  -- when that came
@@ -183,7 +191,7 @@ CREATE TABLE alarm_episodes (
     state              TEXT    NOT NULL,  -- unacknowledged, acknowledged, returned, normal
     raised_at_ms       INTEGER NOT NULL,  -- this and what follows by the log's clock, ms
     raised_by          INTEGER NOT NULL,  -- id of the report or heartbeat; 0: a timer or a sign of life
-    note               TEXT    NOT NULL,  -- the tier or the anomaly that raised it
+    note               TEXT    NOT NULL,  -- the tier or the anomaly that raised it; NO_DATA: what is missing
     value              REAL,              -- the last one: a probability, or beats a minute
     least              REAL,              -- since it was raised
     most               REAL,              -- likewise
@@ -210,7 +218,7 @@ CREATE TABLE alarm_events (
     id         INTEGER PRIMARY KEY,  -- from 1, no holes, equal on all peers
     episode_id INTEGER NOT NULL,     -- 0: about a bed
     at_ms      INTEGER NOT NULL,     -- by the log's clock
-    what       TEXT    NOT NULL,     -- raised, recurred, returned, acknowledged, escalated, ended, sent, failed, ...
+    what       TEXT    NOT NULL,     -- raised, missing, recurred, returned, acknowledged, escalated, ended, sent, ...
     detail     TEXT    NOT NULL,     -- the note, by whom, how, the step, or STEP:CHANNEL
     crc        INTEGER NOT NULL
 ) STRICT;
@@ -218,7 +226,7 @@ CREATE TABLE alarm_events (
 -- 'All of one episode'.
 CREATE INDEX alarm_events_by_episode ON alarm_events (episode_id);
 
--- The rules in force, as JSON. One row.
+-- The rules in force, as JSON. One row, from when they are first set.
 CREATE TABLE alarm_rules (
     id    INTEGER PRIMARY KEY CHECK (id = 1),
     rules TEXT    NOT NULL,  -- clinical/alarm/rules.py

@@ -26,19 +26,25 @@ STATE_START = bytes(HASH_BYTES)
 
 Row = tuple[Any, ...]
 
+_ALARMS = struct.Struct(">QQQQ16sQQ")
+
 
 class Damaged(Exception):
     """A stored row is not what was written; caught in ``recovery``, which names the place."""
 
 
 class AlarmCounts(NamedTuple):
-    """What stands in the alarms' tables: the log's clock (ms), how many episodes and journal lines there are, and a
-    hash over all of these lines, 16 bytes."""
+    """What stands in the alarms' tables: the log's clock (ms), the term of who stamped it last, how many episodes and
+    journal lines there are, a hash over all of these lines, 16 bytes, and two numbers over all rows that alarms change
+    (alarm_sum.py)."""
 
     now_ms: int = 0
+    now_term: int = 0
     episodes: int = 0
     lines: int = 0
     journal: bytes = STATE_START
+    kept: int = 0
+    marked: int = 0
 
 
 class AppliedState(NamedTuple):
@@ -54,9 +60,9 @@ class AppliedState(NamedTuple):
     @property
     def state_hash(self) -> bytes:
         """Over all that the tables hold, 16 bytes: equal on all peers at an equal place."""
-        if not self.alarms.lines:
+        if self.alarms == AlarmCounts():
             return self.applied_hash
-        return hashlib.blake2b(self.applied_hash + self.alarms.journal, digest_size=HASH_BYTES).digest()
+        return hashlib.blake2b(self.applied_hash + _ALARMS.pack(*self.alarms), digest_size=HASH_BYTES).digest()
 
 
 class Meta(NamedTuple):
@@ -100,11 +106,11 @@ INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
 UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
 SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
-INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_APPLIED = """UPDATE applied SET idx = ?, term = ?, chain = ?, applied_hash = ?, next_id = ?, verdicts = ?,
-    now_ms = ?, episodes = ?, lines = ?, journal = ?, crc = ?"""
-SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, episodes, lines, journal, crc
-    FROM applied"""
+    now_ms = ?, now_term = ?, episodes = ?, lines = ?, journal = ?, kept = ?, marked = ?, crc = ?"""
+SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, now_term, episodes, lines,
+    journal, kept, marked, crc FROM applied"""
 
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
@@ -120,6 +126,16 @@ UPDATE_ALERT_SENT = "UPDATE risk_reports SET alert_sent = ?, crc = ? WHERE id = 
 
 def _crc(*values: object) -> int:
     """crc32 over each value's type, length and bytes, so that no two different rows share their text."""
+    texts = []  # encoded at once: a snapshot is in force only when each row of each bed was checked, twice
+    for value in values:
+        if value.__class__ is bytes:
+            return _crc_of_parts(values)
+        text = str(value)
+        texts.append(f"{value.__class__.__name__[0]}{len(text) if text.isascii() else len(text.encode())}:{text}")
+    return zlib.crc32("".join(texts).encode())
+
+
+def _crc_of_parts(values: Iterable[object]) -> int:
     parts = []
     for value in values:
         data = value if isinstance(value, bytes) else str(value).encode()
@@ -218,7 +234,7 @@ def applied_row(state: AppliedState) -> Row:
 
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
-    types = (int, int, bytes, bytes, int, bytes, int, int, int, bytes)
+    types = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int)
     index, term, chain, applied_hash, next_id, packed, *alarms = _opened(row, *types)
     try:
         verdicts = VerdictCounts.unpack(packed)

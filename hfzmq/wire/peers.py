@@ -1,7 +1,7 @@
 """What peers say to each other, as bytes: the second half of docs/protocol.md.
 
-Touches nothing. Must not know: sockets, who leads. Every message (those that carry a snapshot: transfer.py)
-is one msgpack array of fixed order:
+Touches nothing. Must not know: sockets, who leads. Every message (those that carry a snapshot: transfer.py; hints of
+beds: hints.py) is one msgpack array of fixed order:
 
     [version, mesh_id, kind, from, incarnation, boot, to, ...the message's own fields]
 
@@ -35,8 +35,9 @@ from hfzmq.core.messages import (
 )
 from hfzmq.core.types import CHAIN_BYTES, CONFIG, KINDS, Entry, Origin, Place, chained
 from hfzmq.errors import WireError
-from hfzmq.wire import transfer
+from hfzmq.wire import hints, transfer
 from hfzmq.wire.checks import binary, boolean, integer, is_int
+from hfzmq.wire.hints import Hints
 from hfzmq.wire.requests import CLIENT_CHARS_MAX
 from hfzmq.wire.transfer import Chunk, Pull
 from hfzmq.yaml_reader import is_host
@@ -52,7 +53,7 @@ class Introduction:
     address: PeerAddress
 
 
-Content = Message | Heartbeat | Pull | Chunk | Introduction
+Content = Message | Heartbeat | Pull | Chunk | Introduction | Hints
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +233,7 @@ _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
     Disowned: (11, lambda m: [m.incarnation, m.boot]),
     Introduction: (12, lambda m: list(m.address)),
     **transfer.ENCODERS,
+    **hints.ENCODERS,
 }  # fmt: skip
 
 _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
@@ -252,4 +254,5 @@ _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
     11: (2, lambda v: Disowned(binary(v[0], "disowned", 16), integer(v[1], "boot"))),
     12: (5, lambda v: Introduction(_check_address(*v))),
     **transfer.DECODERS,
+    **hints.DECODERS,
 }  # fmt: skip

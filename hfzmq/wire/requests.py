@@ -157,7 +157,7 @@ def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
     if op == "beds":
         return Beds(fields.integer("since_ms", 0, SEQ_MAX) if "since_ms" in fields.values else None)
     if op == "seen":
-        return Seen(_seen_rows(fields.binary("beds")))
+        return Seen(read_seen(fields.binary("beds")))
     if op == "change":
         return _change(fields)
     if op == "alarm":
@@ -285,7 +285,8 @@ def _act(fields: Fields) -> Act:
     return Act(action, str(patient), by)
 
 
-def _seen_rows(data: bytes) -> tuple[Report, ...]:
+def read_seen(data: bytes) -> tuple[Report, ...]:
+    """The rows of a ``seen``, each within its bounds; WireError for any other bytes."""
     _check_count(data, SEEN_ROWS_MAX, field="beds")
     rows = unpack_rows(data, field="beds")
     for number, row in enumerate(rows):

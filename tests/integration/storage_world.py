@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from hfzmq.clinical.alarm.machine import Alarms
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES
+from hfzmq.clinical.alarm.facts import Fact
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core import membership as members
@@ -27,15 +26,19 @@ from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.membership import Membership, bootstrap
 from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, HardState, Origin, Place, chained
-from hfzmq.storage import Reader, Store
-from hfzmq.storage.alarm_book import AlarmBook
+from hfzmq.storage import Reader, Store, tables
 from hfzmq.storage.tables import AlarmCounts, AppliedState
-from hfzmq.wire.body import encode_body
+from hfzmq.wire.body import READINGS, encode_body
+from hfzmq.wire.facts import encode_facts
+from hfzmq.wire.fields import pack
+from hfzmq.wire.readings import JudgedReading
 from hfzmq.wire.requests import encode_rows
+from tests.integration.expected_tables import ExpectedTables, Remembered, remembered, tables_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EPOCH = b"epoch of the bed"
 STAMP_MS = 1_700_000_500_000
+BODY_HEAD_BYTES = 9  # format and stamp: not of the request
 
 
 def mesh(ids: Sequence[int] = (1, 2, 3), mesh_id: bytes = b"the mesh's own id", name: str = "ward") -> Config:
@@ -61,6 +64,14 @@ def stored_row(report_id: int, one: Report, index: int, alert: int = 0) -> tuple
     return (report_id, *one[:9], alert, *one[9:], STAMP_MS, index)
 
 
+def mark_alerted(path: Path, report_id: int) -> None:
+    """In a file that nobody has open: an alarm was raised for this report."""
+    database = apsw.Connection(str(path))
+    for row in database.execute(tables.SELECT_REPORT, (report_id,)).fetchall():
+        database.execute(tables.UPDATE_ALERT_SENT, tables.alerted_row(row))
+    database.close()
+
+
 def place_of(entry: Entry) -> Place:
     return Place(entry.index, entry.term, entry.chain)
 
@@ -75,15 +86,19 @@ class Tape:
         self.stored_sessions: dict[SessionKey, Session] = {}
         self.applied = 0
         self.base = 0  # index
+        self.now_ms = STAMP_MS  # by the leader's clock
+        self.tables = ExpectedTables()
         self._applied_hash = bytes(16)
-        self.alarms = AlarmBook(Alarms(DEFAULT_RULES, (), (), 0, 1), AlarmCounts())
-        self.rows: list[tuple[Any, ...]] = []
         self._token = 0
-        self._bodies: dict[bytes, list[Report]] = {}
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        """What ``risk_reports`` must hold."""
+        return self.tables.reports
 
     @property
     def state_hash(self) -> bytes:
-        return AppliedState(START, self._applied_hash, 1, alarms=self.alarms.counts).state_hash
+        return AppliedState(START, self._applied_hash, 1, alarms=AlarmCounts(*self.tables.counts)).state_hash
 
     @property
     def last(self) -> Place:
@@ -91,12 +106,21 @@ class Tape:
 
     def batch(self, reports: Sequence[Report], client: str = "bed", seq: int | None = None) -> Entry:
         """Append a client's request; without ``seq`` the next one of its session."""
+        return self._request(encode_body(self.now_ms, encode_rows(reports)), client, seq)
+
+    def readings(self, readings: Sequence[JudgedReading], client: str = "monitor") -> Entry:
+        """Append a request with heart rates, judged."""
+        return self._request(encode_body(self.now_ms, pack([list(one) for one in readings]), READINGS), client)
+
+    def facts(self, *facts: Fact) -> Entry:
+        """Append what the leader tells the alarms."""
+        return self._request(encode_facts(self.now_ms, facts), "1")
+
+    def _request(self, body: bytes, client: str, seq: int | None = None) -> Entry:
         if seq is None:
             seq = 1 + max((e.origin.seq for e in self.log if e.origin and e.origin.client == client), default=0)
-        rows = encode_rows(reports)
-        origin = Origin(client, EPOCH, seq, hashlib.blake2b(rows, digest_size=16).digest())
-        entry = chained(self.last, max(1, self.hard_state.term), BATCH, origin, encode_body(STAMP_MS, rows))
-        self._bodies[entry.body] = list(reports)
+        origin = Origin(client, EPOCH, seq, hashlib.blake2b(body[BODY_HEAD_BYTES:], digest_size=16).digest())
+        entry = chained(self.last, max(1, self.hard_state.term), BATCH, origin, body)
         self.log.append(entry)
         return entry
 
@@ -132,20 +156,14 @@ class Tape:
         entries = tuple(self.log[self.applied : upto])
         fresh = tuple(self.sessions.apply(entry) for entry in entries)
         for entry, new in zip(entries, fresh, strict=True):
-            brought = self._bodies[entry.body] if new and entry.kind == BATCH else []
-            if brought:
-                self.alarms.reports(STAMP_MS, len(self.rows) + 1, brought)
-                self.alarms.over(STAMP_MS, 0)
-            self.rows += [stored_row(len(self.rows) + n, one, entry.index) for n, one in enumerate(brought, 1)]
+            brought, judged = self.tables.take(entry) if new and entry.kind == BATCH else (0, False)
             if new and entry.origin:
                 done = Session(entry.origin.seq, entry.origin.digest, entry.term, entry.index)
                 self.stored_sessions[entry.origin.session] = done
-            step = entry.chain + struct.pack(">BIQ", new, len(brought), len(self.rows) + 1)
+            step = entry.chain + struct.pack(">BIQ", new, brought, len(self.rows) + 1)
+            step += b"".join(struct.pack(">Q", count) for count in self.tables.verdicts) if judged else b""
             self._applied_hash = hashlib.blake2b(self._applied_hash + step, digest_size=16).digest()
             self.applied = entry.index
-        for number in self.alarms.noted().alerted:
-            before = self.rows[number - 1]
-            self.rows[number - 1] = (*before[:10], 1, *before[11:])
         return Apply(entries, fresh)
 
     def compact(self, index: int) -> Compact:
@@ -174,6 +192,9 @@ class Held(NamedTuple):
     state_hash: bytes
     membership: Membership
     rows: list[tuple[Any, ...]]
+    tables: dict[str, list[tuple[Any, ...]]]
+    verdicts: tuple[int, ...]
+    alarms: Remembered
 
 
 def held_by(store: Store) -> Held:
@@ -183,7 +204,18 @@ def held_by(store: Store) -> Held:
     rows = reader.reports(limit=1_000_000)
     reader.close()
     log = found.log.between(found.log.base.index, found.log.last.index)
-    return Held(found.hard_state, log, found.sessions, found.applied, found.state_hash, found.membership, rows)
+    return Held(
+        found.hard_state,
+        log,
+        found.sessions,
+        found.applied,
+        found.state_hash,
+        found.membership,
+        rows,
+        tables_of(store.path),
+        tuple(store.readings_stored),
+        remembered(store.alarms),
+    )
 
 
 def amnesia(data_dir: Path, peer_id: int = 1) -> str:
@@ -202,6 +234,9 @@ def expected_of(tape: Tape) -> Held:
         tape.state_hash,
         tape.members_at(tape.base),
         list(tape.rows),
+        tape.tables.rows(),
+        tuple(tape.tables.verdicts),
+        remembered(tape.tables.alarms),
     )
 
 

@@ -93,7 +93,9 @@ def test_open_alarms_come_most_urgent_first_with_signs_words_and_units(ward: Sto
     shown = [line.split() for line in lines[1:]]
     assert [line[0] for line in shown] == ["1", "2", "5", "4", "3"]
     assert "■ RED  " in lines[1]
-    assert "over, not seen" in lines[1]
+    assert "cause over, not seen" in lines[1]
+    assert "note: cause over, not seen: " in done.err
+    assert "stays open and escalates until somebody does: hfzmq alarms ack ID" in done.err
     assert "log (step 1)" in lines[1]
     assert "♥ HEART RATE high" in lines[2]
     assert "139.25 bpm" in lines[2]
@@ -150,6 +152,10 @@ def test_the_history_of_an_alarm_is_its_journal(ward: StoredWard) -> None:
         ("ack",),
         ("ack", "1", "--patient", "bed-1"),
         ("ack", "one"),
+        ("ack", "1", "--all"),
+        ("ack", "1", "--yes"),
+        ("ack", "--cause", "RED"),
+        ("ack", "--all", "--cause", "BLUE"),
         ("resolve", "0"),
         ("discharge",),
         ("watch", "--count", "0"),
@@ -214,6 +220,100 @@ def test_all_alarms_of_a_patient_and_the_login_name(
     assert run("alarms", "resolve", "1", config).out == "alarm 1: already over\n"
     assert run("alarms", "discharge", "bed-1", config).out == "bed bed-1: discharged by sister\n"
     assert run("alarms", "discharge", "bed-1", config).out == "bed bed-1: already discharged\n"
+
+
+def test_all_that_nobody_has_seen_is_acknowledged_by_one_word_each_with_who_did_it(
+    ward: StoredWard, config: str
+) -> None:
+    lively(ward)
+    done = run("alarms", "ack", "--all", "--yes", "--by", "ann", config)
+    assert done.code == 0
+    assert done.out.splitlines() == [
+        "alarm 1: acknowledged by ann (■ RED of bed-1)",
+        "alarm 2: acknowledged by ann (♥ HEART RATE high of bed-2)",
+        "alarm 5: acknowledged by ann (✕ NO DATA of bed-2)",
+        "alarm 4: acknowledged by ann (▲ AMBER of bed-4)",
+    ]
+    assert "alarm 2: ♥ HEART RATE high of bed-2, 139.25 bpm, not seen, " in done.err
+    assert "4 of 4 alarms acknowledged by ann" in done.err
+    rows = {row["id"]: row for row in stored(ward, "alarm_episodes")}
+    assert {rows[number]["acknowledged_by"] for number in (1, 2, 4, 5)} == {"ann"}
+    assert rows[6]["acknowledged_by"] == ""
+    again = run("alarms", "ack", "--all", "--yes", config)
+    assert (again.code, again.out) == (0, "")
+    assert "no alarm that nobody has seen" in again.err
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        (("--cause", "NO_DATA"), [5]),
+        (("--cause", "no_data", "--patient", "bed-2"), [5]),
+        (("--patient", "bed-2"), [2, 5]),
+        (("--cause", "RED", "--patient", "bed-2"), []),
+    ],
+)
+def test_all_of_a_cause_or_of_a_patient(
+    ward: StoredWard, peers: PeersOf, config: str, words: tuple[str, ...], ids: list[int]
+) -> None:
+    lively(ward)
+    done = run("alarms", "ack", "--all", *words, "--yes", "--by", "ann", config, "-o", "json")
+    assert done.code == 0
+    assert [json.loads(line)["target"] for line in done.out.splitlines()] == ids
+    assert [request.target for request in peers.acted] == ids
+
+
+def test_all_asks_first_and_without_a_yes_nothing_is_done(
+    ward: StoredWard, peers: PeersOf, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lively(ward)
+    done = run("alarms", "ack", "--all", "--by", "ann", config)
+    assert (done.code, done.out) == (1, "")
+    assert "say it again with --yes" in done.err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    asked: list[str] = []
+    answers = iter((False, True))
+
+    def confirm(question: str, err: bool) -> bool:
+        assert not peers.acted
+        asked.append(question)
+        return next(answers)
+
+    monkeypatch.setattr("click.confirm", confirm)
+    assert [run("alarms", "ack", "--all", "--by", "ann", config).code for _ in range(2)] == [1, 0]
+    assert asked == ["acknowledge these 4 alarms as ann?"] * 2
+    assert len(peers.acted) == 4
+
+
+def test_an_alarm_that_comes_meanwhile_is_not_acknowledged_unseen(
+    ward: StoredWard, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.report(0, 0.9)
+
+    def confirm(question: str, err: bool) -> bool:
+        ward.report(10, 0.9, "bed-2")
+        ward.act(20, "ack", 1, "bob")
+        return True
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("click.confirm", confirm)
+    done = run("alarms", "ack", "--all", "--by", "ann", config)
+    assert done.out == "alarm 1: already seen, or over (■ RED of bed-1)\n"
+    assert "0 of 1 alarm acknowledged by ann; 1 had been seen by then" in done.err
+    assert [row["acknowledged_by"] for row in stored(ward, "alarm_episodes")] == ["bob", ""]
+
+
+def test_when_the_mesh_goes_away_meanwhile_it_is_said_how_many_were_acknowledged(
+    ward: StoredWard, peers: PeersOf, config: str
+) -> None:
+    lively(ward)
+    peers.says = lambda peer, request: (
+        wire.encode_reply("NO_QUORUM") if isinstance(request, wire.Act) and len(peers.acted) == 2 else None
+    )
+    done = run("alarms", "ack", "--all", "--yes", "--by", "ann", "--timeout", "0.3", config)
+    assert done.code == 4
+    assert len(done.out.splitlines()) == 2
+    assert "2 of 4 alarms were acknowledged before" in done.err
 
 
 def test_nobody_to_be_named_is_asked_for_a_name(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,8 +502,24 @@ def test_stats_of_a_file_count_what_is_in_it(ward: StoredWard) -> None:
 
 
 def test_stats_of_nothing_are_not_found(ward: StoredWard) -> None:
-    assert db(ward, "stats").code == 5
-    assert db(ward, "simulate", "--amber", "0.5").code == 5
+    for words in (("stats",), ("simulate", "--amber", "0.5")):
+        done = db(ward, *words)
+        assert (done.code, done.out) == (5, "")
+        assert "no alarm, no report and no heart rate is stored here yet: there is nothing to count" in done.err
+        assert "GREEN judgements are never stored" in done.err
+
+
+def test_simulate_replays_to_the_end_of_the_span_that_it_names(
+    ward: StoredWard, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.heart(0, 72, 73, patient="bed-2")
+    monkeypatch.setattr("hfzmq.cli.alarms.reckon._now_ms", lambda: START_MS + 3 * MINUTE + 7000)
+    found = json.loads(run("alarms", "simulate", "--set", "silent_ms=600000", config, "-o", "json").out)
+    assert found["until_ms"] - found["since_ms"] == 3 * MINUTE + 7000
+    assert (found["present"]["alarms"]["NO_DATA"], found["other"]["alarms"]["NO_DATA"]) == (1, 0)
+    told = run("alarms", "simulate", "--set", "silent_ms=600000", config)
+    assert told.out.startswith("2 stored rows, 3 min 7 s: ")
+    assert "note: rates for a day that are reckoned from 3 min 7 s say little" in told.err
 
 
 def test_a_mesh_counts_like_its_file(ward: StoredWard, config: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -338,6 +338,45 @@ def test_a_client_with_nothing_to_send_tells_its_beds_to_the_leader_and_to_the_n
         eventually(lambda: hears(3, 2))
 
 
+@pytest.mark.parametrize("dies", [True, False])
+def test_hints_go_on_to_another_peer_at_once_when_the_leader_is_gone_or_silent(
+    mesh: FakeMesh, tmp_path: Path, dies: bool
+) -> None:
+    heard: dict[int, float] = {}
+
+    def listen(peer: int, request: wire.Request) -> None:
+        if isinstance(request, wire.Seen):
+            heard[peer] = time.monotonic()
+
+    mesh.before = listen
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+
+        def talks(to: set[int]) -> bool:
+            client.seen([row(1, "A")])
+            return heard.keys() >= to
+
+        eventually(lambda: talks({1}))
+        gone = time.monotonic()
+        if dies:
+            mesh.peers[1].die()
+        else:
+            mesh.lose_answer = lambda peer: peer == 1
+        eventually(lambda: talks({1, 2}) or talks({1, 3}))  # both still name the old leader, as for a lease they do
+        assert min(at for peer, at in heard.items() if peer != 1) - gone < 1.5
+
+
+def test_beds_are_told_while_a_report_waits_for_a_leader(mesh: FakeMesh, tmp_path: Path) -> None:
+    mesh.leader = None
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.submit(row(1, "A"))
+        for day in range(2, 5):
+            client.seen([row(day, "B")])
+            eventually(lambda day=day: mesh.seen and mesh.seen[-1].day == day)  # type: ignore[misc]
+        assert client.state.pending == 1
+        mesh.leader = 2
+        client.wait(10)
+
+
 def test_last_hints_that_one_peer_swallows_are_told_to_the_next(mesh: FakeMesh, tmp_path: Path) -> None:
     mesh.lose_answer = lambda peer: peer == 1
     mesh.before = lambda peer, request: wire.encode_reply("OK") if peer == 1 else None  # and keeps nothing

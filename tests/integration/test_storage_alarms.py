@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,18 +11,24 @@ import apsw
 import pytest
 
 from hfzmq.clinical.alarm.facts import Action, Clock, Fact, RulesSet, Sent, Sign
+from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.rules import AlarmRules
+from hfzmq.clinical.alarm.types import Calmed, Changes
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.core.contract import Apply, Persist
 from hfzmq.core.types import BATCH, START, Entry, Origin, Place, chained
 from hfzmq.storage import Store
+from hfzmq.storage.snapshot import make
 from hfzmq.wire.body import READINGS, encode_body
 from hfzmq.wire.facts import encode_facts
 from hfzmq.wire.fields import pack
 from hfzmq.wire.requests import digest, encode_rows
 from tests.integration.storage_world import STAMP_MS, mesh, report
 
-TABLES = ("alarm_beds", "alarm_episodes", "alarm_events", "alarm_rules", "risk_reports", "heartbeat_alerts", "applied")
+TABLES = (
+    *("alarm_beds", "alarm_episodes", "alarm_events", "alarm_rules"),
+    *("risk_reports", "heartbeats", "heartbeat_alerts", "sessions", "applied"),
+)
 HIGH = next(number for number, verdict in enumerate(VERDICTS) if verdict.anomaly == "high")
 OFF = next(number for number, verdict in enumerate(VERDICTS) if verdict.anomaly == "sensor_off")
 
@@ -50,12 +56,12 @@ class Log:
         self.add(encode_facts(at_ms, facts))
 
 
-def a_day(seed: int) -> Log:
-    """Reports, readings, signs, actions and the clock, as they come."""
+def a_day(seed: int, pace_ms: int = 9000) -> Log:
+    """Reports, readings, signs, actions and the clock, as they come; ``pace_ms``: at most so long between two."""
     rng, log, now = Random(seed), Log(), STAMP_MS
     log.facts(now, RulesSet(AlarmRules(silent_ms=20_000, rate_readings=2)))
     for number in range(60):
-        now += rng.randint(0, 9000)
+        now += rng.randint(0, pace_ms)
         kind = rng.randrange(6)
         if kind == 0:
             log.reports(now, *(rng.randint(0, 99) for _ in range(rng.randint(1, 4))))
@@ -74,8 +80,11 @@ def a_day(seed: int) -> Log:
     return log
 
 
-def applied(store: Store, entries: Sequence[Entry]) -> None:
-    store.write([Persist(1, None, None, tuple(entries)), Apply(tuple(entries), (True,) * len(entries))])
+def applied(store: Store, entries: Sequence[Entry]) -> bytes:
+    """The state's hash after these entries."""
+    found = store.write([Persist(1, None, None, tuple(entries)), Apply(tuple(entries), (True,) * len(entries))])
+    assert found
+    return found[1]
 
 
 def held(store: Store) -> dict[str, list[Any]]:
@@ -123,6 +132,73 @@ def test_a_restart_in_between_changes_nothing(tmp_path: Path, stores: list[Store
     assert restarted.amnesia is None
     assert held(restarted) == held(stores[0])
     restarted.close()
+
+
+@pytest.mark.parametrize(("seed", "pace_ms"), [(0, 9000), (1, 60_000), (2, 1_500_000)])
+def test_a_snapshot_of_any_moment_and_the_rest_of_the_log_bring_what_the_whole_log_brings(
+    tmp_path: Path, stores: list[Store], seed: int, pace_ms: int
+) -> None:
+    log = a_day(seed, pace_ms)
+    snapshots: dict[int, Path] = {}
+    for entry in log.entries:
+        state_hash = applied(stores[0], [entry])
+        if entry.index % 3 == seed:  # the three days have all places between them
+            snapshots[entry.index] = make(stores[0].path, tmp_path / f"snapshot-{entry.index}").path
+    wanted = held(stores[0])
+    assert wanted["alarm_episodes"], "something happened"
+    for index, snapshot in snapshots.items():
+        other = Store.open(tmp_path / f"other-{index}", 3, mesh())
+        found = other.install(snapshot).state_hash
+        if rest := log.entries[index:]:
+            found = applied(other, rest)
+        assert found == state_hash, f"from entry {index} on"
+        assert held(other) == wanted, f"from entry {index} on"
+        other.close()
+
+
+def an_alarm_of_each_kind() -> Log:
+    """One that marks a report, and one whose end resolves an alert."""
+    log = Log()
+    log.facts(STAMP_MS, RulesSet(AlarmRules(rate_readings=1, rate_back_readings=1)))
+    log.reports(STAMP_MS + 1, 3)
+    log.readings(STAMP_MS + 2, "bed-1", (150.0, HIGH))
+    log.facts(STAMP_MS + 3, Action("ack", "bed-1", "nurse"))
+    log.readings(STAMP_MS + 4, "bed-1", (72.0, 0))
+    log.readings(STAMP_MS + 5, "bed-1", (73.0, 0))
+    return log
+
+
+OTHERWISE: dict[str, Callable[[Changes], Changes]] = {
+    "a bed": lambda true: true._replace(beds=tuple(bed._replace(quiet_from_ms=7) for bed in true.beds)),
+    "a bed is forgotten": lambda true: true._replace(beds=(), heard=()),
+    "a bed that was only heard": lambda true: true._replace(heard=()),
+    "a value": lambda true: true._replace(episodes=tuple(one._replace(most=0.9) for one in true.episodes)),
+    "what raised it": lambda true: true._replace(episodes=tuple(one._replace(raised_by=7) for one in true.episodes)),
+    "a report is not marked": lambda true: true._replace(alerted=()),
+    "an alert is not resolved": lambda true: true._replace(
+        calmed=tuple(Calmed("bed-9", one.cause) for one in true.calmed)
+    ),
+    "rules": lambda true: true._replace(rules=true.rules and true.rules._replace(silent_ms=7000)),
+    "the clock": lambda true: true._replace(now_ms=true.now_ms + 1),
+}
+
+
+@pytest.mark.parametrize("what", OTHERWISE)
+def test_whatever_a_peers_alarms_write_otherwise_shows_in_its_states_hash(
+    stores: list[Store], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    log, take = an_alarm_of_each_kind(), Alarms.take_changes
+    true = [applied(stores[0], [entry]) for entry in log.entries][-1]
+
+    def otherwise(alarms: Alarms) -> Changes:
+        return OTHERWISE[what](take(alarms))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Alarms, "take_changes", otherwise)
+        wrong = [applied(stores[1], [entry]) for entry in log.entries][-1]
+    assert held(stores[0]) != held(stores[1])
+    assert held(stores[0])["alarm_events"] == held(stores[1])["alarm_events"], "the journal alone does not show it"
+    assert wrong != true
 
 
 def test_the_report_that_raised_an_alarm_is_marked_and_no_other(stores: list[Store]) -> None:

@@ -180,7 +180,6 @@ def old_one(ward: Ward) -> Path:
         if entry.index == len(ward.behind.log):
             ward.store.write([ward.behind.persist(truncate_from=ward.behind.truncate(entry.index))])
         ward.behind.log.append(entry)
-        ward.behind._bodies |= ward.tape._bodies
         ward.store.write([ward.behind.persist(entry), ward.behind.apply()])
     return snapshot
 

@@ -7,6 +7,7 @@ import math
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,9 @@ def test_the_hash_covers_how_many_readings_of_each_verdict_there_are(tmp_path: P
     counts = struct.pack(">8Q", 2, 1, 1, 2, 1, 0, 1, 1)
     step = bytes(16) + entry.chain + struct.pack(">BIQ", True, 0, 1) + counts
     expected = hashlib.blake2b(step, digest_size=16).digest()
-    assert store.write([Persist(1, None, None, (entry,)), Apply((entry,), (True,))]) == (1, expected)
+    store.write([Persist(1, None, None, (entry,)), Apply((entry,), (True,))])
+    with closing(apsw.Connection(str(store.path), flags=apsw.SQLITE_OPEN_READONLY)) as file:
+        assert file.execute("SELECT applied_hash FROM applied").get == expected
     store.close()
 
 

@@ -86,6 +86,12 @@ def test_a_count_of_readings_arrives_as_the_summary_says(ward: Ward) -> None:
     }  # fmt: skip
 
 
+def test_a_rate_below_what_the_limit_of_silence_asks_for_is_spoken_of_at_once(ward: Ward) -> None:
+    code, _, err = ward.run("--patients", 1, "--rate", 0.04, "--invalid", "0.2", "--count", 1, "--headless")
+    assert code == 0
+    assert "warning: a heart rate that can be believed comes every 31.2 s, and the mesh tells NO DATA" in err
+
+
 def test_the_share_and_the_number_of_patients_are_those_that_were_asked_for(ward: Ward) -> None:
     code, out, _ = ward.run("--patients", 3, "--rate", 100, "--count", 300, "--invalid", "0.5", "--headless")
     assert code == 0

@@ -147,7 +147,7 @@ def test_a_snapshot_that_was_overtaken_on_the_way_is_refused_by_the_store_and_fo
     two.tape.write(two.full, [report(1)])
     path = two.fetch()
     other = Tape()
-    other.log, other._bodies = list(two.tape.log), two.tape._bodies
+    other.log = list(two.tape.log)
     two.empty.write([other.persist(*other.log), other.apply()])
     with pytest.raises(InvalidInput, match="newer than entry"):
         two.empty.install(path)

@@ -31,11 +31,15 @@ ROWS_MAX = 4
 READ_ROWS = 20
 PENDING_MAX = 30
 HOUR_MS = 3_600_000
+RED_EVERY = 5
 
 
-def report(patient: str, wrong_by_ms: int = 0) -> Report:
-    """A RED report of a patient of this name, by a bedside clock that may be wrong."""
-    return Report(patient, int(time.time() * 1000) + wrong_by_ms, 60.0, 135.0, 1.5, 40.0, 5, 0.7, "RED", 0.8, "m", "")
+def report(patient: str, number: int, wrong_by_ms: int = 0) -> Report:
+    """A report of a patient of this name, by a bedside clock that may be wrong: RED, which is an alarm, every fifth;
+    AMBER else, which is none yet."""
+    now_ms = int(time.time() * 1000) + wrong_by_ms
+    probability, tier = (0.7, "RED") if number % RED_EVERY == 0 else (0.4, "AMBER")
+    return Report(patient, now_ms, 60.0, 135.0, 1.5, 40.0, 5, probability, tier, 0.8, "m", "")
 
 
 class Worker:
@@ -169,7 +173,7 @@ class RawWriter(Worker):
         self._seq += 1
         patients = [f"{self.name}/{self._seq}/{n}" for n in range(self.chance.randint(1, ROWS_MAX))]
         wrong_by_ms = self.chance.choice((0, 0, -HOUR_MS, HOUR_MS))
-        rows = encode_rows([report(patient, wrong_by_ms) for patient in patients])
+        rows = encode_rows([report(patient, self._seq, wrong_by_ms) for patient in patients])
         request = encode_request(
             self._config.mesh_id, "submit", client=self.name, epoch=self._epoch, seq=self._seq,
             rows=rows, digest=digest(rows),
@@ -245,7 +249,7 @@ class QueueWriter(Worker):
         self._number += 1
         patient = f"{self.name}/{self._number}"
         self.history.add(self.name, "invoke", "submit", seq=self._number, patients=[patient])
-        self._client.submit(report(patient))
+        self._client.submit(report(patient, self._number))
 
     def _told(self, event: dict[str, Any]) -> None:
         if event["event"] == "ack":

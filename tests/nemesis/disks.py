@@ -1,7 +1,8 @@
 """Small disks for peers: a tmpfs on a data directory, which can be filled and which outlives the mount as plain files.
 
-Touches mounts (root needed, see means.py), directories. Must not know: daemons. Keeps: ``close`` takes every mount away
-and leaves what was in it; what a killed run left mounted is swept away by the next one.
+Touches mounts (root needed, see means.py), directories. Must not know: how a daemon is run. Keeps: a disk that nobody
+has filled has room for the files and for what the daemon wants free beside them, or a fault would never heal;
+``close`` takes every mount away and leaves what was in it; what a killed run left mounted is swept by the next one.
 """
 
 from __future__ import annotations
@@ -11,25 +12,28 @@ import os
 import shutil
 from pathlib import Path
 
+from hfzmq.daemon.outgoing import room_needed
 from tests.nemesis.means import run
 
 MOUNT = "hfzmq-nemesis-"  # and the process id of the run
 
 
 class SmallDisks:
-    """Mounts of ``size_mib`` below ``folder``; ``numbers`` are those that have one."""
+    """Mounts below ``folder``, each for a database and a WAL of ``files_mib`` together; ``numbers``: those that have
+    one."""
 
-    def __init__(self, folder: Path, size_mib: int) -> None:
+    def __init__(self, folder: Path, files_mib: int) -> None:
         sweep()
         self._folder = folder
-        self._size_mib = size_mib
+        files_bytes = files_mib << 20
+        self.size_bytes = files_bytes + room_needed(files_bytes)
         self.numbers: set[int] = set()
 
     def add(self, number: int) -> None:
         """A small disk as ``folder/number``."""
         directory = self._folder / str(number)
         directory.mkdir(mode=0o700)
-        run("mount", "-t", "tmpfs", "-o", f"size={self._size_mib}m,mode=700", f"{MOUNT}{os.getpid()}", directory)
+        run("mount", "-t", "tmpfs", "-o", f"size={self.size_bytes},mode=700", f"{MOUNT}{os.getpid()}", directory)
         self.numbers.add(number)
 
     def filler(self, number: int) -> Path:

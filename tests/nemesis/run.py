@@ -23,7 +23,7 @@ import click
 from tests.nemesis.episodes import Episode, Nemesis
 from tests.nemesis.faults import MEMBERS, NETWORK, Fault, all_faults, why_not
 from tests.nemesis.history import History
-from tests.nemesis.world import World
+from tests.nemesis.world import FILES_MIB, World
 from tests.provenance import PRODUCT, origin
 
 HOLD_S = (1.0, 8.0)
@@ -70,7 +70,7 @@ def main(
     click.echo(f"seed {seed}, output in {out}", err=True)
     with (
         History(out / "history.jsonl") as history,
-        World(out, peers, only_loopback, direct, bug, int(64 + 10 * minutes)) as world,
+        World(out, peers, only_loopback, direct, bug, int(FILES_MIB + 10 * minutes)) as world,
     ):
         skipped = {name: reason for name in names if (reason := why_not(faults[name], world))}
         able = [faults[name] for name in names if name not in skipped]

@@ -1,6 +1,6 @@
 """Each fault, once and short, on three real peers with real clients: nothing acknowledged is lost or doubled.
 
-One mesh for all of them; ``python -m tests.nemesis`` does the same for minutes or hours, with five peers.
+A few meshes for all of them; ``python -m tests.nemesis`` does the same for minutes or hours, with five peers.
 """
 
 from __future__ import annotations
@@ -24,21 +24,25 @@ from tests.system.mesh import ROOT, wait_for
 
 FAST = Timing(lease_ms=400, heartbeat_ms=50, handover_settle_ms=1000)
 HOLD_SHARE, HOLD_S = 0.22, 0.6  # of what a fault takes with a lease of 1 s; at least one and a half leases
-KEEP = 30  # log entries: who was away for a second needs a snapshot
+KEEP = 100  # log entries: who was away for a second needs a snapshot; eight times as many wait for who takes one
+EPISODES_A_MESH = 12  # each report is a bed, and who takes a snapshot reads all beds, while entries go on coming
 SEED = 20
 
 
 class Arena:
-    """The mesh that all faults of this file are done to; a new one, once one has not healed."""
+    """The mesh that faults of this file are done to; a new one after some, and once one has not healed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._stack = contextlib.ExitStack()
         self._nemesis: Nemesis | None = None
-        self._rounds = 0
+        self._rounds = self._episodes = 0
 
     def nemesis(self) -> Nemesis:
         """A healthy one."""
+        if self._episodes == EPISODES_A_MESH:
+            self.discard()
+        self._episodes += 1
         if self._nemesis is None:
             self._rounds += 1
             folder = self._folder / str(self._rounds)
@@ -50,7 +54,7 @@ class Arena:
 
     def discard(self) -> None:
         """End it."""
-        self._nemesis = None
+        self._nemesis, self._episodes = None, 0
         self._stack.close()
 
 

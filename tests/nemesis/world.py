@@ -24,7 +24,8 @@ from typing import Any
 
 from hfzmq import config as configuration
 from hfzmq.cli.processes import free_addresses
-from hfzmq.config import Config, Limits, PeerAddress, Timing
+from hfzmq.clinical.alarm.rules import DAY_MS
+from hfzmq.config import Config, Limits, PeerAddress, RuleSetting, Timing
 from tests.nemesis.disks import SmallDisks
 from tests.nemesis.launch import BUG_VARIABLE, write_clocks
 from tests.nemesis.means import NETNS, TMPFS, available
@@ -32,10 +33,15 @@ from tests.nemesis.netns import Network
 from tests.nemesis.proxy import LISTENS, TALKS, Proxy
 from tests.system.mesh import ROOT, Mesh, wait_for
 
-TMPFS_MIB = 64
+FILES_MIB = 64  # a peer's database and WAL: so much in a few minutes, and some more
 LOG_ENTRIES_KEEP = 200  # few: who was away for seconds needs a snapshot
 CONVERGE_S = 60.0
 RECOVERED_TRAIL = 200  # entries that a peer may still trail by, when clients are stopped to look
+ALARM_RULES = (  # each report is a bed of its own: what comes later of its alarm would keep the log moving for minutes
+    RuleSetting("amber_ms", 0, 0),
+    RuleSetting("silent_ms", DAY_MS, 0),
+    RuleSetting("steps_ms", (0,), 0),
+)
 RESTART_LEASES = 1.0  # like systemd's RestartSec (1 s): who has ended is started again after so long
 
 
@@ -49,7 +55,7 @@ class World(Mesh):
         only_loopback: bool = False,
         direct: bool = False,
         bug: str = "",
-        small_disk_mib: int = TMPFS_MIB,
+        files_mib: int = FILES_MIB,
         log_entries_keep: int = LOG_ENTRIES_KEEP,
         timing: Timing | None = None,
     ) -> None:
@@ -65,7 +71,7 @@ class World(Mesh):
         self._read_to: dict[int, int] = {}
         self._tended_at = 0.0
         self._helpers: list[subprocess.Popen[Any]] = []
-        self.disks = SmallDisks(self.folder, small_disk_mib)
+        self.disks = SmallDisks(self.folder, files_mib)
         self.net = Network(range(1, peers + 1)) if not only_loopback and not available()[NETNS] else None
         self.proxy = None if direct else Proxy(self.net)
         try:
@@ -83,7 +89,7 @@ class World(Mesh):
             )
         else:
             addresses = free_addresses(peers)
-        self.config = Config("nemesis", os.urandom(16), addresses, timing, limits)
+        self.config = Config("nemesis", os.urandom(16), addresses, timing, limits, alarm_rules=ALARM_RULES)
         self.path = self.folder / "peers.yaml"
         self.path.write_text(configuration.render(self.config))
         for peer in addresses:

@@ -30,6 +30,11 @@ SYNC_NAME = "    directory.sync(path.parent)\n"
 NOTE = "    _write(distrusted_path(path), why)\n" + SYNC_NAME
 PROOF = "    if proof is not None:"
 STALE = "if not frames.commits(number) or frames.salts(number + 1) != salts:"
+ALARMS = "    state = state._replace(alarms=book.write(connection))\n"
+RESTORED = "Alarms(rules, beds, recent, "
+RULES = "if changes.rules:"
+HEARD = "for patient, _ in changes.heard if"
+VERDICTS = "        self._applied = cursor.applied\n"
 LOWER = "last_index=index, chain=chain))\n            self.sync()"
 
 BUGS = (
@@ -67,7 +72,21 @@ BUGS = (
         "        sums.replace(row)\n", "        pass\n"),
     Bug("starts are not counted", CUTS, "identity.py", "boot_no=meta.boot_no + 1)", "boot_no=meta.boot_no)"),
     Bug("transactions are not counted", ROT, "store.py", "        self._probe += 1\n", ""),
+    # ------------------------------------------------------------ heart rates and alarms
+    Bug("alarms are written in a transaction of their own", CUTS, "apply.py",
+        ALARMS, '    connection.execute("COMMIT")\n    connection.execute("BEGIN")\n' + ALARMS),
+    Bug("open alarms are forgotten at a start", CUTS, "alarm_book.py", RESTORED, RESTORED.replace("recent", "()")),
+    Bug("the alarms' clock stands still over a start", CUTS, "alarm_book.py",
+        RESTORED + "counts.now_ms", RESTORED + "0"),
+    Bug("readings are numbered from 1 at each start", CUTS, "store.py",
+        VERDICTS, VERDICTS.replace("cursor.applied", "cursor.applied._replace(verdicts=VerdictCounts((0,) * 8))")),
+    Bug("that a bed was heard is not written", CUTS, "alarm_book.py", HEARD, HEARD.replace("changes.heard", "[]")),
+    Bug("rules that were set are not written", CUTS, "alarm_book.py", RULES, "if False:"),
+    Bug("an alarm that is over leaves its alerts open", CUTS, "alarm_book.py",
+        "            _resolve(connection, calmed, upto, written)\n", "            pass\n"),
     # ------------------------------------------------------------ what is checked
+    Bug("beds and alarms may be older than the rest", ROT, "alarm_book.py",
+        "if alarm_sum.kept_of(connection) != counts.kept:", "if False:"),
     Bug("the WAL is not scanned", ROT, "opening.py", "if scan.verdict == walscan.DAMAGED:", "if False:"),
     Bug("a torn tail is taken for damage", CUTS, "walscan.py",
         PROOF, "    proof = bad if bad < frames.count else None\n" + PROOF),

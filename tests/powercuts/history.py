@@ -23,6 +23,7 @@ from hfzmq.storage import Store, checkpoint
 from hfzmq.storage.connection import abandon
 from tests.integration.storage_world import Held, Tape, expected_of, founded, held_by, mesh, report
 from tests.powercuts.disk import Call, Image, Recorder
+from tests.powercuts.drawn import LATER_MS, drawn_fact, drawn_reading
 
 Effects = list[Persist | Apply | Compact]
 
@@ -103,8 +104,7 @@ def _short(value: object) -> str:
 def copied(tape: Tape) -> Tape:
     """The tape as it is now; the original goes on."""
     twin = copy.copy(tape)
-    twin.log, twin.rows = list(tape.log), list(tape.rows)
-    twin.alarms = copy.deepcopy(tape.alarms)
+    twin.log, twin.tables = list(tape.log), copy.deepcopy(tape.tables)
     twin.stored_sessions = dict(tape.stored_sessions)
     twin.sessions = Sessions(tape.stored_sessions)
     return twin
@@ -148,8 +148,10 @@ def _small_checkpoints(rng: random.Random) -> Iterator[None]:
     """So that the WAL begins anew several times within a life."""
     names = ("IDLE_PAGES", "PASSIVE_PAGES", "TRUNCATE_PAGES")
     kept = [getattr(checkpoint, name) for name in names]
-    passive = rng.choice((6, 15, 40, 1000))
-    for name, pages in zip(names, (rng.choice((2, 8, 1000)), passive, rng.choice((passive, 2 * passive))), strict=True):
+    passive = rng.choice((15, 50, 150, 1000))  # a transaction writes about a dozen
+    for name, pages in zip(
+        names, (rng.choice((5, 30, 1000)), passive, rng.choice((passive, 2 * passive))), strict=True
+    ):
         setattr(checkpoint, name, pages)
     try:
         yield
@@ -245,6 +247,8 @@ class _Writer:
         """One transaction's effects."""
         tape, rng = self.tape, self.rng
         effects: Effects = []
+        if rng.random() < 0.15 and len(tape.log) > tape.applied:  # what the log has is committed now
+            return [tape.apply(rng.randint(tape.applied + 1, len(tape.log)))]
         if rng.random() < 0.3:
             term = tape.hard_state.term + rng.randint(0, 1)
             vote = tape.hard_state.vote or rng.randint(0, 3) if term == tape.hard_state.term else rng.randint(0, 3)
@@ -269,5 +273,10 @@ class _Writer:
             return tape.noop()
         if chance < 0.2:
             return tape.config(founded(0, rng.choice(((1, 2, 3), (1, 2, 3, 4)))))
+        tape.now_ms += rng.choice(LATER_MS)
+        if chance < 0.35:
+            return tape.readings([drawn_reading(rng, tape.now_ms) for _ in range(rng.choice((1, 3, 20)))])
+        if chance < 0.55:
+            return tape.facts(*(drawn_fact(rng, tape) for _ in range(rng.choice((1, 1, 4)))))
         rows = rng.choice((0, 1, 2, 3, 30))
         return tape.batch([report(rng.randint(0, 99)) for _ in range(rows)], rng.choice(("bed", "bed", "ward")))

@@ -21,7 +21,7 @@ from tests.planting import look_for
 from tests.powercuts.bugs import BUGS, OPEN, Bug
 from tests.provenance import STORAGE, origin
 
-SEEDS_MAX = 40
+SEEDS_MAX = 100
 SECONDS_MAX = 600
 
 

@@ -22,6 +22,8 @@ from tests.powercuts.history import Life, lay_out, live
 DAMAGES_A_SEED = 60
 PAGE_BYTES = 4096
 FRAME_BYTES = 24 + PAGE_BYTES
+COMMITS_LOST = (1, 1, 1, 2, 4)
+FORGETFUL_SHARE = 0.3
 WAL = "hfzmq_1.db-wal"
 HARMLESS, FOUND, REFUSED, LOST = "harmless", "found", "refused", "lost"
 
@@ -94,7 +96,8 @@ def _damaged_after_a_cut(rng: random.Random, image: Image) -> tuple[str, Image, 
     good = _commits(wal)
     if len(good) < 4:
         return f"cut {WAL} as it was", image, False
-    content, at = bytearray(wal), 32 + rng.randrange(good[-4] * FRAME_BYTES)
+    lately = good[-5] if len(good) > 4 and rng.random() < 0.7 else 0  # what the mark may not have yet
+    content, at = bytearray(wal), 32 + rng.randrange(lately * FRAME_BYTES, good[-4] * FRAME_BYTES)
     content[at] ^= 1 << rng.randrange(8)
     return f"cut {WAL} byte {at} in the midst", {**image, WAL: bytes(content)}, False
 
@@ -115,12 +118,31 @@ def _commits(wal: bytes) -> list[int]:
     return ends
 
 
+def _forgetful(rng: random.Random, image: Image) -> Damage | None:
+    """The last transactions of the WAL are gone as if they had never been: nothing that is there is wrong. None where
+    it does not hold more."""
+    wal = image.get(WAL, b"")
+    ends, lost = _commits(wal), rng.choice(COMMITS_LOST)
+    if len(ends) <= lost:
+        return None
+    at = 32 + ends[-1 - lost] * FRAME_BYTES
+    return f"in {WAL} cut at {at}, after a transaction", {**image, WAL: wal[:at]}
+
+
+def _changed(now: bytes, before: bytes) -> list[int]:
+    """Where the pages begin that both have and that differ."""
+    starts = range(0, min(len(now), len(before)), PAGE_BYTES)
+    return [start for start in starts if now[start : start + PAGE_BYTES] != before[start : start + PAGE_BYTES]]
+
+
 def damaged(rng: random.Random, image: Image, older: Image) -> Damage:
     """The image with one damage; ``older``: what the files held some time before."""
+    if rng.random() < FORGETFUL_SHARE and (forgetful := _forgetful(rng, image)):
+        return forgetful
     names = [name for name in image if name.startswith("hfzmq_1.") and image[name]]
     name = rng.choices(names, [2 if name.endswith(".mark") else 10 for name in names])[0]
     content = bytearray(image[name])
-    how = rng.randrange(20)
+    how = rng.randrange(24)
     page = rng.randrange(-(-len(content) // PAGE_BYTES)) * PAGE_BYTES
     at = rng.randrange(len(content))
     if name.endswith("-wal") and rng.random() < 0.2:
@@ -130,9 +152,9 @@ def damaged(rng: random.Random, image: Image, older: Image) -> Damage:
     elif name.endswith(".mark") and rng.random() < 0.5:
         at = at % 96 + rng.choice((0, PAGE_BYTES))
     words = f"byte {at}"
-    if how < 10:
+    if how < 12:
         content[at] ^= 1 << rng.randrange(8)
-    elif how < 12:
+    elif how < 13:
         content[at] = (content[at] + rng.randint(1, 255)) % 256
     elif how < 14:
         at -= at % 512
@@ -144,14 +166,15 @@ def damaged(rng: random.Random, image: Image, older: Image) -> Damage:
     elif how == 15:
         content[page : page + PAGE_BYTES] = rng.randbytes(len(content[page : page + PAGE_BYTES]))
         words = f"noise, page at {page}"
-    elif how == 16:
+    elif how < 20:
+        page = rng.choice(_changed(image[name], older.get(name, b"")) or [page])
         old = older.get(name, b"")[page : page + PAGE_BYTES]
         content[page : page + len(old)] = old
         words = f"page at {page} as it was before"
-    elif how == 17:
+    elif how == 20:
         del content[at:]
         words = f"cut at {at}"
-    elif how == 18:
+    elif how == 21:
         return f"file {name} removed", {other: image[other] for other in image if other != name}
     else:
         content[:] = older.get(name, b"")

@@ -22,6 +22,7 @@ PLANTED = (
     "the mark is written before the commit",
     "a transaction left over is taken for a later one",
     "transactions are not counted",
+    "open alarms are forgotten at a start",
 )
 
 

@@ -88,15 +88,16 @@ class AlarmDisk(Disk):
         super()._apply(effect)
         for entry, fresh in zip(effect.entries, effect.fresh, strict=True):
             if fresh and entry.origin:
-                self._take(entry.body)
+                self._take(entry.body, entry.term)
         changes = self.alarms.take_changes()
         self.rows_of_alarms.write(changes)
         if changes.events:
             self.wrote(list(changes.events))
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, body: bytes, term: int) -> None:
         alarms, rows = self.alarms, self.rows_of_alarms
         (stamp,) = _STAMP.unpack_from(body, 1)
+        alarms.led(stamp, term)
         if body[:1] == REPORTS:
             for row in decode_body(body)[1]:
                 rows.reports += 1
@@ -224,14 +225,14 @@ class Agent:
         return [Clock()] if due is not None and due <= self._peer.stamp() else []
 
     def _signs(self) -> list[Fact]:
-        """Sparingly: what is newer, of beds that were not heard for a second or changed their tier."""
+        """Sparingly: what is newer, of beds that told no judgement for a second or changed their tier."""
         peer = self._peer
         beds, now = peer.disk.rows_of_alarms.beds, peer.stamp()
         facts: list[Fact] = []
         for at, sign in peer.hints.values():
             bed = beds.get(sign.patient_id)
             fresh = peer.world.now - at < HINT_MS and (bed is None or sign.timestamp > bed.last_timestamp)
-            if fresh and (bed is None or bed.tier != sign.tier or now - bed.last_at_ms >= 1000):
+            if fresh and (bed is None or bed.tier != sign.tier or now - bed.risk_at_ms >= 1000):
                 facts.append(sign)
         return facts
 

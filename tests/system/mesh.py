@@ -25,6 +25,19 @@ from tests.system.links import Links
 ROOT = Path(__file__).resolve().parents[2]
 Found = TypeVar("Found")
 
+# What follows from the log alone, and must be equal on all peers.
+APPLIED_TABLES = (
+    "applied",
+    "sessions",
+    "risk_reports",
+    "heartbeats",
+    "heartbeat_alerts",
+    "alarm_beds",
+    "alarm_episodes",
+    "alarm_events",
+    "alarm_rules",
+)
+
 
 def hfzmq(*words: object) -> list[str]:
     """The command line of hfzmq in this environment."""
@@ -203,14 +216,40 @@ class Mesh:
         finally:
             database.close()
 
-    def assert_equal_rows(self, *numbers: int) -> list[tuple[Any, ...]]:
-        """The same rows under the same ids in every file (of ``numbers``, where given); returns them."""
+    def tables(self, number: int) -> dict[str, list[tuple[Any, ...]]]:
+        """All that applying has written into a peer's file, of one moment; ``applied`` says of which."""
+        path = self.folder / str(number) / f"hfzmq_{number}.db"
+        database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            database.execute("begin")
+            return {table: list(database.execute(f"select * from {table}")) for table in APPLIED_TABLES}
+        finally:
+            database.close()
+
+    def assert_equal_tables(self, *numbers: int) -> dict[str, list[tuple[Any, ...]]]:
+        """The same rows in all tables of every file (of ``numbers``, where given); returns them.
+
+        Compared are files of one applied index, and there any difference is one too many. At different ones they may
+        differ, even when no client asks for anything: the log's clock goes on, and so do the alarms, which mark the
+        report that raised one. That the peers were equal a moment ago does not mean that their files are, read one
+        after the other."""
         self.wait_until_equal(*numbers)
-        tables = {number: self.rows(number) for number in numbers or self.config.peer_ids}
-        one = min(tables)
-        for number, rows in tables.items():
-            assert rows == tables[one], f"peer {number} differs from peer {one}"
-        return tables[one]
+        wanted = numbers or self.config.peer_ids
+
+        def of_one_index() -> dict[int, dict[str, list[tuple[Any, ...]]]]:
+            found = {number: self.tables(number) for number in wanted}
+            return found if len({tables["applied"][0][1] for tables in found.values()}) == 1 else {}
+
+        files = wait_for("files of one applied index", of_one_index)
+        first = min(files)
+        for number, tables in files.items():
+            for table, rows in tables.items():
+                assert rows == files[first][table], f"{table}: peer {number} differs from peer {first}"
+        return files[first]
+
+    def assert_equal_rows(self, *numbers: int) -> list[tuple[Any, ...]]:
+        """As ``assert_equal_tables``; returns the reports."""
+        return self.assert_equal_tables(*numbers)["risk_reports"]
 
 
 def events(path: Path, kind: str) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ import pytest
 from hfzmq import Client
 from hfzmq.alarm_channels import APPRISE, COMMAND, Channel, Url
 from hfzmq.client.ask import ask_leader
+from hfzmq.clinical.alarm.types import Episode
 from hfzmq.clinical.report import Report
 from hfzmq.errors import HfzmqError
 from tests.integration.notify_world import MailServer, Webhook, hanging_host
@@ -70,10 +71,8 @@ def acknowledge(mesh: Mesh, target: dict[str, Any], by: str = "nurse") -> dict[s
 
 def alarms(mesh: Mesh) -> list[tuple[Any, ...]]:
     """The episodes, the same on all peers."""
-    mesh.wait_until_equal()
-    tables = [mesh.ask(peer, EPISODES) for peer in mesh.config.peer_ids]
-    assert tables[0] == tables[1] == tables[2]
-    return tables[0]
+    found = [Episode(*row[:-1]) for row in mesh.assert_equal_tables()["alarm_episodes"]]
+    return [(one.id, one.patient_id, one.cause, one.state, one.acknowledged_by) for one in found]
 
 
 def test_ten_kills_of_the_leader_leave_one_episode_a_cause_with_its_acknowledgement(

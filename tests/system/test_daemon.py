@@ -196,14 +196,26 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
         "id", "mesh", "role", "term", "leader", "serves", "quorum", "last_index", "commit_index", "applied_index",
         "durable_index", "state_hash", "reports", "version", "boot", "uptime_ms", "fsync_ms", "now_ms", "db_bytes",
         "hears", "refused_peers", "counters", "events", "members_index", "members", "asking", "founded", "amnesia",
-        "differs", "scrubs",
+        "differs", "scrubs", "readings", "alerts",
     }  # fmt: skip
+    ward = {
+        "seen", "reported", "trends", "readings", "alarm_fields", "alarms", "applied_index", "peer", "now_ms",
+    }  # fmt: skip
+    text = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
+    told = {
+        "status": text.partition("### `status`")[2].partition("### `reports`")[0],
+        "beds": text.rpartition("\n`beds`: ")[2],
+    }
+    assert {key for key in promised if f"`{key}`" not in told["status"]} == set()
+    assert {key for key in ward if f"`{key}`" not in told["beds"].partition("## Between peers")[0]} == set()
     with Mesh(tmp_path, peers=1) as mesh:
         here = mesh.config.peer(1)
         asker: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         asker.connect(f"tcp://{here.host}:{here.client_port}")
         asker.send(encode_request(mesh.config.mesh_id, "status"))
         assert set(decode_reply(asker.recv())["peer"]) == promised
+        asker.send(encode_request(mesh.config.mesh_id, "beds"))
+        assert set(decode_reply(asker.recv())) == ward | {"v", "status"}
         asker.close()
 
 

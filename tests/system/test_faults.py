@@ -10,6 +10,7 @@ import os
 import resource
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -47,10 +48,11 @@ def membership(mesh: Mesh, of: int, by: int) -> tuple[str, bool]:
 
 
 def flip_a_byte_of_a_stored_report(file: Path, name: bytes) -> None:
-    """In the database itself, in the row of this patient and not in the log entry that brought it."""
-    data = file.read_bytes()
+    """In the database itself, in the row of this patient and neither in the log entry that brought it nor in the
+    tables of alarms: only a report has its probabilities on both sides of its tier."""
+    data, tier_and_study = file.read_bytes(), b"RED" + struct.pack(">d", 0.8)
     rows = [at for at in range(len(data)) if data.startswith(name, at) and data[at - 1 : at] != msgpack.packb("p3")[:1]]
-    (at,) = [at for at in rows if b"RED" in data[at : at + 100]]
+    (at,) = [at for at in rows if tier_and_study in data[at : at + 100]]
     with file.open("r+b") as raw:
         raw.seek(at + len(name) - 1)
         raw.write(b"4")

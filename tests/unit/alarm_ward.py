@@ -32,23 +32,24 @@ class Tables:
         self.events: list[Event] = []
         self.alerted: list[int] = []
         self.calmed: list[Calmed] = []
-        self.now_ms, self.next_id = 0, 1
+        self.now_ms, self.term, self.next_id = 0, 0, 1
 
     def write(self, changes: Changes) -> None:
         """One transaction."""
         self.rules = changes.rules or self.rules
         self.beds.update({bed.patient_id: bed for bed in changes.beds})
         for patient_id, at in changes.heard:
-            self.beds[patient_id] = self.beds[patient_id]._replace(last_at_ms=at, quiet_from_ms=at)
+            self.beds[patient_id] = self.beds[patient_id]._replace(last_at_ms=at, beat_at_ms=at, beat_from_ms=at)
         self.episodes.update({episode.id: episode for episode in changes.episodes})
         self.events += changes.events
         self.alerted += changes.alerted
         self.calmed += changes.calmed
-        self.now_ms, self.next_id = changes.now_ms, changes.next_id
+        self.now_ms, self.term, self.next_id = changes.now_ms, changes.term, changes.next_id
 
     def load(self) -> Alarms:
         """As after a restart."""
-        return Alarms(self.rules, self.beds.values(), self.episodes.values(), self.now_ms, self.next_id)
+        beds, episodes = self.beds.values(), self.episodes.values()
+        return Alarms(self.rules, beds, episodes, self.now_ms, self.next_id, self.term)
 
 
 class Ward:

@@ -234,10 +234,103 @@ def test_a_bed_that_speaks_again_ends_its_silence() -> None:
     ward.green(1000)
     ward.run(2000, 40_000)
     ward.act(40_000, "ack")
-    ward.heart(41_000, 80.0)
+    ward.green(41_000)
     assert ward.states() == [("NO_DATA", "normal")]
     ward.run(42_000, 71_000)
     assert ward.states() == [("NO_DATA", "normal"), ("NO_DATA", "unacknowledged")]
+
+
+def both(ward: Ward, begin: int, end: int, *, risk: bool = True, rate: float | None = 80.0) -> None:
+    """A bed with a risk client and a heart-rate stream, second by second; ``rate`` 0: the sensor fell off."""
+    for at in range(begin, end + 1, 1000):
+        if risk:
+            ward.green(at)
+        if rate is not None:
+            ward.heart(at, rate, *(OFF if rate == 0 else ("valid", "")))
+        ward.pass_to(at)
+
+
+def notes(ward: Ward) -> list[str]:
+    return [one.note for one in ward.tables.episodes.values()]
+
+
+@pytest.mark.parametrize("rate", [None, 0.0])
+def test_a_sensor_that_fell_off_is_told_though_the_beds_risk_client_goes_on(rate: float | None) -> None:
+    ward = Ward()
+    both(ward, 1000, 60_000)
+    both(ward, 61_000, 89_000, rate=rate)
+    assert ward.states() == []
+    both(ward, 90_000, 200_000, rate=rate)
+    assert (ward.states(), notes(ward)) == ([("NO_DATA", "unacknowledged")], ["no heart rate"])
+    assert ward.tables.episodes[1].raised_at_ms == START + 90_000
+    both(ward, 201_000, 210_000)
+    assert ward.states() == [("NO_DATA", "returned")]
+
+
+def test_a_sensor_that_never_gave_a_number_is_told_though_the_beds_risk_client_goes_on() -> None:
+    ward = Ward()
+    both(ward, 1000, 60_000, rate=None)
+    both(ward, 61_000, 91_000, rate=0.0)
+    assert (ward.states(), notes(ward)) == ([("NO_DATA", "unacknowledged")], ["no heart rate"])
+    assert ward.tables.episodes[1].raised_at_ms == START + 91_000
+
+
+def test_a_risk_client_that_died_is_told_though_heart_rates_go_on() -> None:
+    ward = Ward()
+    both(ward, 1000, 60_000)
+    both(ward, 61_000, 90_000, risk=False)
+    assert (ward.states(), notes(ward)) == ([("NO_DATA", "unacknowledged")], ["no risk judgement"])
+
+
+def test_a_bed_that_falls_silent_bit_by_bit_is_one_alarm_whose_words_say_what_is_missing() -> None:
+    ward = Ward()
+    both(ward, 1000, 60_000)
+    both(ward, 61_000, 70_000, rate=None)
+    ward.run(71_000, 110_000)
+    assert notes(ward) == ["no heart rate, no risk judgement"]
+    both(ward, 111_000, 111_000, risk=False)
+    assert notes(ward) == ["no risk judgement"]
+    both(ward, 112_000, 112_000)
+    assert ward.states() == [("NO_DATA", "returned")]
+    assert [what for what in ward.whats() if what not in ("escalated", "sent")] == [
+        "raised", "missing", "missing", "returned",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("action", ["ack", "resolve"])
+def test_who_has_seen_that_a_sensor_is_off_is_told_again_when_the_bed_falls_silent(action: str) -> None:
+    ward = Ward()
+    both(ward, 1000, 10_000)
+    both(ward, 11_000, 50_000, rate=0.0)
+    ward.act(50_000, action)
+    both(ward, 51_000, 400_000, rate=0.0)
+    assert len(ward.states()) == 1
+    ward.run(401_000, 440_000)
+    assert ward.states() == [("NO_DATA", "normal"), ("NO_DATA", "unacknowledged")]
+    assert notes(ward)[1] == "no heart rate, no risk judgement"
+    both(ward, 441_000, 450_000, rate=0.0)
+    assert ward.states()[1] == ("NO_DATA", "unacknowledged")  # the sensor is still off, and nobody has seen this one
+    assert notes(ward)[1] == "no heart rate"
+
+
+def test_after_a_discharge_a_bed_is_missed_by_what_it_tells_then() -> None:
+    ward = Ward()
+    both(ward, 1000, 10_000)
+    ward.act(11_000, "discharge")
+    both(ward, 100_000, 200_000, rate=None)
+    assert ward.states() == []
+
+
+def test_a_bed_that_was_never_heard_and_whose_first_word_is_a_zero_stays_one_alarm() -> None:
+    ward = Ward()
+    ward.alarms.rules_set(START + 1000, AlarmRules(expected=(Expected("bed-1", 5000),)))
+    ward.run(1000, 10_000)
+    assert notes(ward) == ["never heard"]
+    ward.act(10_500, "ack")
+    ward.heart(11_000, 0.0, *OFF)
+    assert (ward.states(), notes(ward)) == ([("NO_DATA", "acknowledged")], ["no heart rate"])
+    ward.heart(12_000, 80.0)
+    assert ward.states() == [("NO_DATA", "normal")]
 
 
 def test_a_bed_that_never_sent_anything_is_missed_if_it_is_expected() -> None:
@@ -395,6 +488,60 @@ def test_after_an_outage_of_the_mesh_silence_counts_from_its_return() -> None:
     assert ward.states("bed-2") == []
     ward.run(630_000, 631_000)
     assert (ward.states("bed-1"), ward.states("bed-2")) == ([], [("NO_DATA", "unacknowledged")])
+
+
+def led(ward: Ward, at: int, term: int) -> None:
+    ward.alarms.led(START + at, term)
+    ward.pass_to(at)
+
+
+def test_the_time_without_a_quorum_is_no_silence_however_short_the_limit() -> None:
+    ward = Ward(AlarmRules(silent_ms=5000))
+    led(ward, 500, 1)
+    both(ward, 1000, 10_000)
+    led(ward, 18_000, 2)  # shorter than away_ms, longer than the limit
+    assert ward.states() == []
+    ward.run(18_000, 22_900, 100)
+    assert ward.states() == []
+    ward.pass_to(23_000)
+    assert ward.states() == [("NO_DATA", "unacknowledged")]
+
+
+def test_the_first_entry_of_another_leader_tells_no_silence_whatever_it_is() -> None:
+    ward = Ward(AlarmRules(silent_ms=5000))
+    led(ward, 500, 1)
+    ward.green(1000)
+    ward.alarms.led(START + 6000, 2)
+    ward.report(6000, 0.1, "bed-2")
+    assert ward.states() == []
+
+
+def test_a_bed_that_talks_has_a_second_to_be_heard_by_each_new_leader() -> None:
+    ward = Ward(AlarmRules(silent_ms=5000))
+    led(ward, 500, 1)
+    ward.green(1000)
+    ward.run(1000, 5900, 100)
+    led(ward, 7200, 2)
+    ward.run(7200, 8100, 100)
+    assert ward.states() == []
+    ward.green(8150)
+    for number in range(20):  # nobody leads for longer than 0.6 s
+        led(ward, 9400 + 1300 * number, 3 + number)
+        ward.run(9400 + 1300 * number, 10_000 + 1300 * number, 100)
+    assert ward.states() == []
+
+
+def test_a_silent_bed_is_told_within_its_limit_and_the_time_without_a_leader() -> None:
+    ward = Ward(AlarmRules(silent_ms=5000))
+    led(ward, 500, 1)
+    ward.green(1000)
+    for number in range(3):
+        ward.run(1000 + 2000 * number, 2000 + 2000 * number, 100)
+        led(ward, 3000 + 2000 * number, 2 + number)  # led for 1 s, not led for 1 s
+    ward.run(7000, 8900, 100)
+    assert ward.states() == []
+    ward.pass_to(9000)
+    assert ward.states() == [("NO_DATA", "unacknowledged")]
 
 
 def test_a_leader_that_asks_due_ms_never_looks_as_if_the_mesh_was_away() -> None:

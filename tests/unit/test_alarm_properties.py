@@ -47,6 +47,7 @@ WORDS = st.one_of(
     st.tuples(st.just("act"), st.sampled_from(ACTIONS), st.one_of(BEDS, st.integers(1, 6))),
     st.tuples(st.just("sent"), st.integers(1, 5), st.integers(1, 3), st.booleans()),
     st.tuples(st.just("rules"), st.sampled_from(RULES)),
+    st.tuples(st.just("led"), st.integers(1, 3)),
     st.tuples(st.just("clock")),
 )
 PAUSES = st.sampled_from((0, 1, 700, 1000, 1000, 3000, 9000, 31_000, 200_000))
@@ -76,6 +77,8 @@ def tell(alarms: Alarms, index: int, now: int, word: Entry) -> None:
         alarms.act(now, rest[0], rest[1], "nurse")
     elif kind == "sent":
         alarms.sent(now, rest[0], rest[1], "log", rest[2])
+    elif kind == "led":
+        alarms.led(now, rest[0])
     elif kind == "rules":
         alarms.rules_set(now, rest[0])
     alarms.advance(now)
@@ -89,7 +92,9 @@ def keep_time(alarms: Alarms, until: int) -> None:
 
 def seen_of(alarms: Alarms) -> tuple[object, ...]:
     """All that there is to see of alarms."""
-    return alarms.beds(), alarms.episodes(), alarms.now_ms, alarms.next_id, alarms.rules, alarms.due_ms()
+    return (
+        alarms.beds(), alarms.episodes(), alarms.now_ms, alarms.term, alarms.next_id, alarms.rules, alarms.due_ms(),
+    )  # fmt: skip
 
 
 def run(log: list[tuple[int, Entry]], timely: bool) -> Tables:

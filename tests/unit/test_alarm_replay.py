@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hfzmq.clinical.alarm.replay import Replayed, StoredReading, StoredReport, replay, varied
+from hfzmq.clinical.alarm.replay import Replayed, StoredReading, StoredReport, replay, replay_each, varied
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
 from hfzmq.clinical.alarm.statistics import seen_at_ms, statistics
 from hfzmq.clinical.report import Refusal
@@ -50,6 +50,17 @@ def test_reports_that_stop_are_taken_for_green() -> None:
     assert causes(replayed) == ["RED", "RED"]
     assert replayed.episodes[0].returned_at_ms == NOON + 60_000
     assert causes(replay(reports((0, 0.9), (600_000, 0.9)), DEFAULT_RULES, green_after_ms=900_000)) == ["RED"]
+
+
+def test_time_goes_on_after_the_last_row_so_that_what_fell_silent_is_told() -> None:
+    rates = [StoredReading(one, NOON + one * 1000, "bed-1", NOON, 80.0, "valid", "") for one in (1, 2, 3)]
+    assert causes(replay_each(rates, (DEFAULT_RULES,))[0]) == []
+    assert causes(replay_each(rates, (DEFAULT_RULES,), until_ms=NOON + 32_000)[0]) == []
+    (told,) = replay_each(rates, (DEFAULT_RULES,), until_ms=NOON + 33_000)
+    assert [(one.cause, one.raised_at_ms) for one in told.episodes] == [("NO_DATA", NOON + 33_000)]
+    late = [one._replace(at_ms=one.at_ms + DAY // 2 - 10_000) for one in rates]
+    (told,) = replay_each(late, (DEFAULT_RULES,), until_ms=NOON + DAY)
+    assert [(day.beds, sum(day.raised)) for day in told.days] == [(1, 0), (0, 1)]
 
 
 def test_no_data_is_told_only_of_beds_with_heart_rates() -> None:

@@ -10,17 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfzmq.cli.alarms import words
+from hfzmq.cli.alarms import reckon, words
 from hfzmq.cli.alarms.act import checked_name
-from hfzmq.cli.alarms.layout import as_text, laid_out
+from hfzmq.cli.alarms.layout import as_text, folded, laid_out
 from hfzmq.cli.alarms.reckon import other_rules
 from hfzmq.cli.alarms.rows import episodes_of, journal_of
 from hfzmq.cli.format import printable, width_of
 from hfzmq.clinical.alarm import types as t
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES
 from hfzmq.clinical.alarm.types import Episode
+from hfzmq.clinical.tiers import tier_of
+from hfzmq.config import Thresholds
 from hfzmq.errors import HfzmqError, InvalidInput
+from tests.unit.cli_world import run
 
+THRESHOLDS = Thresholds()
 AT = 1_795_300_000_123
 PLAIN = Episode(
     12, "bed-7", t.RED, t.UNACKNOWLEDGED, AT, 3, "RED", 0.7134, 0.6, 0.8, None, "", None, None, "", "", 2, AT + 60_000,
@@ -100,15 +104,14 @@ def any_episode(rng: Random) -> Episode:
 
 def check_printed(rows: list[Episode], width: int, now_ms: int) -> None:
     """Every field stands whole in its row's lines, reads back as what is stored, and no line is wider than it must."""
-    cells = [words.alarm_cells(one, now_ms) for one in rows]
+    cells = [words.alarm_cells(one, now_ms, THRESHOLDS) for one in rows]
     head, blocks = laid_out(words.HEADS, cells, width)
     assert len(blocks) == len(rows)
     for one, row, block in zip(rows, cells, blocks, strict=True):
         shown = dict(zip(words.HEADS, row, strict=True))
         assert int(shown["alarm"]) == one.id
         assert shown["patient"] == printable(one.patient_id)
-        number = shown["value"].removeprefix("risk ").removesuffix(" bpm")
-        assert (float(number) if number else None) == one.value
+        check_value(one, shown["value"].removeprefix("risk ").removesuffix(" bpm"))
         assert shown["value"].endswith(" bpm") == (one.cause == t.HEART_RATE and one.value is not None)
         since = datetime.fromisoformat(shown["since"])
         assert since.utcoffset() is not None
@@ -118,10 +121,13 @@ def check_printed(rows: list[Episode], width: int, now_ms: int) -> None:
             step, _, channel = label.partition(":")
             assert f"{channel} (step {step})" in shown["delivered"]
         assert shown["cause"].startswith(str(words.CAUSE_BADGES[one.cause]))
-        for text in row:  # whole, in one line
-            assert any(text in line for line in block)
+        for text in row:  # whole, in one line, but for a list, whose items are
+            assert any(text in line for line in block) or (
+                width_of(text) > width - 2 and all(any(item in line for line in block) for item in text.split(", "))
+            )
+        items = {item for text in row for item in (text, *text.split(", "), *(f"{one}," for one in text.split(", ")))}
         for line in [*head, *block]:
-            assert width_of(line) <= width or any(line == text for text in row)
+            assert width_of(line) <= width or line in items
     text = as_text(head, blocks)
     assert all(line in text for block in blocks for line in block)
     if head:
@@ -131,12 +137,47 @@ def check_printed(rows: list[Episode], width: int, now_ms: int) -> None:
                 assert [block[0][start : start + len(cell)] for start, cell in zip(starts, row, strict=True)] == [*row]
 
 
+def check_value(one: Episode, shown: str) -> None:
+    """A heart rate in full; a risk rounded, and never into another tier."""
+    if one.value is None or one.cause == t.HEART_RATE:
+        assert (float(shown) if shown else None) == one.value
+        return
+    digits = len(shown.partition(".")[2])
+    assert abs(float(shown) - one.value) <= 0.5001 * 10**-digits
+    assert digits >= 2
+    assert tier_of(float(shown), THRESHOLDS) == tier_of(one.value, THRESHOLDS)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(0.725486025823735, "risk 0.73"), (0.5996, "risk 0.5996"), (0.2971216669939632, "risk 0.297"), (None, "")],
+)
+def test_a_risk_is_rounded_as_on_the_other_screens_and_never_into_another_tier(value: float | None, said: str) -> None:
+    assert words.value_words(t.RED, value, THRESHOLDS) == said
+    assert words.value_words(t.HEART_RATE, 139.2512, THRESHOLDS) == "139.2512 bpm"
+
+
+@given(st.lists(names | st.sampled_from(["a", "is over,", "12 s"]), min_size=1, max_size=30), st.integers(40, 240))
+def test_a_sentence_is_broken_between_words_and_loses_none(said: list[str], width: int) -> None:
+    text = folded(" ".join(said), width)
+    assert text.split() == " ".join(said).split()
+    assert all(width_of(line) <= width or len(line.split()) == 1 for line in text.split("\n"))
+    assert folded(" ".join(said), None) == " ".join(said)
+
+
+def test_what_was_delivered_is_broken_between_channels() -> None:
+    told = PLAIN._replace(sent=("1:log", "2:pager-of-the-ward", "3:mail"))
+    (block,) = laid_out(words.HEADS, [words.alarm_cells(told, AT, THRESHOLDS)], 40)[1]
+    at = block.index("delivered:")
+    assert block[at + 1 :] == ["  log (step 1),", "  pager-of-the-ward (step 2),", "  mail (step 3)"]
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({}, "not seen"),
         ({"state": t.ACKNOWLEDGED, "acknowledged_by": "ann"}, "seen by ann"),
-        ({"state": t.RETURNED}, "over, not seen"),
+        ({"state": t.RETURNED}, "cause over, not seen"),
         ({"state": t.NORMAL, "resolved_how": t.SEEN, "acknowledged_by": "ann"}, "over, seen by ann"),
         ({"state": t.NORMAL, "resolved_how": t.RESOLVED, "resolved_by": "bob"}, "resolved by bob"),
         ({"state": t.NORMAL, "resolved_how": t.FOLDED}, "became RED"),
@@ -217,6 +258,38 @@ def test_other_rules_are_the_present_ones_but_for_what_is_asked() -> None:
     assert (made.red_on, made.amber_on, made.amber_ms, made.amber_readings) == (0.7, 0.5, 30_000, 0)
     assert (made.steps_ms, made.silent_ms, made.amber_off) == ((0, 5000), 60_000, 0.2)
     assert made.rate_readings == DEFAULT_RULES.rate_readings
+
+
+def test_a_threshold_that_is_reckoned_is_a_round_number() -> None:
+    made = other_rules(DEFAULT_RULES, 0.7, 0.2, None, ())
+    assert (made.amber_off, made.red_off) == (0.15, 0.65)
+    assert other_rules(DEFAULT_RULES, None, 0.06, None, ()).amber_off == 0.03
+
+
+@pytest.mark.parametrize("option", ["--amber", "--red"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "0", "1.01", "60", "50%", ""])
+def test_what_is_no_threshold_is_refused_with_its_bound(option: str, value: str) -> None:
+    done = run("alarms", "simulate", option, value)
+    assert (done.code, done.out) == (2, "")
+    assert f"Invalid value for '{option}': {value!r} is no probability to begin at" in done.err
+    assert "a number above 0, at most 1, such as 0.5 (no percentage)" in done.err
+
+
+@pytest.mark.parametrize(
+    ("span_ms", "said"),
+    [
+        (0, "0 s"),
+        (119_999, "119 s"),
+        (120_000, "2 min"),
+        (3_599_999, "59 min 59 s"),
+        (2 * 3_600_000 - 1, "1 h 59 min"),
+        (86_400_000, "1 d"),
+        (36 * 3_600_000, "1 d 12 h"),
+        (7 * 86_400_000 + 59_000, "7 d"),
+    ],
+)
+def test_a_span_is_said_in_two_units(span_ms: int, said: str) -> None:
+    assert reckon._span(span_ms) == said
 
 
 def test_help_of_every_alarms_command_imports_no_sockets() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from hfzmq import config
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, to_mapping
+from hfzmq.clinical.alarm.settings import rules_of
 from tests.unit.cli_world import run
 
 
@@ -127,14 +128,33 @@ def test_the_peers_yaml_of_the_repository_is_right() -> None:
     assert made.peer_ids == (1, 2, 3)
 
 
+def test_the_alarms_in_the_peers_yaml_of_the_repository_are_the_defaults_and_right_without_their_comment_signs(
+    tmp_path: Path,
+) -> None:
+    text = (Path(__file__).resolve().parents[2] / "peers.yaml").read_text()
+    before, _, after = text.partition("# alarms:")
+    section, _, rest = f"# alarms:{after}".partition("\nlog:")
+    lines = section.splitlines()
+    assert len(lines) > 5
+    assert all(line.startswith("# ") for line in lines)
+    path = tmp_path / "peers.yaml"
+    path.write_text(before + "\n".join(line[2:] for line in lines) + "\nlog:" + rest)
+    done = run("config", "check", "--config", str(path))
+    assert (done.code, done.err) == (0, "")
+    made = config.load(path)
+    assert [rule.name for rule in made.alarm_rules] == ["silent_ms", "steps_ms", "expected"]
+    assert rules_of(made) == DEFAULT_RULES
+    assert [channel.name for channel in made.channels] == ["log", "desk"]
+
+
 ALARMS = """
 alarms:
   rules:
     red_on: 0.7
-    steps_ms: [0, 30000]
+    steps_ms: [0, 30000, 60000]
   channels:
     - {name: log, kind: log}
-    - {name: pager, kind: command, argv: [/bin/page, --key, hunter2], from_step: 2}
+    - {name: pager, kind: command, argv: [/bin/sh, --key, hunter2], from_step: 2}
     - {name: mail, kind: apprise, url: "mailto://nurse:hunter2@example.org", from_step: 3}
 """
 
@@ -157,7 +177,7 @@ def test_check_takes_the_rules_and_channels_of_alarms(tmp_path: Path) -> None:
         ("red_on: 0.7", "red_on: 7", "alarms.rules.red_on: a number above 0, at most 1"),
         ("red_on: 0.7", "red_off: 0.7", "alarms.rules.red_off: below red_on"),
         ("red_on: 0.7", "red: 0.7", "alarms.rules.red: no rule of alarms"),
-        ("[0, 30000]", "[30000, 0]", "alarms.rules.steps_ms: "),
+        ("[0, 30000, 60000]", "[30000, 0]", "alarms.rules.steps_ms: "),
         ("mailto:", "nosuch:", "alarms.channels: mail: a URL that Apprise does not know"),
     ],
 )

@@ -26,7 +26,7 @@ from hfzmq.cli.processes import Processes, free_addresses, serve_arguments
 from hfzmq.clinical.report import Report
 from hfzmq.errors import HfzmqError, InvalidInput
 from hfzmq.storage import Store
-from tests.integration.storage_world import Tape, mesh, report
+from tests.integration.storage_world import Tape, mark_alerted, mesh, report
 from tests.unit.cli_world import NOW_MS, WALL_MS, Answer, board_status, says
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -265,6 +265,26 @@ def test_a_doubled_report_is_found(ward: Callable[..., dict[int, Path]]) -> None
 def test_another_order_is_not_equal(ward: Callable[..., dict[int, Path]]) -> None:
     verdict = check_files(ward(REPORTS, REPORTS[::-1]), KEYS)
     assert (verdict.well, verdict.lost, verdict.equal) == (False, 0, False)
+
+
+def test_a_peer_that_applied_one_entry_more_may_have_raised_an_alarm_and_at_one_index_that_is_a_difference(
+    tmp_path: Path,
+) -> None:
+    files = {}
+    for peer in (1, 2):
+        store, tape = Store.open(tmp_path / str(peer), peer, mesh()), Tape()
+        tape.write(store, [report(1)])
+        if peer == 2:
+            tape.write(store, [])  # the clock goes on
+        store.close()
+        files[peer] = store.path
+    mark_alerted(files[2], 1)
+    verdict = check_files(files, [(report(1).patient_id, report(1).timestamp)])
+    assert (verdict.well, verdict.equal) == (True, True)
+    files[1] = stored(tmp_path / "again", 1, [report(1)])
+    files[2] = stored(tmp_path / "again", 2, [report(1)])
+    mark_alerted(files[2], 1)
+    assert not check_files(files, []).equal
 
 
 def test_a_missing_file_has_lost_everything_and_nothing_acknowledged_is_not_well(

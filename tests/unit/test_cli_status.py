@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hfzmq.cli.mesh_view import mesh_view
+from hfzmq.cli.status import as_table
 from hfzmq.config import render
 from tests.unit.cli_world import CONFIG, FOREIGN, Answer, members_told, run, says
 
@@ -309,3 +310,17 @@ def test_a_list_of_members_that_cannot_be_used_is_as_none(other: dict[str, objec
 def test_odd_values_about_members_are_unknown(other: dict[str, object]) -> None:
     peer = mesh_view(CONFIG, {1: says(1, "leader", **members_told() | other)}).peer(1)
     assert (peer.hears, peer.amnesia) == ((), None)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+def test_at_every_width_each_number_of_each_peer_stands_whole_in_a_line(width: int) -> None:
+    answers = {1: says(1, "leader"), 2: says(2), 3: None}
+    text = as_table(mesh_view(CONFIG, answers), width)
+    lines = text.split("\n")
+    hash_of_peer = "ab" * 16
+    assert all(len(line) <= width or line.strip() == hash_of_peer for line in lines)
+    assert sum(hash_of_peer in line for line in lines) == 2
+    for words in ("unreachable", "127.0.0.1:7020", "812"):
+        assert any(words in line for line in lines)
+    assert "1,000 heart rates: 800 valid" in " ".join(text.split())
+    assert " ".join(as_table(mesh_view(CONFIG, answers)).split()).startswith("mesh ward: peer 1 leads in term 7")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import msgpack
@@ -63,13 +62,9 @@ class Watches:
 
     def __init__(self) -> None:
         self.acts: list[tuple[tuple[bytes, ...], Action]] = []
-        self.rows: list[Report] = []
 
     def act(self, route: tuple[bytes, ...], action: Action) -> None:
         self.acts.append((route, action))
-
-    def seen(self, now_ms: float, rows: Sequence[Report]) -> None:
-        self.rows += rows
 
 
 class Bench:
@@ -358,7 +353,7 @@ def test_a_wrong_action_is_refused_with_its_field(fields: dict[str, Any], field:
     assert not bench.watch.acts
 
 
-def test_hints_of_beds_go_to_the_watch_too() -> None:
+def test_hints_of_beds_are_taken_by_whoever_is_told_them() -> None:
     bench = Bench()
-    bench.ask(encode_request(CONFIG.mesh_id, "seen", beds=encode_rows([ROW])))
-    assert bench.watch.rows == [ROW]
+    bench.ask(encode_request(CONFIG.mesh_id, "seen", beds=encode_rows([ROW])), leads=False)
+    assert bench.ward.rows(None) == [(0, ROW)]

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from hfzmq.alarm_channels import LOG, Channel
 from hfzmq.clinical.alarm.facts import Action, Clock, RulesSet, Sent, Sign
-from hfzmq.clinical.alarm.machine import Alarms
+from hfzmq.clinical.alarm.machine import Alarms, owed_of
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
+from hfzmq.clinical.alarm.types import Episode, Owed
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import ACK, NOT_LEADER, Proposal, Reply
 from hfzmq.daemon.notify import Delivered, Notice
-from hfzmq.daemon.watch import LOOK_MS, RETRY_MS, SIGN_EVERY_MS, Watch
+from hfzmq.daemon.posting import LOOK_MS, POSTS_A_LOOK
+from hfzmq.daemon.watch import RETRY_MS, SIGN_EVERY_MS, Watch
 from hfzmq.wire.facts import decode_facts
 
 CONFIG = Config("ward", b"m" * 16, (PeerAddress(1, "here", 1, 2, 3),), channels=(Channel("log", LOG),))
@@ -27,11 +31,17 @@ class Notifier:
 
     def __init__(self) -> None:
         self.posted: list[Notice] = []
+        self.already: list[frozenset[str]] = []
         self.withdrawn: list[int] = []
         self.told: list[Delivered] = []
+        self.full: set[str] = set()
 
-    def post(self, notice: Notice, already: Sequence[str] = ()) -> None:
+    def has_room(self, channel: str) -> bool:
+        return channel not in self.full
+
+    def post(self, notice: Notice, already: frozenset[str] = frozenset()) -> None:
         self.posted.append(notice)
+        self.already.append(already)
 
     def withdraw(self, episode_id: int) -> None:
         self.withdrawn.append(episode_id)
@@ -47,7 +57,7 @@ class Notifier:
 class Bench:
     """A watch, a log that takes what it is told, and a clock."""
 
-    def __init__(self, rules: AlarmRules = RULES) -> None:
+    def __init__(self, rules: AlarmRules = RULES, config: Config = CONFIG) -> None:
         self.alarms = Alarms(DEFAULT_RULES, (), (), 0, 1)
         self.now = 0.0
         self.wall = STAMP
@@ -57,7 +67,7 @@ class Bench:
         self.acted: list[tuple[Any, ...]] = []
         self.notifier = Notifier()
         self.watch = Watch(
-            CONFIG, "peer 1", b"l" * 16, rules, self, lambda session: self.seq,
+            config, "peer 1", b"l" * 16, rules, self, lambda session: self.seq,
             lambda *words: self.acted.append(words), lambda: self.wall, self.notifier,  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -92,8 +102,8 @@ def row(patient: str, at_ms: int, probability: float = 0.1, tier: str = "GREEN")
     return Report(patient, at_ms, 70, 137.0, 1.2, 35.0, 12, probability, tier, 0.4, "m1", "")
 
 
-def leading(rules: AlarmRules = RULES) -> Bench:
-    bench = Bench(rules)
+def leading(rules: AlarmRules = RULES, config: Config = CONFIG) -> Bench:
+    bench = Bench(rules, config)
     assert bench.told() == [RulesSet(rules)]
     return bench
 
@@ -156,6 +166,25 @@ def test_a_silent_bed_is_told_by_the_clock_when_its_limit_is_over_and_not_before
     assert [one.cause for one in bench.alarms.episodes()] == ["NO_DATA"]
 
 
+def test_people_are_told_what_is_missing_for_how_long_and_that_it_was_heard_again() -> None:
+    bench = leading(RULES._replace(steps_ms=(0, 2000)))
+    bench.alarms.reading(STAMP, 1, "bed-1", STAMP, 72.0, "valid", "")
+    for number in range(12):
+        bench.watch.seen(bench.now, [row("bed-1", STAMP + number)])
+        bench.told()
+        bench.later(500)
+    bench.told()
+    first = bench.notifier.posted[-1].body.splitlines()[0]
+    assert first.startswith("NO DATA: no heart rate for "), "though its judgements go on"
+    assert first.split()[-2] in ("5", "6")
+    bench.alarms.reading(STAMP + 6000, 2, "bed-1", STAMP, 72.0, "valid", "")
+    bench.later(2000)
+    for _ in range(3):
+        bench.later(LOOK_MS)
+        bench.told()
+    assert bench.notifier.posted[-1].body.splitlines()[0] == "NO DATA: no heart rate; heard again since"
+
+
 def test_an_action_is_answered_with_what_became_of_it() -> None:
     bench = leading()
     bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
@@ -201,19 +230,73 @@ def test_what_is_owed_is_looked_for_seldom_however_often_something_is_applied() 
     bench.later(LOOK_MS)
     bench.told()
     looks = 0
-    before = bench.alarms.owed
+    before = bench.alarms.episodes
 
-    def owed(channels: Any) -> Any:
+    def episodes() -> Any:
         nonlocal looks
         looks += 1
-        return before(channels)
+        return before()
 
-    bench.alarms.owed = owed  # type: ignore[method-assign]
+    bench.alarms.episodes = episodes  # type: ignore[method-assign]
     for _ in range(1000):
         bench.watch.changed()
         bench.later(1)
         bench.told()
     assert 3 <= looks <= 5
+
+
+def test_hundreds_of_alarms_are_posted_look_by_look_the_newest_first_and_each_notice_once() -> None:
+    bench = leading()
+    for number in range(1, 2 * POSTS_A_LOOK + 2):
+        bench.alarms.report(STAMP, number, row(f"bed-{number}", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    for posted in (POSTS_A_LOOK, 2 * POSTS_A_LOOK, 2 * POSTS_A_LOOK + 1, 2 * POSTS_A_LOOK + 1):
+        bench.later(LOOK_MS)
+        bench.told()
+        assert len(bench.notifier.posted) == posted
+    assert bench.notifier.posted[0].episode_id == 2 * POSTS_A_LOOK + 1
+    assert len({one.episode_id for one in bench.notifier.posted}) == 2 * POSTS_A_LOOK + 1
+
+
+def test_a_look_does_nothing_for_alarms_of_which_nothing_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = leading()
+    for number in range(1, POSTS_A_LOOK + 1):
+        bench.alarms.report(STAMP, number, row(f"bed-{number}", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    bench.later(LOOK_MS)
+    bench.told()
+    looked: list[int] = []
+
+    def spy(episode: Episode, channels: Sequence[Sequence[str]]) -> list[Owed]:
+        looked.append(episode.id)
+        return owed_of(episode, channels)
+
+    monkeypatch.setattr("hfzmq.daemon.posting.owed_of", spy)
+    bench.notifier.told.append(Delivered(7, 1, "log", True, STAMP, ""))
+    for _ in range(8):
+        bench.watch.changed()
+        bench.later(LOOK_MS)
+        bench.told()
+    assert set(looked) == {7}
+
+
+def test_a_channel_without_room_is_told_later_and_holds_up_no_other() -> None:
+    bench = leading(config=CONFIG._replace(channels=(Channel("log", LOG), Channel("full", LOG))))
+    bench.notifier.full.add("full")
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    bench.later(LOOK_MS)
+    bench.told()
+    assert bench.notifier.already == [{"full"}]
+    bench.notifier.full.clear()
+    bench.notifier.told.append(Delivered(1, 1, "log", True, STAMP, ""))
+    bench.later(LOOK_MS)
+    bench.told()
+    bench.told()
+    assert bench.notifier.already[1:] == [{"log"}]
 
 
 def test_who_leads_no_more_drops_what_people_have_not_been_told() -> None:

@@ -90,6 +90,33 @@ def test_a_new_notice_goes_before_one_that_failed() -> None:
     assert job.notice == notice(2)
 
 
+def test_hundreds_of_notices_for_a_dead_channel_cost_a_try_in_two_seconds_until_one_is_delivered() -> None:
+    one, now_ms, tries = lane(retry_for_ms=5000), 0.0, 0
+    for episode in range(1, 501):
+        one.add(0, notice(episode), 0)
+    while now_ms < 60_000:
+        assert one.take(now_ms)
+        tries += 1
+        one.settle(now_ms, ok=False, final=False)
+        now_ms = max(now_ms + 1, one.wake_ms())
+    assert tries < 40
+    one.take(now_ms)
+    one.settle(now_ms, ok=True, final=False)
+    for _ in range(100):
+        assert one.take(now_ms)
+        one.settle(now_ms, ok=True, final=False)
+
+
+def test_whoever_leads_no_more_has_nothing_left_to_try() -> None:
+    one = lane()
+    for episode in (1, 2, 3):
+        one.add(0, notice(episode), 0)
+    one.take(0)
+    one.drop_all()
+    assert one.settle(1, ok=False, final=False) is None
+    assert one.wake_ms() == FOREVER
+
+
 @pytest.mark.parametrize("ok", [True, False])
 def test_what_is_dropped_while_under_way_is_told_only_if_it_was_delivered(ok: bool) -> None:
     one = lane()

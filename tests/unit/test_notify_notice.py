@@ -16,12 +16,11 @@ AT_MS = 1_700_000_000_999
 
 
 def test_a_notice_says_everything_with_units_zone_mesh_and_mark() -> None:
-    notice = words("ward", 42, 2, "bed-7", "HEART_RATE", AT_MS, heart_rate_bpm=131, silent_ms=61_999, unseen_ms=60_000)
+    notice = words("ward", 42, 2, "bed-7", "HEART_RATE", AT_MS, heart_rate_bpm=131, unseen_ms=60_000)
     assert notice.title == "HEART RATE bed-7 [hfzmq episode 42 step 2]"
     assert notice.body.splitlines() == [
         "heart rate outside its limits",
         "Heart rate: 131 BPM",
-        "Silent for: 61 s",
         "Patient: bed-7",
         "Since: 2023-11-14 22:13:20 UTC",
         "Mesh: ward",
@@ -30,6 +29,12 @@ def test_a_notice_says_everything_with_units_zone_mesh_and_mark() -> None:
         "Research software, not a medical device.",
     ]
     assert (notice.episode_id, notice.step, notice.cause, notice.mesh) == (42, 2, "HEART_RATE", "ward")
+
+
+def test_a_notice_of_a_bed_that_is_silent_says_what_is_missing_and_for_how_long() -> None:
+    notice = words("ward", 42, 1, "bed-7", "NO_DATA", AT_MS, missing="no heart rate for 12 s")
+    assert notice.body.splitlines()[0] == "NO DATA: no heart rate for 12 s"
+    assert words("ward", 42, 1, "bed-7", "NO_DATA", AT_MS).body.splitlines()[0] == "NO DATA: the bed is silent"
 
 
 @given(st.floats(0, 1))

@@ -20,6 +20,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from hfzmq.cli.alarm_view import Alarm, AlarmView, merge_alarms
+from hfzmq.cli.alarms.words import LATCHED_WORDS
 from hfzmq.cli.bed_view import Bed
 from hfzmq.cli.bedside.status import BedNow, BedsideStatus
 from hfzmq.cli.board_feed import BoardStatus, empty_status, updated
@@ -36,6 +37,7 @@ from hfzmq.cli.screens.board import board
 from hfzmq.cli.screens.board import lines as board_lines
 from hfzmq.cli.screens.words import BADGES, duration, probability, vital_text
 from hfzmq.client import ClientState
+from hfzmq.clinical.alarm.beds import missing
 from hfzmq.clinical.alarm.types import CAUSES, HEART_RATE, NO_DATA, NORMAL, STATES, Episode
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.clinical.report import (
@@ -146,7 +148,7 @@ def episodes(draw: st.DrawFn) -> list[Any]:
     cause = draw(st.sampled_from(CAUSES))
     state = draw(st.sampled_from([one for one in STATES if one != NORMAL]))
     value = None if cause == NO_DATA else draw(rates if cause == HEART_RATE else shares)
-    note = {HEART_RATE: "high", NO_DATA: ""}.get(cause, cause)
+    note = {HEART_RATE: "high", NO_DATA: missing(draw(st.integers(0, 4)))}.get(cause, cause)
     by = draw(ids) if state == "acknowledged" else ""
     step = draw(st.integers(0, 8))
     found = Episode(
@@ -270,12 +272,13 @@ def test_the_strip_shows_stored_alarms_and_nothing_else(stored: list[list[Any]],
     title = f"alarms: {len(stored)} open, {sum(row['state'] != 'acknowledged' for row in in_order)} not seen"
     assert title in plain[0]
     body = [line[2:-2] for line in plain[1:-1]] if width >= 60 else plain[1:]
+    latched = f"(?:{pieces(LATCHED_WORDS)})?" if any(row["state"] == "returned" for row in in_order) else ""
     more = re.search(r"\+(\d+) more:", "".join(body[-4:]).replace("  ", " ")) if len(body) else None
     for shown in range(len(stored), 0, -1):
         rest = len(stored) - shown
         said = [alarm_said(row) for row in in_order[:shown]]
         tail = rf"\+{rest}more:[A-Z0-9a-z,;]*" if rest else ""
-        if re.fullmatch("".join(one for one, _ in said) + tail, squeezed("".join(body)), re.DOTALL):
+        if re.fullmatch("".join(one for one, _ in said) + tail + latched, squeezed("".join(body)), re.DOTALL):
             assert_whole(body, *(value for _, values in said for value in values))
             for row in in_order[:shown]:
                 fits_whole(row["patient_id"], body, width - 8)

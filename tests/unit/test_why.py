@@ -115,7 +115,7 @@ def told(book: StatusBook, reading: Reading) -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
 def test_the_bedside_tells_the_why_of_one_bed_and_of_several(width: int) -> None:
-    book = StatusBook("ward", (), Thresholds(), 2.0, Whys(MODEL))
+    book = StatusBook("ward", (), Thresholds(), 2.0, whys=Whys(MODEL))
     told(book, SICK)
     one = plain(lines(book.snapshot(STATE, NOW_MS, WALL_MS), width, 60))
     assert "EF 20 +0.22" in one
@@ -129,7 +129,7 @@ def test_the_bedside_tells_the_why_of_one_bed_and_of_several(width: int) -> None
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_bedside_shows_both_tiers_and_both_ends_of_what_is_not_known(width: int) -> None:
-    book = StatusBook("ward", (), Thresholds(), 2.0, Whys(MODEL))
+    book = StatusBook("ward", (), Thresholds(), 2.0, whys=Whys(MODEL))
     told(book, HOLE)
     screen = plain(lines(book.snapshot(STATE, NOW_MS, WALL_MS), width, 60))
     judged = MODEL.judge(70.0, 134.0, None, 30.0, 40)
@@ -139,7 +139,7 @@ def test_the_bedside_shows_both_tiers_and_both_ends_of_what_is_not_known(width: 
 
 
 def test_a_frame_makes_only_so_many_whys_and_the_next_one_the_rest() -> None:
-    book = StatusBook("ward", (), Thresholds(), 2.0, Whys(MODEL))
+    book = StatusBook("ward", (), Thresholds(), 2.0, whys=Whys(MODEL))
     for number in range(WHYS_A_FRAME + 3):
         told(book, SICK._replace(patient_id=f"P-{number}", age=60.0 + number))
     explained = [sum(bool(bed.why) for bed in book.snapshot(STATE, NOW_MS, WALL_MS).beds) for _ in range(2)]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from hfzmq.clinical.report import Report
 from hfzmq.config import Limits, PeerAddress
 from hfzmq.core.membership import Member, bootstrap
 from hfzmq.core.membership import encode as encode_members
@@ -31,10 +32,12 @@ from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, Origin, Place, c
 from hfzmq.errors import WireError
 from hfzmq.wire import peers
 from hfzmq.wire.checks import U63
+from hfzmq.wire.hints import AGE_MS_MAX, Hints
 from hfzmq.wire.peers import ROLES, Content, Introduction, Letter, Sender, decode, encode
 from hfzmq.wire.requests import CLIENT_CHARS_MAX
 from hfzmq.wire.transfer import CHUNK_BYTES_MAX, Chunk, Pull, snapshot_id
 
+BED = Report("P-001", 1_700_000_000_000, 65, 137.0, 1.2, 35.0, 12, 0.5, "AMBER", 0.4, "m1", "")
 SENDER = Sender(b"m" * 16, 2, b"i" * 16, 5, 1)
 
 numbers = st.integers(0, U63)
@@ -91,6 +94,7 @@ contents: st.SearchStrategy[Content] = st.one_of(
     st.builds(Expelled, keys, numbers),
     st.builds(Disowned, keys, numbers),
     joining.map(lambda member: Introduction(member.address)),
+    st.lists(st.integers(0, AGE_MS_MAX), min_size=1).map(lambda ages: Hints(tuple((age_ms, BED) for age_ms in ages))),
     st.builds(Pull, keys, st.integers(0, 1 << 40)),
     chunks(),
     st.builds(
@@ -111,6 +115,7 @@ EVERY = (
     Expelled(b"o" * 16, 12),
     Disowned(b"o" * 16, 12),
     Introduction(PeerAddress(4, "10.0.0.9", 5004, 5104, 5204)),
+    Hints(((0, BED), (1999, BED))),
     Pull(b"w" * 16, 4096),
     Chunk(b"w" * 16, 4096, 9000, b"data", b"d" * 32, b"w" * 32, Place(7, 2, b"c" * 16)),
 )
@@ -250,10 +255,24 @@ def test_a_field_too_few_or_too_many_is_refused(content: Content) -> None:
         assert refused(wrong).field == "frame"
 
 
+def test_hints_whose_ages_are_not_one_for_each_bed_or_that_are_no_beds_are_refused() -> None:
+    *head, ages, beds = values_of(Hints(((0, BED), (1999, BED))))
+    for wrong, field in (
+        ([0], "ages"),
+        ([], "ages"),
+        ([0, -1], "age"),
+        ([0, AGE_MS_MAX + 1], "age"),
+        ([0, "1"], "age"),
+    ):
+        assert refused([*head, wrong, beds]).field == field
+    for nothing in (b"", b"\x90", b"\x92\x01\x01", "text"):
+        assert refused([*head, ages, nothing]).field.startswith("beds")
+
+
 def test_another_version_and_an_unknown_kind_are_refused() -> None:
     values = values_of(TimeoutNow(3))
     assert refused([2, *values[1:]]).field == "version"
-    for kind in (13, -1, True, "5", 1 << 62):
+    for kind in (14, -1, True, "5", 1 << 62):
         assert refused([*values[:2], kind, *values[3:]]).field == "kind"
 
 

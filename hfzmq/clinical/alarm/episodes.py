@@ -59,6 +59,12 @@ class Episodes:
         most = value if episode.most is None else max(episode.most, value)
         self._keep(episode._replace(value=value, least=least, most=most))
 
+    def rename(self, now: int, episode_id: int, note: str) -> None:
+        """What is missing has changed."""
+        episode = self.known[episode_id]
+        if note != episode.note:
+            self._put(episode._replace(note=note), now, t.MISSING, note)
+
     def recur(self, now: int, episode_id: int) -> None:
         """The cause is on again before anybody has seen that it was."""
         episode = self.known[episode_id]

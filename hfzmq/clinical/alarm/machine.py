@@ -15,9 +15,16 @@ What was decided:
   on, no AMBER is raised. When the RED is over and AMBER still holds, AMBER is raised, unless it had been acknowledged.
 - *Resolving* what is still on ends the episode and mutes the cause: a new episode comes only after the cause ended and
   came again. *Discharging* a bed ends all its episodes; it is watched again when it speaks.
+- *Silence* is of each source by itself: judgements (reports and signs), and heart rates that can be believed. A source
+  is missed once it has told anything since the bed was admitted, were it a heart rate of 0. One episode tells of all
+  that is missing and its note follows; only if somebody has seen or resolved it, and then more goes missing, it ends,
+  and another one begins: who knows of a sensor that is off does not know of a bed that is silent.
 - *Coming again unseen* (recurred) goes on with the same episode and its escalation; nobody is told anew.
 - *The mesh was away* when the log has no stamp for ``away_ms`` (``due_ms`` asks for one thrice as often while a bed is
   watched): nobody listened, so silence counts from its return. Else every bed would alarm after an outage.
+- *Another leader* cannot know what the last one heard and did not write down, and nobody heard anything in between:
+  the time from the last stamp of one term to the first of the next is no silence, and for HEARD_AGAIN_MS after it none
+  is told.
 - *Signs* count only if they are newer than all that is known of the bed; only GREEN ones are judged, for all else sends
   its report. *Late* is what is older than the last judgement (a client sends what it had to keep while the mesh was
   away, and its bed is GREEN by now). A late RED is told all the same, as an episode whose cause has ended, unless it is
@@ -33,17 +40,32 @@ from collections.abc import Sequence
 from hfzmq.clinical.alarm.episodes import sent_label
 from hfzmq.clinical.alarm.facts import Action, Fact, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.rules import AlarmRules
-from hfzmq.clinical.alarm.types import ACK, ALREADY, DISCHARGE, DONE, NOT_FOUND, UNSEEN, Bed, Changes, Episode, Owed
+from hfzmq.clinical.alarm.types import (
+    ACK,
+    ALREADY,
+    DISCHARGE,
+    DONE,
+    NOT_FOUND,
+    RATE_GONE,
+    RISK_GONE,
+    UNSEEN,
+    Bed,
+    Changes,
+    Episode,
+    Owed,
+)
 from hfzmq.clinical.alarm.ward import OVERTAKEN_MS, Ward
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import REPORTED
 
 VALID, OUTSIDE = "valid", "invalid_physiological"  # the verdicts whose number can be believed
+HEARD_AGAIN_MS = 1000  # so long beds have to be heard by another leader before their silence is told
 TICKS_AWAY = 3  # so many stamps at least within ``away_ms``
 
 
 class Alarms(Ward):
-    """All alarms of a mesh. ``now_ms``, ``next_id`` and ``rules`` are for reading, and to be kept with the rows."""
+    """All alarms of a mesh. ``now_ms``, ``term``, ``next_id`` and ``rules`` are for reading, and to be kept with the
+    rows."""
 
     @property
     def next_id(self) -> int:
@@ -56,6 +78,18 @@ class Alarms(Ward):
         return len(self._episodes.calmed)
 
     # ------------------------------------------------------------ what the log tells
+
+    def led(self, now: int, term: int) -> None:
+        """The leader of ``term`` has stamped this entry: to be told before what is in it."""
+        if term == self.term:
+            return
+        before, self.term = self.now_ms, term
+        self._move(now)
+        gap = self.now_ms - before if self.now_ms - before <= self.rules.away_ms else 0
+        for bed in self._beds.values() if before else ():
+            if bed.awaited:
+                bed.pause(gap, self.now_ms + HEARD_AGAIN_MS - self._limit_of(bed.patient_id))
+                self._touched[bed.patient_id] = bed
 
     def rules_set(self, now: int, rules: AlarmRules) -> None:
         """These rules are in force from now on; streaks and episodes go on. The same again change nothing."""
@@ -77,7 +111,7 @@ class Alarms(Ward):
         if late and not bed.watched:
             return
         bed.sign_timestamp = max(bed.sign_timestamp, row.timestamp) if late else row.timestamp
-        self._spoke(bed)
+        self._spoke(bed, RISK_GONE)
         if late:
             self._judge_late(bed, row, report_id)
         else:
@@ -93,13 +127,15 @@ class Alarms(Ward):
             self._move(now)
         bed = self._beds.get(patient_id)
         if bed is not None and bed.calm and status == VALID:
-            bed.last_at_ms = bed.quiet_from_ms = self.now_ms
+            bed.last_at_ms = bed.beat_at_ms = bed.beat_from_ms = self.now_ms
             self._heard[patient_id] = self.now_ms
             return
         bed = self._bed(patient_id)
         if status in (VALID, OUTSIDE):
-            self._spoke(bed)
+            self._spoke(bed, RATE_GONE)
             self._measure(bed, heartbeat_id, value, status == VALID, anomaly)
+        else:
+            self._beats_unbelievably(bed)
 
     def sign(self, now: int, patient_id: str, timestamp_ms: int, tier: str, probability: float) -> None:
         """A sign of life, if it is not the last one again. One that is older than what is known is judged only where
@@ -110,7 +146,7 @@ class Alarms(Ward):
         newer = timestamp_ms > known or not lately
         if timestamp_ms == known or (timestamp_ms < known and not bed.watched):
             return
-        self._spoke(bed)
+        self._spoke(bed, RISK_GONE)
         if newer:
             bed.sign_timestamp = timestamp_ms
         if newer and tier not in REPORTED:
@@ -188,8 +224,8 @@ class Alarms(Ward):
             self._expect({})
         elif now - before > self.rules.away_ms:
             for bed in self._beds.values():
-                if bed.listened:
-                    bed.quiet_from_ms = now
+                if bed.awaited:
+                    bed.listen_from(now)
                     self._touched[bed.patient_id] = bed
 
     # ------------------------------------------------------------ what can be read off
@@ -200,6 +236,7 @@ class Alarms(Ward):
         heard = [one for one in self._heard.items() if one[0] not in touched] if touched else self._heard.items()
         changes = Changes(
             self.now_ms,
+            self.term,
             book.next_id,
             self.rules if self._rules_changed else None,
             tuple(bed.row() for bed in self._touched.values()),
@@ -229,10 +266,14 @@ class Alarms(Ward):
     def owed(self, channels: Sequence[Sequence[str]]) -> list[Owed]:
         """What the notifier has to deliver: ``channels[k]`` are those of step k + 1. Also of what is over meanwhile: at
         least once means that nothing is dropped for being late."""
-        return [
-            Owed(episode, step, channel)
-            for episode in self.episodes()
-            for step, names in enumerate(channels[: episode.step], 1)
-            for channel in names
-            if sent_label(step, channel) not in episode.sent
-        ]
+        return [owed for episode in self.episodes() for owed in owed_of(episode, channels)]
+
+
+def owed_of(episode: Episode, channels: Sequence[Sequence[str]]) -> list[Owed]:
+    """Likewise of one, in the order of the steps."""
+    return [
+        Owed(episode, step, channel)
+        for step, names in enumerate(channels[: episode.step], 1)
+        for channel in names
+        if sent_label(step, channel) not in episode.sent
+    ]

@@ -2,8 +2,8 @@
 
 Touches nothing. Must not know: tables, files. What cannot be known from stored data is assumed, and said with a result:
 GREEN judgements are not stored, so a bed whose reports stop is taken for GREEN after ``green_after_ms``; for the same
-reason NO_DATA is told only of beds that had heart rates; and nobody knows when alarms that never were would have been
-seen, so each is seen ``seen_after_ms`` after it was raised.
+reason NO_DATA is told only of missing heart rates, of beds that had some; and nobody knows when alarms that never were
+would have been seen, so each is seen ``seen_after_ms`` after it was raised.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, check_rules
-from hfzmq.clinical.alarm.types import ACK, CAUSES, NO_DATA, RAISED, Episode
+from hfzmq.clinical.alarm.types import ACK, CAUSES, RAISED, RATE_GONE, Episode
 from hfzmq.clinical.report import Refusal, Report
 from hfzmq.clinical.tiers import GREEN
 
 DAY_MS = 86_400_000
-APART = DEFAULT_RULES.amber_on - DEFAULT_RULES.amber_off  # an off-threshold below a new on-threshold
+DIGITS = 6  # of a threshold that is reckoned: 0.2 - 0.05 is 0.15
+APART = round(DEFAULT_RULES.amber_on - DEFAULT_RULES.amber_off, DIGITS)  # an off-threshold below a new on-threshold
 
 
 class StoredReport(NamedTuple):
@@ -43,7 +44,8 @@ class StoredReading(NamedTuple):
 
 
 class Day(NamedTuple):
-    """One day, UTC: how many beds had data, and how many alarms were raised, in the order of CAUSES."""
+    """One day, UTC: how many beds had data (0: a bed of the day before fell silent), and how many alarms were raised,
+    in the order of CAUSES."""
 
     start_ms: int
     beds: int
@@ -70,12 +72,16 @@ def varied(
     """Other thresholds: RED and AMBER from here (off a little below), AMBER after ``delay_ms`` and by nothing else (0:
     at once). A Refusal when such rules cannot be."""
     if red is not None:
-        rules = rules._replace(red_on=red, red_off=max(red - APART, red / 2))
+        rules = rules._replace(red_on=red, red_off=_below(red))
     if amber is not None:
-        rules = rules._replace(amber_on=amber, amber_off=max(amber - APART, amber / 2))
+        rules = rules._replace(amber_on=amber, amber_off=_below(amber))
     if delay_ms is not None:
         rules = rules._replace(amber_ms=delay_ms, amber_readings=0 if delay_ms else 1)
     return check_rules(rules) or rules
+
+
+def _below(threshold: float) -> float:
+    return round(threshold - APART, DIGITS) if threshold >= 2 * APART else threshold / 2
 
 
 def replay(
@@ -96,25 +102,30 @@ def replay_each(
     *,
     seen_after_ms: int = 30_000,
     green_after_ms: int = 60_000,
+    until_ms: int = 0,
 ) -> list[Replayed]:
-    """As ``replay``, for several rules side by side; ``stored`` is read once."""
+    """As ``replay``, for several rules side by side; ``stored`` is read once. Time goes on to ``until_ms`` after the
+    last row: what falls silent is told."""
     plays = [_Play(rules, seen_after_ms, green_after_ms) for rules in several]
     for one in stored:
         for play in plays:
             play.tell(one)
-    return [play.result() for play in plays]
+    return [play.result(until_ms) for play in plays]
+
+
+class _Stored(Alarms):
+    missed = RATE_GONE  # GREEN judgements are not stored, so nobody knows whether there were none
 
 
 class _Play:
     def __init__(self, rules: AlarmRules, seen_after_ms: int, green_after_ms: int) -> None:
-        self._alarms = Alarms(rules._replace(expected=()), (), (), 0, 1)
+        self._alarms = _Stored(rules._replace(expected=()), (), (), 0, 1)
         self._seen_after_ms, self._green_after_ms = seen_after_ms, green_after_ms
         self._to_see: deque[tuple[int, int]] = deque()  # (when, episode)
         self._to_calm: deque[tuple[int, str, int]] = deque()  # (when, patient, timestamp of the report before)
         self._reported: dict[str, int] = {}  # when each bed last was
         self._episodes: dict[int, Episode] = {}
         self._beds_of_day: dict[int, set[str]] = {}
-        self._with_rates: set[str] = set()
         self._rows = 0
 
     def tell(self, one: StoredReport | StoredReading) -> None:
@@ -129,7 +140,6 @@ class _Play:
         else:
             patient = one.patient_id
             alarms.reading(at, one.id, patient, one.timestamp, one.value, one.status, one.anomaly)
-            self._with_rates.add(patient)
         alarms.advance(at)
         self._rows += 1
         self._beds_of_day.setdefault(at // DAY_MS, set()).add(patient)
@@ -162,13 +172,13 @@ class _Play:
             if event.what == RAISED:
                 self._to_see.append((event.at_ms + self._seen_after_ms, event.episode_id))
 
-    def result(self) -> Replayed:
+    def result(self, until_ms: int) -> Replayed:
         if self._rows:
-            self._pass_to(self._alarms.now_ms + 1)
-        known = [one for one in self._episodes.values() if one.cause != NO_DATA or one.patient_id in self._with_rates]
-        known.sort()
+            self._pass_to(max(self._alarms.now_ms, until_ms) + 1)
+        known = sorted(self._episodes.values())
         days = []
-        for day, beds in sorted(self._beds_of_day.items()):
+        for day in sorted(self._beds_of_day.keys() | {one.raised_at_ms // DAY_MS for one in known}):
             causes = [one.cause for one in known if one.raised_at_ms // DAY_MS == day]
-            days.append(Day(day * DAY_MS, len(beds), tuple(causes.count(cause) for cause in CAUSES)))
+            beds = len(self._beds_of_day.get(day, ()))
+            days.append(Day(day * DAY_MS, beds, tuple(causes.count(cause) for cause in CAUSES)))
         return Replayed(tuple(known), tuple(days), self._rows)

@@ -25,6 +25,12 @@ CAUSES = (RED, HEART_RATE, NO_DATA, AMBER)
 RED_BIT, RATE_BIT, SILENT_BIT, AMBER_BIT = 1, 2, 4, 8  # of Bed.active and Bed.muted
 BIT_OF = {RED: RED_BIT, HEART_RATE: RATE_BIT, NO_DATA: SILENT_BIT, AMBER: AMBER_BIT}
 
+# What of a bed is silent (Bed.silent), and the note that says so. A bed is missed by each source that it has ever used.
+RISK_GONE, RATE_GONE, NEVER_HEARD = 1, 2, 4
+SOURCES = RISK_GONE | RATE_GONE
+MISSING_WORDS = {NEVER_HEARD: "never heard", RATE_GONE: "no heart rate", RISK_GONE: "no risk judgement"}
+
+
 # ------------------------------------------------------------ states of an episode
 
 UNACKNOWLEDGED, ACKNOWLEDGED, RETURNED, NORMAL = "unacknowledged", "acknowledged", "returned", "normal"
@@ -43,9 +49,9 @@ DONE, ALREADY, NOT_FOUND = "done", "already", "not found"
 
 # ------------------------------------------------------------ lines of the journal (Event.what)
 
-RAISED, RECURRED, CAUSE_ENDED, WAS_ACKNOWLEDGED = "raised", "recurred", "returned", "acknowledged"
+RAISED, RECURRED, CAUSE_ENDED, WAS_ACKNOWLEDGED, MISSING = "raised", "recurred", "returned", "acknowledged", "missing"
 ESCALATED, ENDED, SENT, FAILED = "escalated", "ended", "sent", "failed"
-WHAT = (RAISED, RECURRED, CAUSE_ENDED, WAS_ACKNOWLEDGED, ESCALATED, ENDED, SENT, FAILED, DISCHARGED)
+WHAT = (RAISED, RECURRED, CAUSE_ENDED, WAS_ACKNOWLEDGED, MISSING, ESCALATED, ENDED, SENT, FAILED, DISCHARGED)
 
 
 class Bed(NamedTuple):
@@ -54,7 +60,12 @@ class Bed(NamedTuple):
     patient_id: str
     watched: bool  # False: discharged, or never expected; no NO_DATA until it speaks
     last_at_ms: int  # when anything believable was last taken in; 0: never
-    quiet_from_ms: int  # since when its silence counts
+    quiet_from_ms: int  # since when its silence counts, as long as it has not spoken
+    risk_at_ms: int  # when a judgement (report or sign) was last taken in; 0: never since it was admitted
+    risk_from_ms: int  # since when the silence of its judgements counts; 0: it has told none, and none is missed
+    beat_at_ms: int  # when a heart rate that can be believed was last taken in; 0: never since it was admitted
+    beat_from_ms: int  # since when the silence of its heart rates counts; 0: it has told none, not even one of 0
+    silent: int  # bits of what is missing
     sign_timestamp: int  # the newest that was told, by the bedside's clock; 0: nothing
     last_timestamp: int  # of the last judgement: the last report, or GREEN sign, that was not late; 0: none
     judged_at_ms: int  # when that was
@@ -84,7 +95,7 @@ class Episode(NamedTuple):
     state: str
     raised_at_ms: int
     raised_by: int  # id of the report (RED, AMBER) or heartbeat (HEART_RATE) that raised it; 0: a timer or a sign
-    note: str  # the tier, or the anomaly, that raised it: 'RED', 'UNKNOWN', 'high', ...
+    note: str  # the tier, or the anomaly, that raised it: 'RED', 'UNKNOWN', 'high', ...; NO_DATA: what is missing
     value: float | None  # the last: a probability, or beats a minute; None: NO_DATA
     least: float | None  # since it was raised
     most: float | None
@@ -105,7 +116,7 @@ class Event(NamedTuple):
     episode_id: int
     at_ms: int
     what: str  # one of WHAT
-    detail: str  # raised: the note; acknowledged, ended: by whom or how; escalated: step; sent, failed: STEP:CHANNEL
+    detail: str  # raised, missing: the note; acknowledged, ended: by whom or how; escalated: step; sent: STEP:CHANNEL
 
 
 class Calmed(NamedTuple):
@@ -119,9 +130,11 @@ class Calmed(NamedTuple):
 class Changes(NamedTuple):
     """What is to be written, in one transaction with the entries that made it. ``beds`` and ``episodes`` replace the
     rows of their ids; ``events`` are added; ``rules`` is None when they are as before. ``heard``: (patient_id, ms) of
-    beds that are not in ``beds``, whose row stays but for ``last_at_ms`` and ``quiet_from_ms``, both this."""
+    beds that are not in ``beds``, whose row stays but for ``last_at_ms``, ``beat_at_ms`` and ``beat_from_ms``, all
+    this."""
 
     now_ms: int
+    term: int
     next_id: int
     rules: AlarmRules | None
     beds: tuple[Bed, ...]

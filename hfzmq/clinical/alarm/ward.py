@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hfzmq.clinical.alarm import streaks
-from hfzmq.clinical.alarm.beds import UNHEARD, BedState
+from hfzmq.clinical.alarm.beds import UNHEARD, BedState, missing
 from hfzmq.clinical.alarm.episodes import Episodes
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.alarm.timers import SILENCE, STEP, STREAK, Timers
@@ -25,13 +25,17 @@ from hfzmq.clinical.alarm.types import (
     DONE,
     FOLDED,
     HEART_RATE,
+    NEVER_HEARD,
     NO_DATA,
     RATE_BIT,
+    RATE_GONE,
     RED,
     RED_BIT,
     RESOLVED,
+    RISK_GONE,
     RUNNING,
     SILENT_BIT,
+    SOURCES,
     UNSEEN,
     Bed,
     Episode,
@@ -45,21 +49,31 @@ OVERTAKEN_MS = 20_000  # what is older than what is known was overtaken on its w
 class Ward:
     """Beds, episodes and timers, changed together."""
 
+    missed = SOURCES  # whose silence is an alarm
+
     def __init__(
-        self, rules: AlarmRules, beds: Iterable[Bed], episodes: Iterable[Episode], now_ms: int, next_id: int
+        self,
+        rules: AlarmRules,
+        beds: Iterable[Bed],
+        episodes: Iterable[Episode],
+        now_ms: int,
+        next_id: int,
+        term: int = 0,
     ) -> None:
         """From the rows that were written: all beds, and the episodes that are not normal or not for KEEP_ENDED_MS
-        (older ones may be among them, and are left out). Rules, now 0, next id 1 and no rows: a new mesh."""
+        (older ones may be among them, and are left out). Rules, now 0, next id 1 and no rows: a new mesh. ``term``: of
+        who stamped ``now_ms``."""
         self.rules = rules
         self.now_ms = now_ms
+        self.term = term
         self._limit = dict(rules.expected)
-        self._beds = {row.patient_id: BedState(row) for row in beds}
+        self._beds = {row.patient_id: BedState(row, self.missed) for row in beds}
         self._episodes = Episodes(episodes, now_ms, next_id)
         self._timers = Timers(self._due_of)
         self._touched: dict[str, BedState] = {}
         self._heard: dict[str, int] = {}  # when: nothing else of these has changed, unless they are touched too
         self._rules_changed = False
-        self._listening = sum(bed.listened for bed in self._beds.values())
+        self._listening = sum(bed.awaited > 0 for bed in self._beds.values())
         for episode in self._episodes.known.values():
             if episode.resolved_at_ms is None:
                 self._beds[episode.patient_id].open[episode.cause] = episode.id
@@ -71,7 +85,7 @@ class Ward:
             return
         bed = self._touch(key)
         if kind == SILENCE:
-            self._on(bed, NO_DATA, 0, "", None)
+            self._fell_silent(bed)
         else:
             streaks.amber_set(bed)
             self._on(bed, AMBER, bed.report_id, bed.tier, bed.probability)
@@ -85,7 +99,10 @@ class Ward:
         bed = self._beds[key]
         if kind == STREAK:
             return streaks.amber_due_ms(bed, self.rules)
-        return bed.quiet_from_ms + (self._limit.get(key) or self.rules.silent_ms) if bed.listened else None
+        return min(bed.silences())[0] + self._limit_of(key) if bed.awaited else None
+
+    def _limit_of(self, patient_id: str) -> int:
+        return self._limit.get(patient_id) or self.rules.silent_ms
 
     def _arm_all(self) -> None:
         for key in self._beds:
@@ -109,15 +126,15 @@ class Ward:
     def _watch(self, patient_id: str) -> None:
         bed = self._beds.get(patient_id)
         if bed is None:
-            bed = self._beds[patient_id] = BedState(UNHEARD._replace(patient_id=patient_id))
+            bed = self._beds[patient_id] = BedState(UNHEARD._replace(patient_id=patient_id), self.missed)
         bed.watched, bed.quiet_from_ms = True, self.now_ms
         self._settle(bed)
         self._timers.arm(SILENCE, patient_id)
 
     def _settle(self, bed: BedState) -> None:
-        self._listening -= bed.listened
+        self._listening -= bed.awaited > 0
         bed.settle()
-        self._listening += bed.listened
+        self._listening += bed.awaited > 0
 
     def _expect(self, before: dict[str, int]) -> None:
         """Beds that are newly expected are watched; those that no longer are and never spoke, no more."""
@@ -130,14 +147,52 @@ class Ward:
             if patient_id not in self._limit and not self._beds[patient_id].last_at_ms:
                 self._discharge(self._touch(patient_id), "")
 
-    def _spoke(self, bed: BedState) -> None:
-        """Something believable was taken in."""
-        bed.last_at_ms = bed.quiet_from_ms = self.now_ms
+    # ------------------------------------------------------------ silence, of each source
+
+    def _spoke(self, bed: BedState, source: int) -> None:
+        """Something believable was taken in: RISK_GONE, or RATE_GONE, is over."""
+        bed.last_at_ms = self.now_ms
         bed.watched = True
-        if bed.active & SILENT_BIT:
-            self._off(bed, NO_DATA)
+        if source == RISK_GONE:
+            bed.risk_at_ms = bed.risk_from_ms = self.now_ms
+        else:
+            bed.beat_at_ms = bed.beat_from_ms = self.now_ms
+        self._missing(bed, bed.silent & ~(source | NEVER_HEARD))
+
+    def _beats_unbelievably(self, bed: BedState) -> None:
+        """A heart rate was taken in that is none: there is a sensor, and it is missed from now on. As the bed's first
+        word it is no word: its silence goes on."""
+        if not bed.watched or bed.beat_from_ms:
+            return
+        bed.beat_from_ms = self.now_ms if bed.risk_from_ms else bed.quiet_from_ms
+        self._missing(bed, RATE_GONE if bed.silent & NEVER_HEARD else bed.silent)
+
+    def _fell_silent(self, bed: BedState) -> None:
+        latest = self.now_ms - self._limit_of(bed.patient_id)
+        self._missing(bed, bed.silent | sum(bit for since, bit in bed.silences() if since <= latest))
+
+    def _missing(self, bed: BedState, silent: int) -> None:
+        """``silent`` is what is missing by now. One episode tells of all of it; but if it was seen, or resolved, and
+        now more is missing than somebody knew of, it takes another one."""
+        before, bed.silent = bed.silent, silent
         self._settle(bed)
         self._timers.arm(SILENCE, bed.patient_id)
+        number, note = bed.open.get(NO_DATA), missing(silent)
+        more = 0 if before & NEVER_HEARD else silent & ~before
+        if not silent:
+            if before:
+                self._off(bed, NO_DATA)
+        elif not before:
+            self._on(bed, NO_DATA, 0, note, None)
+        elif more and (number is None or self._episodes.known[number].state == ACKNOWLEDGED):
+            if number is not None:
+                self._ended(bed, self._episodes.cause_ended(self.now_ms, number))
+            bed.muted &= ~SILENT_BIT
+            self._raise(bed, NO_DATA, 0, note, None)
+        elif number is not None:
+            self._episodes.rename(self.now_ms, number, note)
+
+    # ------------------------------------------------------------ judgements and heart rates
 
     def _is_late(self, bed: BedState, timestamp: int) -> bool:
         return timestamp < bed.last_timestamp and self.now_ms - bed.judged_at_ms < OVERTAKEN_MS
@@ -203,6 +258,8 @@ class Ward:
         self._settle(bed)
         if cause in bed.open:
             self._episodes.recur(self.now_ms, bed.open[cause])
+            if cause == NO_DATA:
+                self._episodes.rename(self.now_ms, bed.open[cause], note)
             self._timers.arm(STEP, bed.open[cause])
         elif not bed.muted & BIT_OF[cause] and not (cause == AMBER and (RED in bed.open or bed.active & RED_BIT)):
             self._raise(bed, cause, by, note, value)

@@ -1,0 +1,61 @@
+"""Two numbers over the rows that the alarms change, kept while they change: for the hash of the peer's state.
+
+Touches the tables, inside the transaction of its caller. Must not know: what an alarm means. Keeps: each number follows
+from the rows as they are, not from how often or in which order they were written; so it is equal on peers that applied
+the same entries, however many at once. It takes in each row by its checksum: a row that has changed under a running
+peer is noticed when it is next written. ``kept`` is also counted anew at a start, so that a page of those tables that
+is as it was before, each row of it sound, is found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import apsw
+
+from hfzmq.storage.tables import Row
+
+SUM_END = 1 << 63  # SQLite's integers have a sign
+TOKEN_BYTES = 8
+
+KEPT = (("alarm_beds", "patient_id"), ("alarm_episodes", "id"), ("alarm_rules", "id"))  # (table, its key)
+
+
+def row_token(table: str, key: object, crc: int) -> int:
+    """What one row adds."""
+    return int.from_bytes(hashlib.blake2b(f"{table}\0{key}\0{crc}".encode(), digest_size=TOKEN_BYTES).digest(), "big")
+
+
+def kept_of(connection: apsw.Connection) -> int:
+    """``kept`` as the tables have it. apsw.Error."""
+    rows = (
+        (table, key, crc)
+        for table, column in KEPT
+        for key, crc in connection.execute(f"SELECT {column}, crc FROM {table}")
+    )
+    return sum(row_token(*row) for row in rows) % SUM_END
+
+
+class AlarmSum:
+    """From 0 to SUM_END - 1: ``kept``, over the tables of KEPT; ``marked``, over the reports that raised an alarm and
+    the alerts that are resolved. For one transaction."""
+
+    def __init__(self, connection: apsw.Connection, kept: int, marked: int) -> None:
+        self.kept, self.marked = kept, marked
+        self._connection = connection
+
+    def replace(self, table: str, key_column: str, statement: str, rows: Sequence[Row]) -> None:
+        """Write ``rows``, each with another key (its first value; ``statement`` inserts or replaces), in the place of
+        those that are there under these keys."""
+        before = f"SELECT crc FROM {table} WHERE {key_column} = ?"
+        for row in rows:
+            crc = self._connection.execute(before, row[:1]).get
+            token = row_token(table, row[0], row[-1]) - (0 if crc is None else row_token(table, row[0], crc))
+            self.kept = (self.kept + token) % SUM_END
+        if rows:
+            self._connection.executemany(statement, rows)
+
+    def mark(self, table: str, key: object, crc: int) -> None:
+        """A row is counted from now on."""
+        self.marked = (self.marked + row_token(table, key, crc)) % SUM_END
