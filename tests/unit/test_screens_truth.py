@@ -236,7 +236,7 @@ SIGNS = {"RED": "■ RED", "HEART_RATE": "♥ HEART RATE", "NO_DATA": "✕ NO DA
 
 def value_said(row: dict[str, Any]) -> str:
     if row["value"] is None:
-        return ""
+        return str(row["note"])  # what is missing of a silent bed
     if row["cause"] == HEART_RATE:
         shown = number(row["value"])
         assert float(shown) == row["value"]
