@@ -482,6 +482,8 @@ def assert_table(rows: list[dict[str, Any]], shown: Shown, width: int) -> None:
     assert squeezed("".join(lines)) == squeezed("".join(expected))
     for cells in said:
         for one in filter(None, cells):
+            if cell_len(one) > width - 4 and " " in one.strip():
+                continue  # a name too wide for its line goes on in the next, at a blank
             assert any(
                 line.endswith(one.rstrip()) for line in lines
             )  # in one line; the terminal folds the widest names
