@@ -12,16 +12,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hfzmq.cli.alarm_view import AlarmView, merge_alarms
 from hfzmq.cli.bed_view import Bed, merge_beds
 from hfzmq.cli.mesh_view import MeshView, mesh_view
 from hfzmq.cli.pulse_view import Pulse, merge_pulses
+from hfzmq.cli.why import Why, Whys
 from hfzmq.config import Config, Thresholds
 
 POLL_TIMEOUT_MS = 500  # a dead peer must not hold up the others' news for long
 EVENTS_MAX = 50
+WHYS_MAX = 50  # of the beds with the highest probability: a why takes milliseconds
 
 Answers = Mapping[int, Mapping[str, Any] | None]
 Ask = Callable[[str], Answers]
@@ -53,6 +56,7 @@ class BoardStatus(NamedTuple):
     failure: str = ""
     alarms: AlarmView = AlarmView()
     pulses: tuple[Pulse, ...] = ()
+    whys: Mapping[str, Why] = MappingProxyType({})  # by patient: what moved the probability most
 
 
 def now_ms() -> int:
@@ -93,6 +97,7 @@ class BoardFeed:
         self._file_config = self._config = config
         self._interval_s = interval_s
         self._ask = ask or self._ask_all
+        self._whys = Whys()
         self._stop = threading.Event()
         self._soon = threading.Event()
         self._polled = threading.Event()
@@ -136,7 +141,10 @@ class BoardFeed:
         """Ask all peers once and publish what they say."""
         status = self._ask("status")
         beds = self._ask("beds")
-        self.latest = updated(self.latest, self._file_config, status, beds, now_ms())
+        latest = updated(self.latest, self._file_config, status, beds, now_ms())
+        urgent = sorted(latest.beds, key=lambda bed: -bed.report.probability)[:WHYS_MAX]
+        whys = {bed.patient_id: self._whys.of_report(bed.report) for bed in urgent}
+        self.latest = latest._replace(whys={patient: why for patient, why in whys.items() if why})
 
     def _ask_all(self, op: str) -> Answers:
         from hfzmq.client.ask import ask_all

@@ -75,14 +75,19 @@ def load_cohort(path: Path) -> Cohort:
     NotFound when there is no such file; InvalidInput names file, line, column and bound. Another file than the
     published one is read all the same: ``published`` tells.
     """
+    return read_cohort(path)[1]
+
+
+def read_cohort(path: Path) -> tuple[bytes, Cohort]:
+    """The bytes of a CSV and the cohort in them; errors as ``load_cohort``."""
     try:
         if path.stat().st_size > DATA_BYTES_MAX:
             raise InvalidInput(str(path), f"at most {DATA_BYTES_MAX} bytes")
         content = path.read_bytes()
     except OSError as error:
-        hint = "UCI data set 519 (package ucimlrepo) has it: save it as hf.csv"
+        hint = "hfzmq model data fetches it, where there is internet: UCI data set 519"
         raise NotFound(f"{path}: {error.strerror or error}", hint=hint) from None
-    return parse_cohort(content, str(path))
+    return content, parse_cohort(content, str(path))
 
 
 def parse_cohort(content: bytes, name: str) -> Cohort:

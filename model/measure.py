@@ -54,8 +54,8 @@ def measure(model: RiskModel, cohort: Cohort, keras_probability: Callable[[Array
                 model, box[:5000], model.parts.day_floor, guarded=False
             ),
         },
-        "one_reading_us": round(_median_s(lambda: model.judge(70, 130, 1.9, 30, 40), 2000) * 1e6, 1),
-        "rows_10000_both_numbers_ms": round(_median_s(lambda: model.probabilities(box[:10_000]), 15) * 1e3, 1),
+        "one_reading_us": round(median_s(lambda: model.judge(70, 130, 1.9, 30, 40), 2000) * 1e6, 1),
+        "rows_10000_both_numbers_ms": round(median_s(lambda: model.probabilities(box[:10_000]), 15) * 1e3, 1),
     }
 
 
@@ -107,7 +107,8 @@ def _cleared(model: RiskModel, rows: Array, first_day: float, *, guarded: bool) 
     return round(cleared / red, 4) if red else 0.0
 
 
-def _median_s(call: Callable[[], object], times: int) -> float:
+def median_s(call: Callable[[], object], times: int) -> float:
+    """Seconds that one ``call`` takes, the median of ``times``."""
     spent = []
     for _ in range(times):
         began = time.perf_counter()

@@ -27,17 +27,19 @@ from hfzmq.errors import HfzmqError, InvalidInput, NotFound
 from hfzmq.model.features import DAY, FEATURES, SIGNS, UNITS
 
 FILE_NAME = "hf_model.npz"
-FORMAT = 1
+FORMAT = 2
 BYTES_MAX = 4 << 20
+MISSING_LEVELS = (0.05, 0.95)  # a value that is missing is taken to lie between these quantiles of the training set
 MEMBERS_MAX = 100
 WIDTH_MAX = 1024
 
 # What decides an answer, in the order of the checksum; the rest of the file says where it came from.
 _JUDGING = (
     "format", "kernel_1", "bias_1", "kernel_2", "bias_2", "kernel_3", "bias_3", "mean", "scale", "low", "high",
-    "day_floor", "thresholds", "signs", "feature_order", "units",
+    "day_floor", "thresholds", "signs", "feature_order", "units", "quantile_levels", "quantiles", "background",
+    "whitening", "distance_max",
 )  # fmt: skip
-_ORIGIN = ("quantile_levels", "quantiles", "seed", "data_sha256", "versions", "recipe", "weights_sha256")
+_ORIGIN = ("seed", "data_sha256", "versions", "recipe", "evaluation", "weights_sha256")
 _REFUSALS = (
     zipfile.BadZipFile, zlib.error, struct.error, ValueError, TypeError, EOFError, KeyError, IndexError, OverflowError,
     MemoryError, NotImplementedError, RuntimeError, SyntaxError,
@@ -49,7 +51,11 @@ class ModelFile(NamedTuple):
 
     ``kernels``, ``biases``: float32, (5, h1), (h1,), (h1, h2), (h2,), (h2, 1), (1,), for standardised features;
     ``mean``, ``scale``: (5,) float64 of the StandardScaler; ``low``, ``high``: (5,) float64, the training range;
-    ``quantiles``: (5, q) float64 at ``quantile_levels`` (q,); ``day_floor``: days; ``versions`` of what trained it.
+    ``quantiles``: (5, q) float64 at ``quantile_levels`` (q,), MISSING_LEVELS among them; ``day_floor``: days;
+    ``background``: (b, 5) made-up patients, evenly spread over risk, whom an explanation compares with; ``whitening``:
+    (4, 4), turns the standardised inputs but the day into uncorrelated ones, whose length is the distance from the
+    middle of the training set, and ``distance_max`` is what 99 % of it stay below; ``versions`` of what trained it;
+    ``evaluation``: figures of the evaluation that it was published with, {} for none.
     """
 
     kernels: tuple[NDArray[np.float32], ...]
@@ -62,14 +68,18 @@ class ModelFile(NamedTuple):
     thresholds: Thresholds
     quantile_levels: NDArray[np.float64]
     quantiles: NDArray[np.float64]
+    background: NDArray[np.float64]
+    whitening: NDArray[np.float64]
+    distance_max: float
     seed: int
     data_sha256: str
     versions: Mapping[str, str]
     recipe: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
 
     @property
     def weights_sha256(self) -> str:
-        """Checksum of all that decides an answer: weights, scaler, ranges, day floor, thresholds, order of features."""
+        """Checksum of all that decides an answer, its flags or its explanation; not of where it came from."""
         return _checksum(_members(self))
 
 
@@ -130,10 +140,14 @@ def _members(model: ModelFile) -> dict[str, NDArray[Any]]:
         "units": np.array(UNITS, "<U32"),
         "quantile_levels": np.ascontiguousarray(model.quantile_levels, "<f8"),
         "quantiles": np.ascontiguousarray(model.quantiles, "<f8"),
+        "background": np.ascontiguousarray(model.background, "<f8"),
+        "whitening": np.ascontiguousarray(model.whitening, "<f8"),
+        "distance_max": np.array(model.distance_max, "<f8"),
         "seed": np.array(model.seed, "<i8"),
         "data_sha256": np.array(model.data_sha256, "<U64"),
         "versions": np.array(json.dumps(model.versions, sort_keys=True)),
         "recipe": np.array(json.dumps(model.recipe, sort_keys=True)),
+        "evaluation": np.array(json.dumps(model.evaluation, sort_keys=True)),
     }
 
 
@@ -174,10 +188,14 @@ def _from_members(members: Mapping[str, NDArray[Any]]) -> ModelFile:
         thresholds=Thresholds(*(float(value) for value in thresholds)),
         quantile_levels=members["quantile_levels"],
         quantiles=members["quantiles"],
+        background=members["background"],
+        whitening=members["whitening"],
+        distance_max=float(members["distance_max"].item()),
         seed=int(members["seed"].item()),
         data_sha256=str(members["data_sha256"].item()),
         versions=dict(json.loads(members["versions"].item())),
         recipe=dict(json.loads(members["recipe"].item())),
+        evaluation=dict(json.loads(members["evaluation"].item())),
     )
 
 
@@ -194,6 +212,8 @@ def _problem(model: ModelFile, members: Mapping[str, NDArray[Any]]) -> str:
         **dict.fromkeys(("mean", "scale", "low", "high"), (n,)),
         "quantiles": (n, len(members["quantile_levels"].ravel())),
         "quantile_levels": (members["quantile_levels"].size,),
+        "background": (len(members["background"]) if members["background"].ndim else 0, n),
+        "whitening": (n - 1, n - 1),
     }
     for name, shape in shapes.items():
         array = members[name]
@@ -208,6 +228,15 @@ def _problem(model: ModelFile, members: Mapping[str, NDArray[Any]]) -> str:
         return "a training range inside the clinical bounds"
     if not model.low[DAY] <= model.day_floor <= model.high[DAY]:
         return f"day_floor inside the training range {model.low[DAY]:g} to {model.high[DAY]:g}"
+    if not set(MISSING_LEVELS) <= set(model.quantile_levels.tolist()):
+        return f"quantile_levels with {MISSING_LEVELS[0]:g} and {MISSING_LEVELS[1]:g}"
+    inside = [
+        (model.low[:, None] <= rows) & (rows <= model.high[:, None]) for rows in (model.quantiles, model.background.T)
+    ]
+    if not all(rows.all() for rows in inside) or (np.diff(model.quantiles, axis=1) < 0).any():
+        return "rising quantiles, and a background, inside the training range"
+    if not 0 < model.distance_max < np.inf:
+        return "distance_max above 0"
     if not 0 < model.thresholds.amber_from < model.thresholds.red_from < 1:
         return "thresholds 0 < amber_from < red_from < 1"
     signed = model.kernels[0] * np.array(SIGNS)[:, None]

@@ -100,6 +100,7 @@ def toolkit() -> Toolkit:
     if tools.keras.config.backend() != "tensorflow":
         raise HfzmqError(f"keras runs on {tools.keras.config.backend()} here", hint="export KERAS_BACKEND=tensorflow")
     tools.tf.config.experimental.enable_op_determinism()
+    tools.tf.get_logger().setLevel("ERROR")  # it warns that each fit makes a function of its own
     return tools
 
 
@@ -111,14 +112,15 @@ def fit(cohort: Cohort, seed: int, recipe: Recipe, progress: Progress) -> Fitted
     teacher = tools.sklearn.ensemble.RandomForestClassifier(
         recipe.trees, min_samples_leaf=recipe.leaf_rows_min, random_state=seed, n_jobs=1
     ).fit(cohort.x, cohort.died)
-    rows, labels, starts = [], [], []
+    draws, starts = [], []
     for member in range(recipe.members):
         rng = np.random.default_rng([seed, member])
         starts.append(_start(rng, recipe))
-        made_up = synthetic_rows(cohort.x, rng, recipe)
-        rows.append(scaler.transform(np.vstack((cohort.x, made_up))))
-        labels.append(np.concatenate((cohort.died, teacher.predict_proba(made_up)[:, 1])))
-        progress("teacher", (member + 1) / recipe.members)
+        draws.append(synthetic_rows(cohort.x, rng, recipe))
+    taught = np.split(teacher.predict_proba(np.vstack(draws))[:, 1], recipe.members)  # one walk through the forest
+    rows = [scaler.transform(np.vstack((cohort.x, made_up))) for made_up in draws]
+    labels = [np.concatenate((cohort.died, label)) for label in taught]
+    progress("teacher", 1.0)
     weights = np.concatenate(
         (
             np.full(len(cohort.x), recipe.real_weight / len(cohort.x)),
@@ -157,16 +159,25 @@ def merge(kernels: list[Floats], biases: list[Floats]) -> tuple[tuple[Floats, ..
     )
 
 
-def to_keras(tools: Toolkit, fitted: Fitted) -> Any:
+def to_keras(tools: Toolkit, kernels: tuple[Floats, ...], biases: tuple[Floats, ...]) -> Any:
     """The merged network as a plain ``keras.Sequential`` (tanh, tanh, sigmoid) that loads anywhere."""
     layers = tools.keras.layers
     network = tools.keras.Sequential(name="heart_failure_model")
     network.add(tools.keras.Input((len(FEATURES),), name="standardised_features"))
-    for number, (kernel, activation) in enumerate(zip(fitted.kernels, ("tanh", "tanh", "sigmoid"), strict=True), 1):
+    for number, (kernel, activation) in enumerate(zip(kernels, ("tanh", "tanh", "sigmoid"), strict=True), 1):
         name = f"hidden_{number}" if activation == "tanh" else "risk"
         network.add(layers.Dense(kernel.shape[1], activation, kernel_initializer="zeros", name=name))
-    network.set_weights([array for pair in zip(fitted.kernels, fitted.biases, strict=True) for array in pair])
+    network.set_weights([array for pair in zip(kernels, biases, strict=True) for array in pair])
     return network
+
+
+def answers(network: Any) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """What a Keras network of ``to_keras`` says of standardised rows (n, 5): (n,) probabilities."""
+
+    def ask(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(network(rows.astype(np.float32)), dtype=np.float64)[:, 0]
+
+    return ask
 
 
 @contextmanager

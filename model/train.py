@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import logging
 import platform
 import time
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfzmq.clinical.tiers import DEFAULT_THRESHOLDS
-from hfzmq.errors import HfzmqError
+from hfzmq.errors import HfzmqError, InvalidInput, NotFound
 from hfzmq.model import modelfile, network
 from hfzmq.model.features import DAY, DAY_FLOOR, Cohort, load_cohort
 from hfzmq.model.inference import RiskModel
@@ -34,6 +35,8 @@ H5_NAME = "heart_failure_model.h5"
 SCALER_NAME = "hf_scaler.gz"
 SUMS_NAME = "SHA256SUMS"
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+DISTANCE_LEVEL = 0.99
+BACKGROUND_ROWS = 64
 SEED = 2021
 
 
@@ -55,13 +58,16 @@ def train(
     seed: int = SEED,
     progress: Progress = lambda stage, share: None,
     recipe: Recipe = RECIPE,
+    evaluation: Path | None = None,
 ) -> Trained:
     """Train on every row of ``data`` (a CSV, see features) and write the model's files into ``out``, made if need be.
 
-    Raises InvalidInput or NotFound for the data, HfzmqError when the extra ``train`` is missing or ``out`` cannot be
-    written. ``progress(stage, share)`` is called from this thread.
+    ``evaluation``: a results file of ``hfzmq model evaluate`` about these data and this recipe, whose figures the model
+    file is to carry. Raises InvalidInput or NotFound for the files that it reads, HfzmqError when the extra ``train``
+    is missing or ``out`` cannot be written. ``progress(stage, share)`` is called from this thread.
     """
     cohort = load_cohort(data)
+    figures = {} if evaluation is None else figures_of(evaluation, cohort, recipe)
     began = time.perf_counter()
     progress("tensorflow", 0.0)
     tools = network.toolkit()
@@ -69,19 +75,15 @@ def train(
     loaded = time.perf_counter()
     fitted = network.fit(cohort, seed, recipe, progress)
     done = time.perf_counter()
-    parts = _parts(cohort, fitted, seed, recipe, _versions(tools))
-    keras_model = network.to_keras(tools, fitted)
+    parts = parts_of(cohort, fitted, seed, recipe, versions(tools))._replace(evaluation=figures)
+    keras_model = network.to_keras(tools, fitted.kernels, fitted.biases)
     try:
         files = _write(tools, out, parts, fitted.scaler, keras_model)
     except OSError as error:
         raise HfzmqError(f"cannot write {out}: {error.strerror or error}", hint="choose another --out") from None
     progress("measure", 0.0)
     model = RiskModel.load(out / modelfile.FILE_NAME)
-
-    def keras_probability(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(keras_model(rows.astype(np.float32)), dtype=np.float64)[:, 0]
-
-    measured = measure(model, cohort, keras_probability)
+    measured = measure(model, cohort, network.answers(keras_model))
     progress("measure", 1.0)
     results = {
         "seed": seed,
@@ -95,29 +97,71 @@ def train(
     return Trained(files, results, _warnings(model, cohort))
 
 
-def _parts(
-    cohort: Cohort, fitted: network.Fitted, seed: int, recipe: Recipe, versions: Mapping[str, str]
+def figures_of(path: Path, cohort: Cohort, recipe: Recipe) -> dict[str, float]:
+    """What the results file of an evaluation says of each goal about held-out patients, by its path. NotFound;
+    InvalidInput when it is none, or about other data or another recipe."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        about = (told["data"]["sha256"], told["recipe"])
+        goals = [(goal["path"], goal["measured"]) for goal in told["goals"]]
+    except OSError as error:
+        raise NotFound(f"{path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
+        hint = "hfzmq model evaluate --data hf.csv --results FILE writes one"
+        raise InvalidInput(str(path), "a results file of hfzmq model evaluate", hint=hint) from None
+    if about != (cohort.sha256, json.loads(json.dumps(recipe._asdict()))):
+        raise InvalidInput(str(path), "an evaluation of these data and this recipe", hint="evaluate again")
+    return {
+        name: round(float(value), 6) for name, value in goals if not name.startswith("shipped.") and value is not None
+    }
+
+
+def parts_of(
+    cohort: Cohort, fitted: network.Fitted, seed: int, recipe: Recipe, made_by: Mapping[str, str]
 ) -> modelfile.ModelFile:
+    """The model file of a fit; ``made_by``: see ``versions``."""
     low, high = cohort.x.min(axis=0), cohort.x.max(axis=0)
-    return modelfile.ModelFile(
+    mean, scale = (np.asarray(part, dtype=np.float64) for part in (fitted.scaler.mean_, fitted.scaler.scale_))
+    whitening, distance_max = _distance(np.delete((cohort.x - mean) / scale, DAY, axis=1))
+    parts = modelfile.ModelFile(
         kernels=fitted.kernels,
         biases=fitted.biases,
-        mean=np.asarray(fitted.scaler.mean_, dtype=np.float64),
-        scale=np.asarray(fitted.scaler.scale_, dtype=np.float64),
+        mean=mean,
+        scale=scale,
         low=low,
         high=high,
         day_floor=float(min(max(DAY_FLOOR, low[DAY]), high[DAY])),
         thresholds=DEFAULT_THRESHOLDS,
         quantile_levels=np.array(QUANTILE_LEVELS),
         quantiles=np.ascontiguousarray(np.quantile(cohort.x, QUANTILE_LEVELS, axis=0).T),
+        background=np.empty((0, len(low))),
+        whitening=whitening,
+        distance_max=distance_max,
         seed=seed,
         data_sha256=cohort.sha256,
-        versions=versions,
+        versions=made_by,
         recipe=recipe._asdict(),
+        evaluation={},
     )
+    return parts._replace(background=_background(cohort, RiskModel(parts), recipe, seed))
 
 
-def _versions(tools: network.Toolkit) -> dict[str, str]:
+def _distance(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """(whitening (4, 4), the distance that 99 % of the rows ``z`` (n, 4) stay below): Mahalanobis' distance."""
+    covariance = np.cov(z, rowvar=False, bias=True) + 1e-9 * np.eye(z.shape[1])  # columns may say the same
+    whitening = np.linalg.inv(np.linalg.cholesky(covariance))
+    return whitening, float(np.quantile(np.sqrt(((z @ whitening.T) ** 2).sum(axis=1)), DISTANCE_LEVEL))
+
+
+def _background(cohort: Cohort, model: RiskModel, recipe: Recipe, seed: int) -> NDArray[np.float64]:
+    """Made-up patients (nobody's row leaves the data set), evenly spread over the guarded risk of many."""
+    made_up = network.synthetic_rows(cohort.x, np.random.default_rng([seed, recipe.members]), recipe)
+    by_risk = made_up[np.argsort(model.probabilities(made_up)[0], kind="stable")]
+    middles = (np.arange(BACKGROUND_ROWS) + 0.5) * len(by_risk) / BACKGROUND_ROWS
+    return np.ascontiguousarray(by_risk[middles.astype(int)])
+
+
+def versions(tools: network.Toolkit) -> dict[str, str]:
     """What the last bit of a weight depends on, beside data, seed and recipe."""
     simd = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[call-overload, index, unused-ignore]
     return {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hfzmq.cli.format import cell, local_time, number, printable
-from hfzmq.cli.screens.words import TIER_BADGES, Badge, duration, probability
+from hfzmq.cli.screens.words import NO_DATA_BADGE, TIER_BADGES, Badge, duration, probability
 from hfzmq.clinical import tiers
 from hfzmq.clinical.alarm import types as t
 from hfzmq.clinical.alarm.types import Episode
@@ -18,7 +18,7 @@ from hfzmq.config import Thresholds
 CAUSE_BADGES = {
     t.RED: TIER_BADGES[tiers.RED],
     t.HEART_RATE: Badge("♥", "HEART RATE", "bold white on magenta"),
-    t.NO_DATA: TIER_BADGES[tiers.UNKNOWN],
+    t.NO_DATA: NO_DATA_BADGE,
     t.AMBER: TIER_BADGES[tiers.AMBER],
 }
 CLOCKS_APART_MS = 2_000  # two machines' clocks may differ by so much without a word

@@ -1,6 +1,7 @@
 """Judges a reading on the spot: model, tier, report.
 
-Touches nothing; the model is handed in. Keeps: the numbers are the model's own, unrounded.
+Touches nothing; the model is handed in. Keeps: the numbers are the model's own, unrounded; where what is missing leaves
+more than one tier open, the tier is UNKNOWN and the probability the highest that it can be.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from hfzmq.cli.bedside.readings import Reading
 from hfzmq.clinical.report import Report
-from hfzmq.clinical.tiers import tier_of
+from hfzmq.clinical.tiers import tier_between
 from hfzmq.config import Thresholds
 from hfzmq.model.inference import RiskModel
 
@@ -24,7 +25,7 @@ class Judged(NamedTuple):
 def judge(model: RiskModel, thresholds: Thresholds, reading: Reading) -> Judged:
     """The report of one reading; its tier is that of the guarded probability. InvalidInput names what is wrong."""
     found = model.judge(*reading.vitals, thresholds=thresholds)
-    tier = tier_of(found.probability, thresholds)
+    tier = tier_between(found.probability_low, found.probability, thresholds)
     flags = ",".join(found.flags)
     return Judged(
         Report(*reading, found.probability, tier, found.probability_study, model.model_id, flags), found.flags

@@ -27,6 +27,7 @@ from hfzmq.cli.bedside.stdin_source import StdinSource
 from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.cli.bell import BedBell
 from hfzmq.cli.options import load_config
+from hfzmq.cli.why import Whys
 from hfzmq.client import Client
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical.alarm.reach import SPEAKS_EVERY_MS
@@ -59,6 +60,7 @@ class Settings(NamedTuple):
     client_id: str | None
     from_start: bool
     mute: bool = False
+    day_mode: str = "guarded"
 
 
 def settings_of(
@@ -101,7 +103,7 @@ def launch(settings: Settings) -> int:
     # No SimpleQueue: until Python 3.12 its get(timeout) waits for ever when a signal comes just as the time is over.
     events: queue.Queue[Event] = queue.Queue()
     try:
-        model = RiskModel.load()
+        model = RiskModel.load(raw_day=settings.day_mode == "study")
         with Client(settings.config, settings.client_id, settings.queue_dir, events.put, seed=settings.seed) as client:
             tail = _place_in_file(settings, client, csv) if csv is not None else None
             pending = client.state.pending
@@ -117,7 +119,7 @@ def launch(settings: Settings) -> int:
                 )  # fmt: skip
 
             if settings.screen:
-                return _on_screen(settings, client, source, bedside, doubt)
+                return _on_screen(settings, client, source, bedside, doubt, Whys(model))
             return _in_lines(settings, client, csv, bedside)
     finally:
         source.close()
@@ -186,11 +188,12 @@ def _in_lines(settings: Settings, client: Client, csv: CsvSource | None, make: M
     return in_lines(make, tell, progress)
 
 
-def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWork, doubt: str) -> int:
+def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWork, doubt: str, whys: Whys) -> int:
     from hfzmq.cli.screens.bedside import bedside as draw
 
     named = settings.patients if settings.source == "simulate" else ()
-    book = StatusBook(client.client_id, named, settings.config.thresholds, source.interval_s, doubt)
+    thresholds = settings.config.thresholds
+    book = StatusBook(client.client_id, named, thresholds, source.interval_s, doubt, whys)
 
     bell = BedBell(settings.mute)
     shown = book.snapshot(client.state, mono_ms(), wall_ms())  # what the person sees: a key is about this

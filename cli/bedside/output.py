@@ -18,7 +18,8 @@ import click
 from hfzmq.cli.alarm_view import HERE
 from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.format import printable
-from hfzmq.cli.screens.words import TIER_BADGES, probability
+from hfzmq.cli.screens.words import TIER_BADGES, risk, tier_badge
+from hfzmq.clinical.report import low_of
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.config import Thresholds
 
@@ -47,7 +48,9 @@ def sentence_of(event: Event, thresholds: Thresholds) -> str:
     kind = event["event"]
     patient = printable(str(event.get("patient") or ""))
     if kind == "risk" and event["tier"] != GREEN:
-        return f"{patient} {TIER_BADGES[event['tier']]} {probability(event['probability'], thresholds)}"
+        high = event["probability"]
+        low = low_of(high, ",".join(event["flags"]))
+        return f"{patient} {tier_badge(event['tier'], low, high, thresholds)} {risk(low, high, thresholds)}"
     if kind == "ack":
         return f"{patient} acknowledged: seq {event['seq']}, index {event['index']}, {event['elapsed_ms']} ms"
     if kind == "alarm":

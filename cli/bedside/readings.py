@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, VITALS, check_patient_id, check_vital
+from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, VITALS, check_patient_id, check_vitals
 
 LINE_BYTES_MAX = 1 << 16
 TIMESTAMP_BOUND = "Unix milliseconds UTC, 2000 to 2100"
@@ -20,18 +20,19 @@ JSON_FIELDS = ("patient_id", "timestamp", *(vital.name for vital in VITALS))
 
 
 class Reading(NamedTuple):
-    """One patient's vitals in the units of VITALS; ``timestamp`` in Unix milliseconds UTC."""
+    """One patient's vitals in the units of VITALS, None where one was not measured; ``timestamp`` in Unix milliseconds
+    UTC."""
 
     patient_id: str
     timestamp: int
-    age: float
-    serum_sodium: float
-    serum_creatinine: float
-    ejection_fraction: float
-    day: int
+    age: float | None
+    serum_sodium: float | None
+    serum_creatinine: float | None
+    ejection_fraction: float | None
+    day: int | None
 
     @property
-    def vitals(self) -> tuple[float, float, float, float, int]:
+    def vitals(self) -> tuple[float | None, float | None, float | None, float | None, int | None]:
         """The five, in the order of VITALS."""
         return (self.age, self.serum_sodium, self.serum_creatinine, self.ejection_fraction, self.day)
 
@@ -53,12 +54,15 @@ class _Wrong(Exception):  # never leaves this module
         self.what = (field, bound, hint)
 
 
-def from_json(text: str, source: str, line: int) -> Reading | Refused:
-    """The reading in one line of JSON: an object with exactly JSON_FIELDS."""
-    patient: object = None
+def from_json(
+    text: str, source: str, line: int, patient: str | None = None, timestamp: int | None = None
+) -> Reading | Refused:
+    """The reading in one line of JSON: an object with exactly JSON_FIELDS; null for a vital that was not measured.
+    ``patient`` and ``timestamp`` stand in where they are given and the line has none."""
     try:
-        values = _object(text)
-        patient = values.get("patient_id")
+        given = {"patient_id": patient, "timestamp": timestamp}
+        values = {name: value for name, value in given.items() if value is not None} | _object(text)
+        patient = name if isinstance(name := values.get("patient_id"), str) else None
         for name in values:
             if name not in JSON_FIELDS:
                 raise _Wrong(name[:40], "unknown field", "known: " + ", ".join(JSON_FIELDS))
@@ -67,25 +71,33 @@ def from_json(text: str, source: str, line: int) -> Reading | Refused:
                 raise _Wrong(name, "missing")
         return _checked(values)
     except _Wrong as wrong:
-        return Refused(source, line, patient if isinstance(patient, str) else None, *wrong.what)
+        return Refused(source, line, patient, *wrong.what)
 
 
 def from_cells(cells: Mapping[str, str], patient: str, timestamp: int, source: str, line: int) -> Reading | Refused:
-    """The reading in one line of a table. ``cells``: the text of each vital and, where the table has them, of
-    ``patient_id`` and ``timestamp``; otherwise ``patient`` and ``timestamp`` stand in."""
+    """The reading in one line of a table. ``cells``: the text of each vital ('' for not measured) and, where the table
+    has them, of ``patient_id`` and ``timestamp``; otherwise ``patient`` and ``timestamp`` stand in."""
     patient = cells.get("patient_id", patient)
     try:
         values: dict[str, object] = {"patient_id": patient, "timestamp": timestamp}
         if "timestamp" in cells:
             values["timestamp"] = _number(cells["timestamp"], "timestamp", TIMESTAMP_BOUND)
-        for vital in VITALS:
-            bound = f"a number, {vital.low:g} to {vital.high:g} {vital.unit}"
-            value = _number(cells[vital.name], vital.name, bound, vital.hint)
-            whole = vital.name == "day" and isinstance(value, float) and value.is_integer()
-            values[vital.name] = int(value) if whole else value
+        values |= _vitals(cells)
         return _checked(values)
     except _Wrong as wrong:
         return Refused(source, line, patient, *wrong.what)
+
+
+def _vitals(cells: Mapping[str, str]) -> dict[str, float | None]:
+    """The five of a table's line; None for an empty cell. Raises for what is no number."""
+    values: dict[str, float | None] = {}
+    for vital in VITALS:
+        text = cells[vital.name]
+        bound = f"a number, {vital.low:g} to {vital.high:g} {vital.unit}"
+        value = _number(text, vital.name, bound, vital.hint) if text.strip() else None
+        whole = vital.name == "day" and isinstance(value, float) and value.is_integer()
+        values[vital.name] = int(value) if whole and value is not None else value
+    return values
 
 
 def _checked(values: Mapping[str, Any]) -> Reading:
@@ -95,10 +107,9 @@ def _checked(values: Mapping[str, Any]) -> Reading:
     at = values["timestamp"]
     if not isinstance(at, int) or isinstance(at, bool) or not TIMESTAMP_MS_MIN <= at <= TIMESTAMP_MS_MAX:
         raise _Wrong("timestamp", TIMESTAMP_BOUND, "seconds? multiply by 1000")
-    for vital in VITALS:
-        refusal = check_vital(vital, values[vital.name])
-        if refusal is not None:
-            raise _Wrong(*refusal)
+    refusal = check_vitals([values[vital.name] for vital in VITALS])
+    if refusal is not None:
+        raise _Wrong(*refusal)
     return Reading(*(values[name] for name in Reading._fields))
 
 

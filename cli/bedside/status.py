@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from hfzmq.cli.alarm_view import Alarm, urgency
 from hfzmq.cli.bedside.alarms import Absence
 from hfzmq.cli.bedside.output import sentence_of
+from hfzmq.cli.why import Why, Whys
 from hfzmq.client import ClientState
 from hfzmq.clinical.alarm.types import NORMAL
 from hfzmq.clinical.report import VITALS
@@ -24,6 +25,7 @@ Event = dict[str, Any]
 
 TREND_POINTS = 20
 LOG_LINES = 50
+WHYS_A_FRAME = 10
 BEDS_MAX = 1000  # a long file may name any number of patients: the ones read longest ago go
 LOCAL, QUEUED, STORED = "kept here", "queued", "stored"  # GREEN, on its way, acknowledged
 
@@ -33,7 +35,7 @@ class BedNow(NamedTuple):
     clock when it was measured, as far as its timestamp can be trusted. ``delivery``: LOCAL, QUEUED or STORED."""
 
     patient_id: str
-    vitals: tuple[float, ...] | None = None
+    vitals: tuple[float | None, ...] | None = None
     probability: float = 0.0
     probability_study: float = 0.0
     tier: str = ""
@@ -41,6 +43,7 @@ class BedNow(NamedTuple):
     taken_at_ms: int = 0
     delivery: str = ""
     trend: tuple[float, ...] = ()
+    why: Why = ()  # what moved the probability most
 
 
 class LogLine(NamedTuple):
@@ -72,7 +75,13 @@ class StatusBook:
     """Takes a run's events down; ``snapshot`` may be called from another thread."""
 
     def __init__(
-        self, client_id: str, patients: Iterable[str], thresholds: Thresholds, interval_s: float, doubt: str = ""
+        self,
+        client_id: str,
+        patients: Iterable[str],
+        thresholds: Thresholds,
+        interval_s: float,
+        doubt: str = "",
+        whys: Whys | None = None,
     ) -> None:
         self._client_id = client_id
         self._doubt = doubt
@@ -80,12 +89,13 @@ class StatusBook:
         self._interval_ms = round(interval_s * 1000)
         self._mutex = threading.Lock()
         self._beds = {name: BedNow(name) for name in patients}
-        self._vitals: dict[str, tuple[int, tuple[float, ...]]] = {}  # of a reading whose risk is still to come
+        self._vitals: dict[str, tuple[int, tuple[float | None, ...]]] = {}  # of a reading whose risk is still to come
         self._on_the_way: dict[str, int] = {}  # reports queued and not answered
         self._log: deque[LogLine] = deque(maxlen=LOG_LINES)
         self._turned_at_ms = 0
         self._alarms: dict[int, Alarm] = {}
         self._absence: Absence | None = None
+        self._whys = whys
 
     def take(self, event: Event, now_ms: int, wall_ms: int) -> None:
         """One event of the run, at this time."""
@@ -106,10 +116,13 @@ class StatusBook:
     def snapshot(self, state: ClientState, now_ms: int, wall_ms: int) -> BedsideStatus:
         """The status to draw at this time."""
         with self._mutex:
+            beds = tuple(self._beds.values())
+        beds = self._with_whys(beds)  # without the mutex: it takes some milliseconds a bed
+        with self._mutex:
             self._absence = self._absence or Absence(now_ms)
             return BedsideStatus(
                 self._client_id,
-                tuple(self._beds.values()),
+                beds,
                 state,
                 self._thresholds,
                 tuple(self._log),
@@ -121,6 +134,20 @@ class StatusBook:
                 self._absence.is_away(state.link, now_ms),
                 self._doubt,
             )
+
+    def _with_whys(self, beds: tuple[BedNow, ...]) -> tuple[BedNow, ...]:
+        """With a why wherever there is one; at most WHYS_A_FRAME are made, the next frame makes the next."""
+        if self._whys is None:
+            return beds
+        found, left = [], WHYS_A_FRAME
+        for bed in beds:
+            asked = (bed.vitals or (), bed.probability, bed.tier)
+            if bed.vitals is None or not (left or self._whys.knows(*asked)):
+                found.append(bed)
+                continue
+            left -= not self._whys.knows(*asked)
+            found.append(bed._replace(why=self._whys.of(*asked)))
+        return tuple(found)
 
     def _on_alarm(self, event: Event, now_ms: int, wall_ms: int) -> None:
         number = event["episode"]

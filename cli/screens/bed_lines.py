@@ -8,37 +8,43 @@ a silent GREEN bed does not look calm; a bed that does not fit is counted by its
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from rich.text import Text
 
 from hfzmq.cli.bed_view import Bed
-from hfzmq.cli.format import number, printable
+from hfzmq.cli.format import printable
 from hfzmq.cli.pulse_view import Pulses
 from hfzmq.cli.screens.alarm_words import NO_ALARMS, OfBeds, bed_cell
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
 from hfzmq.cli.screens.pulses import pulse_text
+from hfzmq.cli.screens.why_lines import why_cell, why_lines
 from hfzmq.cli.screens.words import (
+    NO_DATA,
+    NO_DATA_BADGE,
     STALE_AFTER_MS,
     STALE_BADGE,
     TIER_BADGES,
     Badge,
     direction,
     duration,
-    probability,
+    risk,
     sparkline,
+    tier_badge,
+    vital_text,
 )
-from hfzmq.clinical.report import VITALS
+from hfzmq.cli.why import SHORT, Why
+from hfzmq.clinical.report import VITALS, low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 from hfzmq.config import Thresholds
 
 STALE = "STALE"  # counted apart: what a silent bed said last is no tier of now
-ORDER = (RED, AMBER, UNKNOWN, STALE, GREEN)  # the most urgent first: nothing may push a live RED off the screen
-BADGES = TIER_BADGES | {STALE: STALE_BADGE}
-TIERS = (RED, AMBER, UNKNOWN, GREEN)  # among the stale: by what is shown of them
-SHORT = {"age": "age", "serum_sodium": "Na", "serum_creatinine": "creat", "ejection_fraction": "EF", "day": "day"}
+# The most urgent first: nothing may push a live RED off the screen, and what is not known may be RED.
+ORDER = (RED, UNKNOWN, AMBER, NO_DATA, STALE, GREEN)
+BADGES = TIER_BADGES | {NO_DATA: NO_DATA_BADGE, STALE: STALE_BADGE}
+TIERS = (RED, UNKNOWN, AMBER, NO_DATA, GREEN)  # among the stale: by what is shown of them
 LONG = {
     "age": "age",
     "serum_sodium": "sodium",
@@ -50,9 +56,9 @@ UNITS = {vital.name: "" if vital.name == "day" else vital.unit for vital in VITA
 
 
 def shown_tier(bed: Bed, now_ms: int) -> str:
-    """The tier to show: UNKNOWN (NO DATA) for a bed that was GREEN and has fallen silent."""
+    """The tier to show: NO_DATA for a bed that was GREEN and has fallen silent."""
     if bed.report.tier == GREEN and is_stale(bed, now_ms):
-        return UNKNOWN
+        return NO_DATA
     return bed.report.tier if bed.report.tier in TIER_BADGES else UNKNOWN
 
 
@@ -62,7 +68,7 @@ def is_stale(bed: Bed, now_ms: int) -> bool:
 
 
 def urgent_first(beds: Iterable[Bed], now_ms: int) -> list[Bed]:
-    """Live RED, AMBER and NO DATA, then the stale by their last tier, then live GREEN; each by falling probability."""
+    """Live RED, UNKNOWN, AMBER and NO DATA, the stale by their last tier, live GREEN; each by falling probability."""
 
     def urgency(bed: Bed) -> tuple[int, int, float, str]:
         tier = TIERS.index(shown_tier(bed, now_ms))
@@ -104,9 +110,11 @@ def bed_lines(
     live: bool,
     pulses: Pulses = MappingProxyType({}),
     alarms: OfBeds = NO_ALARMS,
+    whys: Mapping[str, Why] = MappingProxyType({}),
 ) -> tuple[list[Text], int]:
     """Lines of ``width`` cells about ``beds``, which come the most urgent first, and how many beds are shown.
-    ``pulses``: the beds' heart rates, ``alarms``: what is open of them, both by patient.
+    ``pulses``: the beds' heart rates, ``alarms``: what is open of them, ``whys``: what moved their probability most,
+    all by patient. A why has a column where there is room, else a line of its own if all beds have room with it.
 
     At most ``height`` lines, unless the sentence that counts the beds takes more by itself.
     """
@@ -114,12 +122,16 @@ def bed_lines(
         return [text("no bed has been heard of yet", "dim")], 0
     visible = beds[:height]
     cells = [bed_cell(alarms.get(bed.patient_id, ())) for bed in visible]
-    table = _table(visible, cells, thresholds, width, now_ms, live, pulses)
+    table = _table(visible, cells, thresholds, width, now_ms, live, pulses, whys)
     if table is None:
         both = zip(visible, cells, strict=True)
         head, blocks = [], [_stacked(*one, thresholds, width, now_ms, live, pulses) for one in both]
     else:
         head, blocks = table[0], [[row] for row in table[1]]
+    if table is None or not table[2]:
+        told = [why_lines(whys.get(bed.patient_id, ()), width) for bed in visible]
+        if len(head) + sum(map(len, blocks)) + sum(map(len, told)) <= height and len(visible) == len(beds):
+            blocks = [block + why for block, why in zip(blocks, told, strict=True)]
     for shown in range(len(blocks), 0, -1):
         found = [*head, *(line for block in blocks[:shown] for line in block)]
         if len(found) >= height + (shown == len(beds)):
@@ -157,6 +169,7 @@ LOOKS = (
     Look(SHORT, 0, True, True, 1),
     Look(SHORT, 0, False, True, 1),
 )
+LOOKS_WITH_WHY = 5  # the tighter ones have no room for words
 
 
 def _heads(look: Look, with_pulse: bool, with_alarm: bool) -> list[Column]:
@@ -176,28 +189,36 @@ def _table(
     now_ms: int,
     live: bool,
     pulses: Pulses,
-) -> tuple[list[Text], list[Text]] | None:
+    whys: Mapping[str, Why],
+) -> tuple[list[Text], list[Text], bool] | None:
+    """Head lines, rows, and whether the whys have a column."""
     vitals = _point_aligned([list(vital_texts(bed).values()) for bed in beds])
     with_pulse = any(bed.patient_id in pulses for bed in beds)
     with_alarm = any(alarm.plain for alarm in alarms)
-    for look in LOOKS:
+    why_cells = [why_cell(whys.get(bed.patient_id, ())) for bed in beds]
+    looks = [(look, True) for look in LOOKS[:LOOKS_WITH_WHY] if any(cell.plain for cell in why_cells)]
+    for look, with_why in [*looks, *((look, False) for look in LOOKS)]:
         rows = []
         for bed, alarm, values in zip(beds, alarms, vitals, strict=True):
             calm = _calm(bed, now_ms, live)
             cells = [
-                _tier(bed, now_ms, live),
+                _tier(bed, thresholds, now_ms, live),
                 text(printable(bed.patient_id), calm or "bold"),
                 *([alarm] if with_alarm else []),
-                text(probability(bed.report.probability, thresholds), calm or "bold"),
+                text(risk_text(bed, thresholds), calm or "bold"),
                 _trend(bed, look.points, look.words, calm),
             ]
             if with_pulse:
                 cells.append(pulse_text(pulses.get(bed.patient_id), now_ms, live))
             cells += [text(value, calm) for value in values]
             rows.append([*cells, _heard(bed, now_ms, look.gap > 1)])
-        found = columns(_heads(look, with_pulse, with_alarm), rows, width, look.gap)
+        heads = _heads(look, with_pulse, with_alarm)
+        if with_why:
+            heads.append(Column("why"))
+            rows = [[*row, why] for row, why in zip(rows, why_cells, strict=True)]
+        found = columns(heads, rows, width, look.gap)
         if found is not None:
-            return found
+            return *found, with_why
     return None
 
 
@@ -216,8 +237,8 @@ def _stacked(
 ) -> list[Text]:
     calm = _calm(bed, now_ms, live)
     head = [
-        _tier(bed, now_ms, live),
-        text(probability(bed.report.probability, thresholds), calm or "bold"),
+        _tier(bed, thresholds, now_ms, live),
+        text(risk_text(bed, thresholds), calm or "bold"),
         _trend(bed, 0, True, calm),
         text(printable(bed.patient_id), calm or "bold"),
         text("alarm ") + alarm if alarm.plain else alarm,
@@ -234,15 +255,21 @@ def _stacked(
 
 def vital_texts(bed: Bed) -> dict[str, str]:
     """The five vitals in full, by name, in the order of VITALS."""
-    return {vital.name: number(getattr(bed.report, vital.name)) for vital in VITALS}
+    return {vital.name: vital_text(getattr(bed.report, vital.name)) for vital in VITALS}
+
+
+def risk_text(bed: Bed, thresholds: Thresholds) -> str:
+    """Its probability, or the two ends of it."""
+    return risk(low_of(bed.report.probability, bed.report.flags), bed.report.probability, thresholds)
 
 
 def _calm(bed: Bed, now_ms: int, live: bool) -> str:
     return "dim" if is_stale(bed, now_ms) or not live else ""
 
 
-def _tier(bed: Bed, now_ms: int, live: bool) -> Text:
-    badge = TIER_BADGES[shown_tier(bed, now_ms)]
+def _tier(bed: Bed, thresholds: Thresholds, now_ms: int, live: bool) -> Text:
+    high = bed.report.probability
+    badge = tier_badge(shown_tier(bed, now_ms), low_of(high, bed.report.flags), high, thresholds)
     if not _calm(bed, now_ms, live):
         return text(str(badge), badge.style)
     return text(str(badge), "bold red" if bed.report.tier == RED else "dim")  # a RED that fell silent is no calmer

@@ -18,7 +18,7 @@ from hfzmq.cli.format import printable
 from hfzmq.cli.screens.bedside_alarms import alarm_lines
 from hfzmq.cli.screens.bedside_beds import ORDER, bed_lines, is_live, shown_tier, urgency
 from hfzmq.cli.screens.canvas import box, flow, inside, prose, text
-from hfzmq.cli.screens.words import TIER_BADGES, Badge
+from hfzmq.cli.screens.words import BADGES, Badge
 from hfzmq.client import ClientState
 
 LOG_LINES = 6
@@ -61,7 +61,7 @@ def lines(status: BedsideStatus, width: int, height: int | None = None, keys: st
 
 def _header(status: BedsideStatus, width: int) -> list[Text]:
     tiers = [shown_tier(bed, status) for bed in status.beds]
-    counts = [(tiers.count(tier), TIER_BADGES[tier]) for tier in ORDER if tier in tiers]
+    counts = [(tiers.count(tier), BADGES[tier]) for tier in ORDER if tier in tiers]
     badges = [text(f" {badge.sign} {count} {badge.word} ", badge.style) for count, badge in counts]
     silent = (status.now_ms - status.turned_at_ms) // 1000
     state = [] if is_live(status) else [text(f" NOT LIVE for {silent} s ", "bold white on red")]

@@ -13,18 +13,31 @@ from typing import NamedTuple, Protocol
 from rich.text import Text
 
 from hfzmq.cli.bedside.status import STORED, BedNow, BedsideStatus
-from hfzmq.cli.format import number, printable
+from hfzmq.cli.format import printable
 from hfzmq.cli.screens.big import big
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
-from hfzmq.cli.screens.words import TIER_BADGES, direction, duration, probability, sparkline
-from hfzmq.clinical.report import VITALS
+from hfzmq.cli.screens.why_lines import why_cell, why_lines
+from hfzmq.cli.screens.words import (
+    BADGES,
+    NO_DATA,
+    TIER_BADGES,
+    direction,
+    duration,
+    probability,
+    risk,
+    sparkline,
+    tier_badge,
+    vital_text,
+)
+from hfzmq.cli.why import SHORT
+from hfzmq.clinical.report import VITALS, low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 
 STALE_AFTER_MS = 3_000  # and the interval between two readings
 NOT_LIVE_AFTER_MS = 3_000
 BIG_WIDTH = 44
 
-ORDER = (RED, UNKNOWN, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
+ORDER = (RED, UNKNOWN, NO_DATA, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
 
 
 class Alive(Protocol):
@@ -50,9 +63,9 @@ def is_stale(bed: BedNow, status: BedsideStatus) -> bool:
 
 
 def shown_tier(bed: BedNow, status: BedsideStatus) -> str:
-    """The tier to show: UNKNOWN (NO DATA) for a bed without data and for one that was GREEN and is stale."""
+    """The tier to show: NO_DATA for a bed without data and for one that was GREEN and is stale."""
     if bed.vitals is None or (bed.tier == GREEN and is_stale(bed, status)):
-        return UNKNOWN
+        return NO_DATA
     return bed.tier if bed.tier in TIER_BADGES else UNKNOWN
 
 
@@ -80,7 +93,7 @@ _LOOKS = (
     Look(False, 10, False, True, False, 1),
     Look(False, 0, False, True, False, 1),
 )
-_SHORT = {"age": "age", "serum_sodium": "Na", "serum_creatinine": "creat", "ejection_fraction": "EF", "day": "day"}
+_LOOKS_WITH_WHY = 4  # the tighter ones have no room for words
 _LONG = {
     "age": "age",
     "serum_sodium": "sodium",
@@ -100,7 +113,12 @@ def bed_lines(beds: Sequence[BedNow], status: BedsideStatus, width: int, height:
             if len(found) <= height:
                 return found, True
     visible = beds[:height]  # a bed takes a line at least
-    head, blocks = _table(visible, status, width) or ([], [_stacked(bed, status, width) for bed in visible])
+    table = _table(visible, status, width)
+    head, blocks, with_why = table or ([], [_stacked(bed, status, width) for bed in visible], False)
+    told = [why_lines(bed.why, width) for bed in visible]
+    roomy = len(head) + sum(map(len, blocks)) + sum(map(len, told)) <= height and len(visible) == len(beds)
+    if roomy and not with_why:
+        blocks = [block + why for block, why in zip(blocks, told, strict=True)]
     for shown in range(len(blocks), 0, -1):
         found = [*head, *(line for block in blocks[:shown] for line in block)]
         found += _rest(beds[shown:], "more ", status, width)
@@ -113,14 +131,18 @@ def _rest(beds: Sequence[BedNow], more: str, status: BedsideStatus, width: int) 
     if not beds:
         return []
     tiers = [shown_tier(bed, status) for bed in beds]
-    counts = ", ".join(f"{tiers.count(tier)} {TIER_BADGES[tier].word}" for tier in ORDER if tier in tiers)
+    counts = ", ".join(f"{tiers.count(tier)} {BADGES[tier].word}" for tier in ORDER if tier in tiers)
     words = f"{'+' if more else ''}{len(beds)} {more}{'bed' if len(beds) == 1 else 'beds'}: {counts}"
     return prose(words, width, "bold white on red" if RED in tiers else "bold")
 
 
-def _table(beds: Sequence[BedNow], status: BedsideStatus, width: int) -> tuple[list[Text], list[list[Text]]] | None:
-    for look in _LOOKS:
-        names = _LONG if look.long_names else _SHORT
+def _table(
+    beds: Sequence[BedNow], status: BedsideStatus, width: int
+) -> tuple[list[Text], list[list[Text]], bool] | None:
+    """Head lines, a block a bed, and whether the whys have a column."""
+    looks = [(look, True) for look in _LOOKS[:_LOOKS_WITH_WHY] if any(bed.why for bed in beds)]
+    for look, with_why in [*looks, *((look, False) for look in _LOOKS)]:
+        names = _LONG if look.long_names else SHORT
         between = "\n" if look.two_heads else " "
         vitals = [Column(f"{names[vital.name]}{between}{vital.unit}", right=True) for vital in VITALS]
         heads = [
@@ -138,9 +160,13 @@ def _table(beds: Sequence[BedNow], status: BedsideStatus, width: int) -> tuple[l
             cells.append(_trend(bed, look.points, look.words, style, look.points > 0))
             cells += [text(value, style) for value in _vitals(bed)]
             rows.append([*cells, _measured(bed, status), *([_delivery(bed)] if look.delivery else [])])
-        found = columns([*heads, *([Column("mesh")] if look.delivery else [])], rows, width, look.gap)
+        heads += [Column("mesh")] if look.delivery else []
+        if with_why:
+            heads.append(Column("why"))
+            rows = [[*row, why_cell(bed.why)] for row, bed in zip(rows, beds, strict=True)]
+        found = columns(heads, rows, width, look.gap)
         if found is not None:
-            return found[0], [[row] for row in found[1]]
+            return found[0], [[row] for row in found[1]], with_why
     return None
 
 
@@ -148,7 +174,7 @@ def _stacked(bed: BedNow, status: BedsideStatus, width: int) -> list[Text]:
     style = _style(bed, status)
     name = text(printable(bed.patient_id), "bold")
     head = [_tier(bed, status), _risk(bed, status), name, _measured(bed, status), _trend(bed, 20, True, style)]
-    body = flow([text(words, style) for words in _vitals_with_units(bed, _SHORT)], width - 2)
+    body = flow([text(words, style) for words in _vitals_with_units(bed, SHORT)], width - 2)
     return flow([*head, _delivery(bed)], width, indent=2) + [text("  ") + line for line in body]
 
 
@@ -158,15 +184,14 @@ def _single(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[
     found = flow([_tier(bed, status), _measured(bed, status), _delivery(bed)], width)
     if bed.vitals is None:
         return found
-    large = _large(probability(bed.probability, status.thresholds), width) if tall else []
+    large = _large(_risk_text(bed, status), width) if tall else []
     if large:
-        colour = (
-            "bold" if style else TIER_BADGES[shown_tier(bed, status)].style.replace("bold white on red", "bold red")
-        )
+        colour = "bold" if style else BADGES[shown_tier(bed, status)].style.replace("bold white on red", "bold red")
         found += [text(""), *(text(row, colour) for row in large)]
         found.append(text(""))
     study = text(f"by the raw day {probability(bed.probability_study, status.thresholds)}", "dim")
     found += flow([text("risk ") + _risk(bed, status), _trend(bed, 20, True, style), study], width)
+    found += why_lines(bed.why, width)
     if tall:
         name_width = max(map(len, _LONG.values()))
         value_width = max(map(len, _vitals(bed)))
@@ -180,7 +205,7 @@ def _single(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[
         else:
             tall = False
     if not tall:
-        found += flow([text(words, style) for words in _vitals_with_units(bed, _SHORT)], width)
+        found += flow([text(words, style) for words in _vitals_with_units(bed, SHORT)], width)
     if bed.flags:
         found += prose("flags: " + ", ".join(map(printable, bed.flags)), width, "dim")
     return found
@@ -199,7 +224,7 @@ def _large(shown: str, width: int) -> list[str]:
 
 def _vitals(bed: BedNow) -> list[str]:
     """The five in full; a dash for each while there is no reading."""
-    return ["-"] * len(VITALS) if bed.vitals is None else [number(value) for value in bed.vitals]
+    return ["-"] * len(VITALS) if bed.vitals is None else [vital_text(value) for value in bed.vitals]
 
 
 def _vitals_with_units(bed: BedNow, names: dict[str, str]) -> list[str]:
@@ -216,7 +241,7 @@ def _style(bed: BedNow, status: BedsideStatus) -> str:
 
 
 def _tier(bed: BedNow, status: BedsideStatus) -> Text:
-    badge = TIER_BADGES[shown_tier(bed, status)]
+    badge = tier_badge(shown_tier(bed, status), _low(bed), bed.probability, status.thresholds)
     if not _style(bed, status):
         return text(str(badge), badge.style)
     return text(str(badge), "bold red" if bed.tier == RED else "dim")  # a RED that fell silent is no calmer
@@ -225,7 +250,16 @@ def _tier(bed: BedNow, status: BedsideStatus) -> Text:
 def _risk(bed: BedNow, status: BedsideStatus) -> Text:
     if bed.vitals is None:
         return text("-")
-    return text(probability(bed.probability, status.thresholds), _style(bed, status) or "bold")
+    return text(_risk_text(bed, status), _style(bed, status) or "bold")
+
+
+def _risk_text(bed: BedNow, status: BedsideStatus) -> str:
+    return risk(_low(bed), bed.probability, status.thresholds)
+
+
+def _low(bed: BedNow) -> float:
+    """How low the probability can be; itself where nothing is missing."""
+    return low_of(bed.probability, ",".join(bed.flags))
 
 
 def _trend(bed: BedNow, points: int, words: bool, style: str, aligned: bool = False) -> Text:

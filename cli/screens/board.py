@@ -97,11 +97,11 @@ def _beds(status: BoardStatus, beds: Sequence[Bed], width: int, height: int, now
     alone = [pulses[patient] for patient in pulses.keys() - {bed.patient_id for bed in beds}]
     if alone and not beds:
         return pulse_lines(alone, width, height, now_ms, live, alarms), 0
-    found, shown = bed_lines(beds, status.thresholds, width, height, now_ms, live, pulses, alarms)
+    found, shown = bed_lines(beds, status.thresholds, width, height, now_ms, live, pulses, alarms, status.whys)
     if not alone:
         return found, shown
     if len(found) >= height > 1:
-        fewer = bed_lines(beds, status.thresholds, width, height - 1, now_ms, live, pulses, alarms)
+        fewer = bed_lines(beds, status.thresholds, width, height - 1, now_ms, live, pulses, alarms, status.whys)
         if len(fewer[0]) < height and fewer[1] >= min(shown, _live_red(beds, now_ms)):
             found, shown = fewer
     if len(found) < height:

@@ -1,7 +1,8 @@
 """The words, signs and colours that every screen shares: tiers, roles, ages, probabilities.
 
 Touches nothing. Keeps: colour is never the only signal (each tier has a sign and a word); a probability is shown with
-as many digits as it takes to stay in its tier, so that nobody reads 0.60 beside AMBER.
+as many digits as it takes to stay in its tier, so that nobody reads 0.60 beside AMBER; what was not measured is '?',
+and a risk that it leaves open is shown by both of its ends.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from hfzmq.cli.format import number
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN, tier_of
 from hfzmq.config import Thresholds
 
@@ -32,8 +34,11 @@ TIER_BADGES = {
     RED: Badge("■", "RED", "bold white on red"),
     AMBER: Badge("▲", "AMBER", "bold black on yellow"),
     GREEN: Badge("●", "GREEN", "bold green"),
-    UNKNOWN: Badge("✕", "NO DATA", "bold black on white"),
+    UNKNOWN: Badge("?", "UNKNOWN", "bold black on white"),
 }
+NO_DATA = "NO DATA"  # no tier: nothing has been heard, or not for long
+NO_DATA_BADGE = Badge("✕", NO_DATA, "bold black on white")
+BADGES = TIER_BADGES | {NO_DATA: NO_DATA_BADGE}
 STALE_BADGE = Badge("✕", "STALE", "bold black on white")
 ROLE_BADGES = {
     "leader": Badge("★", "leader", "bold green"),
@@ -56,6 +61,24 @@ def probability(value: float, thresholds: Thresholds) -> str:
         if tier_of(float(shown), thresholds) == tier_of(value, thresholds):
             return shown
     return repr(value)
+
+
+def risk(low: float, high: float, thresholds: Thresholds) -> str:
+    """``0.62``; ``0.12-0.71`` where it lies between two ends, because a value is missing."""
+    shown = probability(high, thresholds)
+    return shown if low == high else f"{probability(low, thresholds)}-{shown}"
+
+
+def tier_badge(tier: str, low: float, high: float, thresholds: Thresholds) -> Badge:
+    """The badge of a tier (or NO_DATA); of an UNKNOWN between two ends, both tiers: ``? GREEN/RED``."""
+    badge = BADGES[tier]
+    ends = [tier_of(end, thresholds) for end in (low, high)]
+    return badge._replace(word="/".join(ends)) if tier == UNKNOWN and ends[0] != ends[1] else badge
+
+
+def vital_text(value: float | None) -> str:
+    """A number in full; ``?`` for what was not measured."""
+    return "?" if value is None else number(value)
 
 
 def duration(age_ms: int) -> str:

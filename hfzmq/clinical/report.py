@@ -10,6 +10,7 @@ checks by itself and flags.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from hfzmq.clinical.tiers import TIERS
@@ -20,6 +21,9 @@ FLAGS_CHARS_MAX = 200
 TIMESTAMP_MS_MIN = 946_684_800_000  # 2000-01-01
 TIMESTAMP_MS_MAX = 4_102_444_800_000  # 2100-01-01
 DAY_MAX = 36_500
+
+MISSING = "missing:"  # a flag: and the name of a vital that nobody gave
+LOWEST = "probability_low:"  # a flag: how low the guarded probability can be, for what is missing
 
 
 class Vital(NamedTuple):
@@ -44,18 +48,19 @@ VITALS = (
 class Report(NamedTuple):
     """One judged reading, in the order of fields that every part of hfzmq uses.
 
-    ``timestamp`` is Unix milliseconds UTC; the vitals are in the units of VITALS; ``probability`` sets the tier,
-    ``probability_study`` is the raw-day figure shown in details; ``model_id`` names the weights; ``flags`` is a
-    comma-separated list ('' when there is none).
+    ``timestamp`` is Unix milliseconds UTC; the vitals are in the units of VITALS, None where nobody gave one (``flags``
+    then has ``missing:`` and its name); ``probability`` sets the tier, ``probability_study`` is the raw-day figure in
+    details, and with a vital missing both are the highest that they can be; ``model_id`` names the weights; ``flags``
+    is a comma-separated list ('' when there is none).
     """
 
     patient_id: str
     timestamp: int
-    age: float
-    serum_sodium: float
-    serum_creatinine: float
-    ejection_fraction: float
-    day: int
+    age: float | None
+    serum_sodium: float | None
+    serum_creatinine: float | None
+    ejection_fraction: float | None
+    day: int | None
     probability: float
     tier: str
     probability_study: float
@@ -95,6 +100,46 @@ def check_vital(vital: Vital, value: object) -> Refusal | None:
     return Refusal(vital.name, f"{'a whole number' if whole else 'a number'}, {bound}", vital.hint)
 
 
+def check_vitals(values: Sequence[object]) -> Refusal | None:
+    """None when each of the five is good (see ``check_vital``) or None, which is 'not measured', and at least one says
+    something of the patient (a day alone does not); else the first refusal."""
+    given = 0
+    for vital, value in zip(VITALS, values, strict=True):
+        if value is None:
+            continue
+        refusal = check_vital(vital, value)
+        if refusal is not None:
+            return refusal
+        given += vital.name != "day"
+    if not given:
+        return Refusal(VITALS[0].name, "at least one value of the patient", "without any there is nothing to judge")
+    return None
+
+
+def missing_flags(values: Sequence[object]) -> tuple[str, ...]:
+    """``missing:NAME`` for each of the five vitals that is None."""
+    return tuple(MISSING + vital.name for vital, value in zip(VITALS, values, strict=True) if value is None)
+
+
+def low_flag(probability_low: float) -> str:
+    """The flag that carries the lowest that a guarded probability can be: rounded down, so that it promises less."""
+    return f"{LOWEST}{math.floor(probability_low * 1_000_000) / 1_000_000:.6f}"
+
+
+def low_of(probability: float, flags: str) -> float:
+    """The lowest that a report's guarded probability can be, by its ``flags``: ``probability`` itself where nothing is
+    missing, 0 where something is and nobody says how low it can be."""
+    names = flags.split(",")
+    for flag in names:
+        if flag.startswith(LOWEST):
+            try:
+                low = float(flag[len(LOWEST) :])
+            except ValueError:
+                break
+            return low if 0.0 <= low <= probability else 0.0
+    return 0.0 if any(flag.startswith(MISSING) for flag in names) else probability
+
+
 def check_row(row: object) -> Refusal | None:
     """None when ``row`` (a list or tuple) is a report in the order of ``Report``; otherwise the first refusal."""
     if not isinstance(row, (list, tuple)) or len(row) != len(Report._fields):
@@ -104,10 +149,9 @@ def check_row(row: object) -> Refusal | None:
         return refusal
     if not _is_int(row[1]) or not TIMESTAMP_MS_MIN <= row[1] <= TIMESTAMP_MS_MAX:
         return Refusal("timestamp", "Unix milliseconds UTC, 2000 to 2100", "seconds? multiply by 1000")
-    for vital, value in zip(VITALS, row[2:7], strict=True):
-        refusal = check_vital(vital, value)
-        if refusal:
-            return refusal
+    refusal = check_vitals(row[2:7])
+    if refusal:
+        return refusal
     for name, value in (("probability", row[7]), ("probability_study", row[9])):
         if not isinstance(value, float) or not math.isfinite(value) or not 0.0 <= value <= 1.0:
             return Refusal(name, "a float, 0 to 1", "what the model returned, not a percentage")
@@ -116,6 +160,9 @@ def check_row(row: object) -> Refusal | None:
     for name, value, most in (("model_id", row[10], MODEL_ID_CHARS_MAX), ("flags", row[11], FLAGS_CHARS_MAX)):
         if not isinstance(value, str) or len(value) > most or not value.isprintable():
             return Refusal(name, f"text of at most {most} printable characters", "'' when there is none")
+    for flag in missing_flags(row[2:7]) if None in row[2:7] else ():
+        if flag not in row[11].split(","):
+            return Refusal(flag[len(MISSING) :], f"a number, or none and {flag} among the flags", "was it forgotten?")
     return None
 
 

@@ -25,3 +25,9 @@ def tier_of(probability: float, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> 
     if probability >= thresholds.red_from:
         return RED
     return AMBER if probability >= thresholds.amber_from else GREEN
+
+
+def tier_between(low: float, high: float, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> str:
+    """The tier of a probability that lies between ``low`` and ``high``; UNKNOWN when these are not of one tier."""
+    tier = tier_of(high, thresholds)
+    return tier if tier_of(low, thresholds) == tier else UNKNOWN

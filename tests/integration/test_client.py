@@ -52,7 +52,7 @@ def told() -> Told:
     return Told()
 
 
-def days(mesh: FakeMesh) -> list[int]:
+def days(mesh: FakeMesh) -> list[int | None]:
     return [report.day for report in mesh.stored]
 
 
@@ -319,7 +319,7 @@ def test_a_client_that_closes_at_once_has_still_told_the_last_reading_of_each_be
 def test_a_client_with_nothing_to_send_tells_its_beds_to_the_leader_and_to_the_next_one_after_it(
     mesh: FakeMesh, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, int | None]] = []
 
     def listen(peer: int, request: wire.Request) -> None:
         if isinstance(request, wire.Seen):

@@ -54,11 +54,11 @@ class Ward:
         path.write_text(HEADER + "".join(lines))
         return path
 
-    def days_stored(self) -> list[tuple[str, int]]:
+    def days_stored(self) -> list[tuple[str, int | None]]:
         return [(report.patient_id, report.day) for report in self.mesh.stored]
 
 
-def expected(path: Path) -> list[tuple[str, int]]:
+def expected(path: Path) -> list[tuple[str, int | None]]:
     """(patient, day) of what a file must bring to the mesh, in its order."""
     model, source = RiskModel.load(), CsvSource(path, 0.0)
     found = []

@@ -18,9 +18,10 @@ from click.testing import CliRunner
 
 from hfzmq.cli import model_commands
 from hfzmq.clinical.report import VITALS
-from hfzmq.errors import HfzmqError, InvalidInput
+from hfzmq.errors import HfzmqError, InvalidInput, NotFound
 from hfzmq.model import RiskModel, modelfile, train
-from hfzmq.model.features import FEATURES, PUBLISHED_SHA256, synthetic_csv
+from hfzmq.model.features import FEATURES, PUBLISHED_SHA256, load_cohort, synthetic_csv
+from hfzmq.model.inference import PACKAGED
 from hfzmq.model.network import RECIPE, Fitted, merge
 
 ROOT = Path(__file__).parents[2]
@@ -122,6 +123,32 @@ def test_the_merged_network_is_the_mean_of_its_members_logits() -> None:
     assert [array.shape for array in Fitted(k, b, None).kernels] == [(5, 80), (80, 40), (40, 1)]
 
 
+def test_the_file_carries_the_figures_of_an_evaluation_of_the_same_data_and_recipe(
+    trained: tuple[Path, train.Trained], cohort_csv: Path, tmp_path: Path
+) -> None:
+    cohort = load_cohort(cohort_csv)
+    goals = [
+        {"path": "splits.ours.mcc", "measured": 0.5},
+        {"path": "shipped.rows_10000_ms", "measured": 9.0},
+        {"path": "folds.roc_auc", "measured": None},
+    ]
+    told = {"data": {"sha256": cohort.sha256}, "recipe": QUICK._asdict(), "goals": goals}
+    path = tmp_path / "evaluate.json"
+    path.write_text(json.dumps(told))
+    made = train.train(cohort_csv, tmp_path / "out", seed=5, recipe=QUICK, evaluation=path)
+    with_figures = modelfile.load(tmp_path / "out" / NPZ)
+    assert with_figures.evaluation == {"splits.ours.mcc": 0.5}
+    assert made.results["weights_sha256"] == trained[1].results["weights_sha256"]
+    assert made.files[H5] == trained[1].files[H5]
+    others: list[Any] = [told | {"recipe": RECIPE._asdict()}, told | {"data": {"sha256": "0" * 64}}]
+    for wrong in [*others, {"goals": []}, [], "x"]:
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(InvalidInput, match="evaluat"):
+            train.figures_of(path, cohort, QUICK)
+    with pytest.raises(NotFound):
+        train.figures_of(tmp_path / "nowhere.json", cohort, QUICK)
+
+
 def test_the_sums_name_every_file_and_the_file_says_where_it_comes_from(
     trained: tuple[Path, train.Trained], cohort_csv: Path
 ) -> None:
@@ -160,7 +187,17 @@ def test_the_real_data_give_the_packaged_weights(tmp_path: Path) -> None:
         pytest.skip("the published hf.csv is not here: set HFZMQ_DATA to it")
     done = CliRunner().invoke(
         model_commands.model,
-        ["train", "--data", str(REAL), "--out", str(tmp_path), "--results", str(tmp_path / "results.json")],
+        [
+            "train",
+            "--data",
+            str(REAL),
+            "--out",
+            str(tmp_path),
+            "--results",
+            str(tmp_path / "results.json"),
+            "--evaluation",
+            str(ROOT / "docs" / "results" / "model_evaluate.json"),
+        ],
         catch_exceptions=False,
     )
     assert done.exit_code == 0
@@ -177,6 +214,7 @@ def test_the_real_data_give_the_packaged_weights(tmp_path: Path) -> None:
     bits = ("tensorflow", "keras", "numpy", "scikit-learn", "machine", "simd")
     if all(packaged.parts.versions[name] == fresh.parts.versions[name] for name in bits):
         assert fresh.parts.weights_sha256 == packaged.parts.weights_sha256
+        assert (tmp_path / NPZ).read_bytes() == PACKAGED.read_bytes()
 
 
 # --------------------------------------------------------------------------------------------------------- the command

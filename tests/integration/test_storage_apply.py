@@ -66,6 +66,17 @@ def test_every_column_holds_what_its_name_says(store: Store) -> None:
     }
 
 
+def test_a_value_that_nobody_measured_is_stored_as_none_and_survives_a_restart(tmp_path: Path) -> None:
+    flags = "missing:day,missing:serum_creatinine,probability_low:0.118604"
+    one = report(4)._replace(serum_creatinine=None, day=None, probability=0.7, tier="UNKNOWN", flags=flags)
+    store = Store.open(tmp_path, 1, mesh())
+    Tape().write(store, [one])
+    store.close()
+    again = Store.open(tmp_path, 1, mesh())
+    assert rows_of(again) == [stored_row(1, one, 1, alert=1)]  # what is not known may be RED
+    again.close()
+
+
 def test_the_same_entries_give_two_stores_the_same_hash_ids_and_rows(tmp_path: Path) -> None:
     """One peer applies each entry as it comes, the other, which was away, all of them at once."""
     tape = Tape()

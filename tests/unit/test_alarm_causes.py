@@ -51,7 +51,22 @@ def test_a_gap_pauses_a_red_streak_and_does_not_reset_it() -> None:
     assert ward.states() == [("RED", "unacknowledged")]
 
 
-def test_unknown_counts_as_red_and_ends_nothing() -> None:
+def test_unknown_counts_as_the_highest_that_it_can_be_and_ends_nothing() -> None:
+    ward = Ward(QUIET._replace(amber_ms=0, amber_readings=1))
+    ward.report(1000, 0.5, tier="UNKNOWN")  # GREEN or AMBER
+    assert ward.states() == [("AMBER", "unacknowledged")]
+    assert ward.tables.episodes[1].note == "UNKNOWN"
+    ward.report(2000, 0.6, tier="UNKNOWN")  # it may be RED
+    assert ("RED", "unacknowledged") in ward.states()
+    ward.act(2500, "ack")
+    for number in range(3):
+        ward.report(3000 + number * 1000, 0.5, tier="UNKNOWN")  # below red_off, and yet not over
+    assert ("RED", "acknowledged") in ward.states()
+    ward.report(9000, 0.1)
+    assert "RED" not in [cause for cause, state in ward.states() if state != "normal"]
+
+
+def test_an_unknown_that_says_it_is_green_counts_as_red_and_ends_nothing() -> None:
     ward = Ward(QUIET)
     ward.report(1000, 0.1, tier="UNKNOWN")
     assert ward.states() == [("RED", "unacknowledged")]

@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from hfzmq.cli.bedside.status import LOCAL, QUEUED, STORED, BedNow, BedsideStatus, LogLine, StatusBook
-from hfzmq.cli.format import number
 from hfzmq.cli.screens.bedside import DISCLAIMER, bedside, lines
 from hfzmq.cli.screens.big import big
-from hfzmq.cli.screens.words import probability
+from hfzmq.cli.screens.words import probability, vital_text
 from hfzmq.client import ClientState
 from hfzmq.clinical.tiers import tier_of
 from hfzmq.config import Thresholds
@@ -75,7 +74,7 @@ def test_at_any_width_every_number_of_every_bed_is_whole_and_is_the_value(severa
     screen = flat(shown(what, width))
     for one in several:
         assert one.vitals is not None
-        age, sodium, creatinine, fraction, day = (re.escape(number(value)) for value in one.vitals)
+        age, sodium, creatinine, fraction, day = (re.escape(vital_text(value)) for value in one.vitals)
         risk = re.escape(probability(one.probability, what.thresholds))
         in_a_row = rf"{risk} [^0-9]*{age} {sodium} {creatinine} {fraction} {day} "
         stacked = rf"age {age} years Na {sodium} mEq/L creat {creatinine} mg/dL EF {fraction} % day {day}( |$)"

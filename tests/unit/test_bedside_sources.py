@@ -20,6 +20,8 @@ from hfzmq.cli.bedside.simulate import SimulateSource
 from hfzmq.cli.bedside.sources import Item, Source
 from hfzmq.cli.bedside.stdin_source import StdinSource
 from hfzmq.client.queue_types import Progress
+from hfzmq.clinical.report import check_row, low_of
+from hfzmq.clinical.tiers import tier_of
 from hfzmq.config import Thresholds
 from hfzmq.errors import InvalidInput, NotFound
 from hfzmq.model.inference import RiskModel
@@ -71,7 +73,11 @@ def test_a_json_line_is_the_reading_it_says() -> None:
         ({"age": float("inf")}, "age", "18 to 120 years"),
         ({"age": "70"}, "age", "a number, 18 to 120 years"),
         ({"age": True}, "age", "a number, 18 to 120 years"),
-        ({"age": None}, "age", "a number, 18 to 120 years"),
+        (
+            dict.fromkeys(("age", "serum_sodium", "serum_creatinine", "ejection_fraction")),
+            "age",
+            "at least one value of the patient",
+        ),
         ({"age": [70]}, "age", "a number, 18 to 120 years"),
         ({"age": 17.9}, "age", "18 to 120 years"),
         ({"ejection_fraction": 0.3}, "ejection_fraction", "5 to 90 %"),
@@ -166,6 +172,31 @@ def test_the_published_columns_are_read_by_name_and_patients_named_by_line(tmp_p
     assert (second.patient_id, second.vitals) == ("hf-002", (60.667, 130, 1.1, 20, 250))
 
 
+def test_an_empty_cell_and_a_null_are_values_that_nobody_measured(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", STUDY + study_line(age="") + study_line(creatinine=" ", day=""))
+    first, second = read_all(CsvSource(path, 0.0))
+    assert isinstance(first, Reading)
+    assert isinstance(second, Reading)
+    assert first.age is None
+    assert (second.serum_creatinine, second.day) == (None, None)
+    told = from_json(json.dumps({**GOOD, "serum_creatinine": None}), "stdin", 1)
+    assert isinstance(told, Reading)
+    assert told.serum_creatinine is None
+
+
+def test_a_reading_with_a_hole_is_reported_as_unknown_where_the_hole_leaves_two_tiers_open() -> None:
+    model = RiskModel.load()
+    reading = Reading("P", AT, 70.0, 134.0, None, 30.0, 40)
+    report = judge(model, Thresholds(), reading).report
+    assert (report.tier, report.serum_creatinine) == ("UNKNOWN", None)
+    assert check_row(report) is None
+    low = low_of(report.probability, report.flags)
+    assert tier_of(low) != tier_of(report.probability)
+    wide = judge(model, Thresholds(0.05, 0.99), reading).report  # one tier holds both ends
+    assert wide.tier == "AMBER"
+    assert "missing:serum_creatinine" in wide.flags
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_patient_and_timestamp_columns_are_taken_in_any_order(tmp_path: Path, delimiter: str, end: str) -> None:
@@ -191,7 +222,6 @@ def test_one_patient_given_names_a_file_without_names_and_several_choose_from_on
     ("line", "field"),
     [
         (study_line(age=7), "age"),
-        (study_line(age=""), "age"),
         (study_line(age="nan"), "age"),
         (study_line(age="1_0"), "age"),
         (study_line(age="0x40"), "age"),
@@ -280,7 +310,7 @@ def test_no_cell_raises(age: str, patient: str) -> None:
     assert isinstance(from_cells({**cells, "patient_id": patient, "timestamp": age}, "P", AT, "f", 2), Refused)
 
 
-def ages(source: Source) -> list[float]:
+def ages(source: Source) -> list[float | None]:
     return [item.age for item in read_all(source) if isinstance(item, Reading)]
 
 
@@ -353,7 +383,7 @@ class Reader:
         self.path = path
         self.kept: dict[bytes, Progress] = {}
 
-    def ages(self, *patients: str, chunks: int = 1 << 30, from_start: bool = False) -> list[float]:
+    def ages(self, *patients: str, chunks: int = 1 << 30, from_start: bool = False) -> list[float | None]:
         """The ages that a run of so many chunks, a line each, takes."""
         source = CsvSource(self.path, 1.0, patients)
         tail = (source.skip_nothing if from_start else source.resume)(self.kept.values())
@@ -407,11 +437,11 @@ def test_whoever_is_chosen_in_whatever_order_each_line_is_taken_once(runs: list[
     with tempfile.TemporaryDirectory() as folder:
         lines = [named(patient, age) for age, patient in enumerate("ABCAABCBC", 50)]
         reader = Reader(written(Path(folder) / "a.csv", NAMED + "".join(lines)))
-        found: list[float] = []
+        found: list[float | None] = []
         for patients, chunks in runs:
             found += reader.ages(*sorted(patients), chunks=chunks)
         found += reader.ages()
-        assert sorted(found) == list(range(50, 59))
+        assert sorted(age for age in found if age is not None) == list(range(50, 59))
 
 
 def test_from_the_start_reads_all_again_and_knows_the_place_to_replace(tmp_path: Path) -> None:
@@ -441,11 +471,12 @@ def test_the_same_seed_gives_the_same_readings() -> None:
 def test_simulated_readings_stay_in_the_ranges_of_a_ward_and_a_patient_keeps_an_age() -> None:
     found = simulated(1, 8, 200)
     for reading in found:
-        assert 50 <= reading.age <= 85
-        assert 125 <= reading.serum_sodium <= 145
-        assert 0.8 <= reading.serum_creatinine <= 2.5
-        assert 20 <= reading.ejection_fraction <= 65
-        assert reading.day >= 0
+        age, sodium, creatinine, ejection_fraction, day = [value for value in reading.vitals if value is not None]
+        assert 50 <= age <= 85
+        assert 125 <= sodium <= 145
+        assert 0.8 <= creatinine <= 2.5
+        assert 20 <= ejection_fraction <= 65
+        assert day >= 0
     assert len({(reading.patient_id, reading.age) for reading in found}) == 8
 
 

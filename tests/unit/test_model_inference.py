@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import math
 import subprocess
@@ -23,6 +24,9 @@ from hfzmq.clinical.tiers import RED, tier_of
 from hfzmq.config import Thresholds
 from hfzmq.errors import InvalidInput, NotFound
 from hfzmq.model import Judgement, RiskModel, modelfile
+from hfzmq.model.evaluation import card
+from hfzmq.model.evaluation.goals import GOALS, verdicts
+from hfzmq.model.evaluation.plots import NAMES
 from hfzmq.model.features import DAY, FEATURES, PUBLISHED_SHA256, load_cohort, parse_cohort, synthetic_csv
 from hfzmq.model.inference import PACKAGED
 from hfzmq.model.measure import monotone_violations
@@ -80,11 +84,41 @@ def test_the_packaged_file_has_the_sha256_that_lies_beside_it() -> None:
     assert sums == f"{hashlib.sha256(PACKAGED.read_bytes()).hexdigest()}  {PACKAGED.name}\n"
 
 
-def test_the_model_card_and_the_results_file_are_about_the_packaged_weights(model: RiskModel) -> None:
-    results = json.loads((ROOT / "docs" / "results" / "model_train.json").read_text(encoding="utf-8"))
-    assert results["weights_sha256"] == model.parts.weights_sha256
-    assert results["files"][PACKAGED.name] == hashlib.sha256(PACKAGED.read_bytes()).hexdigest()
-    assert model.parts.weights_sha256 in (ROOT / "model" / "README.md").read_text(encoding="utf-8")
+def results_of(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "docs" / "results" / f"model_{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_results_files_are_about_the_packaged_weights_and_the_weights_carry_the_evaluation(
+    model: RiskModel,
+) -> None:
+    trained, evaluated = results_of("train"), results_of("evaluate")
+    assert trained["weights_sha256"] == evaluated["shipped"]["weights_sha256"] == model.parts.weights_sha256
+    assert trained["files"][PACKAGED.name] == hashlib.sha256(PACKAGED.read_bytes()).hexdigest()
+    assert trained["data"] == evaluated["data"] == {"sha256": PUBLISHED_SHA256, "origin": "the published data set"}
+    assert trained["recipe"] == evaluated["recipe"]
+    told = {goal["path"]: goal["measured"] for goal in evaluated["goals"] if not goal["path"].startswith("shipped.")}
+    assert model.parts.evaluation == pytest.approx(told, abs=1e-6)
+
+
+def test_the_committed_evaluation_is_whole_and_meets_every_goal() -> None:
+    evaluated = results_of("evaluate")
+    found = verdicts(evaluated, True)
+    assert [one.goal.path for one in found if not one.met] == []
+    assert [goal["met"] for goal in evaluated["goals"]] == [True] * len(GOALS)
+    assert (evaluated["splits"]["count"], evaluated["folds"]["repeats"]) == (100, 10)
+    assert evaluated["shipped"]["monotone_probes"] == 500_000
+
+
+def test_the_model_card_shows_the_figures_of_the_results_files() -> None:
+    text = (ROOT / "model" / "README.md").read_text(encoding="utf-8")
+    for table in card.tables(results_of("evaluate"), results_of("train")):
+        assert table in text, (
+            "print it anew: python -m hfzmq.model.evaluation.card docs/results/model_{evaluate,train}.json"
+        )
+    for name in NAMES:
+        assert f"../docs/images/{name}.svg" in text
+        assert (ROOT / "docs" / "images" / f"{name}.svg").is_file()
 
 
 @pytest.mark.parametrize("patient", KNOWN)
@@ -183,7 +217,11 @@ def test_the_guarded_number_is_the_study_number_of_day_100(model: RiskModel) -> 
         ((60.0, 137.0, 1.0, 38.0, 5), ("day_clamped", "day_driven")),
         ((60.0, 137.0, 1.0, 38.0, 286), ("day_clamped", "extrapolated:day")),
         ((39.9, 137.0, 1.0, 38.0, 120), ("extrapolated:age",)),
-        ((60.0, 112.0, 9.5, 38.0, 120), ("extrapolated:serum_creatinine", "extrapolated:serum_sodium")),
+        (
+            (60.0, 112.0, 9.5, 38.0, 120),
+            ("extrapolated:serum_creatinine", "extrapolated:serum_sodium", "unusual_combination"),
+        ),
+        ((45.0, 146.0, 6.0, 65.0, 120), ("unusual_combination",)),  # each inside its range
     ],
 )
 def test_flags_say_what_was_clamped_and_when_the_day_decides(
@@ -202,10 +240,11 @@ def test_day_driven_means_that_the_two_tiers_differ_under_the_thresholds_that_we
 
 
 def test_all_flags_together_fit_into_a_report(model: RiskModel) -> None:
-    flags = model.judge(18.0, 180.0, 0.1, 90.0, 0, thresholds=Thresholds(0.01, 0.02)).flags
-    every = {"day_clamped", "day_driven", *(f"extrapolated:{name}" for name in FEATURES)}
-    assert set(flags) <= every
-    assert len(",".join(sorted(every))) <= FLAGS_CHARS_MAX
+    readings = itertools.product((18.0, None), (180.0, None), (0.1, None), (90.0, None), (0, 500, None))
+    limits = Thresholds(0.01, 0.02)
+    judged = [model.judge(*reading, thresholds=limits).flags for reading in readings if any(reading[:4])]
+    assert max(len(",".join(flags)) for flags in judged) <= FLAGS_CHARS_MAX - len("day_driven,")
+    assert {"day_clamped", "unusual_combination", "extrapolated:day", "missing:age"} <= set(itertools.chain(*judged))
 
 
 def test_beyond_the_training_range_a_value_counts_as_the_edge(model: RiskModel) -> None:
@@ -217,13 +256,12 @@ def test_beyond_the_training_range_a_value_counts_as_the_edge(model: RiskModel) 
 
 
 @pytest.mark.parametrize("vital", VITALS, ids=lambda vital: str(vital.name))
-@pytest.mark.parametrize("wrong", ["below", "above", "nan", "inf", "text", "none", "bool"])
+@pytest.mark.parametrize("wrong", ["below", "above", "nan", "inf", "text", "bool"])
 def test_a_value_that_no_adult_has_is_refused_with_field_bound_and_hint(
     model: RiskModel, vital: Any, wrong: str
 ) -> None:
     value = {
-        "below": vital.low - 1, "above": vital.high + 1, "nan": math.nan, "inf": math.inf, "text": "70", "none": None,
-        "bool": True,
+        "below": vital.low - 1, "above": vital.high + 1, "nan": math.nan, "inf": math.inf, "text": "70", "bool": True,
     }[wrong]  # fmt: skip
     reading: dict[str, Any] = dict(zip(FEATURES, (70.0, 134.0, 1.6, 30.0, 40), strict=True))
     reading[vital.name] = value
@@ -286,7 +324,7 @@ def test_a_pickle_inside_is_refused_and_never_opened(tmp_path: Path) -> None:
     trap = np.empty(1, dtype=object)
     trap[0] = Trap()
     members = members_of(PACKAGED)
-    for name in ("mean.npy", "something_new.npy"):
+    for name in ("mean.npy", "something_new.npy", "background.npy"):
         path = repacked(tmp_path / "pickle.npz", {**members, name: npy(trap, allow_pickle=True)})
         assert "without pickles" in refusal_of(path)
     assert not opened.exists()
@@ -299,6 +337,8 @@ def test_a_changed_weight_is_refused_by_the_checksum(tmp_path: Path) -> None:
     assert "checksum" in refusal_of(
         repacked(tmp_path / "m.npz", {**members, "thresholds.npy": npy(np.array([0.3, 0.9]))})
     )
+    background = np.load(io.BytesIO(members["background.npy"]))[::-1]
+    assert "checksum" in refusal_of(repacked(tmp_path / "m.npz", {**members, "background.npy": npy(background)}))
 
 
 @pytest.mark.parametrize(
@@ -313,9 +353,18 @@ def test_a_changed_weight_is_refused_by_the_checksum(tmp_path: Path) -> None:
         ("kernel_3", np.full((40, 1), -1, np.float32), "monotone"),
         ("day_floor", np.array(3.0), "day_floor"),
         ("feature_order", np.array(["day", "age"]), "feature_order"),
-        ("format", np.array(2), "format 1 expected"),
+        ("format", np.array(1), "format 2 expected"),
         ("thresholds", np.array([0.6, 0.3]), "thresholds"),
         ("high", np.array([95, 148, 9.4, 800, 285]), "clinical bounds"),
+        ("quantile_levels", np.linspace(0, 1, 9), "quantile_levels with 0.05 and 0.95"),
+        ("quantiles", np.zeros((5, 9)), "rising quantiles"),
+        ("background", np.zeros((64, 5)), "a background, inside the training range"),
+        ("background", np.zeros((64, 4)), "background"),
+        ("background", np.array(1.0), "background"),
+        ("whitening", np.full((4, 4), np.inf), "whitening: finite"),
+        ("whitening", np.eye(5), "whitening"),
+        ("distance_max", np.array(0.0), "distance_max"),
+        ("evaluation", np.array("[1]"), "a whole hf_model.npz"),
     ],
 )
 def test_a_file_that_is_no_such_model_is_refused_and_says_why(
@@ -362,7 +411,7 @@ def test_a_model_written_twice_is_the_same_bytes_and_reads_back(tmp_path: Path, 
 
 
 def test_a_member_that_a_later_version_adds_is_left_alone(tmp_path: Path, model: RiskModel) -> None:
-    path = repacked(tmp_path / "m.npz", {**members_of(PACKAGED), "background.npy": npy(np.zeros((64, 5)))})
+    path = repacked(tmp_path / "m.npz", {**members_of(PACKAGED), "something_new.npy": npy(np.zeros((64, 5)))})
     assert RiskModel.load(path).model_id == model.model_id
 
 
@@ -461,5 +510,5 @@ def _packaged() -> RiskModel:
     return _loaded[0]
 
 
-def test_a_judgement_has_the_three_fields_that_clients_read() -> None:
-    assert Judgement._fields == ("probability", "probability_study", "flags")
+def test_a_judgement_has_the_fields_that_clients_read() -> None:
+    assert Judgement._fields == ("probability", "probability_study", "flags", "probability_low")

@@ -96,6 +96,20 @@ def test_a_question_for_reports_comes_out_as_it_went_in(
         assert request == wire.Reports(row_id or 0, None, limit, None, tier, consistent)
 
 
+@given(st.sets(st.integers(0, 4), min_size=1, max_size=3))
+def test_a_row_with_holes_is_accepted_when_its_flags_admit_them_and_refused_alone_when_not(gone: set[int]) -> None:
+    values = [None if place in gone else value for place, value in enumerate(ROW[2:7])]
+    flags = ",".join(f"missing:{Report._fields[2 + place]}" for place in sorted(gone))
+    hole = Report(*ROW[:2], *values, *ROW[7:11], flags)  # type: ignore[arg-type, call-arg]
+    packed = wire.encode_rows([hole])
+    assert wire.accept_rows(packed, 10) == (packed, [])
+    assert [tuple(row) for row in wire.decode_rows(packed)] == [hole]
+    silent = hole._replace(flags="")
+    kept, rejected = wire.accept_rows(wire.encode_rows([ROW, silent, ROW]), 10)
+    assert kept == wire.encode_rows([ROW, ROW])
+    assert [(number, field) for number, field, _, _ in rejected] == [(1, Report._fields[2 + min(gone)])]
+
+
 def test_what_is_optional_may_be_left_out() -> None:
     assert wire.decode_request(wire.encode_request(MESH, "status"), MESH, LIMITS) == wire.Status()
     assert wire.decode_request(wire.encode_request(MESH, "beds"), MESH, LIMITS) == wire.Beds(None)

@@ -120,9 +120,9 @@ def test_tiers_have_a_sign_and_a_word_and_the_most_urgent_stand_first(width: int
         bed(row("red-90", 0.90, "RED")),
     ]
     screen = drawn(board_status(*beds), width)
-    at = [screen.index(name) for name in ("red-90", "red-61", "amber", "unknown", "green")]
+    at = [screen.index(name) for name in ("red-90", "red-61", "unknown", "amber", "green")]
     assert at == sorted(at)
-    for badge in ("■ RED", "✕ NO DATA", "▲ AMBER", "● GREEN"):
+    for badge in ("■ RED", "? UNKNOWN", "▲ AMBER", "● GREEN"):
         assert badge in screen
 
 
@@ -242,7 +242,7 @@ def test_shown_and_counted_beds_are_all_beds_at_every_size(width: int, height: i
     tiers = ("RED", "AMBER", "GREEN", "UNKNOWN")
     beds = [bed(row(f"b{n}", 0.5, tiers[n % 4])) for n in range(count)]
     told = " ".join(words_of(drawn(board_status(*beds), width, height)))
-    rest = re.search(r"(?:\+(\d+) more|(?<!\S)(\d+)) beds, ((?:\d+ (?:RED|NO DATA|AMBER|GREEN),? ?)+|all GREEN)", told)
+    rest = re.search(r"(?:\+(\d+) more|(?<!\S)(\d+)) beds, ((?:\d+ (?:RED|UNKNOWN|AMBER|GREEN),? ?)+|all GREEN)", told)
     assert rest is not None, told
     hidden = int(rest[1] or rest[2])
     assert len(re.findall(r"(?<!\S)b\d+(?!\S)", told)) + hidden == count

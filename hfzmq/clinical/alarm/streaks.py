@@ -1,7 +1,9 @@
 """How long a cause has to last before it is on, and what ends it: the streaks of one bed.
 
 Touches the bed it is handed, nothing else. Must not know: episodes, who acknowledged what. Keeps: a gap pauses a streak
-and never resets it: beyond ``gap_ms`` without a reading its time stands still, its count stays.
+and never resets it: beyond ``gap_ms`` without a reading its time stands still, its count stays. UNKNOWN counts as the
+highest that it can be, which is its probability, and ends nothing; one whose probability would be GREEN contradicts
+itself, and counts as RED.
 
 A streak's time may run out without a reading (AMBER: one reading, then nothing for ``amber_ms``), if that is no gap
 yet. A heart rate is never raised by time alone: one reading outside the range is no streak.
@@ -17,8 +19,8 @@ from hfzmq.clinical.tiers import UNKNOWN
 
 def red_turns(bed: BedState, rules: AlarmRules, probability: float, tier: str) -> bool:
     """Take one judgement in; True when RED has just come on or gone off (``bed.active`` says which)."""
-    on = tier == UNKNOWN or probability >= rules.red_on
-    off = not on and probability < rules.red_off
+    on = probability >= rules.red_on or (tier == UNKNOWN and probability < rules.amber_on)
+    off = tier != UNKNOWN and probability < rules.red_off
     if bed.active & RED_BIT:
         if off:
             bed.active &= ~RED_BIT

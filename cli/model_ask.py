@@ -1,0 +1,186 @@
+"""``hfzmq model predict`` and ``explain``: what the model says of one reading, or of a file of them, and why.
+
+Touches the files it is given, stdin, stdout and stderr. Keeps: stdout carries answers only; a line that cannot be
+judged is named on stderr with its number and field, and the others are judged all the same; a value that was not given
+is not made up: the answer is then two ends, and UNKNOWN where these are not of one tier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hfzmq.cli.format import counted, csv_line, json_line, json_text, table
+from hfzmq.cli.options import output_option
+from hfzmq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from hfzmq.cli.bedside.readings import Reading
+    from hfzmq.model.inference import RiskModel
+
+FILE = click.Path(path_type=Path)
+F = TypeVar("F", bound=Callable[..., Any])
+Vitals = tuple[Any, Any, Any, Any, Any]
+
+NAMES = ("age", "serum_sodium", "serum_creatinine", "ejection_fraction", "day")
+OPTIONS = ("--age", "--sodium", "--creatinine", "--ef", "--day")
+
+
+def reading_options(function: F) -> F:
+    """The five values of one reading, each optional, and ``--model``."""
+    units = ("YEARS", "MEQ_PER_L", "MG_PER_DL", "PERCENT", "DAYS")
+    says = ("", "Serum sodium.", "Serum creatinine.", "Ejection fraction.", "Days since follow-up began.")
+    packaged = "A hf_model.npz.  [default: the packaged one]"
+    function = click.option("--model", "path", type=FILE, metavar="FILE", help=packaged)(function)
+    for name, option, unit, said in reversed(tuple(zip(NAMES, OPTIONS, units, says, strict=True))):
+        kind = int if name == "day" else float
+        function = click.option(option, name, type=kind, metavar=unit, help=said)(function)
+    return function
+
+
+@click.command()
+@click.argument("source", required=False, metavar="[FILE|-]")
+@reading_options
+@click.option(
+    "-o", "--output", type=click.Choice(("table", "json", "jsonl", "csv"), case_sensitive=False),
+    help="How to print it.  [default: a table of one reading; a file's answers as the file: csv or jsonl]",
+)  # fmt: skip
+def predict(source: str | None, path: Path | None, output: str | None, **vitals: Any) -> None:
+    """Judge one reading, or each line of a CSV or JSON lines file.
+
+    The guarded probability sets the tier; the study's takes the day as it is, for details. A value left out (an empty
+    cell, null) is not known: then probability is the highest and probability_low the lowest that it can be.
+
+    \b
+    hfzmq model predict --age 75 --sodium 130 --creatinine 1.9 --ef 20 --day 4
+    hfzmq model predict patients.csv > judged.csv
+    """
+    given = tuple(vitals[name] for name in NAMES)
+    if source is None and given == (None,) * len(NAMES):
+        raise click.UsageError("a reading (--age 75 ...) or a file is needed")
+    if source is not None and given != (None,) * len(NAMES):
+        raise click.UsageError("a reading or a file, not both")
+    from hfzmq.model.inference import RiskModel
+
+    risk = RiskModel.load(path)
+    if source is not None:
+        _predict_file(risk, source, output)
+        return
+    value = judged(risk, given)
+    if output in (None, "table"):
+        click.echo(_single(value))
+    elif output == "csv":
+        click.echo(csv_line(value) + "\n" + csv_line(_cells(value)))
+    else:
+        click.echo(json_text(value) if output == "json" else json_line(value))
+
+
+def judged(risk: RiskModel, vitals: Vitals) -> dict[str, Any]:
+    """What is printed of one reading; InvalidInput."""
+    from hfzmq.clinical.tiers import tier_between, tier_of
+
+    found = risk.judge(*vitals)
+    return {
+        "probability": found.probability,
+        "tier": tier_between(found.probability_low, found.probability, risk.thresholds),
+        "probability_low": found.probability_low,
+        "probability_study": found.probability_study,
+        "tier_study": tier_of(found.probability_study, risk.thresholds),
+        "flags": list(found.flags),
+        "model_id": risk.model_id,
+    }
+
+
+def _single(value: dict[str, Any]) -> str:
+    low, high = value["probability_low"], value["probability"]
+    guarded = f"{high:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
+    study = f"{value['probability_study']:.4f}"
+    rows = [
+        ("guarded", guarded, value["tier"], "sets the tier and the alarm"),
+        ("study", study if low == high else f"at most {study}", value["tier_study"], "raw day, for details only"),
+    ]
+    flags = ", ".join(value["flags"]) or "none"
+    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\nflags: {flags}\nmodel: {value['model_id']}"
+
+
+def _predict_file(risk: RiskModel, source: str, output: str | None) -> None:
+    from hfzmq.cli.bedside.output import ProgressLine
+    from hfzmq.cli.bedside.readings import Refused
+    from hfzmq.cli.model_lines import read_lines
+
+    lines = read_lines(source)
+    done = refused = 0
+    progress = ProgressLine(lambda: f"{lines.name}: {counted(done, 'line')} judged, {refused} refused")
+    rows: list[dict[str, Any]] = []
+    written = output or ("jsonl" if lines.is_json else "csv")
+    for item in lines:
+        try:
+            if isinstance(item, Refused):
+                raise InvalidInput(item.field, item.bound, hint=item.hint)
+            value = _row(item, lines.number, judged(risk, item.vitals))
+        except InvalidInput as error:
+            refused += 1
+            hint = f" ({error.hint})" if error.hint else ""
+            click.echo(f"{lines.name}:{lines.number}: {error}{hint}", err=True)
+            continue
+        done += 1
+        if written == "csv":
+            click.echo((csv_line(value) + "\n" if done == 1 else "") + csv_line(_cells(value)))
+        elif written == "jsonl":
+            click.echo(json_line(value))
+        else:
+            rows.append(value)
+        progress.turn()
+    progress.end()
+    if written == "json":
+        click.echo(json_text(rows))
+    elif written == "table" and rows:
+        click.echo(table(tuple(rows[0]), [_cells(row) for row in rows]))
+    click.echo(f"{counted(done, 'line')} judged, {refused} refused", err=True)
+    if refused:
+        bound = f"a reading in every line: {refused} of {done + refused} cannot be judged"
+        raise InvalidInput(lines.name, bound, hint="each is named above, with what is wrong; the others were judged")
+
+
+def _row(reading: Reading, line: int, value: dict[str, Any]) -> dict[str, Any]:
+    return {"line": line, "patient_id": reading.patient_id, **dict(zip(NAMES, reading.vitals, strict=True)), **value}
+
+
+def _cells(value: dict[str, Any]) -> list[Any]:
+    return [",".join(cell) if isinstance(cell, list) else cell for cell in value.values()]
+
+
+@click.command()
+@reading_options
+@click.option("--study", is_flag=True, help="Explain the study's number, which reads the day.")
+@output_option("table", "json")
+def explain(path: Path | None, study: bool, output: str, **vitals: Any) -> None:
+    """Say which value moved the probability, and by how much: exact Shapley values.
+
+    Base and contributions add up to the probability. They say what moved this number, not what made the patient ill.
+
+    \b
+    hfzmq model explain --age 75 --sodium 130 --creatinine 1.9 --ef 20 --day 4
+    """
+    for name, option in zip(NAMES, OPTIONS, strict=True):
+        if vitals[name] is None:
+            raise click.UsageError(f"{option} is needed: what is not known moves nothing")
+    from hfzmq.model.explain import explain as explain_reading
+    from hfzmq.model.inference import RiskModel
+
+    risk = RiskModel.load(path)
+    found = explain_reading(risk, *(vitals[name] for name in NAMES), study=study)
+    contributions = {name: round(moved, 12) + 0.0 for name, moved in zip(NAMES, found.contributions, strict=True)}
+    number = "study" if study else "guarded"
+    if output == "json":
+        value = {"number": number, "probability": found.probability, "base": found.base}
+        click.echo(json_text({**value, "contributions": contributions, "model_id": risk.model_id}))
+        return
+    rows = [(name, vitals[name], f"{moved + 0.0:+.4f}") for name, moved in contributions.items()]
+    rows.sort(key=lambda row: -abs(contributions[row[0]]))
+    click.echo(table(("input", "value", "moves it by"), rows))
+    click.echo(f"{found.base:.4f} {sum(found.contributions):+.4f} = {found.probability:.4f} ({number})")
+    click.echo(f"model: {risk.model_id}")

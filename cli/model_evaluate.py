@@ -1,0 +1,132 @@
+"""``hfzmq model evaluate``: the published protocol again, our row beside theirs, every goal with its verdict.
+
+Touches the files it is given, stdout and stderr. Keeps: stdout carries the table of goals, stderr the progress; the
+exit code is 1 when a goal is missed; nothing is imported before the command runs.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hfzmq.cli.format import json_text, table
+from hfzmq.cli.options import output_option
+from hfzmq.cli.results_file import circumstances, progress, write_results
+
+if TYPE_CHECKING:
+    from hfzmq.model.evaluation.goals import Verdict
+
+FILE = click.Path(path_type=Path)
+STAGES = {
+    "logistic": "their logistic regression, many times",
+    "fits": "our recipe on each cut",
+    "scores": "scores, intervals, the shipped weights",
+}
+PROCESSES_MAX = 64
+
+
+@click.command()
+@click.option("--data", type=FILE, required=True, metavar="FILE", help="hf.csv: UCI data set 519.")
+@click.option("--model", "path", type=FILE, metavar="FILE", help="A hf_model.npz.  [default: the packaged one]")
+@click.option("--results", type=FILE, metavar="FILE", help="Also write every number, as JSON.")
+@click.option("--plots", type=FILE, metavar="DIR", help="Also draw ROC, calibration and tiers, as SVG and PNG.")
+@click.option(
+    "--work", type=FILE, default=Path("out/evaluation"), show_default=True, metavar="DIR",
+    help="Remembers each fit, so that a run that was stopped goes on.",
+)  # fmt: skip
+@click.option("--processes", type=click.IntRange(1, PROCESSES_MAX), metavar="N", help="Fits at once.  [default: cores]")
+@click.option("--quick", is_flag=True, help="A few fits only, to see that it runs: no verdict.")
+@output_option("table", "json")
+def evaluate(
+    data: Path,
+    path: Path | None,
+    results: Path | None,
+    plots: Path | None,
+    work: Path,
+    processes: int | None,
+    quick: bool,
+    output: str,
+) -> int:
+    """Measure the recipe on patients it has not seen; needs the extra 'train' and some minutes.
+
+    \b
+    hfzmq model evaluate --data hf.csv --results evaluate.json --plots pictures
+    """
+    from hfzmq.model.evaluation.evaluate import QUICK, WHOLE
+    from hfzmq.model.evaluation.evaluate import evaluate as run
+    from hfzmq.model.evaluation.goals import verdicts
+    from hfzmq.model.evaluation.plots import draw
+    from hfzmq.model.features import read_cohort
+    from hfzmq.model.inference import RiskModel
+    from hfzmq.model.network import RECIPE
+
+    content, cohort = read_cohort(data)
+    model = RiskModel.load(path)
+    with progress(STAGES) as tell:
+        found = run(
+            cohort, content, model, work, processes or _cores(), tell, QUICK if quick else WHOLE, RECIPE
+        )  # fmt: skip
+    applies = cohort.published and not quick
+    goals = verdicts(found.results, applies)
+    missed = [one for one in goals if one.met is False]
+    whole = {
+        **circumstances("hfzmq model evaluate"),
+        "data": {"sha256": cohort.sha256, "origin": cohort.origin},
+        "recipe": RECIPE._asdict(),
+        "versions": dict(model.parts.versions),
+        **found.results,
+        "goals": [_plain(one) for one in goals],
+    }
+    click.echo(f"data: {cohort.origin}, sha256 {cohort.sha256}", err=True)
+    click.echo(json_text(whole) if output == "json" else goals_table(goals))
+    if results is not None:
+        write_results(results, whole)
+    if plots is not None:
+        for picture in draw(found.curves, found.results, plots):
+            click.echo(f"wrote {picture}", err=True)
+    if not applies:
+        click.echo("the bounds are about the published data set and the whole protocol: no verdict", err=True)
+    else:
+        click.echo(f"{len(goals) - len(missed)} of {len(goals)} goals are met", err=True)
+    return 1 if missed else 0
+
+
+def goals_table(goals: tuple[Verdict, ...]) -> str:
+    """Section by section: what was measured beside what was published and what it must be."""
+    from hfzmq.model.evaluation.card import figure
+    from hfzmq.model.evaluation.goals import bound_words
+
+    rows: list[tuple[object, ...]] = []
+    section = ""
+    for one in goals:
+        if one.goal.section != section:
+            section = one.goal.section
+            rows.append((section, "", "", "", "", ""))
+        interval = "" if one.interval is None else f"{figure(one.interval[0])} to {figure(one.interval[1])}"
+        verdict = {True: "met", False: "MISSED", None: "-"}[one.met]
+        check = f"  {one.goal.check}"
+        rows.append((check, one.goal.published, figure(one.measured), interval, bound_words(one.goal), verdict))
+    return table(("check", "published", "measured", "95 %", "must", "verdict"), rows)
+
+
+def _plain(one: Verdict) -> dict[str, Any]:
+    goal = one.goal
+    return {
+        "section": goal.section,
+        "check": goal.check,
+        "path": goal.path,
+        "published": goal.published,
+        "measured": None if math.isnan(one.measured) else one.measured,
+        "least": goal.least,
+        "most": goal.most,
+        "met": one.met,
+    }
+
+
+def _cores() -> int:
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(here, PROCESSES_MAX))

@@ -1,0 +1,86 @@
+"""The why-line: which values moved a bed's probability most, in words.
+
+Touches one file, the packaged model, when the first bed is asked about. Must not know: screens, the mesh. Keeps: it
+explains the number that is shown or says nothing (another model's report, or one that this model judges otherwise, has
+no why here); GREEN needs none; where values are missing it names them instead, for then there is no one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hfzmq.cli.format import number
+from hfzmq.clinical.report import MISSING, VITALS, Report, missing_flags
+from hfzmq.clinical.tiers import GREEN
+from hfzmq.errors import HfzmqError, InvalidInput
+
+if TYPE_CHECKING:
+    from hfzmq.model.inference import RiskModel
+
+SHORT = {"age": "age", "serum_sodium": "Na", "serum_creatinine": "creat", "ejection_fraction": "EF", "day": "day"}
+REMEMBERED_MAX = 5000
+SAME_WITHIN = 1e-6  # of probability: the same weights on another machine
+
+Why = tuple[str, ...]  # ("EF 20 +0.22", "creat 1.9 +0.12"), the largest first; () for nothing to say
+
+
+class Whys:
+    """``model``: None for the packaged one, loaded when it is needed; without one there is no why. For one thread."""
+
+    def __init__(self, model: RiskModel | None = None) -> None:
+        self._model = model
+        self._absent = False
+        self._known: dict[tuple[object, ...], Why] = {}
+
+    def of_report(self, report: Report) -> Why:
+        """Of a report, whoever judged it."""
+        if report.tier == GREEN or self._loaded() is None or report.model_id != self._loaded_id():
+            return ()
+        return self.of(report[2:7], report.probability, report.tier)
+
+    def of(self, vitals: Sequence[float | None], probability: float, tier: str) -> Why:
+        """Of the five ``vitals`` that the model judged as ``probability``."""
+        key = (*vitals, probability)
+        if tier == GREEN:
+            return ()
+        if key not in self._known:
+            if len(self._known) >= REMEMBERED_MAX:
+                self._known.clear()
+            self._known[key] = self._made(vitals, probability)
+        return self._known[key]
+
+    def knows(self, vitals: Sequence[float | None], probability: float, tier: str) -> bool:
+        """Whether ``of`` has its answer at hand: making one takes some milliseconds."""
+        return tier == GREEN or (*vitals, probability) in self._known
+
+    def _made(self, vitals: Sequence[float | None], probability: float) -> Why:
+        gone = missing_flags(vitals)
+        if gone:
+            return tuple(f"{SHORT[flag[len(MISSING) :]]} not known" for flag in gone)
+        model = self._loaded()
+        if model is None:
+            return ()
+        from hfzmq.model.explain import explain
+
+        try:
+            found = explain(model, *vitals)  # type: ignore[arg-type]  # nothing is missing
+        except InvalidInput:
+            return ()
+        if abs(found.probability - probability) > SAME_WITHIN:
+            return ()
+        value_of = {vital.name: value for vital, value in zip(VITALS, vitals, strict=True)}
+        return tuple(f"{SHORT[name]} {number(value_of[name] or 0)} {moved:+.2f}" for name, moved in found.top())
+
+    def _loaded(self) -> RiskModel | None:
+        if self._model is None and not self._absent:
+            from hfzmq.model.inference import RiskModel
+
+            try:
+                self._model = RiskModel.load()
+            except HfzmqError:  # a board shows what it is told, with or without a model of its own
+                self._absent = True
+        return self._model
+
+    def _loaded_id(self) -> str:
+        return "" if self._model is None else self._model.model_id

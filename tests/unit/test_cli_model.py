@@ -1,0 +1,297 @@
+"""``hfzmq model predict``, ``explain`` and ``data``; and that nothing but train and evaluate brings TensorFlow."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfzmq.cli.main import main
+from hfzmq.model import RiskModel, dataset
+from hfzmq.model.features import PUBLISHED_SHA256, synthetic_csv
+
+ROOT = Path(__file__).parents[2]
+HEADER = "age,serum_sodium,serum_creatinine,ejection_fraction,day\n"
+READING = ("--age", "75", "--sodium", "130", "--creatinine", "1.9", "--ef", "20", "--day", "4")
+TRAINERS = {"tensorflow", "keras", "sklearn", "joblib", "h5py", "matplotlib"}
+
+
+class Ran:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def ask(*words: str) -> Ran:
+        code = main(["model", *words])
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return ask
+
+
+# ------------------------------------------------------------------------------------------------------------ predict
+
+
+def test_a_csv_is_judged_line_by_line_as_single_readings_are(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_text(synthetic_csv(80, 2))
+    found = run("predict", str(path))
+    assert found.code == 0
+    rows = list(csv.DictReader(io.StringIO(found.out)))
+    assert len(rows) == 80
+    model = RiskModel.load()
+    for row in rows:
+        age, sodium, creatinine, ejection = (float(row[name]) for name in HEADER.strip().split(",")[:4])
+        judged = model.judge(age, sodium, creatinine, ejection, int(row["day"]))
+        assert float(row["probability"]) == judged.probability == float(row["probability_low"])
+        assert float(row["probability_study"]) == judged.probability_study
+        assert row["flags"] == ",".join(judged.flags)
+        assert row["model_id"] == model.model_id
+    assert [int(row["line"]) for row in rows] == list(range(2, 82))
+    assert found.err == "80 lines judged, 0 refused\n"
+
+
+def test_bad_rows_are_named_by_line_and_field_and_lose_none_of_the_others(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "ward.csv"
+    lines = ["70,134,1.2,38,40", "old,134,1.2,38,40", "70,134,168,38,40", "", "70,134,1.2", "70,134,1.2,38,40.5",
+             "60,134,1.2,38,41"]  # fmt: skip
+    path.write_text(HEADER + "\n".join(lines) + "\n")
+    found = run("predict", str(path), "-o", "jsonl")
+    assert [(one["line"], one["age"]) for one in found.lines] == [(2, 70), (8, 60)]
+    assert found.code == 6
+    said = found.err.splitlines()
+    assert said[0].startswith(f"{path}:3: age: a number, 18 to 120 years")
+    assert said[1] == f"{path}:4: serum_creatinine: 0.1 to 20 mg/dL (umol/L? divide by 88.4)"
+    assert said[2].startswith(f"{path}:6: ejection_fraction: missing")
+    assert said[3].startswith(f"{path}:7: day: a whole number")
+    assert "2 lines judged, 4 refused" in found.err
+
+
+def test_json_lines_come_from_stdin_and_null_is_not_known(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"age": 70, "serum_sodium": 134, "serum_creatinine": 1.2, "ejection_fraction": 30, "day": 4}
+    text = "\n".join(
+        [
+            json.dumps(known),
+            json.dumps(known | {"serum_creatinine": None, "patient_id": "P-7"}),
+            "not json",
+            '{"age": 1}',
+        ]
+    )
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    found = run("predict", "-")
+    assert found.code == 6
+    whole, hole = found.lines
+    assert whole["probability"] == whole["probability_low"]
+    assert hole["patient_id"] == "P-7"
+    assert hole["probability_low"] < whole["probability"] < hole["probability"]
+    assert hole["tier"] == "UNKNOWN"
+    assert hole["serum_creatinine"] is None
+    assert "missing:serum_creatinine" in hole["flags"]
+    assert "stdin:3: line: one JSON object" in found.err
+    assert "stdin:4: serum_sodium: missing" in found.err
+
+
+def test_an_empty_cell_is_not_known_and_never_made_up(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_text(HEADER + "70,134,,30,4\n,,,,4\n")
+    found = run("predict", str(path), "-o", "json")
+    (one,) = found.json
+    assert (one["tier"], one["serum_creatinine"]) == ("UNKNOWN", None)
+    assert f"{path}:3: age: at least one value of the patient" in found.err
+
+
+@pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv"])
+def test_an_incomplete_reading_has_two_ends_in_every_output(run: Any, output: str) -> None:
+    found = run("predict", "--age", "75", "--sodium", "130", "--ef", "20", "--day", "4", "-o", output)
+    judged = RiskModel.load().judge(75.0, 130.0, None, 20.0, 4)
+    assert found.code == 0
+    for value in (judged.probability_low, judged.probability):
+        assert f"{value:.4f}"[:6] in found.out
+    assert "UNKNOWN" in found.out
+    assert "missing:serum_creatinine" in found.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("predict",), 2, "a reading (--age 75 ...) or a file is needed"),
+        (("predict", "x.csv", "--age", "70"), 2, "a reading or a file, not both"),
+        (("predict", "nowhere.csv"), 5, "no such file: nowhere.csv"),
+        (("predict", "--day", "4"), 6, "age: at least one value of the patient"),
+        (("predict", "--model", "nowhere.npz", *READING), 5, "no model at nowhere.npz"),
+        (("explain", *READING[:-2]), 2, "--day is needed"),
+        (("explain", *READING[:-1], "-1"), 6, "day: "),
+        (("data", "--check", "nowhere.csv"), 5, "nowhere.csv"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_its_exit_code(
+    run: Any, words: tuple[str, ...], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run(*words)
+    assert (found.code, found.out) == (code, "")
+    assert said in found.err
+
+
+def test_a_file_without_the_columns_or_with_a_line_that_is_too_long_is_refused(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_text("age,sodium\n70,134\n")
+    found = run("predict", str(path))
+    assert (found.code, found.out) == (6, "")
+    assert "serum_sodium" in found.err
+    path.write_text(HEADER + "9" * 200_000 + "\n70,134,1.2,38,40\n")
+    found = run("predict", str(path), "-o", "jsonl")
+    assert [one["line"] for one in found.lines] == [3]
+    assert f"{path}:2: line" in found.err
+
+
+def test_a_damaged_model_is_refused_by_predict_with_the_next_step(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "cut.npz"
+    path.write_bytes((ROOT / "model" / "weights" / "hf_model.npz").read_bytes()[:-100])
+    found = run("predict", "--model", str(path), *READING)
+    assert (found.code, found.out) == (6, "")
+    assert "a whole hf_model.npz without pickles" in found.err
+    assert "hint: copy the file again, or retrain" in found.err
+
+
+# ------------------------------------------------------------------------------------------------------------ explain
+
+
+@pytest.mark.parametrize("study", [(), ("--study",)])
+def test_explain_prints_contributions_that_add_up(run: Any, study: tuple[str, ...]) -> None:
+    found = run("explain", *READING, *study, "-o", "json")
+    value = found.json
+    assert value["base"] + sum(value["contributions"].values()) == pytest.approx(value["probability"], abs=1e-11)
+    assert value["number"] == ("study" if study else "guarded")
+    assert (value["contributions"]["day"] != 0) == bool(study)
+    shown = run("explain", *READING, *study).out
+    assert f"{value['probability']:.4f} ({value['number']})" in shown
+    for moved in value["contributions"].values():
+        assert f"{moved:+.4f}" in shown
+    assert "-0.0000" not in shown
+
+
+# --------------------------------------------------------------------------------------------------------------- data
+
+
+def test_data_writes_what_it_fetched_only_when_it_is_the_published_set(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "deep" / "hf.csv"
+    monkeypatch.setattr(dataset, "fetch", lambda: synthetic_csv(80, 1).encode())
+    found = run("data", "--out", str(out))
+    assert found.code == 6
+    assert PUBLISHED_SHA256 in found.err
+    assert not out.exists()
+    content = dataset.canonical(synthetic_csv(80, 1).encode(), "f")
+    monkeypatch.setattr("hfzmq.model.features.PUBLISHED_SHA256", dataset.sha256(content))
+    found = run("data", "--out", str(out))
+    assert found.code == 0
+    assert found.out == f"{dataset.sha256(content)}  {out}\n"
+    assert out.read_bytes() == content
+    assert "CC BY 4.0" in found.err
+    assert run("data", "--check", str(out)).code == 0
+
+
+# --------------------------------------------------------------------------------------- who may bring TensorFlow
+
+
+def imported_by(path: Path) -> set[str]:
+    names: set[str] = set()
+    source = path.read_text()
+    by_name = "import_module" in source
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+        elif by_name and isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names.add(node.value)  # importlib.import_module("tensorflow")
+    return names
+
+
+def test_only_network_and_plots_name_what_training_needs() -> None:
+    files = [path for folder in ("hfzmq", "daemon", "cli", "model") for path in (ROOT / folder).rglob("*.py")]
+    naming = {path.resolve().relative_to(ROOT).as_posix() for path in files if imported_by(path) & TRAINERS}
+    assert naming == {"model/network.py", "model/evaluation/plots.py"}
+
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+import hfzmq, hfzmq.cli, hfzmq.daemon, hfzmq.model
+skip = ("__main__", "tests", ".units")
+for package in (hfzmq, hfzmq.cli, hfzmq.daemon, hfzmq.model):
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not found.name.endswith(skip):
+            importlib.import_module(found.name)
+assert {"hfzmq.daemon.node", "hfzmq.cli.serve", "hfzmq.model.train", "hfzmq.storage.reader"} <= set(sys.modules)
+"""
+
+RUN_ALL = """
+import os, sys
+from hfzmq.cli.main import COMMANDS, main
+data, ward, mesh, db = sys.argv[1:]
+reading = "--age 75 --sodium 130 --creatinine 1.9 --ef 20 --day 4".split()
+on = ["--config", mesh]
+sys.stdin = open(os.devnull)
+lines = [
+    ["model", "predict", *reading], ["model", "predict", ward], ["model", "explain", *reading],
+    ["model", "data", "--check", data], ["config", "check", *on], ["config", "show", *on], ["config", "init"],
+    ["status", *on], ["reports", *on], ["readings", *on], ["alarms", "ls", *on], ["peer", "ls", *on],
+    ["dashboard", *on, "--once"], ["scenario", "ls"],
+    ["client", *on, "--headless", "--count", "2", "--interval", "0.1", "--duration", "1", "--queue", db],
+    ["stream", *on, "--patients", "2", "--rate", "5", "--duration", "1", "--queue", db + "-stream"],
+]
+ran = set()
+for words in lines:
+    code = main(words)
+    if code in (1, 2):
+        sys.exit(f"{' '.join(words)} ends with {code}")
+    ran.add(words[0])
+    found = TRAINERS & set(sys.modules)
+    if found:
+        sys.exit(f"{' '.join(words)} imports {found}")
+for name in COMMANDS:
+    main([name, "--help"])
+left = set(COMMANDS) - ran - {"serve", "demo"}  # these two: by IMPORT_ALL alone
+found = TRAINERS & set(sys.modules)
+sys.exit(f"imported: {found}, not run: {left}" if found or left else 0)
+""".replace("TRAINERS", repr(TRAINERS))
+
+
+def test_no_module_but_those_of_training_imports_tensorflow() -> None:
+    code = IMPORT_ALL + f"found = {TRAINERS!r} & set(sys.modules)\nsys.exit(str(found) if found else 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_command_but_train_and_evaluate_imports_tensorflow(tmp_path: Path) -> None:
+    ward, mesh = tmp_path / "ward.csv", tmp_path / "peers.yaml"
+    ward.write_text(HEADER + "70,134,1.2,38,40\n")
+    made = subprocess.run(
+        [sys.executable, "-m", "hfzmq.cli", "config", "init", "--base-port", "1"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    mesh.write_text(made.stdout)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN_ALL, str(ward), str(ward), str(mesh), str(tmp_path / "queue")],
+        cwd=ROOT, timeout=120, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
