@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.powercuts import cuts, rot
-from tests.powercuts.__main__ import main, tasks_of
+from tests.powercuts.__main__ import main
 from tests.powercuts.bugs import BUGS
 from tests.powercuts.planted import find
+from tests.powercuts.seeds import tasks_of
+from tests.provenance import ROOT
 
 CUTS = 2000
 DAMAGES = 900
@@ -63,3 +67,16 @@ def test_results_add_up_and_the_next_run_goes_on_where_the_last_one_ended(tmp_pa
         ("rot", 1, 1),
     ]
     assert all(run["commit"] and run["date"] and run["cores"] for run in told["runs"])
+
+
+def test_several_processes_run_what_one_does() -> None:
+    """As the proof calls it: by its name, which a spawned process must be able to import."""
+    words = ("-m", "tests.powercuts", "--cuts", "130", "--rot", "70", "--seed", "3")
+    told = [
+        subprocess.run(
+            [sys.executable, *words, "--jobs", jobs], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+        ).stdout.splitlines()
+        for jobs in ("1", "2")
+    ]
+    assert [line.partition(" promises")[0] for line in told[0]] == [line.partition(" promises")[0] for line in told[1]]
+    assert told[0][0].startswith("130 cuts from seed 3 to 4: 0 broken")
