@@ -41,7 +41,7 @@ def children_in(folder: Path) -> list[str]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is Linux's")
 def test_the_headless_demo_kills_the_leader_loses_nothing_and_leaves_nothing(tmp_path: Path) -> None:
-    demo = start("--headless", "--duration", "9", tmp=tmp_path)
+    demo = start("--headless", "--duration", "15", tmp=tmp_path)
     out, err = demo.communicate(timeout=120)
     assert demo.returncode == 0, out + err
     story = [
