@@ -23,11 +23,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/.core
 	@$(BIN)/hfzmq demo $(ARGS)
 
-# What needs no time and no ports is spread over all cores test by test; the rest, which mostly waits, file by file.
+# What needs no time and no ports runs on all cores; the rest one after the other, for two meshes on one machine wait for
+# each other.
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest -n auto tests/unit tests/simulation
-	$(BIN)/python -m pytest -n auto --dist loadfile --ignore tests/unit --ignore tests/simulation
+	$(BIN)/python -m pytest --ignore tests/unit --ignore tests/simulation
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
