@@ -1,4 +1,5 @@
-"""Which members a daemon begins with: those of its file; of peers.yaml while no mesh is known to have been founded.
+"""What a daemon begins with: the replica that its file holds, and which members: those of the file; those of peers.yaml
+while no mesh is known to have been founded.
 
 Touches the data directory, to look only. Must not know: who leads. Keeps: whoever joins a mesh, or has lost what it
 once held, founds none.
@@ -6,9 +7,36 @@ once held, founds none.
 
 from __future__ import annotations
 
+from random import Random
+
 from hfzmq.config import Config
-from hfzmq.core.membership import Membership, bootstrap
+from hfzmq.core.membership import Member, Membership, bootstrap
+from hfzmq.core.replica import Replica
+from hfzmq.core.sessions import Sessions
 from hfzmq.storage import Store
+
+
+def first_replica(
+    config: Config, me: int, store: Store, sessions: Sessions, joins: bool, now_ms: float, boot: int
+) -> Replica:
+    """The replica of peer ``me`` as its file left it. ``boot``: this start, as its messages name it; ``joins``: it
+    belongs to a mesh that exists."""
+    recovered = store.recovered
+    return Replica(
+        Member(config.peer(me), store.identity.incarnation),
+        first_members(config, me, store, joins),
+        config.timing,
+        config.limits,
+        Random(),
+        recovered.hard_state,
+        recovered.log,
+        sessions,
+        recovered.applied,
+        recovered.state_hash,
+        now_ms,
+        boot,
+        tuple(peer.id for peer in config.peers),
+    )
 
 
 def first_members(config: Config, me: int, store: Store, joins: bool) -> Membership:

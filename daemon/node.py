@@ -15,7 +15,6 @@ import logging
 import os
 from collections import Counter
 from pathlib import Path
-from random import Random
 
 import zmq
 
@@ -45,13 +44,12 @@ from hfzmq.core.contract import (
     Send,
     Tick,
 )
-from hfzmq.core.membership import Member, Membership
+from hfzmq.core.membership import Membership
 from hfzmq.core.messages import Heartbeat, JoinRequest
-from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon import door
 from hfzmq.daemon.about import About
-from hfzmq.daemon.beginning import first_members
+from hfzmq.daemon.beginning import first_replica
 from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.notify import Notifier
@@ -99,20 +97,7 @@ class Node:
         now = monotonic_ms()
         self.voice = Voice(self.store.identity, self.sockets, config.timing.lease_ms)
         self.sessions = Sessions(recovered.sessions)
-        self.replica = Replica(
-            Member(config.peer(peer_id), self.store.identity.incarnation),
-            first_members(config, peer_id, self.store, joins),
-            config.timing,
-            config.limits,
-            Random(),
-            recovered.hard_state,
-            recovered.log,
-            self.sessions,
-            recovered.applied,
-            recovered.state_hash,
-            now,
-            self.voice.boot,
-        )
+        self.replica = first_replica(config, peer_id, self.store, self.sessions, joins, now, self.voice.boot)
         self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms)
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
         self.transfers = Transfers(

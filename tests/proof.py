@@ -44,10 +44,26 @@ class Step(NamedTuple):
     full: Callable[[Figures], bool]
 
 
+def _of_last_source(told: Figures) -> Figures:
+    """The sums of the storms that ran on the newest source, clean, and of all others before it: what an earlier source
+    did says nothing for this one, but a violation there is told."""
+    sums: Figures = dict.fromkeys(("storms", "counted", "acks", "faults", "violations", "before", "mended"), 0)
+    for one in told["runs"]:
+        if one["source"] != told["runs"][-1]["source"] or one["dirty"]:
+            sums["before"] += one["storms"]
+            sums["mended"] += len(one["violations"])
+            continue
+        for name in ("storms", "counted", "acks", "faults"):
+            sums[name] += one[name]
+        sums["violations"] += len(one["violations"])
+    return sums
+
+
 def _storms(told: Figures) -> str:
-    sums = told["totals_of_clean_runs"]
+    sums = _of_last_source(told)
     return (
         f"{sums['storms']:,} storms, {sums['acks']:,} acks, {sums['faults']:,} faults, {sums['violations']} violations"
+        f" (earlier sources: {sums['before']:,} storms, {sums['mended']} violations)"
     )
 
 
@@ -101,8 +117,8 @@ STEPS = (
     Step("A", "storms", "storms.json", CORE,
          ("-m", "tests.simulation.campaign", "--compiled", "--storms", str(STORMS)),
          ("-m", "tests.simulation.campaign", "--storms", "20"),
-         _storms, lambda told: told["totals_of_clean_runs"]["violations"] == 0,
-         lambda told: bool(told["totals_of_clean_runs"]["counted"] >= STORMS)),
+         _storms, lambda told: bool(_of_last_source(told)["violations"] == 0),
+         lambda told: bool(_of_last_source(told)["counted"] >= STORMS)),
     Step("B", "small scopes", "exhaustive.json", CORE, _kept("tests.simulation.exhaustive", "exhaustive.json"), (),
          _scopes, lambda told: not any(scope["violation"] for scope in told["scopes"]),
          lambda told: all(scope["exhausted"] for scope in told["scopes"])),

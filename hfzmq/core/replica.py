@@ -75,7 +75,7 @@ TERM_JUMP_MAX = 1 << 40  # a message from further ahead is nonsense, and followi
 
 
 class Replica(Readings):
-    """See the module. Built from what storage holds; ``now_ms`` is any monotonic clock in milliseconds."""
+    """See the module. From what storage holds; ``now_ms``: any monotonic clock in ms; ``named``: ids in peers.yaml."""
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class Replica(Readings):
         state_hash: bytes,
         now_ms: float,
         boot: int = 0,
+        named: tuple[int, ...] = (),
     ) -> None:
         self.me = me = myself.peer
         self._timing = timing
@@ -101,7 +102,7 @@ class Replica(Readings):
         self._journal = Journal(me, membership, log, hard_state, now_ms)
         self._members = members = self._journal.members
         self._promises = self._journal.promises
-        self._standing = Standing(myself, boot, members, timing.lease_ms, now_ms)
+        self._standing = Standing(myself, boot, members, named, timing.lease_ms, now_ms)
         self._applying = Applying(log, sessions, applied, state_hash)
         self.agreement = Agreement(applied, state_hash)
         self.election = Election(myself, members, timing.lease_ms, rng, hard_state, now_ms)

@@ -28,11 +28,15 @@ UNHEEDED_AFTER = 2.0  # leases without an append: it asks whether it still belon
 
 
 class Standing:
-    """``myself``: this life of this peer; ``boot``: its start. Times in milliseconds."""
+    """``myself``: this life of this peer; ``boot``: its start; ``named``: ids in its peers.yaml. Times in
+    milliseconds."""
 
-    def __init__(self, myself: Member, boot: int, members: Members, lease_ms: int, now_ms: float) -> None:
+    def __init__(
+        self, myself: Member, boot: int, members: Members, named: tuple[int, ...], lease_ms: int, now_ms: float
+    ) -> None:
         self._myself = myself
         self._boot = boot
+        self._named = named
         self._mine = myself.incarnation or b""
         self._members = members
         self._memory = Memory()
@@ -79,7 +83,8 @@ class Standing:
             self._exists = place.index > 0
 
     def ask(self, now_ms: float) -> list[Effect]:
-        """Ask everybody to be let in (back), while it is no member or nobody sends it anything; once a lease."""
+        """Ask everybody to be let in (back), while it is no member or nobody sends it anything; once a lease. Whoever
+        the log names may be gone, all of them, since this peer last heard of it: peers.yaml may name others."""
         if now_ms < self._ask_at_ms:
             return []
         self._ask_at_ms = now_ms + self._lease_ms
@@ -87,7 +92,8 @@ class Standing:
         if heeded and self._members.now.founded and self.counts(self._myself.peer, self._mine):
             return []
         request = JoinRequest(self._myself)
-        return [Send(one.peer, request) for one in self._members.now.members if one.peer != self._myself.peer]
+        known = {*(one.peer for one in self._members.now.members), *self._named} - {self._myself.peer}
+        return [Send(peer, request) for peer in sorted(known)]
 
     def expel(self, sender: int, incarnation: bytes, commit: int) -> list[Effect]:
         """What to tell a stranger: that it was removed, if that is so and committed."""

@@ -138,14 +138,15 @@ class Operator:
         return tuple(sorted({*peer.voters, *(one.peer for one in members)} - {peer.number}))
 
     def correct(self) -> None:
-        """Whoever has an empty disk and a peers.yaml that names no member is started again with a better one."""
+        """Whoever finds no member, neither in its log nor in its peers.yaml, is started again with a better one."""
         members = {one.peer for one in self.invariants.membership.members} if self.invariants.membership else set()
         for peer in self.peers.values():
-            lost = not peer.disk.members().founded and members and not members & set(peer.voters)
-            if lost and peer.up:
+            known = {*(one.peer for one in peer.disk.members().members), *peer.voters}
+            if peer.up and members and not members & (known - {peer.number}) and members != {peer.number}:
                 peer.crash()
                 peer.voters = self._known_to(peer)
-                peer.disk.membership = first_peers(peer.voters)
+                if not peer.disk.members().founded:
+                    peer.disk.membership = first_peers(peer.voters)
                 peer.start()
 
     def wipe(self) -> None:

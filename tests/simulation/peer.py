@@ -107,6 +107,7 @@ class Peer:
             disk.state_hash,
             self.clock(),
             self.life,
+            self.voters,
         )
         self.world.note("start", self.number)
         self._wake_at = float("inf")

@@ -97,3 +97,27 @@ def test_a_member_with_a_new_disk_takes_its_own_place_by_itself_and_its_old_life
     assert not members.counts(3, b"3.1")
     assert (3, b"3.1") in members.removed
     stage.finish()
+
+
+def test_a_removed_peer_whose_log_names_nobody_that_is_left_is_told_by_one_whom_peers_yaml_names() -> None:
+    stage = mesh(4)
+
+    def change(action: str, peer: int, *voters: int) -> None:
+        stage.operator.wish(action, peer)
+        members = stage.invariants
+        assert stage.until(lambda: members.membership is not None and members.membership.voters == voters, 20_000)
+        stage.wait(LEASE_MS)
+
+    change(REMOVE, 1, 2, 3, 4)
+    stage.crash(4)
+    assert stage.peers[4].disk.members().voters == (2, 3, 4)
+    change(REMOVE, 4, 2, 3)
+    assert stage.until(lambda: bool(stage.peers[1].halted), 5 * LEASE_MS)
+    stage.join(1)
+    change(ADD, 1, 1, 2, 3)
+    change(REMOVE, 2, 1, 3)
+    change(REMOVE, 3, 1)
+    assert stage.until(lambda: bool(stage.peers[2].halted and stage.peers[3].halted), 5 * LEASE_MS)
+    stage.peers[4].start()
+    assert stage.until(lambda: bool(stage.peers[4].halted), 5 * LEASE_MS)
+    stage.finish()
