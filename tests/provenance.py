@@ -14,7 +14,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 
 # What a result is made of, from the root of the repository.
-CORE = ("hfzmq/core", "hfzmq/config.py", "hfzmq/errors.py", "tests/simulation")
+CORE = ("hfzmq/core", "hfzmq/settings.py", "tests/simulation")
 STORAGE = ("hfzmq", "tests/powercuts", "tests/integration/storage_world.py", "tests/integration/expected_tables.py")
 PRODUCT = ("hfzmq", "daemon", "cli", "model", "tests")
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hfzmq.config import Limits
 from hfzmq.core.contract import Compact, Effect
 from hfzmq.core.log import Log
 from hfzmq.core.membership import Members, Membership
 from hfzmq.core.promises import Promises
 from hfzmq.core.types import Entry, HardState, Origin, Place, chained
+from hfzmq.settings import Limits
 
 WAIT_FOR = 8, 4  # times the entries and bytes that are to be kept: so much waits for followers that are on their way
 

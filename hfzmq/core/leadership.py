@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hfzmq.config import PEER_ID_MAX, Limits, Timing
 from hfzmq.core.changes import Changes
 from hfzmq.core.contract import CONFLICT, GAP, READ, REMOVE, TRANSFER, Change, Effect, Proposal, Reply, Route, Send
 from hfzmq.core.handover import HandOver
@@ -26,6 +25,7 @@ from hfzmq.core.pending import Pending, Unconfirmed
 from hfzmq.core.replication import Followers
 from hfzmq.core.sessions import Sessions
 from hfzmq.core.types import BATCH, CONFIG, NOOP, Entry, Origin
+from hfzmq.settings import PEER_ID_MAX, Limits, Timing
 
 NO_QUORUM_AFTER = 0.8  # of a lease, since the last quorum round: the leader steps down
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hfzmq.config import PeerAddress
 from hfzmq.core.types import CONFIG, Entry
+from hfzmq.settings import PeerAddress
 
 MEMBERS_MAX = 64
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from hfzmq.config import Limits
 from hfzmq.core.contract import ACK, BUSY, CONFLICT, GAP, NOT_LEADER, READ, Proposal, Reply, Route
 from hfzmq.core.sessions import AGAIN, NEW, Sessions
 from hfzmq.core.sessions import CONFLICT as OTHER_DIGEST
 from hfzmq.core.types import ENTRY_HEAD_BYTES, Entry, Origin
+from hfzmq.settings import Limits
 
 BUSY_RETRY_MS = 50
 

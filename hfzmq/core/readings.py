@@ -6,7 +6,6 @@ moment.
 
 from __future__ import annotations
 
-from hfzmq.config import Timing
 from hfzmq.core.agreement import Agreement
 from hfzmq.core.applying import Applying
 from hfzmq.core.contract import NO_QUORUM, NOT_LEADER, Reply, Route
@@ -19,6 +18,7 @@ from hfzmq.core.membership import Members, Membership
 from hfzmq.core.messages import Heartbeat
 from hfzmq.core.promises import Promises
 from hfzmq.core.standing import Standing
+from hfzmq.settings import Timing
 
 DISK_HANGS_AFTER = 0.5  # of a lease, on one write: a peer does not campaign
 

@@ -19,7 +19,6 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from hfzmq.config import Limits, Timing
 from hfzmq.core.agreement import Agreement
 from hfzmq.core.applying import Applying
 from hfzmq.core.campaign import Campaign
@@ -69,6 +68,7 @@ from hfzmq.core.replication import Refused, receive
 from hfzmq.core.sessions import Sessions
 from hfzmq.core.standing import Standing
 from hfzmq.core.types import Entry, HardState, Origin, Place
+from hfzmq.settings import Limits, Timing
 
 PROBE_DISK_AFTER = 0.3  # of a lease, since the last sync: an idle leader writes something
 TERM_JUMP_MAX = 1 << 40  # a message from further ahead is nonsense, and following it would end all elections

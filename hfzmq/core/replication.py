@@ -17,12 +17,12 @@ import itertools
 from collections import deque
 from typing import NamedTuple
 
-from hfzmq.config import Limits, Timing
 from hfzmq.core.log import Log
 from hfzmq.core.membership import Members
 from hfzmq.core.messages import AppendReply, AppendRequest, SnapshotOffer
 from hfzmq.core.quorum import reached
 from hfzmq.core.types import Entry
+from hfzmq.settings import Limits, Timing
 
 
 class Accepted(NamedTuple):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from hfzmq.config import PeerAddress
 from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.membership import Member, Members, Membership, bootstrap
 from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import START, Entry, HardState, Place
+from hfzmq.settings import PeerAddress
 
 
 def address(peer: int) -> PeerAddress:

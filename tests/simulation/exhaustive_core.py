@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hfzmq.config import Limits
 from hfzmq.core.contract import (
     ACK,
     LEADER,
@@ -33,6 +32,7 @@ from hfzmq.core.messages import AppendReply, Message, VoteReply, VoteRequest
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
 from hfzmq.core.types import NOOP, START, HardState, chained
+from hfzmq.settings import Limits
 from tests.simulation.disk import Disk, address, first_peers
 from tests.simulation.exhaustive_local import (
     CHANCE,

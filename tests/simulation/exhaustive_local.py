@@ -12,7 +12,6 @@ from random import Random
 from types import MethodType
 from typing import Any, NamedTuple
 
-from hfzmq.config import Timing
 from hfzmq.core.agreement import Agreement
 from hfzmq.core.applying import Applying
 from hfzmq.core.campaign import Campaign
@@ -34,6 +33,7 @@ from hfzmq.core.replication import Followers, Progress
 from hfzmq.core.sessions import Sessions
 from hfzmq.core.standing import Standing
 from hfzmq.core.types import Origin
+from hfzmq.settings import Timing
 from tests.simulation.disk import Disk
 
 LEASE_MS = 1000

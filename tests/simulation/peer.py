@@ -10,7 +10,6 @@ from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from hfzmq.config import Limits, Timing
 from hfzmq.core.contract import (
     Applied,
     Apply,
@@ -38,6 +37,7 @@ from hfzmq.core.membership import Member
 from hfzmq.core.messages import AppendRequest, Heartbeat, Message, TimeoutNow
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
+from hfzmq.settings import Limits, Timing
 from tests.simulation.disk import Disk, address, first_incarnation, first_peers
 
 if TYPE_CHECKING:

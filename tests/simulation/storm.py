@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hfzmq.config import Limits, Timing
 from hfzmq.core.contract import ACK, LEADER, Became, Effect, Reply, Send
 from hfzmq.core.messages import AppendReply, AppendRequest, TimeoutNow, VoteReply
+from hfzmq.settings import Limits, Timing
 from tests.simulation.client import Client
 from tests.simulation.invariants import Invariants
 from tests.simulation.operator import Operator

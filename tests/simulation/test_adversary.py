@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from hfzmq.config import Limits
 from hfzmq.core.contract import ADD, REMOVE, Change, Effect, Installed, Received, Reply, Send
 from hfzmq.core.membership import Member, Membership
 from hfzmq.core.messages import JoinRequest, Message, VoteReply
 from hfzmq.core.types import HardState, Place
+from hfzmq.settings import Limits
 from tests.simulation.disk import Disk, address, first_peers
 from tests.simulation.peer import Peer
 from tests.simulation.test_scenarios import LEASE, Story

@@ -29,7 +29,7 @@ from hfzmq.core.types import BATCH, START, Entry, Place, chained
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hfzmq.config import Timing
+    from hfzmq.settings import Timing
     from tests.simulation.losses import Row
     from tests.simulation.world import Network, World
 

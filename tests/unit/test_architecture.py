@@ -85,7 +85,7 @@ def test_the_core_knows_no_socket_clock_disk_logger_or_thread(path: Path) -> Non
 @pytest.mark.parametrize("path", CORE, ids=name_of)
 def test_the_core_knows_no_medicine_and_no_wire(path: Path) -> None:
     inside = {name for name in imported(path) if name.startswith("hfzmq")}
-    assert all(name.startswith(("hfzmq.core", "hfzmq.config")) for name in inside), inside
+    assert all(name.startswith(("hfzmq.core", "hfzmq.settings")) for name in inside), inside
 
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)
