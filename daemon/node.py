@@ -47,7 +47,7 @@ from hfzmq.core.contract import (
 from hfzmq.core.membership import Membership
 from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.sessions import Sessions
-from hfzmq.daemon import door
+from hfzmq.daemon import door, muster
 from hfzmq.daemon.about import About
 from hfzmq.daemon.beginning import first_replica
 from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
@@ -371,6 +371,8 @@ def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info",
     door.make_room()
     say_doubts(config)
     with Signals() as signals:
+        if not muster.assembled(config, peer_id, data_dir, signals):
+            return 0
         node = Node(config, peer_id, data_dir, joins)
         here = config.peer(peer_id)
         log.info(

@@ -116,13 +116,18 @@ class AlarmBook:
     def _after(self, changes: Changes) -> AlarmCounts:
         journal = self.counts.journal
         for event in changes.events:
-            what, detail = event.what.encode(), event.detail.encode()
-            head = _LINE.pack(event.episode_id, event.at_ms, len(what), len(detail))
-            journal = hashlib.blake2b(journal + head + what + detail, digest_size=HASH_BYTES).digest()
+            journal = journal_after(journal, *event)
         lines = self.counts.lines + len(changes.events)
         return self.counts._replace(
             now_ms=changes.now_ms, now_term=changes.term, episodes=changes.next_id - 1, lines=lines, journal=journal
         )
+
+
+def journal_after(journal: bytes, episode_id: int, at_ms: int, what: str, detail: str) -> bytes:
+    """The journal's hash with one line more."""
+    head = _LINE.pack(episode_id, at_ms, len(what.encode()), len(detail.encode()))
+    line = head + what.encode() + detail.encode()
+    return hashlib.blake2b(journal + line, digest_size=HASH_BYTES).digest()
 
 
 def _mark(connection: apsw.Connection, report_id: int, written: AlarmSum) -> None:
