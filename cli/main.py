@@ -44,6 +44,7 @@ COMMANDS = {
     "alarms": Lazy("hfzmq.cli.alarms.commands", "alarms", "What is open, who has seen it; acknowledge, watch, count."),
     "dashboard": Lazy("hfzmq.cli.dashboard", "dashboard", "The live board of the mesh and the beds."),
     "peer": Lazy("hfzmq.cli.peer_commands", "peer", "The members of the mesh: list, add, remove, give the lead to."),
+    "check": Lazy("hfzmq.cli.check", "check", "Is the mesh well: one line and an exit code for Nagios."),
     "backup": Lazy("hfzmq.cli.backup_commands", "backup", "All that the mesh has stored, in one checked file."),
     "restore": Lazy("hfzmq.cli.restore_command", "restore", "Found a new mesh on a backup."),
     "queue": Lazy("hfzmq.cli.queue_commands", "queue", "What waits on a client's disk; give it to a restored mesh."),

@@ -12,6 +12,7 @@ from hfzmq import Client
 from hfzmq.client.client import ReadingsClient
 from hfzmq.client.queue_move import look
 from hfzmq.clinical.alarm.types import Episode
+from hfzmq.clinical.heart_rate import Reading
 from hfzmq.clinical.report import Report
 from hfzmq.storage import restored
 from hfzmq.storage.backup import verify
@@ -78,7 +79,7 @@ def test_a_mesh_that_is_gone_is_restored_and_the_same_clients_go_on(tmp_path: Pa
         sent(old, "quiet", "q1", "q2")
         with ReadingsClient(old.config, "monitor", old.folder / "monitor") as monitor:
             for number in range(50):
-                monitor.submit(("q1", 1_700_000_000_000 + number, 60.0 + number * 2, ""))
+                monitor.submit(Reading("q1", 1_700_000_000_000 + number, 60.0 + number * 2, ""))
             monitor.wait(WITHIN_S)
         with Client(old.config, "red", old.folder / "red") as client:
             client.submit(report("bed-9", "RED"))
