@@ -6,8 +6,8 @@ never a traceback, and an answer within about ``--timeout``, whatever the mesh d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ALARMS_ASKED = 1000
 RED = "RED"
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Limits(NamedTuple):
@@ -38,11 +40,11 @@ class Limits(NamedTuple):
 class Unseen(NamedTuple):
     """RED alarms that nobody has seen: how many, and for how long the oldest has waited, s."""
 
-    count: int
+    many: int
     oldest_s: float
 
 
-def _threshold(name: str, default: float, of: str) -> Any:
+def _threshold(name: str, default: float, of: str) -> Callable[[F], F]:
     return click.option(name, type=Seconds(0), default=default, show_default=True, metavar="S", help=of)
 
 
@@ -104,7 +106,7 @@ def _look(
             yield Finding(UNKNOWN, f"peer {teller.id} does not tell its alarms")
         else:
             yield from judge_alarms(unseen, limits)
-            numbers.append(Number("red_unseen", unseen.count))
+            numbers.append(Number("red_unseen", unseen.many))
             numbers.append(Number("red_oldest", unseen.oldest_s, "s", limits.red_warning_s, limits.red_critical_s))
 
 
@@ -161,9 +163,9 @@ def _of_one(peer: PeerView, said: dict[str, Any], limits: Limits, differs_told: 
 
 def judge_alarms(unseen: Unseen, limits: Limits) -> Iterator[Finding]:
     """RED alarms that nobody has seen."""
-    if unseen.count and unseen.oldest_s >= limits.red_warning_s:
+    if unseen.many and unseen.oldest_s >= limits.red_warning_s:
         code = CRITICAL if unseen.oldest_s >= limits.red_critical_s else WARNING
-        yield Finding(code, f"{counted(unseen.count, 'RED alarm')} unseen, the oldest for {unseen.oldest_s:.0f} s")
+        yield Finding(code, f"{counted(unseen.many, 'RED alarm')} unseen, the oldest for {unseen.oldest_s:.0f} s")
 
 
 def measured(view: MeshView, told: dict[int, dict[str, Any]], limits: Limits) -> Iterator[Number]:

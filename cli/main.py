@@ -45,6 +45,7 @@ COMMANDS = {
     "dashboard": Lazy("hfzmq.cli.dashboard", "dashboard", "The live board of the mesh and the beds."),
     "peer": Lazy("hfzmq.cli.peer_commands", "peer", "The members of the mesh: list, add, remove, give the lead to."),
     "check": Lazy("hfzmq.cli.check", "check", "Is the mesh well: one line and an exit code for Nagios."),
+    "doctor": Lazy("hfzmq.cli.doctor.commands", "doctor", "What is wrong here, why, and the command that mends it."),
     "backup": Lazy("hfzmq.cli.backup_commands", "backup", "All that the mesh has stored, in one checked file."),
     "restore": Lazy("hfzmq.cli.restore_command", "restore", "Found a new mesh on a backup."),
     "queue": Lazy("hfzmq.cli.queue_commands", "queue", "What waits on a client's disk; give it to a restored mesh."),
