@@ -290,6 +290,17 @@ def test_rests_grow_from_a_tenth_of_a_second_to_five_while_nobody_answers_and_re
     assert max(answered.next_ms(answered=True) for _ in range(100)) <= 1200
 
 
+def test_the_first_rests_after_somebody_has_served_are_as_short_as_a_hand_over() -> None:
+    backoff = Backoff(Random(3))
+    for _ in range(2):
+        rests = [backoff.next_ms(answered=True) for _ in range(5)]
+        for rest, about in zip(rests, (20, 40, 80, 100, 100), strict=True):
+            assert 0.8 * about <= rest <= 1.2 * about
+        backoff.reset()
+    backoff.next_ms(answered=False)
+    assert backoff.next_ms(answered=True) >= 80, "nobody answers any more: this is no hand-over"
+
+
 def test_a_thousand_lines_leave_no_socket_behind(harbour: Harbour) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     context.set(zmq.MAX_SOCKETS, 40)
