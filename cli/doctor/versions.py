@@ -12,6 +12,7 @@ from __future__ import annotations
 import platform
 import sqlite3
 from collections.abc import Iterator
+from importlib import metadata
 
 from hfzmq import __version__
 from hfzmq.cli.doctor.findings import NOTE, OK, WARNING, Finding
@@ -47,16 +48,14 @@ def has_wal_reset_bug(version: Version) -> bool:
 def look() -> Iterator[Finding]:
     """What is installed."""
     import apsw
-    import msgpack
     import zmq
 
-    packed = ".".join(map(str, msgpack.version))
     bundled, system = apsw.sqlite_lib_version(), sqlite3.sqlite_version
     yield Finding(
         OK,
         "versions",
         f"hfzmq {__version__}, Python {platform.python_version()}, pyzmq {zmq.__version__}, "
-        f"libzmq {zmq.zmq_version()}, apsw {apsw.apsw_version()}, SQLite {bundled}, msgpack {packed}",
+        f"libzmq {zmq.zmq_version()}, apsw {apsw.apsw_version()}, SQLite {bundled}, msgpack {metadata.version('msgpack')}",
     )
     yield from sqlite(bundled, system)
     if parsed(zmq.zmq_version()) < LIBZMQ_LEAST:

@@ -154,7 +154,7 @@ def main(rounds: int, results: Path | None) -> None:
         mesh.wait_until_equal()
         writer.assert_stored(mesh.assert_equal_rows())
     assert not writer.errors, writer.errors
-    told = {
+    found = {
         "what": "longest silence between acknowledgements of a steady writer; all peers restarted in turn (SIGTERM)",
         "command": f"python -m tests.system.rolling --rounds {rounds}",
         **origin(PRODUCT),
@@ -166,7 +166,7 @@ def main(rounds: int, results: Path | None) -> None:
         "longest_at_rest_ms": round(at_rest_ms, 1),
         "gap_ms": figures(gaps),
     }
-    text = json.dumps(told, indent=2) + "\n"
+    text = json.dumps(found, indent=2) + "\n"
     if results:
         results.parent.mkdir(parents=True, exist_ok=True)
         results.write_text(text)
