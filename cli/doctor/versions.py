@@ -55,7 +55,8 @@ def look() -> Iterator[Finding]:
         OK,
         "versions",
         f"hfzmq {__version__}, Python {platform.python_version()}, pyzmq {zmq.__version__}, "
-        f"libzmq {zmq.zmq_version()}, apsw {apsw.apsw_version()}, SQLite {bundled}, msgpack {metadata.version('msgpack')}",
+        f"libzmq {zmq.zmq_version()}, apsw {apsw.apsw_version()}, SQLite {bundled}, "
+        f"msgpack {metadata.version('msgpack')}",
     )
     yield from sqlite(bundled, system)
     if parsed(zmq.zmq_version()) < LIBZMQ_LEAST:
