@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import statistics
 import tempfile
 import threading
@@ -163,6 +164,7 @@ def main(rounds: int, results: Path | None) -> None:
         "rounds": rounds,
         "reports_acknowledged": len(writer.acks),
         "client_errors": len(writer.errors),
+        "load_average_1min": round(os.getloadavg()[0], 1),  # who else was using the cores
         "longest_at_rest_ms": round(at_rest_ms, 1),
         "gap_ms": figures(gaps),
     }
