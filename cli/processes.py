@@ -128,7 +128,8 @@ def free_addresses(count: int, rng: Random | None = None) -> tuple[PeerAddress, 
 
 def serve_arguments(config: Config, peer_id: int, directory: Path) -> tuple[str, ...]:
     """What starts one daemon."""
-    return ("serve", "--id", str(peer_id), "--config", config.path, "--data-dir", str(directory / f"peer-{peer_id}"))
+    place = str(directory / f"peer-{peer_id}")
+    return ("serve", "--id", str(peer_id), "--config", config.path, "--data-dir", place, "--log-format", "human")
 
 
 def _is_free(port: int) -> bool:
