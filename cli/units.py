@@ -105,9 +105,7 @@ def service(program: str | None = None) -> str:
         raise HfzmqError(f"{path} {why}", hint="where it is: command -v hfzmq; then --exec PATH")
     hidden = next((place for place in HIDDEN if path.is_relative_to(place)), None)
     if hidden:
-        click.echo(
-            f"warning: {path}: the unit hides {hidden} from the daemon; install hfzmq below /opt or /usr", err=True
-        )
+        click.echo(f"warning: {path}: the unit hides {hidden} from it; install hfzmq below /opt or /usr", err=True)
     return _packaged(SERVICE).replace(PLACEHOLDER, _quoted(str(path)))
 
 

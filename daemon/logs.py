@@ -177,10 +177,8 @@ class _File(RotatingFileHandler):
             with contextlib.suppress(OSError, ValueError):  # the same error again
                 stream.close()
         self.lost += 1
-        if self.lost == 1 and callable(self._tell):
-            self._tell(
-                f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}; lines are lost, and it is told once"
-            )
+        if self.lost == 1:
+            self._tell(f"{self.baseFilename} cannot be written: {sys.exc_info()[1]}: lines are lost (told once)")
 
 
 class HumanLines(logging.Formatter):
@@ -192,7 +190,7 @@ class HumanLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging."""
-        record.message, record.asctime = record.getMessage(), self.formatTime(record)
+        record.message, record.asctime = record.getMessage().replace("\n", " "), self.formatTime(record)
         line, told = self.formatMessage(record), _told(record.exc_info, self._debug)
         if not told:
             return line

@@ -255,7 +255,7 @@ lines = [
     ["model", "predict", *reading], ["model", "predict", ward], ["model", "explain", *reading],
     ["model", "data", "--check", data], ["config", "check", *on], ["config", "show", *on], ["config", "init"],
     ["status", *on], ["reports", *on], ["readings", *on], ["alarms", "ls", *on], ["peer", "ls", *on],
-    ["dashboard", *on, "--once"], ["scenario", "ls"],
+    ["dashboard", *on, "--once"], ["scenario", "ls"], ["units", "show", "target", "rules"],
     ["client", *on, "--headless", "--count", "2", "--interval", "0.1", "--duration", "1", "--queue", db],
     ["stream", *on, "--patients", "2", "--rate", "5", "--duration", "1", "--queue", db + "-stream"],
 ]
