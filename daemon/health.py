@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, CONTENT_TYPE, self.server.exposition.text())
         elif path in ("/healthz", "/readyz"):
             vitals = self.server.vitals
-            pulse = vitals.turn_age_ms(), vitals.writing_ms()
+            pulse = vitals.turn_age_ms(), vitals.writing_ms(), vitals.excused()
             if path == "/healthz":
                 reasons = dead_because(*pulse)
             else:

@@ -93,6 +93,7 @@ class Exposition(Collector):
         yield GaugeMetricFamily(
             "hfzmq_disk_silent_seconds", "Since when the disk owes an answer.", vitals.writing_ms() / 1000
         )
+        yield GaugeMetricFamily("hfzmq_taking_snapshot", "1 while a snapshot is taken in.", int(vitals.excused()))
         yield GaugeMetricFamily("hfzmq_stopping", "1 once this peer was asked to stop.", int(vitals.stopping))
         clients = client_sockets(self._client_port)
         if clients is not None:

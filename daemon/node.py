@@ -286,7 +286,8 @@ class Node:
         path, place = pulled
         if self.replica.wants(place):
             try:
-                found = self.store.install(path)
+                with self.vitals.taking_in(path.stat().st_size):
+                    found = self.store.install(path)
             except (InvalidInput, DataDirError) as error:
                 self.counters["snapshot_not_installed"] += 1
                 log.warning("a snapshot of entry %d is not installed: %s", place.index, error)

@@ -14,17 +14,19 @@ DISK_SILENT_MS = 1000
 BEHIND_MAX = 1000  # entries
 
 
-def dead_because(turn_age_ms: float, writing_ms: float) -> list[str]:
-    """Why its loop does not live; [] when it does."""
-    if turn_age_ms < ALIVE_MS:
+def dead_because(turn_age_ms: float, writing_ms: float, excused: bool = False) -> list[str]:
+    """Why its loop does not live; [] when it does, or is ``excused``: it takes in a snapshot."""
+    if turn_age_ms < ALIVE_MS or excused:
         return []
     silent = [f"disk silent for {writing_ms / 1000:.1f} s"] if writing_ms >= DISK_SILENT_MS else []
     return [f"the loop has not turned for {turn_age_ms / 1000:.1f} s", *silent]
 
 
-def unready_because(gauge: Gauge | None, turn_age_ms: float, writing_ms: float, stopping: bool) -> list[str]:
+def unready_because(
+    gauge: Gauge | None, turn_age_ms: float, writing_ms: float, excused: bool, stopping: bool
+) -> list[str]:
     """Why it is of no use now; [] when it is."""
-    reasons = dead_because(turn_age_ms, writing_ms)
+    reasons = ["takes in a snapshot"] if excused else dead_because(turn_age_ms, writing_ms)
     if not reasons and writing_ms >= DISK_SILENT_MS:
         reasons.append(f"disk silent for {writing_ms / 1000:.1f} s")
     if stopping:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hfzmq.core.replica import Replica
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
 
 LOOK_MS = 500.0
 STATUS_MS = 1000.0
+INSTALL_MS = 60_000.0  # for a snapshot to be taken in, in one turn of the loop;
+INSTALL_BYTES_A_MS = 1000  # and for so many bytes of it one ms more: a fifth of what was measured on a busy machine
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Vitals:
-    """For the loop's thread; ``gauge``, ``turn_age_ms``, ``writing_ms`` and ``stopping`` are for any."""
+    """For the loop's thread; ``gauge``, ``turn_age_ms``, ``writing_ms``, ``excused`` and ``stopping`` are for
+    any."""
 
     def __init__(
         self, about: About, replica: Replica, store: Store, door: Door, notify: SdNotify, clock_ms: Callable[[], float]
@@ -47,6 +51,7 @@ class Vitals:
         self._desk: HealthDesk | None = None
         self._turned_ms = clock_ms()
         self._writing_ms = math.nan  # since when; nan: not
+        self._excused_until_ms = -math.inf
         self._sync_counts = [0] * (len(BOUNDS_S) + 1)
         self._sync_seconds = 0.0
         self._watchdog_at_ms = self._turned_ms if notify.watchdog_ms else math.inf
@@ -103,6 +108,19 @@ class Vitals:
         self._sync_seconds += took_ms / 1000
         return took_ms
 
+    @contextmanager
+    def taking_in(self, size_bytes: int) -> Iterator[None]:
+        """A snapshot of so many bytes is taken in: a turn that is long, and known to be, is no hang. Nobody is excused
+        for longer than that may take."""
+        allowed_ms = INSTALL_MS + size_bytes / INSTALL_BYTES_A_MS
+        self._excused_until_ms = self._clock_ms() + allowed_ms
+        self._watch_for(allowed_ms)
+        try:
+            yield
+        finally:
+            self._excused_until_ms = -math.inf
+            self._watch_for(self._notify.watchdog_ms)
+
     def turned(self) -> None:
         """A turn of the loop has ended: all that it began is done."""
         now_ms = self._turned_ms = self._clock_ms()
@@ -122,12 +140,20 @@ class Vitals:
         """How long ago a turn ended."""
         return self._clock_ms() - self._turned_ms
 
+    def excused(self) -> bool:
+        """Whether it is taking in a snapshot, and for no longer than that may take."""
+        return self._clock_ms() < self._excused_until_ms
+
     def writing_ms(self) -> float:
         """For how long the disk has not answered; 0 while it is not asked anything."""
         since_ms = self._writing_ms
         return 0.0 if math.isnan(since_ms) else self._clock_ms() - since_ms
 
     # ------------------------------------------------------------ inside
+
+    def _watch_for(self, patience_ms: float) -> None:
+        if self._notify.watchdog_ms:
+            self._notify.say(f"WATCHDOG_USEC={int(patience_ms * 1000)}", "WATCHDOG=1")
 
     def _look(self, now_ms: float) -> None:
         self._look_at_ms = now_ms + LOOK_MS

@@ -121,8 +121,8 @@ def test_prometheus_scrapes_a_mesh_and_its_alerts_fire_when_the_quorum_is_lost(w
     for number in others:
         mesh.kill(number)
     last = f"http://127.0.0.1:{watched.ports[2]}"
-    _, reasons = wait_for("it is not ready", lambda: found if (found := get(f"{last}/readyz"))[0] == 503 else None)
-    assert "no quorum heard: 0 of 2 other peers" in reasons.splitlines()
+    wait_for("it is not ready", lambda: get(f"{last}/readyz")[0] == 503)
+    wait_for("and why", lambda: "no quorum heard: 0 of 2 other peers" in get(f"{last}/readyz")[1].splitlines())
     assert get(f"{last}/healthz") == (200, "ok\n")  # to restart it would mend nothing
     wait_for("the alerts", lambda: {"HfzmqNoLeader", "HfzmqNoQuorum"} <= watched.firing(), 40)
     for number in others:

@@ -18,8 +18,10 @@ WELL = Gauge(
 )  # fmt: skip
 
 
-def reasons(turn_age_ms: float = 0, writing_ms: float = 0, stopping: bool = False, **changed: Any) -> list[str]:
-    return unready_because(WELL._replace(**changed), turn_age_ms, writing_ms, stopping)
+def reasons(
+    turn_age_ms: float = 0, writing_ms: float = 0, excused: bool = False, stopping: bool = False, **changed: Any
+) -> list[str]:
+    return unready_because(WELL._replace(**changed), turn_age_ms, writing_ms, excused, stopping)
 
 
 def test_a_peer_that_is_well_is_ready() -> None:
@@ -31,6 +33,7 @@ def test_a_peer_that_is_well_is_ready() -> None:
 
 def test_alive_means_that_the_last_turn_is_younger_than_two_seconds_whatever_the_mesh_does() -> None:
     assert dead_because(ALIVE_MS - 1, 0) == []
+    assert dead_because(9000, 0, excused=True) == []
     assert dead_because(ALIVE_MS, 0) == ["the loop has not turned for 2.0 s"]
     assert dead_because(3200, 3100) == ["the loop has not turned for 3.2 s", "disk silent for 3.1 s"]
 
@@ -49,6 +52,7 @@ def test_alive_means_that_the_last_turn_is_younger_than_two_seconds_whatever_the
         ({"door_shut": True}, "too few free descriptors: no more clients are let in"),
         ({"founded": False}, "the mesh has not begun: all its first peers must be up together"),
         ({"stopping": True}, "stopping"),
+        ({"excused": True, "turn_age_ms": 9000}, "takes in a snapshot"),
     ],
 )
 def test_each_thing_that_is_amiss_is_a_reason(changed: dict[str, Any], reason: str) -> None:
@@ -56,7 +60,7 @@ def test_each_thing_that_is_amiss_is_a_reason(changed: dict[str, Any], reason: s
 
 
 def test_before_the_first_picture_a_peer_is_starting() -> None:
-    assert unready_because(None, 0, 0, False) == ["starting"]
+    assert unready_because(None, 0, 0, False, False) == ["starting"]
 
 
 def test_the_status_line_says_role_term_leader_and_who_is_heard() -> None:
