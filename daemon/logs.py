@@ -49,7 +49,7 @@ class Logs:
 
     def __init__(self, settings: LogSettings, peer: int, mesh: str, stderr: TextIO | None = None) -> None:
         self._settings = settings
-        self._stderr: TextIO = stderr or sys.stderr or Path(os.devnull).open("w")  # none: it was closed at the start
+        self._stderr: TextIO = stderr or sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 - for as long as this lives
         self._dropped = 0
         shape = settings.form or (HUMAN if self._stderr.isatty() else JSON)
         debug = settings.level == "debug"
