@@ -15,6 +15,7 @@ import click
 
 from hfzmq.cli.format import counted, csv_line, json_line, json_text, table
 from hfzmq.cli.options import output_option
+from hfzmq.clinical.report import MISSING
 from hfzmq.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -97,10 +98,11 @@ def judged(risk: RiskModel, vitals: Vitals) -> dict[str, Any]:
 def _single(value: dict[str, Any]) -> str:
     low, high = value["probability_low"], value["probability"]
     guarded = f"{high:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
-    study = f"{value['probability_study']:.4f}"
+    most = "at most " if any(flag.startswith(MISSING) for flag in value["flags"]) else ""
+    study = f"{most}{value['probability_study']:.4f}"
     rows = [
         ("guarded", guarded, value["tier"], "sets the tier and the alarm"),
-        ("study", study if low == high else f"at most {study}", value["tier_study"], "raw day, for details only"),
+        ("study", study, value["tier_study"], "raw day, for details only"),
     ]
     flags = ", ".join(value["flags"]) or "none"
     return f"{table(('number', 'probability', 'tier', 'use'), rows)}\nflags: {flags}\nmodel: {value['model_id']}"

@@ -128,6 +128,14 @@ def test_an_incomplete_reading_has_two_ends_in_every_output(run: Any, output: st
     assert "missing:serum_creatinine" in found.out
 
 
+def test_a_missing_day_leaves_one_guarded_number_and_makes_the_study_one_the_highest_that_it_can_be(run: Any) -> None:
+    found = run("predict", *READING[:-2])
+    judged = RiskModel.load().judge(75.0, 130.0, 1.9, 20.0, None)
+    assert f"guarded  {judged.probability:.4f} " in found.out
+    assert f"study    at most {judged.probability_study:.4f}  RED" in found.out
+    assert "at most" not in run("predict", *READING).out
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

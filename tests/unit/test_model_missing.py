@@ -98,6 +98,11 @@ def test_a_report_carries_what_is_missing_and_how_low_the_risk_can_be() -> None:
     assert low_of(0.45, "day_clamped") == 0.45
 
 
+def test_a_number_that_misses_the_day_alone_has_one_end_in_its_report_too() -> None:
+    found = MODEL.judge(70.0, 134.0, 1.4, 32.0, None)
+    assert low_of(found.probability, ",".join(found.flags)) == found.probability
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
