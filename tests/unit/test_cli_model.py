@@ -196,6 +196,22 @@ def test_explain_prints_contributions_that_add_up(run: Any, study: tuple[str, ..
     assert "-0.0000" not in shown
 
 
+# ----------------------------------------------------------------------------------------------------------- evaluate
+
+
+def test_pictures_that_cannot_be_drawn_are_refused_before_anything_is_fitted(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    data, work = tmp_path / "hf.csv", tmp_path / "work"
+    data.write_text(synthetic_csv(80, 1))
+    found = run("evaluate", "--data", str(data), "--work", str(work), "--plots", str(tmp_path), "--quick")
+    assert (found.code, found.out) == (1, "")
+    assert "pictures need matplotlib" in found.err
+    assert "pip install 'hfzmq[train]', or leave --plots out" in found.err
+    assert not work.exists()
+
+
 # --------------------------------------------------------------------------------------------------------------- data
 
 
