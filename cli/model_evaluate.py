@@ -27,7 +27,7 @@ STAGES = {
 PROCESSES_MAX = 64
 
 
-@click.command()
+@click.command(short_help="Measure the recipe on patients it has not seen.")
 @click.option("--data", type=FILE, required=True, metavar="FILE", help="hf.csv: UCI data set 519.")
 @click.option("--model", "path", type=FILE, metavar="FILE", help="A hf_model.npz.  [default: the packaged one]")
 @click.option("--results", type=FILE, metavar="FILE", help="Also write every number, as JSON.")

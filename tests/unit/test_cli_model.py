@@ -196,6 +196,14 @@ def test_explain_prints_contributions_that_add_up(run: Any, study: tuple[str, ..
     assert "-0.0000" not in shown
 
 
+def test_explain_flags_a_value_that_counted_as_the_edge_of_the_training_range(run: Any) -> None:
+    old = ("--age", "110", *READING[2:])
+    assert "flags: day_clamped, extrapolated:age" in run("explain", *old).out
+    value = run("explain", *old, "-o", "json").json
+    assert "extrapolated:age" in value["flags"]
+    assert value["probability"] == run("explain", "--age", "95", *READING[2:], "-o", "json").json["probability"]
+
+
 # ----------------------------------------------------------------------------------------------------------- evaluate
 
 
@@ -231,7 +239,21 @@ def test_data_writes_what_it_fetched_only_when_it_is_the_published_set(
     assert found.out == f"{dataset.sha256(content)}  {out}\n"
     assert out.read_bytes() == content
     assert "CC BY 4.0" in found.err
-    assert run("data", "--check", str(out)).code == 0
+    checked = run("data", "--check", str(out))
+    assert (checked.code, checked.out) == (0, found.out)
+    assert "otherwise" not in checked.err
+
+
+def test_the_published_patients_in_other_bytes_are_told_from_the_published_file(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = dataset.canonical(synthetic_csv(80, 1).encode(), "f")
+    monkeypatch.setattr("hfzmq.model.features.PUBLISHED_SHA256", dataset.sha256(content))
+    path = tmp_path / "hf.csv"
+    path.write_bytes(content.replace(b"\n", b"\r\n"))
+    found = run("data", "--check", str(path))
+    assert (found.code, found.out) == (0, f"{dataset.sha256(path.read_bytes())}  {path}\n")
+    assert "written otherwise" in found.err
 
 
 # --------------------------------------------------------------------------------------- who may bring TensorFlow
