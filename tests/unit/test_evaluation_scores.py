@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,8 @@ def test_a_bootstrap_interval_covers_the_mean_as_often_as_it_says() -> None:
 def test_the_p_of_overlapping_splits_is_more_careful_than_that_of_independent_ones() -> None:
     differences = np.random.default_rng(4).normal(0.02, 0.1, 100)
     assert scores.resampled_p(differences, 239, 60) > scores.resampled_p(differences, 239, 1)
+    z = differences.mean() / (differences.std(ddof=1) * math.sqrt(1 / 100 + 60 / 239))  # Nadeau and Bengio, 2003
+    assert scores.resampled_p(differences, 239, 60) == pytest.approx(2 * (1 - NormalDist().cdf(abs(z))))
     assert scores.resampled_p(np.zeros(5), 239, 60) == 1.0
 
 
