@@ -45,7 +45,7 @@ COMMANDS = {
     "dashboard": Lazy("hfzmq.cli.dashboard", "dashboard", "The live board of the mesh and the beds."),
     "peer": Lazy("hfzmq.cli.peer_commands", "peer", "The members of the mesh: list, add, remove, give the lead to."),
     "scenario": Lazy("hfzmq.cli.scenario.commands", "scenario", "Faults by name, injected into real processes."),
-    "model": Lazy("hfzmq.cli.model_commands", "model", "Train the risk model, or ask it about one reading."),
+    "model": Lazy("hfzmq.cli.model_commands", "model", "The risk model: train it, evaluate it, ask it, and why."),
 }
 
 

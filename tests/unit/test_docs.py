@@ -1,10 +1,14 @@
-"""Docs that show results show those of the results files."""
+"""Docs that show results show those of the results files; what they tell to type is there."""
 
 from __future__ import annotations
 
 import json
 import re
 
+import click
+import pytest
+
+from hfzmq.cli.main import root
 from hfzmq.clinical.alarm.rules import AlarmRules, to_mapping
 from hfzmq.clinical.alarm.types import ACTIONS, WHAT, Episode, Event
 from tests.provenance import ROOT
@@ -34,3 +38,52 @@ def test_the_protocol_names_the_columns_the_events_and_the_actions_of_alarms() -
     events = text.partition("| `what` | `detail` |")[2].partition("\n\n")[0]
     assert {name for name in WHAT if f"`{name}`" in events} == set(WHAT)
     assert all(f"`{action}` (" in text for action in ACTIONS)
+
+
+# ------------------------------------------------------------ commands
+
+DOCS = ("README.md", "CHANGELOG.md", "model/README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+MANY = "|"  # alarms ls|ack: each of them
+MARK = "episode"  # `hfzmq episode 12 step 1` marks a notice and is no command
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """The words behind ``hfzmq`` in each line of a code block that begins with it, and in each span of code."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("hfzmq ")]
+    prose = re.sub(r"^```\w*\n.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    spans = [" ".join(span.split()) for span in re.findall(r"`(hfzmq [a-z][^`]*)`", prose)]
+    commands = [re.split(r" #| [<>] ", one)[0].split()[1:] for one in lines + spans]
+    return [words for words in commands if words[0] != MARK]
+
+
+def unknown_in(words: list[str]) -> str:
+    """The first of ``words`` that is no command or option; '' when all are."""
+    here: list[click.Command] = [root]
+    while words and all(isinstance(one, click.Group) for one in here):
+        names, *words = words
+        groups = [one for one in here if isinstance(one, click.Group)]
+        found = [one.get_command(click.Context(one), name) for one in groups for name in names.split(MANY)]
+        if None in found:
+            return names
+        here = [one for one in found if one is not None]
+    known = {option for one in here for parameter in one.params for option in parameter.opts} | {"--help"}
+    options = [word.strip("[].,;()") for word in words if word.strip("[").startswith("-")]
+    return next((option for option in options if option != "-" and not set(option.split(MANY)) <= known), "")
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_every_command_and_option_that_a_document_names_is_there(doc: str) -> None:
+    commands = commands_in((ROOT / doc).read_text())
+    assert {" ".join(words): unknown for words in commands if (unknown := unknown_in(words))} == {}
+
+
+def test_what_a_document_may_not_name_would_be_found() -> None:
+    block = "```sh\nhfzmq model guess --age 7   # no\nhfzmq client --fast > x\n```\n"
+    told = block + "and `hfzmq alarms ls|nod`, `hfzmq serve -x`."
+    assert [unknown_in(words) for words in commands_in(told)] == ["guess", "--fast", "ls|nod", "-x"]
+
+
+def test_the_readme_shows_every_command_of_the_model() -> None:
+    shown = {tuple(words[:2]) for words in commands_in((ROOT / "README.md").read_text())}
+    assert shown >= {("model", name) for name in ("predict", "explain", "data", "train", "evaluate")}
