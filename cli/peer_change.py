@@ -2,7 +2,7 @@
 
 Touches sockets (through client.ask) and the monotonic clock. Must not know: the command line. Keeps: a change is asked
 for until the goal is seen in what the *leader* says, or the time is over; an answer that was lost is no failure, for
-the goal is looked at before a refusal is believed.
+the goal is looked at before a refusal is believed; neither is the refusal of a newcomer that has just begun to ask.
 
     look --goal reached?--> done      ask the leader --ACK--> look ...      REFUSED --goal reached?--> done, or error
 """
@@ -24,7 +24,7 @@ from hfzmq.wire.members import LEARNER, VOTER, Asking, ToldMember, newest, with_
 ADD, REMOVE, TRANSFER = "add", "remove", "transfer"
 LOOK_S = 0.2  # so often while something is waited for
 SAY_S = 1.0  # numbers that change are told so often at most
-ASKS_WITHIN_S = 3.0  # a peer that was just started asks to join within so long
+ASKS_WITHIN_S = 10.0  # a peer that was just started asks to join within so long, on a machine that is busy too
 SILENT_WITHIN_LEASES = 5  # the old life of one that came back with a new disk falls silent within so long
 BEGUN_WITHIN_LEASES = 5  # a hand-over that did not happen within so long is asked for again
 _SEE = "see how it stands: hfzmq peer ls"
@@ -119,29 +119,46 @@ class Changer:
         from hfzmq.client.ask import ask_leader
 
         patience_s = max(ASKS_WITHIN_S, SILENT_WITHIN_LEASES * self._config.timing.lease_ms / 1000)
-        asks_until = min(self._until, time.monotonic() + patience_s)
         fields: dict[str, object] = {"action": self.action, "peer": self.peer}
+        missing, patient_until = "", self._until
+        refused: InvalidInput | None = None
         while True:
             left_ms = max(1, int((self._until - time.monotonic()) * 1000))
             try:
                 ask_leader(self._config, "change", fields, left_ms)
                 return
             except InvalidInput as refusal:
+                refused = refusal
                 view = self.look()
                 if self.reached(view):
                     return
-                # It may not have begun to ask yet; or its old life may not have been silent for long enough yet.
-                patient = self.action == ADD and (self._unheard(view) or self._other_life(view) is not None)
-                if not patient or time.monotonic() >= asks_until:
+                before, missing = missing, self._missing(view)
+                if missing != before:  # a step further: each has a patience of its own
+                    patient_until = min(self._until, time.monotonic() + patience_s)
+                elif time.monotonic() >= patient_until:
+                    missing = ""
+                if not missing:
                     raise self._explained(refusal, view) from None
-                known = "'s old life to fall silent" if self._member(view) else " to ask to join"
-                self._tell(f"waiting for peer {self.peer}{known}")
+                self._tell(f"waiting for {missing}")
                 _PAUSE.wait(LOOK_S)
             except MeshUnavailable as error:
                 view = self.look()
                 if self.reached(view):
                     return
+                if refused is not None and view.serves:  # the time is over while it was waited for
+                    raise self._explained(refused, view) from None
                 raise self._too_late(view, error) from None
+
+    def _missing(self, view: MeshView) -> str:
+        """What a newcomer that was refused is waited for to do; '' where waiting does not help."""
+        if self.action != ADD:
+            return ""
+        if self._other_life(view) is not None:
+            return f"peer {self.peer}'s old life to fall silent"
+        if self._unheard(view):
+            return f"peer {self.peer} to ask to join"
+        # It asks. The refusal was of a moment before, or of a leader that had not heard it yet.
+        return f"peer {self.peer} to be let in" if self._member(view) is None else ""
 
     def _member(self, view: MeshView) -> ToldMember | None:
         return view.told.of(self.peer) if view.told else None

@@ -219,6 +219,17 @@ def test_add_of_a_peer_that_does_not_ask_names_the_next_step(
     assert f"hint: start it first: hfzmq serve --id 4 --config {operator.path} --data-dir DIR" in done.err
 
 
+def test_add_of_a_peer_that_does_not_ask_says_so_also_when_the_time_is_over_first(
+    mesh: FakeMesh, operator: Operator
+) -> None:
+    def change(request: wire.Change) -> bytes | Later:
+        return FakeMesh.change(mesh, request) if len(changes(mesh)) == 1 else Later(60, b"")
+
+    mesh.change = change  # type: ignore[method-assign]
+    done = operator.peer("add", 4, "--timeout", 2)
+    assert (done.code, "error: peer 4 does not ask to join" in done.err) == (5, True), done.err
+
+
 def test_add_of_a_peer_that_is_just_starting_waits_for_it(mesh: FakeMesh, operator: Operator) -> None:
     def change(request: wire.Change) -> bytes | Later:
         if len(changes(mesh)) == 2:
@@ -229,6 +240,48 @@ def test_add_of_a_peer_that_is_just_starting_waits_for_it(mesh: FakeMesh, operat
     step_by_step(mesh, lambda: None, lambda: mesh.set_role(4, VOTER) if 4 in mesh.roles else None, *[
         lambda: mesh.set_role(4, VOTER) if mesh.roles.get(4) == LEARNER else None] * 9)  # fmt: skip
     assert operator.peer("add", 4).code == 0
+
+
+def test_add_of_a_peer_that_begins_to_ask_just_after_it_was_refused_lets_it_in(
+    mesh: FakeMesh, operator: Operator
+) -> None:
+    """The leader has not heard it yet when it answers, and has when it is looked at a moment later."""
+    refused = []
+
+    def change(request: wire.Change) -> bytes | Later:
+        answer = FakeMesh.change(mesh, request)
+        if 4 not in mesh.peers:
+            refused.append(answer)
+            mesh.start_another(4)
+        return answer
+
+    mesh.change = change  # type: ignore[method-assign]
+    step_by_step(mesh, *[lambda: mesh.set_role(4, VOTER) if mesh.roles.get(4) == LEARNER else None] * 20)
+    done = operator.peer("add", 4)
+    assert (done.code, done.out) == (0, "peer 4 votes\n"), done.err
+    assert len(refused) == 1
+    assert changes(mesh) == [wire.Change("add", 4)] * 2
+
+
+def test_a_peer_that_begins_to_ask_at_the_end_of_the_patience_with_it_is_let_in(
+    mesh: FakeMesh, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_change, "ASKS_WITHIN_S", 0.0)
+    monkeypatch.setattr(peer_change, "SILENT_WITHIN_LEASES", 0)
+    test_add_of_a_peer_that_begins_to_ask_just_after_it_was_refused_lets_it_in(mesh, operator)
+
+
+def test_add_of_a_peer_that_asks_and_is_refused_all_the_same_ends_in_the_words_of_the_mesh(
+    mesh: FakeMesh, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_change, "ASKS_WITHIN_S", 0.3)
+    monkeypatch.setattr(peer_change, "SILENT_WITHIN_LEASES", 1)
+    mesh.start_another(4)
+    refusal = wire.encode_reply("REFUSED", field="peer", bound="the mesh has 64 members, the most", hint="")
+    mesh.change = lambda request: refusal  # type: ignore[method-assign]
+    done = operator.peer("add", 4)
+    assert done.code == 6
+    assert "error: peer: the mesh has 64 members, the most\n" in done.err
 
 
 def test_add_of_a_member_with_a_new_disk_waits_until_the_new_one_votes(
@@ -409,6 +462,7 @@ def test_a_change_of_a_mesh_that_is_away_is_exit_3_and_of_one_without_a_leader_e
     mesh.set_role(4, VOTER)
     mesh.asking[5] = 1.0
     mesh.peers[5] = FakePeer(lambda frame: None)
+    mesh.peers[5].die()  # nobody is waited for: who is away refuses at once
     mesh.leader = None
     peer = 5 if action == "add" else 3
     done = operator.peer(action, peer, "--timeout", "0.5")
