@@ -25,17 +25,10 @@ def peer(mesh: Mesh, *words: object, within_s: float = 60) -> subprocess.Complet
 
 def start_another(mesh: Mesh, number: int) -> None:
     """A daemon that the mesh does not know; its own file lists itself beside the first peers."""
-    found = next(one for one in free_addresses(9)[::-1] if one.client_port not in known_ports(mesh))
-    address = PeerAddress(number, *found[1:])
+    address = PeerAddress(number, *free_addresses(1)[0][1:])
     config = mesh.config._replace(peers=(*mesh.config.peers, address))
     (mesh.folder / f"peers_{number}.yaml").write_text(configuration.render(config))
     mesh.start(number)
-
-
-def known_ports(mesh: Mesh) -> set[int]:
-    return {
-        port for file in mesh.folder.glob("peers_*.yaml") for one in configuration.load(file).peers for port in one[2:]
-    }
 
 
 def asks(mesh: Mesh, number: int) -> bool:
