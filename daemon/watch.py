@@ -27,7 +27,8 @@ from hfzmq.core.contract import ACK, Proposal, Reply
 from hfzmq.core.types import Origin
 from hfzmq.daemon.notify import Notifier
 from hfzmq.daemon.posting import Posting
-from hfzmq.wire.facts import FACTS_MAX, encode_fact_rows, stamped
+from hfzmq.wire.body import FACTS, encode_body
+from hfzmq.wire.facts import FACTS_MAX, encode_fact_rows
 from hfzmq.wire.requests import digest
 
 SIGN_EVERY_MS = 500  # of a bed at most: so much sooner than its limit may its silence be an alarm
@@ -222,4 +223,5 @@ class Watch:
         seq = self._last_seq(self._session) + 1
         self._under_way = WatchRoute(seq, waiting)
         name, life = self._session
-        return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), stamped(self._log_ms(now_ms), rows))
+        body = encode_body(self._log_ms(now_ms), rows, FACTS)
+        return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), body)

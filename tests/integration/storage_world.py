@@ -28,8 +28,8 @@ from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, HardState, Origin, Place, chained
 from hfzmq.storage import Reader, Store, tables
 from hfzmq.storage.tables import AlarmCounts, AppliedState
-from hfzmq.wire.body import READINGS, encode_body
-from hfzmq.wire.facts import encode_facts
+from hfzmq.wire.body import FACTS, READINGS, encode_body
+from hfzmq.wire.facts import encode_fact_rows
 from hfzmq.wire.fields import pack
 from hfzmq.wire.readings import JudgedReading
 from hfzmq.wire.requests import encode_rows
@@ -114,7 +114,7 @@ class Tape:
 
     def facts(self, *facts: Fact) -> Entry:
         """Append what the leader tells the alarms."""
-        return self._request(encode_facts(self.now_ms, facts), "1")
+        return self._request(encode_body(self.now_ms, encode_fact_rows(facts), FACTS), "1")
 
     def _request(self, body: bytes, client: str, seq: int | None = None) -> Entry:
         if seq is None:
