@@ -27,7 +27,7 @@ class Notice(NamedTuple):
     """What goes to a channel. (episode_id, step, mesh) mark it: the same marks again are the same notice again."""
 
     episode_id: int
-    step: int  # of escalation, 1 to 3
+    step: int  # of escalation, 1 to STEPS_MAX of the rules
     patient_id: str
     cause: str
     title: str  # one line

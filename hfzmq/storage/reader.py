@@ -2,8 +2,8 @@
 
 Touches the disk, reading only. Must not know: who asks, how rows are shown. Keeps: each answer is one short read
 transaction, so that a reader never holds the checkpoint up; a file that another has taken the place of is never read
-again; what cannot be read whole and current is refused,
-never shown in part: a copy without its WAL's rows would be a stale picture that looks live.
+again; what cannot be read whole and current is refused, never shown in part: a copy without its WAL's rows would be a
+stale picture that looks live.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Reader:
 
     ``fields``: the columns of ``risk_reports``, in order, without its checksum; ``reading_fields`` and ``alert_fields``
     likewise of ``heartbeats`` and ``heartbeat_alerts``, ``alarm_fields`` and ``event_fields`` of ``alarm_episodes`` and
-    ``alarm_events``. NotFound: no such file. InvalidInput('db', ...): not a file
-    of hfzmq, or of a newer one. DataDirError: it is one and cannot be read."""
+    ``alarm_events``. NotFound: no such file. InvalidInput('db', ...): not a file of hfzmq, or of a newer or older one.
+    DataDirError: it is one and cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)

@@ -7,6 +7,7 @@ import re
 
 from hfzmq.clinical.alarm.rules import AlarmRules, to_mapping
 from hfzmq.clinical.alarm.types import ACTIONS, WHAT, Episode, Event
+from hfzmq.storage.tables import SCHEMA_VERSION
 from tests.provenance import ROOT
 from tests.simulation.planted import table
 
@@ -34,3 +35,8 @@ def test_the_protocol_names_the_columns_the_events_and_the_actions_of_alarms() -
     events = text.partition("| `what` | `detail` |")[2].partition("\n\n")[0]
     assert {name for name in WHAT if f"`{name}`" in events} == set(WHAT)
     assert all(f"`{action}` (" in text for action in ACTIONS)
+
+
+def test_the_tables_say_the_version_that_is_written() -> None:
+    first = (ROOT / "hfzmq" / "storage" / "schema.sql").read_text().partition("\n")[0]
+    assert f"schema version {SCHEMA_VERSION}." in first
