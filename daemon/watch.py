@@ -50,10 +50,12 @@ class Told(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WatchRoute:
-    """The way back for an entry of facts: its seq in this peer's session, and who waits for its actions."""
+    """The way back for an entry of facts: its seq in this peer's session, who waits for its actions, and which results
+    are in it."""
 
     seq: int
     waiting: tuple[Frames, ...]
+    sent: tuple[Sent, ...]
 
 
 @dataclass(slots=True)
@@ -154,6 +156,8 @@ class Watch:
         if self._under_way and route.seq == self._under_way.seq:
             self._under_way = None
             self._refused = reply.status != ACK
+            if self._refused:  # else people's screens would not hear of them for a minute, when they are posted anew
+                self._gathered.sent[:0] = route.sent
         outcomes = self._told.outcomes(reply.index) if reply.status == ACK else ()
         if len(outcomes) != len(route.waiting):
             return route.waiting
@@ -221,7 +225,7 @@ class Watch:
     def _proposal(self, now_ms: float, facts: list[Fact], waiting: tuple[Frames, ...]) -> Proposal:
         rows = encode_fact_rows(facts)
         seq = self._last_seq(self._session) + 1
-        self._under_way = WatchRoute(seq, waiting)
+        self._under_way = WatchRoute(seq, waiting, tuple(one for one in facts if isinstance(one, Sent)))
         name, life = self._session
         body = encode_body(self._log_ms(now_ms), rows, FACTS)
         return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), body)
