@@ -141,7 +141,11 @@ class Keeper:
         self._began_ms = monotonic_ms()
         packages = Path(hfzmq.__file__).resolve().parents[1]
         search = os.pathsep.join(filter(None, (str(packages), os.environ.get("PYTHONPATH"))))
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:  # no descriptor is free
+            self._fell(f"cannot be started: {error.strerror}")
+            return
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hfzmq.daemon.notify.process"], stdin=theirs.fileno(),
