@@ -356,6 +356,7 @@ class Node:
         """SIGHUP: a changed file is checked and what differs is said; as yet nothing of it can change in flight."""
         try:
             fresh = overlay(configuration.load(self.config.path), os.environ)
+            rules_of(fresh)
         except ConfigError as error:
             log.error("configuration not reread: %s", error)
             return
