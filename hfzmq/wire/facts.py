@@ -33,7 +33,7 @@ BY_CHARS_MAX = 64
 CHANNEL_CHARS_MAX = 64
 WHY_CHARS_MAX = 200
 TRIES_MAX = 1 << 31
-RULES_CHARS_MAX = 1 << 20
+RULES_CHARS_MAX = 1 << 21  # more than EXPECTED_MAX beds of the longest names, each character escaped
 
 CLOCK, RULES, SIGN, ACTION, SENT = range(5)
 _LENGTH = {CLOCK: 1, RULES: 2, SIGN: 5, ACTION: 4, SENT: 7}
@@ -68,7 +68,7 @@ def decode_fact_rows(data: bytes) -> list[Fact]:
 
 def _row(fact: Fact) -> list[Any]:
     if isinstance(fact, RulesSet):
-        return [RULES, json.dumps(to_mapping(fact.rules), separators=(",", ":"))]
+        return [RULES, json.dumps(to_mapping(fact.rules), ensure_ascii=False, separators=(",", ":"))]
     kinds = {Clock: CLOCK, Sign: SIGN, Action: ACTION, Sent: SENT}
     return [kinds[type(fact)], *fact]
 

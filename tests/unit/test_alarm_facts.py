@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 
 from hfzmq.clinical.alarm.clock import LogClock
 from hfzmq.clinical.alarm.facts import Action, Clock, Fact, RulesSet, Sent, Sign
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, Expected, check_rules, from_mapping, to_mapping
-from hfzmq.clinical.report import Refusal
+from hfzmq.clinical.alarm.rules import (
+    DAY_MS,
+    DEFAULT_RULES,
+    EXPECTED_MAX,
+    AlarmRules,
+    Expected,
+    check_rules,
+    from_mapping,
+    to_mapping,
+)
+from hfzmq.clinical.report import PATIENT_ID_CHARS_MAX, Refusal
+from hfzmq.config import Limits
 from hfzmq.errors import WireError
 from hfzmq.wire.body import FACTS as FORMAT
 from hfzmq.wire.body import encode_body
@@ -133,6 +143,16 @@ def test_a_fact_that_could_not_be_read_again_is_not_packed() -> None:
 def test_rules_come_back_from_json_as_they_were() -> None:
     assert from_mapping(json.loads(json.dumps(to_mapping(RULES)))) == RULES
     assert from_mapping({}) == DEFAULT_RULES
+
+
+@pytest.mark.parametrize("letter", ["x", '"', "床", "\U0001f600"])
+def test_whatever_rules_can_be_in_force_can_be_told_to_the_log(letter: str) -> None:
+    beds = [[f"{number:05d}".ljust(PATIENT_ID_CHARS_MAX, letter), DAY_MS] for number in range(EXPECTED_MAX)]
+    rules = from_mapping({"expected": beds})
+    assert isinstance(rules, AlarmRules)
+    packed = encode_fact_rows([RulesSet(rules)])
+    assert decode_fact_rows(packed) == [RulesSet(rules)]
+    assert len(packed) < Limits().peer_message_bytes_max
 
 
 def test_expected_beds_can_be_told_in_three_ways() -> None:
