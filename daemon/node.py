@@ -50,7 +50,8 @@ from hfzmq.core.sessions import Sessions
 from hfzmq.daemon import door
 from hfzmq.daemon.about import About
 from hfzmq.daemon.beginning import first_replica
-from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
+from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
+from hfzmq.daemon.desk import Desk
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.notify import Notifier
 from hfzmq.daemon.notify.doubts import say_doubts

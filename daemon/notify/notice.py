@@ -10,10 +10,10 @@ import math
 from datetime import datetime, timezone
 from typing import NamedTuple
 
+from hfzmq.clinical.alarm.types import AMBER, HEART_RATE, NO_DATA, RED
 from hfzmq.clinical.tiers import tier_of
 from hfzmq.config import Thresholds
 
-RED, AMBER, HEART_RATE, NO_DATA = "RED", "AMBER", "HEART_RATE", "NO_DATA"
 CAUSES = {  # what is said of a cause, in short and at length; another cause speaks for itself
     RED: ("RED", "RED: high risk"),
     AMBER: ("AMBER", "AMBER: raised risk; hydrate and measure again"),

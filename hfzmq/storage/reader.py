@@ -28,13 +28,13 @@ from hfzmq.storage.directory import may
 from hfzmq.storage.pages import Wanted, last_of_each_patient, page_query
 from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, Damaged
+from hfzmq.wire.pages import OPEN
 
 BUSY_MS = 1000  # while another process recovers the WAL
 TRIES = 5  # at a file that is replaced again and again
 
 FileNumber = tuple[int, int]
 
-OPEN = "open"
 OPEN_STATES = tuple(state for state in STATES if state != NORMAL)
 
 _LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)

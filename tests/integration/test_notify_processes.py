@@ -126,7 +126,8 @@ def test_a_notifier_process_that_cannot_be_started_is_tried_ever_more_rarely(
 def test_a_moment_without_a_free_descriptor_does_not_silence_the_alarms_for_good(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real, refused = socket.socketpair, []
+    real = socket.socketpair
+    refused: list[bool] = []
 
     def scarce() -> tuple[socket.socket, socket.socket]:
         if threading.current_thread().name == "hfzmq-notify" and not refused:

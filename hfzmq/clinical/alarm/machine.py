@@ -55,10 +55,10 @@ from hfzmq.clinical.alarm.types import (
     Owed,
 )
 from hfzmq.clinical.alarm.ward import OVERTAKEN_MS, Ward
+from hfzmq.clinical.heart_rate import PHYSIOLOGICAL, VALID
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import REPORTED
 
-VALID, OUTSIDE = "valid", "invalid_physiological"  # the verdicts whose number can be believed
 HEARD_AGAIN_MS = 1000  # so long beds have to be heard by another leader before their silence is told
 TICKS_AWAY = 3  # so many stamps at least within ``away_ms``
 
@@ -131,7 +131,7 @@ class Alarms(Ward):
             self._heard[patient_id] = self.now_ms
             return
         bed = self._bed(patient_id)
-        if status in (VALID, OUTSIDE):
+        if status in (VALID, PHYSIOLOGICAL):
             self._spoke(bed, RATE_GONE)
             self._measure(bed, heartbeat_id, value, status == VALID, anomaly)
         else:

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hfzmq.clinical.alarm.machine import Alarms
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, check_rules
+from hfzmq.clinical.alarm.rules import DAY_MS, DEFAULT_RULES, AlarmRules, check_rules
 from hfzmq.clinical.alarm.types import ACK, CAUSES, RAISED, RATE_GONE, Episode
 from hfzmq.clinical.report import Refusal, Report
 from hfzmq.clinical.tiers import GREEN
 
-DAY_MS = 86_400_000
 DIGITS = 6  # of a threshold that is reckoned: 0.2 - 0.05 is 0.15
 APART = round(DEFAULT_RULES.amber_on - DEFAULT_RULES.amber_off, DIGITS)  # an off-threshold below a new on-threshold
 
