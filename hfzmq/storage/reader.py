@@ -24,10 +24,11 @@ from hfzmq.clinical.alarm.types import NORMAL, STATES
 from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import alarm_rows, exchange
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import may
 from hfzmq.storage.pages import Wanted, last_of_each_patient, page_query
 from hfzmq.storage.reading_rows import VerdictCounts
-from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, Damaged
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
 from hfzmq.wire.pages import OPEN
 
 BUSY_MS = 1000  # while another process recovers the WAL

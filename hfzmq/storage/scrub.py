@@ -22,8 +22,8 @@ import apsw
 from hfzmq.core.types import Place, chained
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import exchange, tables
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.numbered import TABLES, Numbered
-from hfzmq.storage.tables import Damaged
 
 ROWS_A_STEP = 200  # about 2 ms
 BUSY_MS = 20
