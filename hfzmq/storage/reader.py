@@ -9,7 +9,6 @@ stale picture that looks live.
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
@@ -27,7 +26,6 @@ from hfzmq.storage import alarm_rows, exchange
 from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import may
 from hfzmq.storage.pages import Wanted, last_of_each_patient, page_query
-from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
 from hfzmq.wire.pages import OPEN
 
@@ -138,13 +136,6 @@ class Reader:
     def last_reading_of_each_patient(self, limit: int = 1000) -> list[tuple[Any, ...]]:
         """(id, *LAST_READING_FIELDS) of each patient's last stored heart rate, newest first."""
         return self._rows(_LAST_READINGS, (limit,))
-
-    def counts(self) -> VerdictCounts:
-        """How many readings are stored of each verdict; its ``by_status`` and ``by_category`` say it by table."""
-        try:
-            return VerdictCounts.unpack(self._rows("SELECT verdicts FROM applied")[0][0])
-        except (ValueError, TypeError, struct.error) as error:
-            raise self._unreadable(error) from None
 
     def last_of_each_patient(self, limit: int = 1000) -> list[tuple[int, Report]]:
         """(id, report) of each patient's last stored report, newest first."""

@@ -83,18 +83,6 @@ def _below(threshold: float) -> float:
     return round(threshold - APART, DIGITS) if threshold >= 2 * APART else threshold / 2
 
 
-def replay(
-    stored: Iterable[StoredReport | StoredReading],
-    rules: AlarmRules,
-    *,
-    seen_after_ms: int = 30_000,
-    green_after_ms: int = 60_000,
-) -> Replayed:
-    """What ``rules`` would have made of ``stored``, in the order of ``at_ms`` (what is not, counts as told when the one
-    before was)."""
-    return replay_each(stored, (rules,), seen_after_ms=seen_after_ms, green_after_ms=green_after_ms)[0]
-
-
 def replay_each(
     stored: Iterable[StoredReport | StoredReading],
     several: Sequence[AlarmRules],
@@ -103,8 +91,9 @@ def replay_each(
     green_after_ms: int = 60_000,
     until_ms: int = 0,
 ) -> list[Replayed]:
-    """As ``replay``, for several rules side by side; ``stored`` is read once. Time goes on to ``until_ms`` after the
-    last row: what falls silent is told."""
+    """What each of these rules would have made of ``stored``, which is read once, in the order of ``at_ms`` (what is
+    not, counts as told when the one before was). Time goes on to ``until_ms`` after the last row: what falls silent is
+    told."""
     plays = [_Play(rules, seen_after_ms, green_after_ms) for rules in several]
     for one in stored:
         for play in plays:
