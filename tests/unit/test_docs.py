@@ -11,6 +11,7 @@ import pytest
 from hfzmq.cli.main import root
 from hfzmq.clinical.alarm.rules import AlarmRules, to_mapping
 from hfzmq.clinical.alarm.types import ACTIONS, WHAT, Episode, Event
+from hfzmq.storage.tables import SCHEMA_VERSION
 from tests.provenance import ROOT
 from tests.simulation.planted import table
 
@@ -87,3 +88,39 @@ def test_what_a_document_may_not_name_would_be_found() -> None:
 def test_the_readme_shows_every_command_of_the_model() -> None:
     shown = {tuple(words[:2]) for words in commands_in((ROOT / "README.md").read_text())}
     assert shown >= {("model", name) for name in ("predict", "explain", "data", "train", "evaluate")}
+
+
+def test_the_tables_say_the_version_that_is_written() -> None:
+    first = (ROOT / "hfzmq" / "storage" / "schema.sql").read_text().partition("\n")[0]
+    assert f"schema version {SCHEMA_VERSION}." in first
+
+
+HFZMQ = ("core", "clinical", "clinical/alarm", "wire", "storage", "client")
+FOLDERS = {name: f"hfzmq/{name}" for name in HFZMQ} | {
+    name: name for name in ("hfzmq", "model", "daemon", "daemon/notify", "cli")
+}
+
+
+def listed_files() -> dict[str, list[str]]:
+    """What each table of docs/architecture.md lists, by the folder in its head."""
+    found: dict[str, list[str]] = {}
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for lines in re.findall(r"^\| file of .*\n(?:\|.*\n)+", text, re.MULTILINE):
+        head, _, *rows = lines.splitlines()
+        (folder,) = re.findall(r"`(.+)/`", head)
+        found[folder] = [name for row in rows for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
+    return found
+
+
+def test_the_architecture_lists_every_file_once_and_none_that_is_not_there() -> None:
+    listed = listed_files()
+    assert set(listed) == set(FOLDERS)
+    for folder, names in listed.items():
+        path = ROOT / FOLDERS[folder]
+        there = {file.stem for file in path.glob("*.py") if not file.stem.startswith("__")}
+        parts = {f"{part.parent.name}/" for part in path.glob("*/__init__.py") if not part.parent.is_symlink()}
+        own = {f"{name.rpartition('/')[2]}/" for name in FOLDERS.values() if (ROOT / name).parent == path}
+        assert len(names) == len(set(names)), f"{folder}: listed twice"
+        gone, missing = set(names) - there - parts, (there | parts - own) - set(names)
+        assert not gone, f"docs/architecture.md lists in {folder}/ what is not there: {gone}"
+        assert not missing, f"docs/architecture.md does not list in {folder}/: {missing}"
