@@ -2,8 +2,8 @@
 
 Touches sockets (through client.ask) and the monotonic clock. Must not know: the command line. Keeps: a change is asked
 for until the goal is seen in what the *leader* says, or the time is over; an answer that was lost is no failure, for
-the goal is looked at before a refusal is believed; a refusal that is of the moment (a newcomer does not ask yet, no other
-voter is well) is told, and for some seconds it is asked again.
+the goal is looked at before a refusal is believed; a refusal that is of the moment (a newcomer does not ask yet, no
+other voter is well) is told, and for some seconds it is asked again.
 
     look --goal reached?--> done      ask the leader --ACK--> look ...      REFUSED --goal reached?--> done, or error
 """
