@@ -46,7 +46,7 @@ COMMANDS = {
     "peer": Lazy("hfzmq.cli.peer_commands", "peer", "The members of the mesh: list, add, remove, give the lead to."),
     "scenario": Lazy("hfzmq.cli.scenario.commands", "scenario", "Faults by name, injected into real processes."),
     "units": Lazy("hfzmq.cli.units", "units", "systemd units and Prometheus alert rules: show, install."),
-    "model": Lazy("hfzmq.cli.model_commands", "model", "Train the risk model, or ask it about one reading."),
+    "model": Lazy("hfzmq.cli.model_commands", "model", "The risk model: train it, evaluate it, ask it, and why."),
 }
 
 

@@ -49,7 +49,8 @@ from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
 from hfzmq.daemon.beginning import first_replica
-from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
+from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
+from hfzmq.daemon.desk import Desk
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.notify import Notifier
 from hfzmq.daemon.passing import Passing
@@ -365,6 +366,7 @@ class Node:
         """SIGHUP: a changed file is checked and what differs is said; as yet nothing of it can change in flight."""
         try:
             fresh = overlay(configuration.load(self.config.path), os.environ)
+            rules_of(fresh)
         except ConfigError as error:
             log.error("configuration not reread: %s", error)
             return
