@@ -1,4 +1,4 @@
-"""``hfzmq client``: the bedside. Judges readings on the spot, brings AMBER and RED to the mesh, shows what it does.
+"""``hfzmq client``: the bedside. Judges readings on the spot, brings all but GREEN to the mesh, shows what it does.
 
 Touches the command line, signals, the terminal; everything heavy is imported when the command runs. Keeps: SIGINT and
 SIGTERM end it in good order (no more readings, 3 s for acks, the summary, exit 0); whatever is queued is on disk and
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _SOURCE_HELP = (
     "simulate (seeded patients); a CSV file with the columns age, serum_sodium, serum_creatinine, ejection_fraction, "
     "day (or time) and, if you have them, patient_id, timestamp; or - for JSON lines on stdin, each an object with "
-    "patient_id, timestamp (Unix ms) and the five vitals. A CSV is read once: a run that was stopped or killed goes on "
+    "patient_id, timestamp (Unix ms) and the five vitals. An empty cell, or null, is a vital that nobody measured. A "
+    "CSV is read once: a run that was stopped or killed goes on "
     "where it stood. Stdin has no memory: what was read and not yet queued is gone with the process."
 )
 

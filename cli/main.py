@@ -54,7 +54,8 @@ COMMANDS = {
     "restore": Lazy("hfzmq.cli.restore_command", "restore", "Found a new mesh on a backup."),
     "queue": Lazy("hfzmq.cli.queue_commands", "queue", "What waits on a client's disk; give it to a restored mesh."),
     "scenario": Lazy("hfzmq.cli.scenario.commands", "scenario", "Faults by name, injected into real processes."),
-    "model": Lazy("hfzmq.cli.model_commands", "model", "Train the risk model, or ask it about one reading."),
+    "units": Lazy("hfzmq.cli.units", "units", "systemd units and Prometheus alert rules: show, install."),
+    "model": Lazy("hfzmq.cli.model_commands", "model", "The risk model: train it, evaluate it, ask it, and why."),
     "completion": Lazy(
         "hfzmq.cli.completion", "completion", "The script that completes commands in bash, zsh or fish."
     ),

@@ -7,7 +7,7 @@ is not made up: the answer is then two ends, and UNKNOWN where these are not of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ import click
 
 from hfzmq.cli.format import counted, csv_line, json_line, json_text, table
 from hfzmq.cli.options import output_option
+from hfzmq.clinical.report import MISSING
 from hfzmq.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def reading_options(function: F) -> F:
     return function
 
 
-@click.command()
+@click.command(short_help="Judge one reading, or each line of a file.")
 @click.argument("source", required=False, metavar="[FILE|-]")
 @reading_options
 @click.option(
@@ -97,13 +98,18 @@ def judged(risk: RiskModel, vitals: Vitals) -> dict[str, Any]:
 def _single(value: dict[str, Any]) -> str:
     low, high = value["probability_low"], value["probability"]
     guarded = f"{high:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
-    study = f"{value['probability_study']:.4f}"
+    most = "at most " if any(flag.startswith(MISSING) for flag in value["flags"]) else ""
+    study = f"{most}{value['probability_study']:.4f}"
     rows = [
         ("guarded", guarded, value["tier"], "sets the tier and the alarm"),
-        ("study", study if low == high else f"at most {study}", value["tier_study"], "raw day, for details only"),
+        ("study", study, value["tier_study"], "raw day, for details only"),
     ]
-    flags = ", ".join(value["flags"]) or "none"
-    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\nflags: {flags}\nmodel: {value['model_id']}"
+    last = _last_lines(value["flags"], value["model_id"])
+    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\n{last}"
+
+
+def _last_lines(flags: Sequence[str], model_id: str) -> str:
+    return f"flags: {', '.join(flags) or 'none'}\nmodel: {model_id}"
 
 
 def _predict_file(risk: RiskModel, source: str, output: str | None) -> None:
@@ -153,7 +159,7 @@ def _cells(value: dict[str, Any]) -> list[Any]:
     return [",".join(cell) if isinstance(cell, list) else cell for cell in value.values()]
 
 
-@click.command()
+@click.command(short_help="Say which value moved the probability, and how far.")
 @reading_options
 @click.option("--study", is_flag=True, help="Explain the study's number, which reads the day.")
 @output_option("table", "json")
@@ -161,6 +167,7 @@ def explain(path: Path | None, study: bool, output: str, **vitals: Any) -> None:
     """Say which value moved the probability, and by how much: exact Shapley values.
 
     Base and contributions add up to the probability. They say what moved this number, not what made the patient ill.
+    A value outside the training range counts as its edge, and is flagged.
 
     \b
     hfzmq model explain --age 75 --sodium 130 --creatinine 1.9 --ef 20 --day 4
@@ -175,12 +182,14 @@ def explain(path: Path | None, study: bool, output: str, **vitals: Any) -> None:
     found = explain_reading(risk, *(vitals[name] for name in NAMES), study=study)
     contributions = {name: round(moved, 12) + 0.0 for name, moved in zip(NAMES, found.contributions, strict=True)}
     number = "study" if study else "guarded"
+    flags = risk.judge(*(vitals[name] for name in NAMES)).flags
     if output == "json":
         value = {"number": number, "probability": found.probability, "base": found.base}
-        click.echo(json_text({**value, "contributions": contributions, "model_id": risk.model_id}))
+        told = {"contributions": contributions, "flags": list(flags), "model_id": risk.model_id}
+        click.echo(json_text({**value, **told}))
         return
     rows = [(name, vitals[name], f"{moved + 0.0:+.4f}") for name, moved in contributions.items()]
     rows.sort(key=lambda row: -abs(contributions[row[0]]))
     click.echo(table(("input", "value", "moves it by"), rows))
     click.echo(f"{found.base:.4f} {sum(found.contributions):+.4f} = {found.probability:.4f} ({number})")
-    click.echo(f"model: {risk.model_id}")
+    click.echo(_last_lines(flags, risk.model_id))

@@ -19,6 +19,7 @@ The price: like founding, a restored mesh begins only when all its first peers h
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -31,6 +32,7 @@ from hfzmq.config import Config
 from hfzmq.core.contract import FOLLOWER, Persist
 from hfzmq.core.messages import Heartbeat
 from hfzmq.core.types import HardState
+from hfzmq.daemon.sd_notify import SdNotify
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.daemon.voice import Voice
@@ -133,6 +135,7 @@ class _Muster:
         self._voice = Voice(store.identity, self._sockets, lease_ms)
         self._said = ""
         self._say_at = 0.0
+        self._notify = SdNotify.of(dict(os.environ))  # the node will want the invitation, too
 
     def run(self, signals: Signals) -> bool:
         """See ``assembled``."""
@@ -143,12 +146,14 @@ class _Muster:
         poller.register(signals.fd, zmq.POLLIN)
         complete_at: float | None = None
         beat_at = 0.0
+        self._notify.say("READY=1")  # it runs as it should: systemd must not take the waiting for a hang
         try:
             while True:
                 now = _now_ms()
                 if now >= beat_at:
                     beat_at = now + self._config.timing.heartbeat_ms
                     self._voice.publish(self._beat(now))
+                    self._notify.say("WATCHDOG=1")
                 ready = dict(poller.poll(max(1, int(beat_at - now))))
                 if signals.fd in ready and set(signals.read()) - {"HUP"}:
                     return False
@@ -167,6 +172,7 @@ class _Muster:
                     return True
                 self._say(now)
         finally:
+            self._notify.close()
             sockets.flush_and_close(linger_ms=200)
 
     def _read(self, ready: dict[Any, int]) -> None:
@@ -217,6 +223,7 @@ class _Muster:
         said = self._waits(now_ms)
         if said != self._said or now_ms >= self._say_at:
             self._said, self._say_at = said, now_ms + SAY_S * 1000
+            self._notify.say(f"STATUS=restored: {said}")
             log.info("restored: peer %d %s, each started from the same backup", self._me, said)
 
     def _answer(self, frames: list[bytes]) -> None:

@@ -30,7 +30,7 @@ from hfzmq.cli.screens.words import (
     vital_text,
 )
 from hfzmq.cli.why import SHORT
-from hfzmq.clinical.report import VITALS, low_of
+from hfzmq.clinical.report import MISSING, VITALS, low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 
 STALE_AFTER_MS = 3_000  # and the interval between two readings
@@ -189,7 +189,8 @@ def _single(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[
         colour = "bold" if style else BADGES[shown_tier(bed, status)].style.replace("bold white on red", "bold red")
         found += [text(""), *(text(row, colour) for row in large)]
         found.append(text(""))
-    study = text(f"by the raw day {probability(bed.probability_study, status.thresholds)}", "dim")
+    most = "at most " if any(flag.startswith(MISSING) for flag in bed.flags) else ""
+    study = text(f"by the raw day {most}{probability(bed.probability_study, status.thresholds)}", "dim")
     found += flow([text("risk ") + _risk(bed, status), _trend(bed, 20, True, style), study], width)
     found += why_lines(bed.why, width)
     if tall:

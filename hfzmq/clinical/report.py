@@ -128,8 +128,10 @@ def low_flag(probability_low: float) -> str:
 
 def low_of(probability: float, flags: str) -> float:
     """The lowest that a report's guarded probability can be, by its ``flags``: ``probability`` itself where nothing is
-    missing, 0 where something is and nobody says how low it can be."""
+    missing that it reads, 0 where something is and nobody says how low it can be."""
     names = flags.split(",")
+    if low_flag(probability) in names:  # rounded down: only the day is missing, there is one number
+        return probability
     for flag in names:
         if flag.startswith(LOWEST):
             try:

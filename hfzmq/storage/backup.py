@@ -27,10 +27,11 @@ from hfzmq.core.membership import Membership
 from hfzmq.core.types import Place
 from hfzmq.errors import DataDirError, InvalidInput
 from hfzmq.storage import directory, snapshot, tables
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import FILE_MODE
 from hfzmq.storage.recount import counts_of, recount
 from hfzmq.storage.snapshot import NOBODY, sync_and_hash
-from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, AppliedState, Damaged, Meta
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, AppliedState, Meta
 
 PAGES_A_STEP = 2_000  # 8 MB
 BUSY_MS = 2_000

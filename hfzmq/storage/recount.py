@@ -13,9 +13,10 @@ from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.storage import alarm_rows, examine
 from hfzmq.storage.alarm_book import journal_after
 from hfzmq.storage.alarm_sum import SUM_END, kept_of, row_token
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.numbered import TABLES
 from hfzmq.storage.recovery import Cursor, Recovered, recover
-from hfzmq.storage.tables import STATE_START, AppliedState, Damaged
+from hfzmq.storage.tables import STATE_START, AppliedState
 
 ALL_ROWS = (1 << 63) - 1
 _MARKED = (

@@ -24,13 +24,14 @@ from hfzmq.core.types import HardState
 from hfzmq.errors import DataDirError, HfzmqError, InvalidInput
 from hfzmq.storage import directory, restored, tables
 from hfzmq.storage.backup import Backup, verify
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.connection import refusal
 from hfzmq.storage.directory import Lock
 from hfzmq.storage.recount import recount
 from hfzmq.storage.recovery import recover
 from hfzmq.storage.restored import Note, incarnations
 from hfzmq.storage.snapshot import sync_and_hash
-from hfzmq.storage.tables import Damaged, Meta
+from hfzmq.storage.tables import Meta
 
 
 class RestoredPeer(NamedTuple):

@@ -15,7 +15,7 @@ from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.config import Config
 from hfzmq.core.types import HardState
 from hfzmq.errors import ConfigError, DataDirError, HfzmqError, InvalidInput
-from hfzmq.storage import Store, backup, restored, tables
+from hfzmq.storage import Store, backup, report_rows, restored
 from hfzmq.storage.backup import Backup
 from hfzmq.storage.restore import restore
 from hfzmq.wire.readings import JudgedReading
@@ -127,10 +127,10 @@ def test_every_changed_row_is_found_whatever_table_it_is_in(made: Backup, tmp_pa
 def test_numbers_that_a_start_believes_are_counted_anew(made: Backup) -> None:
     """A row that was sealed anew passes its own checksum; what stands in other rows tells."""
     database = apsw.Connection(str(made.path))
-    row = database.execute(tables.SELECT_REPORT, (1,)).fetchone()
+    row = database.execute(report_rows.SELECT_REPORT, (1,)).fetchone()
     assert row
     flipped = (*row[:10], 1 - row[10], *row[11:-1])
-    database.execute(tables.UPDATE_ALERT_SENT, (flipped[10], tables.report_crc(flipped), 1))
+    database.execute(report_rows.UPDATE_ALERT_SENT, (flipped[10], report_rows.report_crc(flipped), 1))
     database.close()
     with pytest.raises(DataDirError, match="marked"):
         backup.verify(made.path)

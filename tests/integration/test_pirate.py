@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from random import Random
 import pytest
 import zmq
 
+from hfzmq.cli.processes import free_addresses
 from hfzmq.client.ask import ask, ask_all, ask_leader
 from hfzmq.client.backoff import BACKOFF_MAX_MS, Backoff
 from hfzmq.client.pirate import Link, Pirate
@@ -74,9 +74,7 @@ def soon(seconds: float = 20.0) -> float:
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    return free_addresses(1)[0].client_port
 
 
 def test_a_hint_leads_straight_to_the_leader_and_stays_known(harbour: Harbour) -> None:

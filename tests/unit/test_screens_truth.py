@@ -422,6 +422,7 @@ def test_the_bedside_shows_what_was_judged_there_and_nothing_else(
         assert bed.vitals is not None
         flags = ",".join(bed.flags)
         risk, study = risk_said(bed.probability, flags), probability(bed.probability_study, THRESHOLDS)
+        raw_day = pieces("by the raw day", *(["at most"] if None in bed.vitals else []), study)
         vitals = [vital_text(value) for value in bed.vitals]
         numbers += [risk, *(value for value in vitals if value != "?")]
         tier = tier_said(bed.tier, bed.probability, flags)
@@ -430,9 +431,7 @@ def test_the_bedside_shows_what_was_judged_there_and_nothing_else(
         rows = [part for three in zip(long, vitals, [vital.unit for vital in VITALS], strict=True) for part in three]
         ways[0] += pieces(tier, bed.patient_id, risk) + TREND + pieces(*vitals, "0 s ago") + "(?:queued)?"
         ways[1] += pieces(tier, risk, bed.patient_id, "0 s ago") + TREND + pieces("queued", *units)
-        large = (
-            pieces(tier, "0 s ago", "queued") + "█*" + pieces("risk", risk) + TREND + pieces("by the raw day", study)
-        )
+        large = pieces(tier, "0 s ago", "queued") + "█*" + pieces("risk", risk) + TREND + raw_day
         ways[2] += large + f"(?:{pieces(*rows)}|{pieces(*units)})"
         ways[2] += pieces("flags: " + ", ".join(bed.flags)) if bed.flags else ""
     assert any(re.fullmatch(way, text, re.DOTALL) for way in (ROWS + ways[0], *ways[1:])), (ways, text)
