@@ -11,6 +11,7 @@ import click
 
 from hfzmq.cli.options import config_option, load_config, log_level_option
 from hfzmq.config import PEER_ID_MAX
+from hfzmq.secret_files import PEER_KEY
 
 
 @click.command()
@@ -29,7 +30,7 @@ from hfzmq.config import PEER_ID_MAX
 @click.option("--join", "joins", is_flag=True, help="Join a mesh that exists; never found one.")
 def serve(peer_id: int, config_path: str, data_dir: Path, log_level: str | None, joins: bool) -> int:
     """Run one daemon in the foreground, until SIGTERM."""
-    config = load_config(config_path, peer_id)
+    config = load_config(config_path, peer_id, key=PEER_KEY)
     from hfzmq.daemon.node import serve as run_daemon  # heavy, and only here
 
     return run_daemon(config, peer_id, data_dir, log_level or config.log_level, joins)

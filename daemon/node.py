@@ -12,13 +12,11 @@ has failed must not promise anything more.
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from pathlib import Path
 
 import zmq
 
-from hfzmq import config as configuration
 from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.config import Config
 from hfzmq.core.contract import (
@@ -52,17 +50,19 @@ from hfzmq.daemon.about import About
 from hfzmq.daemon.beginning import first_replica
 from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
 from hfzmq.daemon.gate import Gate
+from hfzmq.daemon.keyring import keyring_of
+from hfzmq.daemon.locks import Locks
 from hfzmq.daemon.notify import Notifier
 from hfzmq.daemon.notify.doubts import say_doubts
 from hfzmq.daemon.passing import Passing
 from hfzmq.daemon.queries import Queries
+from hfzmq.daemon.rereading import reread
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.daemon.transfer import Transfers
 from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch
-from hfzmq.environment import overlay
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
 from hfzmq.wire.hints import Hints
@@ -89,7 +89,8 @@ class Node:
         config.peer(peer_id)
         self.store = Store.open(data_dir, peer_id, config)
         try:
-            self.sockets = Sockets(config, peer_id, self.counters)
+            keyring, doubt = keyring_of(config, peer_id)
+            self.sockets = Sockets(config, peer_id, self.counters, keyring)
         except BaseException:
             self.store.close()
             raise
@@ -100,6 +101,8 @@ class Node:
         self.replica = first_replica(config, peer_id, self.store, self.sessions, joins, now, self.voice.boot)
         self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms)
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
+        self.locks = Locks(keyring, self.sockets, self.about.addresses, self._note)
+        self.about.in_force = self.locks.in_force if keyring else None
         self.transfers = Transfers(
             data_dir, self.store.path, self.voice.send, self.counters, oldest=lambda: self.replica.log.base.index
         )
@@ -121,6 +124,8 @@ class Node:
         self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
         self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
         self._to_write: list[Persist | Apply | Compact] = []
+        if doubt:
+            self._note(doubt)
         if self.store.amnesia:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
         if not self.replica.membership.members:
@@ -139,6 +144,8 @@ class Node:
         sockets = self.sockets
         for socket in (sockets.peers, sockets.beats_in, sockets.clients, sockets.answers, sockets.entrances):
             poller.register(socket, zmq.POLLIN)
+        if sockets.zap:
+            poller.register(sockets.zap.socket, zmq.POLLIN)
         poller.register(signals.fd, zmq.POLLIN)
         poller.register(self.watch.fd, zmq.POLLIN)
         self._step(Tick())
@@ -152,6 +159,8 @@ class Node:
                 self._read_peers()
             if self.sockets.beats_in in ready:
                 self._read_heartbeats()
+            if sockets.zap and sockets.zap.socket in ready:
+                sockets.zap.serve()
             if self.sockets.answers in ready:
                 self._forward_answers()
             if self.sockets.clients in ready:
@@ -180,10 +189,10 @@ class Node:
         socket = self.sockets.peers
         for _ in range(PEER_MESSAGES_A_TURN):
             try:
-                frames = socket.recv_multipart(zmq.DONTWAIT)
+                frames, key = self.sockets.take(socket)
             except zmq.Again:
                 return
-            admitted = self.gate.admit(frames[-1]) if len(frames) == 2 else None
+            admitted = self.gate.admit(frames[-1], self.locks.speaker(key)) if len(frames) == 2 else None
             if admitted is None or isinstance(admitted.content, Heartbeat):
                 continue
             if isinstance(admitted.content, Pull) and not self.replica.applied:
@@ -215,10 +224,10 @@ class Node:
         proposals: list[Proposal] = []
         for _ in range(CLIENT_REQUESTS_A_TURN):
             try:
-                frames = socket.recv_multipart(zmq.DONTWAIT)
+                frames, key = self.sockets.take(socket)
             except zmq.Again:
                 break
-            event = self.desk.take(frames, self.replica.leading is not None)
+            event = self.desk.take(frames, self.replica.leading is not None, self.locks.role(key))
             if isinstance(event, Proposal):
                 proposals.append(event)
             elif event is not None:
@@ -325,6 +334,7 @@ class Node:
         now = monotonic_ms()
         self.voice.introduce(now, self.replica.membership)
         self.sockets.mind_the_door(now)
+        self.sockets.make_refused_anew(now)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
             if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
@@ -353,16 +363,14 @@ class Node:
         return self.replica.role != LEADER or alone or monotonic_ms() > self._drain_until_ms
 
     def _reread(self) -> None:
-        """SIGHUP: a changed file is checked and what differs is said; as yet nothing of it can change in flight."""
+        """SIGHUP: keys are in force as the file says now; what else differs is said, and waits for a restart."""
         try:
-            fresh = overlay(configuration.load(self.config.path), os.environ)
+            self.config, words = reread(self.config)
         except ConfigError as error:
             log.error("configuration not reread: %s", error)
             return
-        changed = [name for name in Config._fields if getattr(fresh, name) != getattr(self.config, name)]
-        log.info(
-            "configuration reread: %s", ", ".join(changed) + " takes effect at restart" if changed else "no change"
-        )
+        self.locks.reread(self.config.keys)
+        log.info("configuration reread: %s", words)
 
 
 def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info", joins: bool = False) -> int:

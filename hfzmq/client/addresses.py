@@ -65,6 +65,13 @@ class Addresses:
             raise KeyError(peer)
         return known[self._turn.get(peer, 0) % len(known)]
 
+    def at(self, host: str, port: int) -> int:
+        """Who is there, as far as anybody said; KeyError for nobody."""
+        for peer in (*self.members, *self.others):
+            if (host, port) in self._all(peer):
+                return peer
+        raise KeyError((host, port))
+
     def failed(self, peer: int) -> None:
         """``peer`` was of no use where it was asked: the next address is due, if it has several."""
         self._turn[peer] = self._turn.get(peer, 0) + 1

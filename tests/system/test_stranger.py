@@ -16,7 +16,7 @@ def test_a_stranger_s_script_submits_a_report_and_gets_its_ack(tmp_path: Path) -
     text = SCRIPT.read_text()
     assert len(text.splitlines()) <= 40
     assert "hfzmq" not in text.split('"""')[2], "it must not know our code"
-    with Mesh(tmp_path) as mesh:
+    with Mesh(tmp_path, keyed=False) as mesh:
         addresses = [f"{peer.host}:{peer.client_port}" for peer in reversed(mesh.config.peers)]
         done = subprocess.run(
             [sys.executable, str(SCRIPT), mesh.config.mesh_id.hex(), *addresses],
