@@ -76,9 +76,10 @@ class Keyring:
         return AccessList([*self._file.listed(), *self._issued], {*self._file.revoked, *self._revoked})
 
 
-def keyring_of(config: Config, me: int) -> tuple[Keyring | None, str]:
-    """The keys in force at a start (None: plain), and a doubt worth a line. KeysError: this peer's own is not."""
+def keyring_of(config: Config, me: int, issued: Iterable[Listed], revoked: Iterable[str]) -> tuple[Keyring | None, str]:
+    """The keys in force at a start (None: plain), and a doubt worth a line; ``issued``, ``revoked``: what the log says.
+    KeysError: this peer's own is not."""
     if config.keys is None:
         return None, ""
-    keyring = Keyring(config.keys)
+    keyring = Keyring(config.keys, issued, revoked)
     return keyring, keyring.check_own(me)

@@ -3,7 +3,7 @@
     peers.yaml, the log --> Keyring --out of force--> a line for people; the heartbeats' listeners show keys again;
                                                       connections to other peers follow the keys they serve with
 
-Touches the sockets it is handed. Must not know: storage, the core. Keeps: a message is judged by the keys in force at
+Touches the sockets it is handed. Must not know: the core. Keeps: a message is judged by the keys in force at
 the moment it is taken, so that a revoked key is out at its next message; without keys everybody passes.
 """
 
@@ -16,6 +16,7 @@ from hfzmq.config import PeerAddress
 from hfzmq.daemon.keyring import Keyring
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.key_section import Keys
+from hfzmq.storage.access_book import AccessBook
 
 
 class Locks:
@@ -32,6 +33,7 @@ class Locks:
         self._sockets = sockets
         self._addresses = addresses
         self._note = note
+        self._seen: tuple[AccessBook | None, int] = (None, 0)  # what was taken in last
 
     def speaker(self, key: str) -> int | None:
         """The peer that may speak with ``key``: 0 for none, None where there are no keys."""
@@ -50,10 +52,11 @@ class Locks:
         if self._keyring is not None and keys is not None:
             self._changed(self._keyring.reread(keys))
 
-    def told(self, issued: Iterable[Listed], revoked: Iterable[str]) -> None:
-        """The log says so."""
-        if self._keyring is not None:
-            self._changed(self._keyring.told(issued, revoked))
+    def applied(self, book: AccessBook) -> None:
+        """Entries were applied, or a snapshot taken; ``book`` has what the log says of keys now."""
+        if self._keyring is not None and (book, book.version) != self._seen:
+            self._seen = (book, book.version)
+            self._changed(self._keyring.told(book.issued, book.revoked))
 
     def _changed(self, out: list[Listed]) -> None:
         for one in out:

@@ -89,7 +89,7 @@ class Node:
         config.peer(peer_id)
         self.store = Store.open(data_dir, peer_id, config)
         try:
-            keyring, doubt = keyring_of(config, peer_id)
+            keyring, doubt = keyring_of(config, peer_id, self.store.keys.issued, self.store.keys.revoked)
             self.sockets = Sockets(config, peer_id, self.counters, keyring)
         except BaseException:
             self.store.close()
@@ -278,6 +278,7 @@ class Node:
             if tokens:
                 self._step(Persisted(tokens[-1]))
             if applied:
+                self.locks.applied(self.store.keys)
                 self.watch.changed()
                 self._step(Applied(*applied))
 
@@ -296,6 +297,7 @@ class Node:
                 log.warning("a snapshot of entry %d is not installed: %s", place.index, error)
             else:
                 self._note(f"peer {self.me} has taken a snapshot of entry {place.index}")
+                self.locks.applied(self.store.keys)
                 self._step(Installed(found.log.base, found.membership, found.sessions, found.state_hash))
         self.transfers.forget()
 

@@ -38,6 +38,7 @@ APPLIED_TABLES = (
     "alarm_episodes",
     "alarm_events",
     "alarm_rules",
+    "access_keys",
 )
 
 

@@ -181,12 +181,12 @@ def test_consistent_reads_see_everything_acknowledged_and_a_follower_redirects_t
         for count in range(1, 6):
             writer.send_until_acked(leader)
             here = mesh.config.peer(leader)
-            reply = ask(here.host, here.client_port, read, 2000)
+            reply = ask(here.host, here.client_port, read, 2000, mesh.config.keys, here.id)
             assert reply is not None
             assert len(reply["rows"]) == count
             assert reply["stale_ms"] == 0
         other = mesh.config.peer(2)
-        reply = ask(other.host, other.client_port, read, 2000)
+        reply = ask(other.host, other.client_port, read, 2000, mesh.config.keys, other.id)
         assert reply is not None
         assert (reply["status"], reply["leader"]) == ("NOT_LEADER", 1)
 
