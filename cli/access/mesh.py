@@ -7,6 +7,8 @@ leader after a majority had it; asking again after a failure changes nothing twi
 from __future__ import annotations
 
 import os
+import time
+from typing import Any
 
 from hfzmq.access import PEER, AccessList
 from hfzmq.cli.access.files import found, refuse_last_admin, refuse_listed, refuse_taken
@@ -19,6 +21,7 @@ from hfzmq.wire.requests import EPOCH_BYTES, digest
 
 ASKER = "hfzmq-keys"
 ASK_MS = 1000
+APPLIED_WITHIN_S = 2.0
 
 
 class Mesh:
@@ -72,12 +75,17 @@ class Mesh:
     def applied_words(self, key: str) -> list[str]:
         """Which peers do not let ``key`` in any more."""
         words = []
-        try:
-            answers = ask_all(self._config, "keys", timeout_ms=ASK_MS)
-        except KeysError:  # it was our own
-            return ["whether all peers have applied it cannot be asked with a key that is revoked"]
+        until = time.monotonic() + APPLIED_WITHIN_S  # a follower applies an entry when it hears that it is committed
+        while True:
+            try:
+                answers = ask_all(self._config, "keys", timeout_ms=ASK_MS)
+            except KeysError:  # it was our own
+                return ["whether all peers have applied it cannot be asked with a key that is revoked"]
+            done = {peer for peer, one in answers.items() if one and one["status"] == "OK" and _revokes(one, key)}
+            if done == {peer for peer, one in answers.items() if one} or time.monotonic() > until:
+                break
         for peer, answer in answers.items():
-            applied = answer is not None and answer["status"] == "OK" and key in read_access(answer).revoked
+            applied = peer in done
             away = "no answer; it will apply it when it is back" if answer is None else "not yet"
             words.append(f"peer {peer}: {'applied' if applied else away}")
         return words
@@ -87,3 +95,10 @@ class Mesh:
         fields = {"client": ASKER, "epoch": os.urandom(EPOCH_BYTES), "seq": 1, "rows": rows, "digest": digest(rows)}
         reply = ask_leader(self._config, "access", fields, self._timeout_ms)
         return f"entry {reply['index']}, on a majority"
+
+
+def _revokes(answer: dict[str, Any], key: str) -> bool:
+    try:
+        return key in read_access(answer).revoked
+    except WireError:
+        return False

@@ -173,14 +173,14 @@ class _Asking:
         for place in places:
             if place in self._asked or self.answers.get(place[0]) is not None:
                 continue
-            self._asked.add(place)
             self.answers.setdefault(place[0], None)
             try:
-                line = Line(self._context, *place[1:], curve_for(self._keys, place[0]))
-            except KeyError:
+                curve = curve_for(self._keys, place[0])
+            except KeyError:  # until an answer says which key it serves with
                 self.faults[place[0]] = UNKNOWN
                 continue
-            self._waiting[place] = line
+            self._asked.add(place)
+            self._waiting[place] = line = Line(self._context, *place[1:], curve)
             line.send(self._request)
 
     def _look(self, place: Where, line: Line) -> None:

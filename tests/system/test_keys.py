@@ -156,7 +156,7 @@ def test_what_a_client_s_key_may_ask_and_what_takes_an_admin_s(tmp_path: Path) -
                 assert answer is not None
                 assert answer.get("field") != "key"
         done = subprocess.run(
-            hfzmq("peer", "transfer", 1, "--config", mesh.path, "--key", secret(mesh, "ward"), "--timeout", 20),
+            hfzmq("alarms", "ack", 1, "--config", mesh.path, "--key", secret(mesh, "ward"), "--timeout", 20),
             cwd=ROOT, capture_output=True, text=True, timeout=15, check=False,
         )  # fmt: skip
         assert done.returncode == 7
@@ -215,15 +215,15 @@ def test_a_bedside_client_whose_key_is_refused_keeps_its_reports_and_says_so(tmp
 def test_a_peer_s_key_does_not_let_it_speak_as_another_peer(tmp_path: Path) -> None:
     with Mesh(tmp_path, peers=1) as mesh:
         here = mesh.config.peer(1)
-        sender = wire_peers.Sender(mesh.config.mesh_id, 3, bytes(16), 1, 1)
-        letter = wire_peers.encode(sender, wire_peers.Introduction(here._replace(id=3)))
-        with Asker(mesh, read_secret(secret(mesh, "peer-2")), port=here.peer_port) as second:
-            second.socket.send(letter)
+        sender = wire_peers.Sender(mesh.config.mesh_id, 5, bytes(16), 1, 1)
+        letter = wire_peers.encode(sender, wire_peers.Introduction(here._replace(id=5)))
+        with Asker(mesh, read_secret(secret(mesh, "peer-4")), port=here.peer_port) as fourth:
+            fourth.socket.send(letter)
             wait_for("it is counted", lambda: counter(mesh, 1, "peer_message_with_anothers_key") == 1)
-        with Asker(mesh, read_secret(secret(mesh, "peer-3")), port=here.peer_port) as third:
-            third.socket.send(letter)
+        with Asker(mesh, read_secret(secret(mesh, "peer-5")), port=here.peer_port) as fifth:
+            fifth.socket.send(letter)
             wait_for("its own passes", lambda: counter(mesh, 1, "peer_message_of_no_member") >= 1)
-        assert "peer 2 speaks as peer 3" in mesh.log(1)
+        assert "peer 4 speaks as peer 5" in mesh.log(1)
 
 
 def test_a_peer_with_another_peer_s_secret_does_not_start(tmp_path: Path) -> None:
