@@ -49,7 +49,7 @@ def with_entry(text: str, path: str, section: str, key: str, name: str = "") -> 
         if old is not None:
             made = text[: old.start_mark.index] + json.dumps(key) + text[old.end_mark.index :]
             return _checked(made, path, before._replace(keys=keys))
-    if part is not None and part.flow_style is not False:
+    if part is not None and part.flow_style:
         end = part.end_mark.index - 1  # its closing bracket
         made = text[:end] + (", " if part.value else "") + entry + text[end:]
     elif part is not None and part.value:
@@ -58,7 +58,7 @@ def with_entry(text: str, path: str, section: str, key: str, name: str = "") -> 
         dash = "- " if section == "revoked" else ""
         indent = first.start_mark.column - len(dash)
         made = _line_after(text, last.end_mark.index, " " * indent + dash + entry)
-    elif node.flow_style is not False:
+    elif node.flow_style:
         end = node.end_mark.index - 1
         made = text[:end] + f", {section}: {_opening(section)}{entry}" + _closing(section) + text[end:]
     else:
@@ -90,7 +90,7 @@ def _closing(section: str) -> str:
 def _last_scalar(node: Any) -> int:
     """Where the last thing that stands in a node ends."""
     while True:
-        if isinstance(node, yaml.ScalarNode) or node.flow_style is not False or not node.value:
+        if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
             return int(node.end_mark.index)
         node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
 
