@@ -16,6 +16,7 @@ import zmq
 from hfzmq.key_section import OwnKey
 
 USER_ID = "User-Id"
+HANDSHAKE_MS = 5_000  # who has not shown a key by then holds no descriptor any longer
 
 
 class _Told(Protocol):
@@ -30,6 +31,7 @@ def serve(socket: zmq.Socket[bytes], own: OwnKey, domain: bytes) -> None:
     socket.setsockopt(zmq.CURVE_SECRETKEY, own.secret.encode())
     socket.setsockopt(zmq.ZAP_DOMAIN, domain)
     socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
 
 
 def show(socket: zmq.Socket[bytes], own: OwnKey, server: str) -> None:

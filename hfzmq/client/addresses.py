@@ -12,6 +12,7 @@ A peer may have several addresses (the mesh's, a hint's, the file's): the next o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hfzmq.config import PeerAddress
 from hfzmq.wire.members import Told
@@ -44,6 +45,11 @@ class Addresses:
         self.told = told
         self._turn.clear()
         return True
+
+    def learn_keys(self, told: Told) -> None:
+        """Of a list that is as new as the one that is known, take what it says of the peers' keys."""
+        if self.told is not None and told.index == self.told.index:
+            self.told = replace(self.told, keys=told.keys)
 
     def hint(self, peer: int, host: str, port: int) -> bool:
         """Somebody said where ``peer`` is; False when nothing can be made of it."""

@@ -17,7 +17,7 @@ from typing import Any
 import zmq
 
 from hfzmq.client.key_faults import UNKNOWN, key_fault
-from hfzmq.client.line import Line, curve_for, wait
+from hfzmq.client.line import Curve, Line, curve_for, wait
 from hfzmq.client.pirate import KEY_FIELD, Pirate
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput, KeysError, NoDaemonReached, NoLeader, TimedOut, WireError
@@ -30,6 +30,7 @@ _START = "start one: hfzmq serve --id N --config peers.yaml --data-dir DIR"
 
 Answer = dict[str, Any]
 Where = tuple[int, str, int]  # a peer's id, host and client port
+_Asked = tuple[Where, Curve | None]  # once with each key that somebody says it serves with
 
 
 def ask(
@@ -155,15 +156,15 @@ class _Asking:
         self._request = request
         self._keys = keys
         self._grow = grow
-        self._asked: set[Where] = set()
-        self._waiting: dict[Where, Line] = {}
+        self._asked: set[_Asked] = set()
+        self._waiting: dict[_Asked, Line] = {}
 
     def run(self, where: Iterable[Where], until: float) -> None:
         """Ask, and wait until all have answered or are lost, or ``until`` (monotonic, seconds)."""
         self._begin(where)
         while self._waiting:
-            for place, line in list(self._waiting.items()):
-                self._look(place, line)
+            for asked, line in list(self._waiting.items()):
+                self._look(asked, line)
             if time.monotonic() >= until:
                 break
             if self._waiting:
@@ -171,7 +172,7 @@ class _Asking:
 
     def _begin(self, places: Iterable[Where]) -> None:
         for place in places:
-            if place in self._asked or self.answers.get(place[0]) is not None:
+            if self.answers.get(place[0]) is not None:
                 continue
             self.answers.setdefault(place[0], None)
             try:
@@ -179,15 +180,19 @@ class _Asking:
             except KeyError:  # until an answer says which key it serves with
                 self.faults[place[0]] = UNKNOWN
                 continue
-            self._asked.add(place)
-            self._waiting[place] = line = Line(self._context, *place[1:], curve)
+            asked = (place, curve)
+            if asked in self._asked:
+                continue
+            self._asked.add(asked)
+            self._waiting[asked] = line = Line(self._context, *place[1:], curve)
             line.send(self._request)
 
-    def _look(self, place: Where, line: Line) -> None:
+    def _look(self, asked: _Asked, line: Line) -> None:
         frame = line.reply()
         if frame is None and not line.lost:
             return
-        self._waiting.pop(place).close()
+        place = asked[0]
+        self._waiting.pop(asked).close()
         if line.fault:
             self.faults[place[0]] = line.fault
         if frame is None or self.answers[place[0]] is not None:

@@ -28,7 +28,7 @@ import zmq
 from hfzmq.client.addresses import Address, Addresses
 from hfzmq.client.backoff import Backoff
 from hfzmq.client.key_faults import ROLE, UNKNOWN, sentence
-from hfzmq.client.line import AUTH, Curve, Line, curve_for, wait
+from hfzmq.client.line import AUTH, SERVER, Curve, Line, curve_for, wait
 from hfzmq.config import PeerAddress
 from hfzmq.errors import WireError
 from hfzmq.key_section import Keys
@@ -204,7 +204,9 @@ class Pirate:
         said = reply.get("peer")
         told: Reply | None = said if isinstance(said, dict) else reply  # a status holds the list itself
         index = told.get("members_index") if told is not None else None
-        if type(index) is not int or index <= self.addresses.index or time.monotonic() < self._members_due:
+        known = self.addresses.index
+        older = type(index) is not int or (index <= known and SERVER not in self.key_faults.values())
+        if older or time.monotonic() < self._members_due:  # another key of a peer does not make a newer list
             return
         if told is reply:
             told = self._try(target, self._which_members, deadline)
@@ -216,6 +218,7 @@ class Pirate:
 
     def _learn_members(self, told: members.Told) -> bool:
         if not self.addresses.learn(told):
+            self.addresses.learn_keys(told)
             return False
         if self._target not in self.addresses:
             self._target = self.addresses.members[0]

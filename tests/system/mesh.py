@@ -25,7 +25,7 @@ from tests.system.links import Links
 
 ROOT = Path(__file__).resolve().parents[2]
 Found = TypeVar("Found")
-MORE_PEERS = range(4, 10)  # ids that peers of a test may have besides the first ones
+PEERS_WITH_KEYS = range(1, 10)  # also of those that are started later
 
 # What follows from the log alone, and must be equal on all peers.
 APPLIED_TABLES = (
@@ -74,7 +74,7 @@ class Mesh:
         channels: tuple[Channel, ...] | None = None,
         keyed: bool = True,
     ) -> None:
-        """``keyed``: not plain; the keys of MORE_PEERS are known too. ``others``: addresses for peers that may be
+        """``keyed``: not plain; whoever is started later has a key too. ``others``: addresses for peers that may be
         started later, and that the first ones have never heard of. ``rules``, ``channels``: of alarms."""
         self.folder = folder
         addresses = free_addresses(peers + others)
@@ -87,7 +87,7 @@ class Mesh:
         if channels is not None:
             self.config = self.config._replace(channels=channels)
         if keyed:
-            self.config = with_throwaway_keys(self.config, folder, [*self.config.peer_ids, *MORE_PEERS])
+            self.config = with_throwaway_keys(self.config, folder, PEERS_WITH_KEYS)
         self.links = Links() if links else None
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.path = folder / "peers.yaml"

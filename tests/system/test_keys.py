@@ -8,16 +8,18 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import zmq
 
 from hfzmq import config as configuration
 from hfzmq.client.line import Curve
+from hfzmq.client.pirate import Pirate
 from hfzmq.config import Config
 from hfzmq.key_edit import with_entry
 from hfzmq.key_section import OwnKey
-from hfzmq.secret_files import make_pair, read_secret
+from hfzmq.secret_files import BEDSIDE_KEY, make_pair, read_secret, with_own_key
 from hfzmq.wire import peers as wire_peers
 from hfzmq.wire.requests import decode_reply, digest, encode_request, encode_rows
 from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
@@ -352,6 +354,34 @@ def test_a_peer_whose_key_is_issued_through_the_log_joins_and_clients_learn_its_
 
         answers = ask_all(first, "status", timeout_ms=2000)
         assert answers.get(4) is not None, "a client that never heard of peer 4 speaks to it"
+        mesh.assert_equal_tables()
+
+
+def test_a_peer_gets_a_new_key_and_clients_that_know_the_old_one_alone_find_it_again(tmp_path: Path) -> None:
+    with Mesh(tmp_path) as mesh:
+        leader = mesh.wait_for_leader(1)
+        old = read_secret(secret(mesh, "peer-2")).public
+        ward = with_own_key(configuration.load(mesh.path), BEDSIDE_KEY, {})
+        pirate = Pirate(ward.peers, rng=Random(1), mesh_id=ward.mesh_id, keys=ward.keys)
+        asked = encode_request(ward.mesh_id, "status")
+        assert pirate.ask(asked, deadline=time.monotonic() + 5) is not None
+        keys(mesh, "issue", "peer-2-new", "--role", "peer", "--id", 2)
+        mesh.terminate(2)
+        os.replace(secret(mesh, "peer-2-new"), secret(mesh, "peer-2"))
+        mesh.start(2)
+        mesh.wait_until_equal()
+        done = keys(mesh, "revoke", old)
+        assert done.stdout.count("applied") == 3, done.stdout
+
+        def from_the_second() -> bool:
+            pirate._target = 2
+            reply = pirate.ask(asked, deadline=time.monotonic() + 5)
+            return reply is not None and reply["peer"]["id"] == 2
+
+        wait_for("peer 2 answers it", from_the_second)
+        pirate.close()
+        writer = Writer(mesh)
+        writer.send_until_acked(leader)
         mesh.assert_equal_tables()
 
 
