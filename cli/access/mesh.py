@@ -16,6 +16,7 @@ from hfzmq.client.ask import ask_all, ask_leader
 from hfzmq.config import Config
 from hfzmq.errors import KeysError, MeshUnavailable, WireError
 from hfzmq.key_section import OwnKey
+from hfzmq.wire import members
 from hfzmq.wire.access import Change, Issued, Revoked, encode_changes, read_access
 from hfzmq.wire.requests import EPOCH_BYTES, digest
 
@@ -36,6 +37,9 @@ class Mesh:
 
     def known(self) -> AccessList:
         """What is in force, as the peer that has applied most says. MeshUnavailable, KeysError."""
+        # Peers, and the keys they serve with, as the mesh has them: those of the file may be older.
+        told_members = members.newest(ask_all(self._config, "status", timeout_ms=ASK_MS).values())
+        self._config = members.with_members(self._config, told_members)
         answers = [answer for answer in ask_all(self._config, "keys", timeout_ms=ASK_MS).values() if answer]
         told = [answer for answer in answers if answer["status"] == "OK"]
         if not told:

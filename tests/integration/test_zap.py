@@ -148,9 +148,9 @@ def test_a_daemon_does_not_begin_with_a_key_that_is_not_its_own() -> None:
     own, other = make_pair(), make_pair()
     keys = Keys(((1, own.public), (2, other.public)))
     assert Keyring(keys._replace(own=own)).check_own(1) == ""
-    for mine, me, words in ((other, 1, "the key of peer-2"), (make_pair(), 1, "another key is listed for peer 1")):
-        with pytest.raises(KeysError, match=words):
-            Keyring(keys._replace(own=mine)).check_own(me)
+    with pytest.raises(KeysError, match="the key of peer-2"):
+        Keyring(keys._replace(own=other)).check_own(1)
+    assert "another key is listed for peer 1" in Keyring(keys._replace(own=make_pair())).check_own(1)
     assert "hfzmq keys issue" in Keyring(keys._replace(own=make_pair())).check_own(3)
     with pytest.raises(KeysError, match="is revoked"):
         Keyring(keys._replace(own=own), revoked=[own.public]).check_own(1)
