@@ -12,7 +12,7 @@ import click
 from hfzmq.alarm_channels import Channel, missing_programs, unknown_urls
 from hfzmq.cli.format import counted, json_text
 from hfzmq.cli.groups import HelpGroup
-from hfzmq.cli.options import config_option, load_config, output_option
+from hfzmq.cli.options import NO_KEY, config_only_option, load_config, output_option
 from hfzmq.clinical.alarm.reach import doubts
 from hfzmq.clinical.alarm.rules import to_mapping
 from hfzmq.clinical.alarm.settings import rules_of
@@ -49,20 +49,21 @@ def config() -> None:
 )
 @click.option("--base-port", type=click.IntRange(1, 65_535), default=DEFAULT_BASE_PORT, show_default=True, metavar="P")
 @click.option("--name", default="ward", show_default=True, metavar="NAME", help="What people call the mesh.")
-def init(peers: int | None, hosts: tuple[str, ...], base_port: int, name: str) -> None:
-    """Write a peers.yaml with a new mesh id to stdout.
+@click.option("--plain", is_flag=True, help="No keys, no encryption: for addresses of this machine alone.")
+def init(peers: int | None, hosts: tuple[str, ...], base_port: int, name: str, plain: bool) -> None:
+    """Write a peers.yaml with a new mesh id to stdout; hfzmq keys init then adds its keys.
 
     \b
-    hfzmq config init > peers.yaml
-    hfzmq config init --host 10.0.0.1 --host 10.0.0.2 --host 10.0.0.3 > peers.yaml
+    hfzmq config init > peers.yaml && hfzmq keys init
+    hfzmq config init --host 10.0.0.1 --host 10.0.0.2 --host 10.0.0.3 > peers.yaml && hfzmq keys init
     """
     count = peers or max(len(hosts), 1 if len(hosts) > 1 else DEFAULT_PEERS)
     if len(hosts) not in (0, 1, count):
         raise click.UsageError(f"{len(hosts)} hosts for {counted(count, 'peer')}: give one host, or one for each peer")
     made = lay_out(name, hosts * count if len(hosts) == 1 else hosts or ("127.0.0.1",) * count, base_port)
     try:
-        text = render(made)
-        parse(text, "")
+        text = render(made, security=plain)
+        parse(text, "", unkeyed_is_fine=True)
     except ConfigError as error:
         raise click.UsageError(f"{error.field}: {error.bound}") from None
     click.echo(text, nl=False)
@@ -78,13 +79,13 @@ def lay_out(name: str, hosts: tuple[str, ...], base_port: int) -> Config:
 
 
 @config.command()
-@config_option
+@config_only_option
 def check(config_path: str) -> None:
     """Check a peers.yaml; say file, line, key and cause of what is wrong (exit 6).
 
     What may be meant, and what another machine may have (the program of a channel), is a warning, and no error.
     """
-    found = load_config(config_path)
+    found = load_config(config_path, key=NO_KEY)
     rules = rules_of(found)
     _check_channels(found)
     count = len(found.peers)
@@ -92,7 +93,7 @@ def check(config_path: str) -> None:
     spare = (count - 1) // 2
     click.echo(
         f"{config_path}: ok: mesh {found.mesh_name}, {counted(count, 'peer')} ({ids}), "
-        f"quorum {count // 2 + 1}, works on while {spare} {'is' if spare == 1 else 'are'} away"
+        f"quorum {count // 2 + 1}, works on while {spare} {'is' if spare == 1 else 'are'} away; {_security(found)}"
     )
     for doubt in doubts(found, rules):
         click.echo(f"warning: {doubt.field}: {doubt.bound}\nhint: {doubt.hint}", err=True)
@@ -107,11 +108,11 @@ def check(config_path: str) -> None:
 
 
 @config.command()
-@config_option
+@config_only_option
 @output_option("yaml", "json")
 def show(config_path: str, output: str) -> None:
     """Show what is in force, defaults included; of the channels of alarms not what is secret."""
-    found = load_config(config_path)
+    found = load_config(config_path, key=NO_KEY)
     rules = to_mapping(rules_of(found))
     if any(channel.argv or channel.url for channel in found.channels):
         click.echo("note: the channels' secrets are left out: this is not a file to serve from", err=True)
@@ -119,7 +120,7 @@ def show(config_path: str, output: str) -> None:
         told = tuple(RuleSetting(name, value, 0) for name, value in rules.items())
         click.echo(render(found._replace(alarm_rules=told), secrets=False), nl=False)
         return
-    value = {
+    value: dict[str, object] = {
         "mesh": {"name": found.mesh_name, "id": found.mesh_id.hex()},
         "peers": [peer._asdict() for peer in found.peers],
         "timing": found.timing._asdict(),
@@ -128,8 +129,23 @@ def show(config_path: str, output: str) -> None:
         "alarms": {"rules": rules, "channels": list(map(_without_secrets, found.channels))},
         "log": {"level": found.log_level},
         "limits": found.limits._asdict(),
+        "security": "plain" if found.keys is None else "keys",
     }
+    if found.keys is not None:
+        value["keys"] = {
+            "peers": {str(peer): key for peer, key in found.keys.peers},
+            "admins": dict(found.keys.admins),
+            "clients": dict(found.keys.clients),
+            "revoked": list(found.keys.revoked),
+        }
     click.echo(json_text(value))
+
+
+def _security(found: Config) -> str:
+    if found.keys is None:
+        return "plain: no keys, for this machine alone"
+    without = [str(peer) for peer in found.peer_ids if found.keys.key_of(peer) is None]
+    return "keys for all peers" if not without else f"no key for peer {', '.join(without)}: hfzmq keys issue"
 
 
 def _check_channels(found: Config) -> None:

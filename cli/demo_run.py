@@ -29,8 +29,10 @@ from hfzmq.cli.format import counted
 from hfzmq.cli.live_screen import run_screen, stop_signals
 from hfzmq.cli.processes import Processes, free_addresses, serve_arguments
 from hfzmq.cli.screens.board import board
+from hfzmq.cli.throwaway import with_throwaway_keys
 from hfzmq.config import Config, Timing, load, render
 from hfzmq.errors import InvalidInput
+from hfzmq.secret_files import COMMAND_KEY, with_own_key
 
 HEADLESS_DURATION_S = 30.0
 KILL_AFTER_MS = 4_000  # without a terminal: so long after the first ack
@@ -197,10 +199,9 @@ def demo_config(directory: Path, peers: int) -> Config:
     path = directory / "peers.yaml"
     if not path.exists():
         timing = Timing(handover_settle_ms=HANDOVER_SETTLE_MS)
-        path.write_text(
-            render(Config("demo", secrets.token_bytes(16), free_addresses(peers), timing)), encoding="utf-8"
-        )
-    config = load(path)
+        made = Config("demo", secrets.token_bytes(16), free_addresses(peers), timing)
+        path.write_text(render(with_throwaway_keys(made, directory)), encoding="utf-8")
+    config = with_own_key(load(path), COMMAND_KEY, {})
     if len(config.peers) != peers:
         raise InvalidInput("peers", f"{len(config.peers)}, as in {path}", got=peers, hint="or use another --data-dir")
     return config

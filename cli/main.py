@@ -39,6 +39,7 @@ class Lazy(NamedTuple):
 COMMANDS = {
     "demo": Lazy("hfzmq.cli.demo", "demo", "Peers, patients and a leader that dies, on this machine."),
     "config": Lazy("hfzmq.cli.config_commands", "config", "Write, check and show a peers.yaml."),
+    "keys": Lazy("hfzmq.cli.access.commands", "keys", "Who may speak to the mesh: make, issue, revoke, show keys."),
     "serve": Lazy("hfzmq.cli.serve", "serve", "Run one daemon in the foreground."),
     "client": Lazy("hfzmq.cli.client_command", "client", "Judge patients at the bedside and report to the mesh."),
     "stream": Lazy("hfzmq.cli.stream_command", "stream", "Bring heart rates to the mesh, made up or recorded."),

@@ -14,9 +14,13 @@ import click
 
 from hfzmq.config import LOG_LEVELS, PEER_ID_MAX, Config, load
 from hfzmq.environment import overlay
+from hfzmq.secret_files import COMMAND_KEY, VARIABLE, with_own_key
 
 DEFAULT_CONFIG = "peers.yaml"
 ID_MAX = (1 << 63) - 1  # of a stored report: what SQLite keeps
+
+KEY_FILE = "hfzmq.key"  # where click keeps what --key says
+NO_KEY = "none"  # for a command that speaks to nobody
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,7 +56,32 @@ class Probability(click.FloatRange):
 
 
 def config_option(function: F) -> F:
-    """``--config FILE``, given to the command as ``config_path``."""
+    """``--config FILE``, given to the command as ``config_path``; and ``--key FILE``, which ``load_config`` finds."""
+    return _config_file(_key_file(function))
+
+
+def config_only_option(function: F) -> F:
+    """``--config FILE`` alone, for what speaks to nobody."""
+    return _config_file(function)
+
+
+def _key_file(function: F) -> F:
+    def keep(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+        ctx.find_root().meta[KEY_FILE] = value
+
+    return click.option(
+        "--key",
+        metavar="FILE",
+        envvar=VARIABLE,
+        show_envvar=True,
+        expose_value=False,
+        is_eager=True,
+        callback=keep,
+        help="The secret key to speak with.  [default: one of keys/ beside the file of --config]",
+    )(function)
+
+
+def _config_file(function: F) -> F:
     return click.option(
         "--config",
         "config_path",
@@ -96,9 +125,14 @@ def log_level_option(function: F) -> F:
     )(function)
 
 
-def load_config(path: str, peer: int | None = None) -> Config:
-    """The mesh of ``path``, with what the environment sets on top; ConfigError also when it has no peer ``peer``."""
+def load_config(path: str, peer: int | None = None, *, key: str = COMMAND_KEY) -> Config:
+    """The mesh of ``path``, with what the environment sets on top, and with the key that this process speaks with;
+    ConfigError also when it has no peer ``peer``. ``key``: COMMAND_KEY, BEDSIDE_KEY, PEER_KEY or NO_KEY."""
     config = overlay(load(path), os.environ)
     if peer is not None:
         config.peer(peer)
-    return config
+    if key == NO_KEY:
+        return config
+    context = click.get_current_context(silent=True)
+    explicit = context.find_root().meta.get(KEY_FILE) if context is not None else None
+    return with_own_key(config, key, os.environ, explicit, peer or 0)

@@ -12,6 +12,7 @@ import click
 from hfzmq.cli.http_address import read_address, resolved
 from hfzmq.cli.options import config_option, load_config, log_level_option
 from hfzmq.config import PEER_ID_MAX
+from hfzmq.secret_files import PEER_KEY
 
 
 @click.command()
@@ -62,7 +63,7 @@ def serve(
     joins: bool,
 ) -> int:
     """Run one daemon in the foreground, until SIGTERM."""
-    config = load_config(config_path, peer_id)
+    config = load_config(config_path, peer_id, key=PEER_KEY)
     where = resolved(http, config, peer_id) if http else None
     from hfzmq.daemon.logs import LogSettings
     from hfzmq.daemon.serving import HttpAddress  # heavy, and only here

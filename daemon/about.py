@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 import hfzmq
+from hfzmq.access import AccessList
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.replica import Replica
 from hfzmq.daemon.gate import Gate
 from hfzmq.storage import Store, aside, walscan
 from hfzmq.storage.directory import disk_free_bytes
 from hfzmq.wire import members
+from hfzmq.wire.access import told_access
 
 
 class About:
@@ -40,6 +42,7 @@ class About:
         self._clock_ms = clock_ms
         self._wall_clock_ms = wall_clock_ms
         self._started_ms = clock_ms()
+        self.in_force: Callable[[], AccessList] | None = None  # the keys; None where there are none
         self.fsync_ms = 0.0  # of the last commit
         self.scrubs: Callable[[], int] = lambda: 0  # how often the whole file was looked through for rot
         self.events: deque[tuple[int, str]] = deque(maxlen=20)  # what has happened, with wall clock milliseconds
@@ -64,7 +67,12 @@ class About:
         replica = self._replica
         asking = replica.leading.changes.asking(self._clock_ms()) if replica.leading else ()
         waiting = [(member, last_ms / 1000) for member, _, last_ms in asking]
-        return {"index": self.members_index(), **members.told(replica.committed_members, waiting)}
+        told = {"index": self.members_index(), **members.told(replica.committed_members, waiting)}
+        return told if self.in_force is None else {**told, **members.told_keys(self.in_force().keys_of_peers())}
+
+    def keys(self) -> dict[str, Any]:
+        """What docs/protocol.md promises under ``keys``."""
+        return told_access(self.in_force() if self.in_force else AccessList(), self._replica.applied)
 
     def addresses(self) -> list[PeerAddress]:
         """Where the members are: the first peers as this machine's peers.yaml says, whoever joined later as it said."""

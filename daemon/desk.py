@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hfzmq.access import ADMIN, may, who_may
 from hfzmq.clinical.alarm.facts import Action
 from hfzmq.clinical.alarm.types import NOT_FOUND
 from hfzmq.clinical.heart_rate import rules_of
@@ -34,11 +35,13 @@ from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch, WatchRoute
 from hfzmq.errors import WireError
 from hfzmq.wire import requests
-from hfzmq.wire.body import READINGS, encode_body
+from hfzmq.wire.body import ACCESS, READINGS, encode_body
 from hfzmq.wire.pages import Page
 from hfzmq.wire.readings import SubmitReadings, judge_rows
 
 ACT_RETRY_MS = 100
+KEY_FIELD = "key"  # of a refusal: what was asked for takes a key with more rights
+KEY_HINT = "name such a key: --key FILE; which there are: hfzmq keys show"
 ALARMS_HINT = "see them: hfzmq alarms ls"
 NOBODY = Origin("", b"", 0, b"")  # of what is only to be sent elsewhere
 READS_RETRY_MS = 100  # when the query thread has too much to do
@@ -91,10 +94,14 @@ class Desk:
         self._watch = watch
         self._counters = counters
 
-    def take(self, frames: list[bytes], leads: bool) -> Proposal | ReadIndex | Change | None:
+    def take(self, frames: list[bytes], leads: bool, role: str | None = ADMIN) -> Proposal | ReadIndex | Change | None:
         """A request from the ROUTER: [routing id, '', message]. What the core must decide is returned.
 
-        ``leads``: whether rows are worth checking here; whoever does not lead only redirects."""
+        ``leads``: whether rows are worth checking here; whoever does not lead only redirects. ``role``: of the key that
+        it came with, ADMIN where there are no keys. None: it was revoked since it was let in, and gets not a word."""
+        if role is None:
+            self._counters["client_request_key_not_in_force"] += 1
+            return None
         if len(frames) != 3 or frames[1]:
             self._counters["client_frames_malformed"] += 1
             return None
@@ -104,7 +111,12 @@ class Desk:
         except WireError as error:
             self._refuse(route, error)
             return None
-        if isinstance(request, (requests.Submit, SubmitReadings)):
+        op = requests.op_of(request)
+        if not may(role, op):
+            self._counters["client_request_not_allowed"] += 1
+            self.reply(route, "REFUSED", field=KEY_FIELD, bound=f"{who_may(op)}, for {op}", hint=KEY_HINT)
+            return None
+        if isinstance(request, (requests.Submit, SubmitReadings, requests.Access)):
             try:
                 return self._submission(route, request, leads)
             except WireError as error:
@@ -114,6 +126,8 @@ class Desk:
             self.reply(route, "OK", peer=self._about.status())
         elif isinstance(request, requests.Members):
             self.reply(route, "OK", **self._about.members())
+        elif isinstance(request, requests.ListKeys):
+            self.reply(route, "OK", **self._about.keys())
         elif isinstance(request, requests.Change):
             return Change(ChangeRoute(route), request.action, request.peer)
         elif isinstance(request, requests.Seen):
@@ -130,7 +144,9 @@ class Desk:
             self._read(route, request)
         return None
 
-    def _submission(self, route: tuple[bytes, ...], request: requests.Submit | SubmitReadings, leads: bool) -> Proposal:
+    def _submission(
+        self, route: tuple[bytes, ...], request: requests.Submit | SubmitReadings | requests.Access, leads: bool
+    ) -> Proposal:
         origin = Origin(request.client, request.epoch, request.seq, request.digest)
         if not leads:
             return Proposal(SubmitRoute(route, []), origin, b"")  # the core only says where to go
@@ -138,6 +154,8 @@ class Desk:
         if isinstance(request, SubmitReadings):
             rows, rejected = judge_rows(request.rows, rows_max, now_ms, self._rules)
             body = encode_body(now_ms, rows, READINGS)
+        elif isinstance(request, requests.Access):
+            rejected, body = [], encode_body(now_ms, request.rows, ACCESS)
         else:
             rows, rejected = requests.accept_rows(request.rows, rows_max)
             body = encode_body(now_ms, rows)

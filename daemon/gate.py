@@ -68,8 +68,12 @@ class Gate:
             if now_ms - at < STRANGE_FOR_MS and not self._counts(*life)
         }
 
-    def admit(self, frame: bytes) -> Admitted | None:
-        """A message and its sender, or None for what must not pass."""
+    def admit(self, frame: bytes, speaker: int | None = None) -> Admitted | None:
+        """A message and its sender, or None for what must not pass. ``speaker``: the id of the peer whose key it came
+        with, 0 for none in force; None where there are no keys."""
+        if speaker == 0:
+            self._counters["peer_message_key_not_in_force"] += 1
+            return None
         try:
             letter = peers.decode(frame)
         except WireError as error:
@@ -79,6 +83,9 @@ class Gate:
                 self._counters["peer_message_malformed"] += 1
             return None
         sender = letter.sender
+        if speaker not in (None, sender.peer):
+            self._note_other_key(speaker, sender.peer)
+            return None
         if sender.mesh_id != self._mesh_id:
             self._counters["peer_message_other_mesh"] += 1
             return None
@@ -104,6 +111,11 @@ class Gate:
         if not self._counters["peer_message_other_version"]:
             log.warning("a peer speaks another version of the peers' protocol (%s): it is not heard", error.bound)
         self._counters["peer_message_other_version"] += 1
+
+    def _note_other_key(self, speaker: int | None, claimed: int) -> None:
+        if not self._counters["peer_message_with_anothers_key"]:
+            log.warning("peer %s speaks as peer %d, whose key it does not have: it is not heard", speaker, claimed)
+        self._counters["peer_message_with_anothers_key"] += 1
 
     def _note_stranger(self, life: Life, asks: bool) -> None:
         now_ms = self._clock_ms()

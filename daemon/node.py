@@ -18,7 +18,6 @@ from pathlib import Path
 
 import zmq
 
-from hfzmq import config as configuration
 from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.config import Config
 from hfzmq.core.contract import (
@@ -52,9 +51,12 @@ from hfzmq.daemon.beginning import first_replica
 from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.desk import Desk
 from hfzmq.daemon.gate import Gate
+from hfzmq.daemon.keyring import keyring_of
+from hfzmq.daemon.locks import Locks
 from hfzmq.daemon.notify import Notifier
 from hfzmq.daemon.passing import Passing
 from hfzmq.daemon.queries import Queries
+from hfzmq.daemon.rereading import reread
 from hfzmq.daemon.sd_notify import SdNotify
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
@@ -63,7 +65,6 @@ from hfzmq.daemon.vitals import Vitals
 from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch
-from hfzmq.environment import overlay
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
 from hfzmq.wire.hints import Hints
@@ -90,7 +91,8 @@ class Node:
         config.peer(peer_id)
         self.store = Store.open(data_dir, peer_id, config)
         try:
-            self.sockets = Sockets(config, peer_id, self.counters)
+            keyring, doubt = keyring_of(config, peer_id, self.store.keys.issued, self.store.keys.revoked)
+            self.sockets = Sockets(config, peer_id, self.counters, keyring)
         except BaseException:
             self.store.close()
             raise
@@ -101,6 +103,8 @@ class Node:
         self.replica = first_replica(config, peer_id, self.store, self.sessions, joins, now, self.voice.boot)
         self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms)
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
+        self.locks = Locks(keyring, self.sockets, self.about.addresses, self._note)
+        self.about.in_force = self.locks.in_force if keyring else None
         self.transfers = Transfers(
             data_dir, self.store.path, self.voice.send, self.counters, oldest=lambda: self.replica.log.base.index
         )
@@ -124,6 +128,8 @@ class Node:
         self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
         self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
         self._to_write: list[Persist | Apply | Compact] = []
+        if doubt:
+            self._note(doubt)
         if self.store.amnesia:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
         if not self.replica.membership.members:
@@ -142,6 +148,8 @@ class Node:
         sockets = self.sockets
         for socket in (sockets.peers, sockets.beats_in, sockets.clients, sockets.answers, sockets.entrances):
             poller.register(socket, zmq.POLLIN)
+        if sockets.zap:
+            poller.register(sockets.zap.socket, zmq.POLLIN)
         poller.register(signals.fd, zmq.POLLIN)
         poller.register(self.watch.fd, zmq.POLLIN)
         self._step(Tick())
@@ -156,6 +164,8 @@ class Node:
                 self._read_peers()
             if self.sockets.beats_in in ready:
                 self._read_heartbeats()
+            if sockets.zap and sockets.zap.socket in ready:
+                sockets.zap.serve()
             if self.sockets.answers in ready:
                 self._forward_answers()
             if self.sockets.clients in ready:
@@ -186,10 +196,10 @@ class Node:
         socket = self.sockets.peers
         for _ in range(PEER_MESSAGES_A_TURN):
             try:
-                frames = socket.recv_multipart(zmq.DONTWAIT)
+                frames, key = self.sockets.take(socket)
             except zmq.Again:
                 return
-            admitted = self.gate.admit(frames[-1]) if len(frames) == 2 else None
+            admitted = self.gate.admit(frames[-1], self.locks.speaker(key)) if len(frames) == 2 else None
             if admitted is None or isinstance(admitted.content, Heartbeat):
                 continue
             if isinstance(admitted.content, Pull) and not self.replica.applied:
@@ -221,10 +231,10 @@ class Node:
         proposals: list[Proposal] = []
         for _ in range(CLIENT_REQUESTS_A_TURN):
             try:
-                frames = socket.recv_multipart(zmq.DONTWAIT)
+                frames, key = self.sockets.take(socket)
             except zmq.Again:
                 break
-            event = self.desk.take(frames, self.replica.leading is not None)
+            event = self.desk.take(frames, self.replica.leading is not None, self.locks.role(key))
             if isinstance(event, Proposal):
                 proposals.append(event)
             elif event is not None:
@@ -275,6 +285,7 @@ class Node:
             if tokens:
                 self._step(Persisted(tokens[-1]))
             if applied:
+                self.locks.applied(self.store.keys)
                 self.watch.changed()
                 self._step(Applied(*applied))
 
@@ -294,6 +305,7 @@ class Node:
                 log.warning("a snapshot of entry %d is not installed: %s", place.index, error)
             else:
                 self._note(f"peer {self.me} has taken a snapshot of entry {place.index}")
+                self.locks.applied(self.store.keys)
                 self._step(Installed(found.log.base, found.membership, found.sessions, found.state_hash))
         self.transfers.forget()
 
@@ -332,6 +344,7 @@ class Node:
         now = monotonic_ms()
         self.voice.introduce(now, self.replica.membership)
         self.sockets.mind_the_door(now)
+        self.sockets.make_refused_anew(now)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
             if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
@@ -363,14 +376,11 @@ class Node:
         return self.replica.role != LEADER or alone or monotonic_ms() > self._drain_until_ms
 
     def _reread(self) -> None:
-        """SIGHUP: a changed file is checked and what differs is said; as yet nothing of it can change in flight."""
+        """SIGHUP: keys are in force as the file says now; what else differs is said, and waits for a restart."""
         try:
-            fresh = overlay(configuration.load(self.config.path), os.environ)
-            rules_of(fresh)
+            self.config, words = reread(self.config)
         except ConfigError as error:
             log.error("configuration not reread: %s", error)
             return
-        changed = [name for name in Config._fields if getattr(fresh, name) != getattr(self.config, name)]
-        log.info(
-            "configuration reread: %s", ", ".join(changed) + " takes effect at restart" if changed else "no change"
-        )
+        self.locks.reread(self.config.keys)
+        log.info("configuration reread: %s", words)

@@ -6,11 +6,13 @@
 
 Touches ZeroMQ. Must not know: what the bytes mean. Keeps the rules that ZeroMQ's traps ask for (docs/decisions.md):
 bounded queues, never a blocking send, a DEALER that holds nothing for a dead peer's next life, limits on the size of
-messages. One thread owns all of them.
+messages. One thread owns all of them. With a ``keyring`` every socket speaks CURVE: whom ZAP (zap.py) lets in is asked
+before a connection passes a word, and each message's key can be asked for again (``take``).
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -18,7 +20,10 @@ from collections.abc import Iterable
 import zmq
 
 from hfzmq.config import Config, PeerAddress
+from hfzmq.daemon import curve, zap
 from hfzmq.daemon.door import Door
+from hfzmq.daemon.keyring import Keyring
+from hfzmq.daemon.refused import Refused
 from hfzmq.errors import HfzmqError, PortInUse
 
 SEND_QUEUE_MESSAGES = 64
@@ -26,24 +31,37 @@ HEARTBEAT_QUEUE_MESSAGES = 10
 CLIENT_QUEUE_MESSAGES = 1000
 KNOWN_MAX = 128  # peers that are spoken to, members or not
 ENTRANCES_A_TURN = 256
+BEATS = "beats"  # the name of the subscription among the watched
+PEERS_THREAD, CLIENTS_THREAD = 1, 2  # of ZeroMQ: what floods the clients' port leaves the peers alone
+
+log = logging.getLogger("hfzmq.sockets")
 
 
 class Sockets:
     """All sockets of one daemon. Sends never block; what cannot be sent is dropped and counted."""
 
-    def __init__(self, config: Config, me: int, counters: Counter[str]) -> None:
+    def __init__(self, config: Config, me: int, counters: Counter[str], keyring: Keyring | None = None) -> None:
         self._config = config
         self._me = me
         self._counters = counters
-        self._context = zmq.Context()
+        self._keyring = keyring
+        self._context = zmq.Context(2)
         self._dealers: dict[int, zmq.Socket[bytes]] = {}
+        self._refused = Refused()
         here = config.peer(me)
+        self.zap = None if keyring is None else zap.Zap(self._context, keyring, counters)  # before anything binds
         self.door = self._listen(here.host, here.client_port)
         try:
-            self.peers = self._bind(zmq.ROUTER, here.host, here.peer_port, config.limits.peer_message_bytes_max)
-            self.beats_out = self._bind(zmq.PUB, here.host, here.beat_port, 0)
+            self._beats_door = self._listen(here.host, here.beat_port)
+        except HfzmqError:
+            self.door.close()
+            raise
+        limits = config.limits
+        try:
+            self.peers = self._bind(zmq.ROUTER, here.host, here.peer_port, limits.peer_message_bytes_max, zap.PEERS)
+            self.beats_out = self._publisher()
             self.clients = self._bind(
-                zmq.ROUTER, here.host, here.client_port, config.limits.client_message_bytes_max, self.door
+                zmq.ROUTER, here.host, here.client_port, limits.client_message_bytes_max, zap.CLIENTS, self.door
             )
         except HfzmqError:
             self.close()
@@ -54,27 +72,33 @@ class Sockets:
         self.beats_in.setsockopt(zmq.RCVHWM, 8 * HEARTBEAT_QUEUE_MESSAGES)
         self.beats_in.setsockopt(zmq.MAXMSGSIZE, 4096)
         self.beats_in.setsockopt(zmq.SUBSCRIBE, b"")
+        if keyring is not None:
+            self._refused.watch(BEATS, self.beats_in)
         self.answers = self._context.socket(zmq.PAIR)  # the query thread's answers come in here
         self.answers.bind("inproc://answers")
         self._addresses: dict[int, PeerAddress] = {}  # of whom this peer speaks to
         self._listening: dict[int, PeerAddress] = {}  # of whom it hears the heartbeats
+        self._shown: dict[int, str] = {}  # the keys that they were expected to serve with
         self.connect(config.peers)
 
     def connect(self, peers: Iterable[PeerAddress]) -> None:
         """Speak and listen to these, and to nobody else; whoever has left can still be told so."""
-        wanted = {peer.id: peer for peer in peers if peer.id != self._me}
+        wanted = {peer.id: peer for peer in peers if peer.id != self._me and self._can_show(peer.id)}
+        changed = {peer for peer in self._shown if self._shown[peer] != self._key_of(peer)}
         for peer, address in list(self._listening.items()):
-            if wanted.get(peer) != address:
+            if wanted.get(peer) != address or peer in changed:
                 self.beats_in.disconnect(_beats_of(address))
                 del self._listening[peer]
+        for peer in changed & self._dealers.keys():
+            self._close_dealer(peer)
+            self._addresses.pop(peer, None)
         for peer, address in wanted.items():
             if self._addresses.get(peer) != address:
-                if peer in self._dealers:
-                    self._dealers.pop(peer).close(0)
+                self._close_dealer(peer)
                 self._addresses[peer] = address
                 self._dealers[peer] = self._dealer(address)
             if peer not in self._listening:
-                self.beats_in.connect(_beats_of(address))
+                self._listen_to(address)
                 self._listening[peer] = address
 
     def acquaint(self, address: PeerAddress) -> None:
@@ -83,8 +107,9 @@ class Sockets:
             return
         if address.id not in self._addresses and len(self._addresses) >= KNOWN_MAX:
             return
-        if address.id in self._dealers:
-            self._dealers.pop(address.id).close(0)
+        if not self._can_show(address.id):
+            return
+        self._close_dealer(address.id)
         self._addresses[address.id] = address
         self._dealers[address.id] = self._dealer(address)
 
@@ -94,6 +119,45 @@ class Sockets:
         sender.setsockopt(zmq.LINGER, 0)
         sender.connect("inproc://answers")
         return sender
+
+    # ------------------------------------------------------------ keys
+
+    def take(self, socket: zmq.Socket[bytes]) -> tuple[list[bytes], str]:
+        """A message of ``peers`` or ``clients``, and the key it came with ('' where there are no keys). zmq.Again."""
+        return curve.take(socket, self._keyring is not None)
+
+    def mute_the_revoked(self) -> None:
+        """A peer's key is out of force: whoever listens to the heartbeats has to show a key again."""
+        self.beats_out.close(0)
+        self.beats_out = self._publisher()
+
+    def make_refused_anew(self, now_ms: float) -> None:
+        """Try again where the other side would not have this peer: its key may have been issued by now."""
+        known = set(self._refused.why)
+        for name, endpoint in self._refused.look(now_ms):
+            if name == BEATS:
+                for address in self._listening.values():
+                    if _beats_of(address) == endpoint:
+                        self.beats_in.disconnect(endpoint)
+                        self._listen_to(address)
+            elif isinstance(name, int) and name in self._dealers:
+                self._close_dealer(name)
+                self._dealers[name] = self._dealer(self._addresses[name])
+        for key in set(self._refused.why) - known:
+            log.warning("%s does not let this peer in: %s", key[1], self._refused.why[key])
+
+    def _key_of(self, peer: int) -> str | None:
+        return None if self._keyring is None else self._keyring.in_force.key_of(peer)
+
+    def _can_show(self, peer: int) -> bool:
+        """Whether there is a key by which ``peer`` is known; always without keys."""
+        return self._keyring is None or self._key_of(peer) is not None
+
+    def _show(self, socket: zmq.Socket[bytes], peer: int) -> None:
+        key = self._key_of(peer)
+        if self._keyring is not None and key is not None:
+            curve.show(socket, self._keyring.own, key)
+            self._shown[peer] = key
 
     # ------------------------------------------------------------ sending
 
@@ -131,12 +195,14 @@ class Sockets:
 
     def renew(self, peer: int) -> None:
         """A peer was judged dead: its DEALER goes with everything that waits in it; its heartbeats too."""
-        address = self._addresses[peer]
-        self._dealers.pop(peer).close(0)
+        address = self._addresses.get(peer)
+        if address is None:
+            return  # it has no key any more
+        self._close_dealer(peer)
         self._dealers[peer] = self._dealer(address)
         if peer in self._listening:
             self.beats_in.disconnect(_beats_of(address))
-            self.beats_in.connect(_beats_of(address))
+            self._listen_to(address)
 
     def mind_the_door(self, now_ms: float) -> None:
         """Let no more clients in than there are descriptors for."""
@@ -156,18 +222,21 @@ class Sockets:
     def close(self) -> None:
         """Close everything; what was not sent is dropped."""
         self.door.close()
+        self._beats_door.close()
         self._context.destroy(linger=0)
 
     def flush_and_close(self, linger_ms: int) -> None:
         """Close everything, giving the last answers so long to leave."""
         self.door.close()
+        self._beats_door.close()
+        self._refused.close()
         self.clients.disable_monitor()
         self.entrances.close(0)
         self.clients.close(linger_ms)
         self.beats_out.close(linger_ms)
         for dealer in self._dealers.values():
             dealer.close(linger_ms)
-        for socket in (self.peers, self.beats_in, self.answers):
+        for socket in (self.peers, self.beats_in, self.answers, *([self.zap.socket] if self.zap else [])):
             socket.close(0)
         # A read that hangs still holds the query thread's socket, and ``term`` waits for it: the process ends anyway.
         ending = threading.Thread(target=self._context.term, name="ending", daemon=True)
@@ -180,9 +249,19 @@ class Sockets:
         except OSError as error:
             raise _cannot_listen(host, port, error.errno, error.strerror) from None
 
-    def _bind(self, kind: int, host: str, port: int, size_max: int, door: Door | None = None) -> zmq.Socket[bytes]:
+    def _publisher(self) -> zmq.Socket[bytes]:
+        here = self._config.peer(self._me)
+        return self._bind(zmq.PUB, here.host, here.beat_port, 0, zap.BEATS, self._beats_door)
+
+    def _bind(
+        self, kind: int, host: str, port: int, size_max: int, domain: bytes, door: Door | None = None
+    ) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
         self._common(socket)
+        if self._keyring is not None:
+            curve.serve(socket, self._keyring.own, domain)
+        if domain == zap.CLIENTS:
+            socket.setsockopt(zmq.AFFINITY, CLIENTS_THREAD)
         if kind == zmq.ROUTER:
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
             socket.setsockopt(zmq.SNDHWM, CLIENT_QUEUE_MESSAGES)
@@ -204,10 +283,26 @@ class Sockets:
         self._common(socket)
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.SNDHWM, SEND_QUEUE_MESSAGES)
+        self._show(socket, peer.id)
+        if self._keyring is not None:
+            self._refused.watch(peer.id, socket)
         socket.connect(f"tcp://{_bracketed(peer.host)}:{peer.peer_port}")
         return socket
 
+    def _close_dealer(self, peer: int) -> None:
+        dealer = self._dealers.pop(peer, None)
+        if dealer is not None:
+            if self._keyring is not None:
+                dealer.disable_monitor()
+                self._refused.forget(peer)
+            dealer.close(0)
+
+    def _listen_to(self, address: PeerAddress) -> None:
+        self._show(self.beats_in, address.id)
+        self.beats_in.connect(_beats_of(address))
+
     def _common(self, socket: zmq.Socket[bytes]) -> None:
+        socket.setsockopt(zmq.AFFINITY, PEERS_THREAD)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)

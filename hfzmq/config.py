@@ -17,6 +17,7 @@ import yaml
 from hfzmq.alarm_channels import DEFAULT as DEFAULT_CHANNELS
 from hfzmq.alarm_channels import Channel, parse_channels, render_channels
 from hfzmq.errors import ConfigError
+from hfzmq.key_section import NO_KEYS_YET, PLAIN, Keys, parse_security, render_keys
 from hfzmq.settings import PEER_ID_MAX as PEER_ID_MAX
 from hfzmq.settings import HeartRate as HeartRate
 from hfzmq.settings import Limits as Limits
@@ -39,7 +40,8 @@ class RuleSetting(NamedTuple):
 
 
 class Config(NamedTuple):
-    """What is in force. ``mesh_id`` (16 bytes) keeps two meshes apart; ``path`` is where it was read."""
+    """What is in force. ``mesh_id`` (16 bytes) keeps two meshes apart; ``path`` is where it was read; ``keys``: who may
+    speak, None for plain (nothing is encrypted, everybody may)."""
 
     mesh_name: str
     mesh_id: bytes
@@ -52,6 +54,7 @@ class Config(NamedTuple):
     log_level: str = "info"
     alarm_rules: tuple[RuleSetting, ...] = ()
     channels: tuple[Channel, ...] = DEFAULT_CHANNELS
+    keys: Keys | None = None
 
     def peer(self, peer_id: int) -> PeerAddress:
         """The address of ``peer_id``; ConfigError when the mesh has no such peer."""
@@ -72,8 +75,14 @@ class Config(NamedTuple):
         return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def load(path: str | Path) -> Config:
-    """Read and check a peers.yaml; ConfigError names file, line, key and cause."""
+def load(path: str | Path, *, unkeyed_is_fine: bool = False) -> Config:
+    """Read and check a peers.yaml; ConfigError names file, line, key and cause. ``unkeyed_is_fine``: it need not say
+    yet whether there are keys."""
+    return parse(read(path), str(path), unkeyed_is_fine=unkeyed_is_fine)
+
+
+def read(path: str | Path) -> str:
+    """The text of a peers.yaml; ConfigError when it cannot be read or is no text."""
     try:
         with Path(path).open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
@@ -84,15 +93,14 @@ def load(path: str | Path) -> Config:
     if len(data) > FILE_BYTES_MAX:
         raise ConfigError(str(path), None, "", f"longer than {FILE_BYTES_MAX} bytes", hint="is it the right file?")
     try:
-        text = data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError(str(path), line, "", "not UTF-8 text", hint="save it as UTF-8") from None
-    return parse(text, str(path))
 
 
-def parse(text: str, path: str = "peers.yaml") -> Config:
-    """Check the text of a peers.yaml; ConfigError names ``path``, line, key and cause."""
+def parse(text: str, path: str = "peers.yaml", *, unkeyed_is_fine: bool = False) -> Config:
+    """Check the text of a peers.yaml; ConfigError names ``path``, line, key and cause. As ``load``."""
     reader = YamlReader(path)
     top = reader.mapping(reader.root(text), "", required=("mesh", "peers"), optional=_SECTIONS)
     mesh = reader.mapping(top["mesh"], "mesh", required=("name", "id"))
@@ -111,12 +119,14 @@ def parse(text: str, path: str = "peers.yaml") -> Config:
     log = reader.mapping(top["log"], "log", optional=("level",)) if "log" in top else {}
     level = reader.choice(log["level"], "log.level", LOG_LEVELS) if log else "info"
     rules, channels = _alarms(reader, top.get("alarms"))
-    return Config(name, mesh_id, peers, timing, limits, thresholds, path, heart_rate, level, rules, channels)
+    hosts = {str(node.value): node for item in top["peers"].value if (node := child(item, "host")) is not None}
+    keys = parse_security(reader, top.get("security"), top.get("keys"), hosts, unkeyed_is_fine)
+    return Config(name, mesh_id, peers, timing, limits, thresholds, path, heart_rate, level, rules, channels, keys)
 
 
-def render(config: Config, secrets: bool = True) -> str:
+def render(config: Config, secrets: bool = True, security: bool = True) -> str:
     """The peers.yaml that ``parse`` reads back as ``config``, with a comment for each key; without ``secrets`` it is
-    for people only."""
+    for people only; without ``security`` the file does not say yet whether there are keys."""
     t, m, h, r = config.timing, config.limits, config.thresholds, config.heart_rate
     lines = [
         "# hfzmq: the peers of one mesh. Every machine gets the same file. Check it: hfzmq config check",
@@ -153,6 +163,12 @@ def render(config: Config, secrets: bool = True) -> str:
         "limits:",
         *(f"  {key}: {value}" for key, value in m._asdict().items()),
     ]
+    if not security:
+        lines.append(f"{NO_KEYS_YET}: hfzmq keys init --config THIS-FILE adds them here")
+    elif config.keys is None:
+        lines.append(f"security: {PLAIN}    # no keys, no encryption: only for addresses of this machine alone")
+    else:
+        lines += render_keys(config.keys)
     return "\n".join(lines) + "\n"
 
 
@@ -167,7 +183,7 @@ def heart_rate_fault(settings: HeartRate) -> tuple[str, str] | None:
 
 # ------------------------------------------------------------ the parts of a file
 
-_SECTIONS = ("timing", "limits", "tiers", "heart_rate", "alarms", "log")
+_SECTIONS = ("timing", "limits", "tiers", "heart_rate", "alarms", "log", "security", "keys")
 HEART_RATE_BOUNDS = {
     "valid_min": (1, 300),
     "valid_max": (1, 300),

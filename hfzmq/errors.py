@@ -85,6 +85,12 @@ class DataDirError(HfzmqError):
     """The data directory cannot be used: rights, another peer's files, another mesh, in use (exit 1)."""
 
 
+class KeysError(HfzmqError):
+    """A key is missing, refused, revoked, or lies open to others; says whose and which file (exit 7)."""
+
+    exit_code = 7
+
+
 class DiskFailed(HfzmqError):
     """A write or a sync on the durable path failed (exit 1). The process must stop: an fsync is never tried again."""
 

@@ -36,6 +36,7 @@ from hfzmq.clinical.report import check_patient_id
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput
 from hfzmq.model.inference import RiskModel
+from hfzmq.secret_files import BEDSIDE_KEY
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -93,7 +94,7 @@ def settings_of(
             raise InvalidInput("--patient", refusal.bound, got=patient, hint=refusal.hint)
     if len(set(patients)) != len(patients):
         raise click.UsageError("a patient is given twice")
-    return Settings(load_config(config_path), source, tuple(patients), screen=screen, **other)
+    return Settings(load_config(config_path, key=BEDSIDE_KEY), source, tuple(patients), screen=screen, **other)
 
 
 def launch(settings: Settings) -> int:

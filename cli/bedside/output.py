@@ -83,7 +83,8 @@ def link_sentence(event: Event) -> str:
         leader = "nobody leads" if event["leader"] is None else f"peer {event['leader']} leads"
         return f"connected to peer {event['peer']}, {leader}"
     if kind == "disconnected":
-        return f"not connected: {event['link']}"
+        why = f": {event['why']}" if event.get("why") else ""
+        return printable(f"not connected: {event['link']}{why}")
     return ""
 
 

@@ -19,6 +19,7 @@ from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import Seconds, config_option, load_config
 from hfzmq.cli.scenario.catalogue import LONG_RUNNING, SCENARIOS, Scenario, find
 from hfzmq.errors import DataDirError, InvalidInput
+from hfzmq.secret_files import BEDSIDE_KEY
 
 if TYPE_CHECKING:
     from hfzmq.cli.scenario.round import Result, Round
@@ -109,7 +110,7 @@ def write(config_path: str, name: str, sessions: int, batch: int, interval_s: fl
     from hfzmq.cli.scenario.writer import Sessions
     from hfzmq.cli.scenario.writer import write as write_reports
 
-    return write_reports(load_config(config_path), Sessions(name, sessions, batch, interval_s), queue)
+    return write_reports(load_config(config_path, key=BEDSIDE_KEY), Sessions(name, sessions, batch, interval_s), queue)
 
 
 def _chosen(names: tuple[str, ...], everything: bool) -> tuple[Scenario, ...]:

@@ -42,7 +42,7 @@ class Probe:
         fields = {"client": self._name, "epoch": self._epoch, "seq": self._sent, "rows": rows, "digest": digest(rows)}
         address = self._config.peer(peer)
         request = encode_request(self._config.mesh_id, "submit", **fields)
-        reply = ask(address.host, address.client_port, request, TIMEOUT_MS) or {}
+        reply = ask(address.host, address.client_port, request, TIMEOUT_MS, self._config.keys, peer) or {}
         if reply.get("status") == "ACK":
             self.acked = self._sent
             self._tell(event="ack", to=self.acked, index=reply["index"], term=reply["term"], seq=reply["seq"])

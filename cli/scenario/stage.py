@@ -21,6 +21,7 @@ from hfzmq.cli.processes import Processes, free_addresses
 from hfzmq.cli.scenario.clients import Clients
 from hfzmq.cli.scenario.relay import Links
 from hfzmq.cli.scenario.writer import Sessions
+from hfzmq.cli.throwaway import with_throwaway_keys
 from hfzmq.client.ask import ask_all
 from hfzmq.config import Config, PeerAddress, Timing, render
 from hfzmq.errors import HfzmqError
@@ -67,7 +68,8 @@ class Stage:
         self._began = time.monotonic()
         addresses = free_addresses(peers + spare)
         timing = Timing(handover_settle_ms=HANDOVER_SETTLE_MS)
-        self.everyone = Config("scenario", secrets.token_bytes(16), addresses, timing)
+        everyone = Config("scenario", secrets.token_bytes(16), addresses, timing)
+        self.everyone = with_throwaway_keys(everyone, folder)
         self.config = self.written("peers", self.everyone._replace(peers=addresses[:peers]))
         self.processes = Processes(folder)
         self.links = Links() if links else None

@@ -28,6 +28,7 @@ _LINKS = {
     "connected": Badge("●", "connected", "bold green"),
     "searching": Badge("○", "searching for the mesh", "bold yellow"),
     "no quorum": Badge("✕", "no quorum", "bold red"),
+    "key refused": Badge("✕", "key refused", "bold red"),
 }
 
 
@@ -73,7 +74,7 @@ def _header(status: BedsideStatus, width: int) -> list[Text]:
 def link_lines(state: ClientState, word: str, width: int) -> list[Text]:
     """How it stands with the mesh; ``word``: what waits here, such as 'reports'."""
     badge = _LINKS.get(state.link, Badge("○", state.link, "bold yellow"))
-    waits = f": {word} wait here" if state.link == "no quorum" else ""
+    waits = f": {word} wait here" if state.link in ("no quorum", "key refused") else ""
     where = "" if state.peer is None or state.link != "connected" else f" to peer {state.peer}"
     leader = "leader unknown" if state.leader is None else f"leader: peer {state.leader}"
     last = "" if state.last_ack_ms is None else f"last ack took {state.last_ack_ms} ms"

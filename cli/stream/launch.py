@@ -37,6 +37,7 @@ from hfzmq.clinical.alarm.settings import rules_of as alarm_rules_of
 from hfzmq.clinical.heart_rate import rules_of
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput
+from hfzmq.secret_files import BEDSIDE_KEY
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -96,7 +97,7 @@ def settings_of(
             raise click.UsageError(f"--{option} is for a file: --source FILE")
     if fast and speed:
         raise click.UsageError("--fast and --speed: one of them")
-    config = load_config(config_path)
+    config = load_config(config_path, key=BEDSIDE_KEY)
     if batch_rows > config.limits.batch_rows_max:
         bound = f"1 to {config.limits.batch_rows_max}"
         raise InvalidInput("--batch", bound, got=batch_rows, hint=f"limits.batch_rows_max in {config.path}")

@@ -12,6 +12,7 @@ A peer may have several addresses (the mesh's, a hint's, the file's): the next o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from hfzmq.config import PeerAddress
 from hfzmq.wire.members import Told
@@ -45,6 +46,11 @@ class Addresses:
         self._turn.clear()
         return True
 
+    def learn_keys(self, told: Told) -> None:
+        """Of a list that is as new as the one that is known, take what it says of the peers' keys."""
+        if self.told is not None and told.index == self.told.index:
+            self.told = replace(self.told, keys=told.keys)
+
     def hint(self, peer: int, host: str, port: int) -> bool:
         """Somebody said where ``peer`` is; False when nothing can be made of it."""
         if not (peer > 0 and host and 0 < port < 65_536):
@@ -64,6 +70,13 @@ class Addresses:
         if not known:
             raise KeyError(peer)
         return known[self._turn.get(peer, 0) % len(known)]
+
+    def at(self, host: str, port: int) -> int:
+        """Who is there, as far as anybody said; KeyError for nobody."""
+        for peer in (*self.members, *self.others):
+            if (host, port) in self._all(peer):
+                return peer
+        raise KeyError((host, port))
 
     def failed(self, peer: int) -> None:
         """``peer`` was of no use where it was asked: the next address is due, if it has several."""

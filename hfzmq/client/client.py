@@ -10,6 +10,7 @@ process die too, the queue's directory brings the rest back: the next client on 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from random import Random
@@ -27,6 +28,7 @@ from hfzmq.clinical.heart_rate import Reading
 from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import Config, load
 from hfzmq.errors import InvalidInput, TimedOut
+from hfzmq.secret_files import BEDSIDE_KEY, with_own_key
 
 C = TypeVar("C", bound="Courier")
 
@@ -42,10 +44,12 @@ class Courier:
     ``on_event`` is called with a dict, from the submitting or the sending thread, and must return soon:
     ``queued`` {patient, timestamp, tier (of a report) or value (of a reading), pending}, ``ack`` {patient, seq, term,
     index, elapsed_ms}, one for each row; ``rejected`` {by, patient, field, bound, hint, seq or peer}; ``connected``
-    {peer, leader}; ``disconnected`` {link}. Acks and rejections come in the order of the rows.
+    {peer, leader}; ``disconnected`` {link, and why where that is 'key refused'}. Acks and rejections come in the
+    order of the rows.
 
     What ``on_event`` raises, and what ends the sender (DiskFailed), is raised by the next call of a method.
-    Raises ConfigError, InvalidInput, DataDirError.
+    Where the mesh has keys: it speaks with HFZMQ_KEY, else keys/ward.secret (client.secret, admin.secret) beside the
+    file. Raises ConfigError, InvalidInput, DataDirError, KeysError.
     """
 
     traffic: Traffic
@@ -60,7 +64,8 @@ class Courier:
         seed: int | None = None,
         batch_rows: int | None = None,
     ) -> None:
-        self.config = config if isinstance(config, Config) else load(config)
+        given = config if isinstance(config, Config) else load(config)
+        self.config = with_own_key(given, BEDSIDE_KEY, os.environ)
         if client_id is not None:
             check_client_id(client_id)
         if batch_rows is not None and batch_rows < 1:

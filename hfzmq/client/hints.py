@@ -14,10 +14,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import zmq
 
+from hfzmq.client.line import Curve
 from hfzmq.clinical.report import Report
 from hfzmq.wire.requests import SEEN_ROWS_MAX, encode_request, encode_rows
 
@@ -29,7 +30,15 @@ _ANSWER_S = 1.0
 class Hints:
     """``seen`` may be called from any thread; the rest belongs to the one that owns the sockets."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], mesh_id: bytes, bytes_max: int) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        mesh_id: bytes,
+        bytes_max: int,
+        curve_of: Callable[[str, int], Curve | None] = lambda host, port: None,
+    ) -> None:
+        """``curve_of(host, port)``: what a connection to there takes; KeyError: it is not known."""
+        self._curve_of = curve_of
         self._context = context
         self._mesh_id = mesh_id
         self._rows_max = max(1, min(SEEN_ROWS_MAX, bytes_max // 2048))  # a row is far smaller than 2 KiB
@@ -71,7 +80,7 @@ class Hints:
                 return True
             socket = self._connected(host, port)
             socket.send_multipart([b"", encode_request(self._mesh_id, "seen", beds=encode_rows(rows))], zmq.NOBLOCK)
-        except zmq.ZMQError:
+        except (zmq.ZMQError, KeyError):
             self._stuck_since = self._stuck_since or time.monotonic()
             return False  # not connected yet, or its buffers are full: the next flush tells what is newest then
         self._told.append((time.monotonic(), rows))
@@ -115,6 +124,7 @@ class Hints:
 
     def _connected(self, host: str, port: int) -> zmq.Socket[bytes]:
         if self._socket is None:
+            curve = self._curve_of(host, port)
             self._socket = self._context.socket(zmq.DEALER)
             for option, value in (
                 (zmq.LINGER, 0),
@@ -124,6 +134,8 @@ class Hints:
                 (zmq.IPV6, int(":" in host)),
             ):
                 self._socket.setsockopt(option, value)
+            if curve is not None:
+                curve.show(self._socket)
             name = f"[{host.strip('[]')}]" if ":" in host else host
             self._socket.connect(f"tcp://{name}:{port}")
         return self._socket

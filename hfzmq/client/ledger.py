@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from hfzmq.client.pirate import CONNECTED, SEARCHING, Link, Reply
+from hfzmq.client.pirate import CONNECTED, KEY_REFUSED, SEARCHING, Link, Reply
 from hfzmq.client.queue_types import Batch, DeadLetter
 from hfzmq.client.traffic import Traffic
 from hfzmq.wire.requests import decode_rows
@@ -21,7 +21,8 @@ Event = dict[str, Any]
 
 
 class ClientState(NamedTuple):
-    """A snapshot. ``link``: 'connected', 'searching' or 'no quorum'; ``peer``, ``leader``: ids, None for unknown.
+    """A snapshot. ``link``: 'connected', 'searching', 'no quorum' or 'key refused'; ``peer``, ``leader``: ids, None
+    for unknown.
 
     ``pending``: rows on disk that are not acknowledged; ``acked``, ``rejected``: since this client was made;
     ``last_ack_ms``: how long the last acknowledged row took from submit (one from an earlier life: from this client's
@@ -119,6 +120,8 @@ class Ledger:
             before, self.link = self.link, link
             if link.state == CONNECTED:
                 self._tell(event="connected", peer=link.peer, leader=link.leader)
+            elif link.state == KEY_REFUSED and before.why != link.why:
+                self._tell(event="disconnected", link=link.state, why=link.why)
             elif before.state == CONNECTED:
                 self._tell(event="disconnected", link=link.state)
             self.changed.notify_all()

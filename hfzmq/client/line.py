@@ -12,13 +12,20 @@ by itself just stays silent. Why IMMEDIATE: a message queued for a peer that is 
 
 from __future__ import annotations
 
+import errno
 import itertools
+import struct
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import zmq
 
+from hfzmq.key_section import Keys, OwnKey
+
 REPLY_BYTES_MAX = 64 << 20  # an answer about a whole ward; a peer is trusted more than a client
+
+AUTH, SERVER, MECHANISM = "auth", "server", "mechanism"  # it refuses our key; has another one; one of the two is plain
 
 _RECONNECT_MS = 60_000  # never: the first failure ends a line
 _GONE = (
@@ -32,11 +39,38 @@ _GONE = (
 _numbers = itertools.count(1)
 
 
-class Line:
-    """See the module. ``lost``: this line will never carry a reply again."""
+class Curve(NamedTuple):
+    """The pair to speak with, and the public key of the peer that is spoken to."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], host: str, port: int) -> None:
+    own: OwnKey
+    server: str
+
+    def show(self, socket: zmq.Socket[bytes]) -> None:
+        """Before it connects."""
+        socket.setsockopt(zmq.CURVE_SERVERKEY, self.server.encode())
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, self.own.public.encode())
+        socket.setsockopt(zmq.CURVE_SECRETKEY, self.own.secret.encode())
+
+
+def curve_for(keys: Keys | None, peer: int) -> Curve | None:
+    """What a connection to ``peer`` takes; None where there are no keys. KeyError: none is known for that peer."""
+    if keys is None:
+        return None
+    server = keys.key_of(peer)
+    if keys.own is None or server is None:
+        raise KeyError(peer)
+    return Curve(keys.own, server)
+
+
+class Line:
+    """See the module. ``lost``: this line will never carry a reply again. ``curve``: what it shows, to whom (None: no
+    keys). ``fault``: why the other side would not have it, as far as that is known; one of AUTH, SERVER, MECHANISM."""
+
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], host: str, port: int, curve: Curve | None = None
+    ) -> None:
         self.lost = False
+        self.fault = ""
         self._pending: bytes | None = None
         self._sent = False
         self._socket = context.socket(zmq.REQ)
@@ -44,6 +78,8 @@ class Line:
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, REPLY_BYTES_MAX)
         self._socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        if curve is not None:
+            curve.show(self._socket)
         self._monitor = self._socket.get_monitor_socket(_GONE, f"inproc://hfzmq-line-{next(_numbers)}")
         self._monitor.setsockopt(zmq.LINGER, 0)
         try:
@@ -67,6 +103,7 @@ class Line:
         answer = self._exchange()
         if answer is None and self._monitor.poll(0):
             self.lost = True
+            self.fault = _fault(self._monitor.recv_multipart(zmq.NOBLOCK)[0])
             return self._exchange()  # what came before the end still counts
         return answer
 
@@ -98,6 +135,18 @@ class Line:
             return None
         self._sent = False
         return parts[0] if len(parts) == 1 else b""  # b'' is no reply of the protocol
+
+
+def _fault(event: bytes) -> str:
+    """What the first thing that went wrong on a line says about keys."""
+    number, value = struct.unpack("=hi", event)
+    if number == int(zmq.Event.HANDSHAKE_FAILED_AUTH):
+        return AUTH
+    if number == int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL):
+        return MECHANISM
+    if number == int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL) and value == errno.EPIPE:
+        return SERVER
+    return ""
 
 
 def wait(lines: list[Line], deadline: float, stopped: Callable[[], bool] = lambda: False) -> None:

@@ -27,9 +27,11 @@ import zmq
 
 from hfzmq.client.addresses import Address, Addresses
 from hfzmq.client.backoff import Backoff
-from hfzmq.client.line import Line, wait
+from hfzmq.client.key_faults import ROLE, UNKNOWN, sentence
+from hfzmq.client.line import AUTH, SERVER, Curve, Line, curve_for, wait
 from hfzmq.config import PeerAddress
 from hfzmq.errors import WireError
+from hfzmq.key_section import Keys
 from hfzmq.wire import members
 from hfzmq.wire.requests import decode_reply, encode_request
 
@@ -40,22 +42,25 @@ OTHERS_AFTER_S = 4.0  # while members answer, who is no member is asked only aft
 MEANWHILE_S = 0.1  # so often at least ``meanwhile`` is called during a rest
 MEMBERS_REST_S = 1.0  # a list of members that was not to be had is asked for again after so long
 
-CONNECTED, SEARCHING, NO_QUORUM = "connected", "searching", "no quorum"  # how a link stands
+CONNECTED, SEARCHING, NO_QUORUM, KEY_REFUSED = "connected", "searching", "no quorum", "key refused"  # how a link stands
 
 FINAL = frozenset(("ACK", "OK", "CONFLICT", "GAP", "REFUSED"))
 
-# Refusals that speak of the peer and not of the request: it belongs to another mesh, or to another time.
-NOT_OURS = frozenset(("v", "mesh"))
+# Refusals that speak of the peer or of us and not of the request: it belongs to another mesh, or to another time; our
+# key may not ask for it.
+KEY_FIELD = "key"
+NOT_OURS = frozenset(("v", "mesh", KEY_FIELD))
 
 Reply = dict[str, Any]
 
 
 class Link(NamedTuple):
-    """How it stands with the mesh: CONNECTED, SEARCHING or NO_QUORUM; the peer that last answered; the leader."""
+    """How it stands with the mesh: CONNECTED, SEARCHING, NO_QUORUM or KEY_REFUSED; who last answered; the leader."""
 
     state: str = SEARCHING
     peer: int | None = None
     leader: int | None = None
+    why: str = ""  # of KEY_REFUSED, in words
 
 
 class Pirate:
@@ -63,7 +68,8 @@ class Pirate:
 
     ``rng`` drives the jitter. ``stop`` ends a running ``ask`` within 50 ms. Called in the asking thread: ``on_link``
     whenever the link changes; ``meanwhile`` some times a second while it waits. With ``mesh_id`` it learns who the
-    members are, beginning with ``told``, and calls ``on_members`` with each newer list.
+    members are, beginning with ``told``, and calls ``on_members`` with each newer list. ``keys``: the mesh's
+    (None: it is plain).
     """
 
     def __init__(
@@ -79,7 +85,10 @@ class Pirate:
         told: members.Told | None = None,
         on_members: Callable[[members.Told], None] = lambda told: None,
         meanwhile: Callable[[], None] = lambda: None,
+        keys: Keys | None = None,
     ) -> None:
+        self._keys = keys
+        self.key_faults: dict[int, str] = {}  # peers that would not have our key, or we theirs, and why
         self.addresses = Addresses(peers, told)
         self._which_members = None if mesh_id is None else encode_request(mesh_id, "members")
         self._on_members = on_members
@@ -124,7 +133,7 @@ class Pirate:
             if reply is not None:
                 self._catch_up(target, reply, deadline)
             if reply is not None and reply["status"] in FINAL:
-                if self._is_ours(target, reply) and accept(reply):
+                if self._is_final(target, reply, deadline) and accept(reply):
                     self._backoff.reset()
                     self._served_at = time.monotonic()
                     self.last_status = reply["status"]
@@ -144,9 +153,13 @@ class Pirate:
             hint = self._hint(reply) if reply is not None else None
             named = hint or named
             following = self._following(target, asked, hint, bool(answered))
+            if following is None and deadline is not None and self._shut_out():
+                return None
             if following is None:
                 cut_off = "NO_QUORUM" in answered.values()
-                self._set_link(Link(NO_QUORUM if cut_off else SEARCHING, next(iter(answered), None), None))
+                state = NO_QUORUM if cut_off else SEARCHING if answered or not self.key_faults else KEY_REFUSED
+                why = sentence(self._keys, self.key_faults)[0] if state == KEY_REFUSED else ""
+                self._set_link(Link(state, next(iter(answered), None), None, why))
                 self._rest(self._backoff.next_ms(answered=bool(answered)), deadline)
                 asked.clear()
                 answered.clear()
@@ -157,13 +170,22 @@ class Pirate:
             self._target = following
         return None
 
-    def _is_ours(self, target: int, reply: Reply) -> bool:
-        """Whether a peer's final answer is one of this mesh; if not, what it said is kept in ``refusals``."""
+    def _is_final(self, target: int, reply: Reply, deadline: float | None) -> bool:
+        """Whether a peer's final answer is one to this request; if not, what it said is kept in ``refusals``. That our
+        key may not ask for this is one for whoever cannot wait until somebody changes that."""
         if reply["status"] == "REFUSED" and reply["field"] in NOT_OURS:
             self.refusals[target] = reply
+            if reply["field"] == KEY_FIELD:
+                self.key_faults[target] = ROLE
+                return deadline is not None
             return False
         self.refusals.pop(target, None)
+        self.key_faults.pop(target, None)
         return True
+
+    def curve_at(self, host: str, port: int) -> Curve | None:
+        """What a connection to the peer at ``host:port`` takes; None where there are no keys. KeyError: not known."""
+        return curve_for(self._known_keys(), self.addresses.at(host, port)) if self._keys is not None else None
 
     def close(self) -> None:
         """Drop every line. May be called twice."""
@@ -182,7 +204,9 @@ class Pirate:
         said = reply.get("peer")
         told: Reply | None = said if isinstance(said, dict) else reply  # a status holds the list itself
         index = told.get("members_index") if told is not None else None
-        if type(index) is not int or index <= self.addresses.index or time.monotonic() < self._members_due:
+        known = self.addresses.index
+        older = type(index) is not int or (index <= known and SERVER not in self.key_faults.values())
+        if older or time.monotonic() < self._members_due:  # another key of a peer does not make a newer list
             return
         if told is reply:
             told = self._try(target, self._which_members, deadline)
@@ -194,6 +218,7 @@ class Pirate:
 
     def _learn_members(self, told: members.Told) -> bool:
         if not self.addresses.learn(told):
+            self.addresses.learn_keys(told)
             return False
         if self._target not in self.addresses:
             self._target = self.addresses.members[0]
@@ -207,6 +232,8 @@ class Pirate:
     def _try(self, target: int, frame: bytes, deadline: float | None) -> Reply | None:
         """One question to one peer: what it said, or None when it is gone, silent or talks nonsense."""
         line = self._line(target)
+        if line is None:
+            return None
         until = time.monotonic() + self._timeout_s
         if deadline is not None:
             until = min(until, deadline)
@@ -216,6 +243,8 @@ class Pirate:
             if answer is not None:
                 break
             if line.lost:
+                if line.fault:
+                    self.key_faults[target] = line.fault
                 self._drop(target)
                 self.addresses.failed(target)
                 return None
@@ -232,9 +261,12 @@ class Pirate:
             self._give_up_on(target)
             return None
         self._silent_until.pop(target, None)
+        if self.key_faults.get(target) != ROLE:  # that one only goes with a request that is answered
+            self.key_faults.pop(target, None)
         return reply
 
-    def _line(self, target: int) -> Line:
+    def _line(self, target: int) -> Line | None:
+        """A line to a peer; None for one whose key nobody has said."""
         address = self.addresses[target]
         at, line = self._lines.get(target, (address, None))
         # It may have ended while nobody was looking, or lead where the peer no longer is.
@@ -242,9 +274,22 @@ class Pirate:
             self._drop(target)
             line = None
         if line is None:
-            line = Line(self._context, *address)
+            try:
+                curve = curve_for(self._known_keys(), target)
+            except KeyError:
+                self.key_faults[target] = UNKNOWN
+                return None
+            line = Line(self._context, *address, curve)
             self._lines[target] = (address, line)
         return line
+
+    def _shut_out(self) -> bool:
+        """Whether every member has refused this client's key: asking again soon would change nothing."""
+        return all(self.key_faults.get(peer) == AUTH for peer in self.addresses.members)
+
+    def _known_keys(self) -> Keys | None:
+        told = self.addresses.told
+        return self._keys.knowing(dict(told.keys)) if self._keys is not None and told is not None else self._keys
 
     def _drop(self, target: int) -> None:
         _, line = self._lines.pop(target, (None, None))

@@ -72,8 +72,11 @@ class Sender:
             told=queue.members(),
             on_members=self._learned,
             meanwhile=self._flush_hints,
+            keys=config.keys,
         )
-        self._hints = Hints(self._context, config.mesh_id, config.limits.client_message_bytes_max)
+        self._hints = Hints(
+            self._context, config.mesh_id, config.limits.client_message_bytes_max, self._pirate.curve_at
+        )
         self._hints_due = 0.0
         self._leader = 0  # as the last answer said: only a leader tells the log that beds live
         self._hinted = 0  # who was told hints last

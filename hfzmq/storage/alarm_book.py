@@ -3,7 +3,8 @@
 Touches the tables, inside the transaction of its caller. Must not know: who leads, what is notified. Keeps: what stands
 in the tables after an entry does not depend on how many entries were applied at once; the journal's hash is over every
 line of the journal, in order, and goes into the hash of the peer's state together with sums over all rows that alarms
-change (beds, episodes, rules; marked reports, resolved alerts), so that peers in which any of it differs notice.
+change (beds, episodes, rules; marked reports, resolved alerts), so that peers in which any of it differs notice. The
+keys of the log (``keys``, access_book.py) are counted in the same sum.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
 from hfzmq.clinical.report import Report
-from hfzmq.storage import alarm_rows, alarm_sum, reading_rows, report_rows
+from hfzmq.storage import access_book, alarm_rows, alarm_sum, reading_rows, report_rows
+from hfzmq.storage.access_book import AccessBook
 from hfzmq.storage.alarm_sum import AlarmSum
 from hfzmq.storage.checksums import Damaged, Row
 from hfzmq.storage.tables import HASH_BYTES, AlarmCounts
@@ -33,11 +35,13 @@ _CATEGORY_AT = 5
 
 
 class AlarmBook:
-    """The alarms of one peer, as of its applied index. ``counts``: what stands in their tables."""
+    """The alarms of one peer, as of its applied index. ``counts``: what stands in their tables; ``keys``: those
+    that the log has issued and revoked."""
 
-    def __init__(self, alarms: Alarms, counts: AlarmCounts) -> None:
+    def __init__(self, alarms: Alarms, counts: AlarmCounts, keys: AccessBook | None = None) -> None:
         self.alarms = alarms
         self.counts = counts
+        self.keys = keys or AccessBook()
         self._outcomes: dict[int, list[str]] = {}
         self._calmed_upto: list[int] = []  # for each Calmed to come: the last alert there was
 
@@ -50,7 +54,8 @@ class AlarmBook:
         beds = tuple(map(alarm_rows.bed_of, connection.execute(alarm_rows.SELECT_BEDS)))
         since = (counts.now_ms - KEEP_ENDED_MS,)
         recent = tuple(map(alarm_rows.episode_of, connection.execute(alarm_rows.SELECT_RECENT, since)))
-        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1, counts.now_term), counts)
+        keys = AccessBook.of(connection.execute(access_book.SELECT_KEYS))
+        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1, counts.now_term), counts, keys)
 
     # ------------------------------------------------------------ what is applied: ``led``, its rows, ``over``
 
@@ -99,6 +104,7 @@ class AlarmBook:
         written.replace("alarm_episodes", "id", alarm_rows.UPSERT_EPISODE, episodes)
         if changes.rules:
             written.replace("alarm_rules", "id", alarm_rows.REPLACE_RULES, [(1, *alarm_rows.rules_row(changes.rules))])
+        written.replace("access_keys", "key", access_book.UPSERT_KEY, self.keys.take_rows())
         if lines:
             connection.executemany(alarm_rows.INSERT_EVENT, lines)
         for number in changes.alerted:

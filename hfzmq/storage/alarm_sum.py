@@ -1,4 +1,4 @@
-"""Two numbers over the rows that the alarms change, kept while they change: for the hash of the peer's state.
+"""Two numbers over the rows of alarms and keys that change, kept while they do: for the hash of the peer's state.
 
 Touches the tables, inside the transaction of its caller. Must not know: what an alarm means. Keeps: each number follows
 from the rows as they are, not from how often or in which order they were written; so it is equal on peers that applied
@@ -19,7 +19,12 @@ from hfzmq.storage.checksums import Row
 SUM_END = 1 << 63  # SQLite's integers have a sign
 TOKEN_BYTES = 8
 
-KEPT = (("alarm_beds", "patient_id"), ("alarm_episodes", "id"), ("alarm_rules", "id"))  # (table, its key)
+KEPT = (
+    ("alarm_beds", "patient_id"),
+    ("alarm_episodes", "id"),
+    ("alarm_rules", "id"),
+    ("access_keys", "key"),
+)  # (table, its key)
 
 
 def row_token(table: str, key: object, crc: int) -> int:

@@ -24,7 +24,8 @@ from hfzmq.storage.alarm_book import AlarmBook
 from hfzmq.storage.checksums import Row
 from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.tables import HASH_BYTES, AppliedState, SessionSum
-from hfzmq.wire.body import FACTS, READINGS, decode_body, decode_readings, format_of
+from hfzmq.wire.access import decode_access
+from hfzmq.wire.body import ACCESS, FACTS, READINGS, decode_body, decode_readings, format_of
 from hfzmq.wire.facts import decode_facts
 
 _STEP = struct.Struct(">BIQ")
@@ -81,6 +82,10 @@ def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook)
             stamp_ms, facts = decode_facts(entry.body)
             book.led(stamp_ms, entry.term)
             book.facts(entry.index, stamp_ms, facts)
+        elif kind == ACCESS:
+            stamp_ms, changes = decode_access(entry.body)
+            book.led(stamp_ms, entry.term)
+            book.keys.take(entry.index, stamp_ms, changes)
         elif kind == READINGS:
             stamp_ms, batch = decode_readings(entry.body)
             rows = reading_rows.rows_of(batch, stamp_ms, entry.index, verdicts)

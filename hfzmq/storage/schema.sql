@@ -1,4 +1,4 @@
--- The tables of one peer's file, schema version 4. Times are Unix milliseconds UTC.
+-- The tables of one peer's file, schema version 5. Times are Unix milliseconds UTC.
 -- One transaction holds what belongs together: hard state, log, and the applied index with all that applying wrote.
 -- crc: zlib.crc32 over the row's other columns (checksums.py and *_rows.py say how), checked at each start where a table
 -- has few rows, and by the scrub.
@@ -71,7 +71,7 @@ CREATE TABLE applied (
     episodes   INTEGER NOT NULL,  -- how many there are in alarm_episodes
     lines      INTEGER NOT NULL,  -- how many there are in alarm_events
     journal    BLOB    NOT NULL,  -- 16 bytes, a hash over those lines
-    kept       INTEGER NOT NULL,  -- a sum over all beds, episodes and rules of alarms (alarm_sum.py)
+    kept       INTEGER NOT NULL,  -- a sum over all beds, episodes and rules of alarms, and all keys (alarm_sum.py)
     marked     INTEGER NOT NULL,  -- a sum over the reports that raised an alarm and the alerts that are resolved
     crc        INTEGER NOT NULL
 ) STRICT;
@@ -234,3 +234,15 @@ CREATE TABLE alarm_rules (
     rules TEXT    NOT NULL,  -- clinical/alarm/rules.py
     crc   INTEGER NOT NULL
 ) STRICT;
+
+-- The keys that were issued or revoked through the log; what peers.yaml lists is not here.
+CREATE TABLE access_keys (
+    key        TEXT    NOT NULL PRIMARY KEY,  -- Z85, public
+    role       TEXT    NOT NULL,  -- peer, client, admin; '' for one that was revoked and never issued here
+    name       TEXT    NOT NULL,  -- what people call it; '' likewise
+    peer       INTEGER NOT NULL,  -- the id of a peer, 0 for the others
+    issued_at  INTEGER NOT NULL,  -- ms, the leader's clock; 0: never
+    issued_no  INTEGER NOT NULL,  -- the order of issue: log index * 1000 + number in its entry; 0: never
+    revoked_at INTEGER NOT NULL,  -- ms, the leader's clock; 0: it is in force
+    crc        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

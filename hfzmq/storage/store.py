@@ -23,6 +23,7 @@ from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.types import Place
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import aside, compaction, directory, install, tables
+from hfzmq.storage.access_book import AccessBook
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
 from hfzmq.storage.connection import abandon, refusal
@@ -103,6 +104,11 @@ class Store:
     def alarms(self) -> Alarms:
         """The alarms, as of the last transaction; for reading."""
         return self._alarms.alarms
+
+    @property
+    def keys(self) -> AccessBook:
+        """The keys that the log has issued and revoked, as of the last transaction; for reading."""
+        return self._alarms.keys
 
     def outcomes(self, index: int) -> Sequence[str]:
         """What became of the actions on alarms in the entry at ``index``, in their order, if it is not long ago."""

@@ -3,7 +3,7 @@
     1 byte: format | 8 bytes: the leader's stamp, Unix milliseconds UTC, big-endian | the packed rows
 
     1 REPORTS: the client's rows as they came    2 READINGS: the client's rows with the leader's verdicts
-    3 FACTS: what the alarms are told (wire/facts.py)
+    3 FACTS: what the alarms are told (wire/facts.py)    4 ACCESS: keys issued and revoked (wire/access.py)
 
 Touches nothing. Must not know: the log, storage. Keeps: reports are never packed anew, so that every peer stores the
 very bytes the leader checked; a body of an unknown format is refused, for guessing would store something else.
@@ -19,8 +19,8 @@ from hfzmq.errors import WireError
 from hfzmq.wire.readings import JudgedReading, judged_reading
 from hfzmq.wire.rows import unpack_rows
 
-REPORTS, READINGS, FACTS = 1, 2, 3
-FORMATS = (REPORTS, READINGS, FACTS)
+REPORTS, READINGS, FACTS, ACCESS = 1, 2, 3, 4
+FORMATS = (REPORTS, READINGS, FACTS, ACCESS)
 STAMP_MS_MAX = (1 << 63) - 1  # what SQLite keeps
 
 _HEAD = struct.Struct(">BQ")

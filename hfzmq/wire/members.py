@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from hfzmq.access import is_key
 from hfzmq.config import PEER_ID_MAX, Config, PeerAddress
 from hfzmq.core.membership import MEMBERS_MAX, Member, Membership
 from hfzmq.errors import WireError
@@ -21,6 +22,7 @@ VOTER, LEARNER = "voter", "learner"
 INDEX_MAX = (1 << 63) - 1
 HOST_CHARS_MAX = 253
 ASKING_MAX = 64
+KEYS_MAX = 256
 
 
 class ToldMember(NamedTuple):
@@ -50,12 +52,14 @@ class Asking(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Told:
     """What one peer says about the members. ``index``: of the log entry that made them so, 0 for the first peers;
-    ``founded``: the mesh has begun (all first peers were up together once)."""
+    ``founded``: the mesh has begun (all first peers were up together once); ``keys``: (peer, the public key it serves
+    with) of those who have one."""
 
     index: int
     members: tuple[ToldMember, ...]
     asking: tuple[Asking, ...] = ()
     founded: bool = True
+    keys: tuple[tuple[int, str], ...] = ()
 
     @property
     def voters(self) -> tuple[int, ...]:
@@ -93,6 +97,11 @@ def told(membership: Membership, asking: Iterable[tuple[Member, float]] = ()) ->
     return {"members": members, "asking": waiting[:ASKING_MAX], "founded": membership.founded}
 
 
+def told_keys(keys: Mapping[int, str]) -> dict[str, object]:
+    """The key ``peer_keys`` of an answer, where the mesh has keys."""
+    return {"peer_keys": [[peer, key] for peer, key in sorted(keys.items())]}
+
+
 # ------------------------------------------------------------ the client's half
 
 
@@ -108,13 +117,14 @@ def read(said: Mapping[str, Any]) -> Told:
     founded = said.get("founded")
     if type(founded) is not bool:
         raise WireError("founded", "true or false")
-    return Told(index, members, asking, founded)
+    return Told(index, members, asking, founded, _keys(said))
 
 
 def remember(known: Told) -> bytes:
     """As bytes, to be kept over the life of a client; who asks is not kept."""
     rows = [list(member) for member in known.members]
-    return pack({"index": known.index, "members": rows, "asking": [], "founded": known.founded})
+    told: dict[str, object] = {"index": known.index, "members": rows, "asking": [], "founded": known.founded}
+    return pack({**told, **(told_keys(dict(known.keys)) if known.keys else {})})
 
 
 def recall(data: bytes) -> Told:
@@ -156,7 +166,8 @@ def with_members(config: Config, known: Told | None) -> Config:
     for one in known.asking:
         peers.setdefault(one.id, PeerAddress(one.id, one.host, one.client_port, 0, 0))
     peers |= {member.id: PeerAddress(*member[:5]) for member in known.members}
-    return config._replace(peers=tuple(sorted(peers.values())))
+    keys = config.keys.knowing(dict(known.keys)) if config.keys else None
+    return config._replace(peers=tuple(sorted(peers.values())), keys=keys)
 
 
 # ------------------------------------------------------------ the parts
@@ -167,6 +178,17 @@ def _rows(said: Mapping[str, Any], key: str, most: int) -> list[Any]:
     if not isinstance(rows, list) or len(rows) > most:
         raise WireError(key, f"an array of at most {most}")
     return rows
+
+
+def _keys(said: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
+    if "peer_keys" not in said:
+        return ()
+    found = []
+    for row in _rows(said, "peer_keys", KEYS_MAX):
+        if not isinstance(row, list) or len(row) != 2 or type(row[0]) is not int or not is_key(row[1]):
+            raise WireError("peer_keys", "each an array of id and key")
+        found.append((row[0], row[1]))
+    return tuple(found)
 
 
 def _member(row: Any) -> ToldMember:

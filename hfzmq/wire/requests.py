@@ -19,18 +19,21 @@ from hfzmq.clinical.alarm.types import ACTIONS as ACTIONS_ON_ALARMS
 from hfzmq.clinical.report import Report, check_patient_id, check_row
 from hfzmq.config import PEER_ID_MAX, Limits
 from hfzmq.errors import WireError
+from hfzmq.wire.access import decode_changes
 from hfzmq.wire.facts import BY_CHARS_MAX
 from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, pack, reply_map, request_map, shown
 from hfzmq.wire.pages import KEYS as PAGES
-from hfzmq.wire.pages import Alerts, Page, Readings, Reports, page_of
+from hfzmq.wire.pages import AlarmEvents, Alarms, Alerts, Page, Readings, Reports, page_of
 from hfzmq.wire.readings import SubmitReadings
 from hfzmq.wire.rows import count_rows, unpack_rows
 
 __all__ = [
+    "Access",
     "Act",
     "Alerts",
     "Beds",
     "Change",
+    "ListKeys",
     "Members",
     "Page",
     "Readings",
@@ -48,6 +51,7 @@ __all__ = [
     "encode_reply",
     "encode_request",
     "encode_rows",
+    "op_of",
 ]
 
 VERSION = 1
@@ -60,6 +64,16 @@ ACTIONS = ("add", "remove", "transfer")
 
 class Submit(NamedTuple):
     """Keep these rows. ``rows`` is still packed, ``digest`` is right, the number of rows is within the limit."""
+
+    client: str
+    epoch: bytes
+    seq: int
+    digest: bytes
+    rows: bytes
+
+
+class Access(NamedTuple):
+    """Issue and revoke keys: as a Submit, but ``rows`` are changes of wire/access.py, each of which is checked."""
 
     client: str
     epoch: bytes
@@ -84,6 +98,10 @@ class Seen(NamedTuple):
     rows: tuple[Report, ...]
 
 
+class ListKeys(NamedTuple):
+    """Which keys are in force, and which are revoked."""
+
+
 class Members(NamedTuple):
     """Who are the members of the mesh, and who would like to be."""
 
@@ -104,12 +122,13 @@ class Act(NamedTuple):
     by: str
 
 
-Request = Submit | SubmitReadings | Status | Page | Beds | Seen | Members | Change | Act
+Request = Submit | SubmitReadings | Access | Status | Page | Beds | Seen | ListKeys | Members | Change | Act
 
 _SUBMIT_KEYS = ("client", "epoch", "seq", "rows", "digest")
 _REQUIRED: dict[str, tuple[str, ...]] = {
     "submit": _SUBMIT_KEYS,
     "submit_readings": _SUBMIT_KEYS,
+    "access": _SUBMIT_KEYS,
     "status": (),
     "reports": (),
     "readings": (),
@@ -121,9 +140,27 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "alarms": (),
     "alarm_events": (),
     "alarm": ("action", "by"),
+    "keys": (),
 }
 _OPTIONAL = PAGES | {"beds": ("since_ms",), "alarm": ("episode", "patient")}
 OPS = tuple(_REQUIRED)
+_OP_OF: dict[type, str] = {
+    Submit: "submit",
+    SubmitReadings: "submit_readings",
+    Status: "status",
+    Reports: "reports",
+    Readings: "readings",
+    Alerts: "alerts",
+    Alarms: "alarms",
+    AlarmEvents: "alarm_events",
+    Beds: "beds",
+    Seen: "seen",
+    Members: "members",
+    Change: "change",
+    Act: "alarm",
+    ListKeys: "keys",
+    Access: "access",
+}
 
 
 # ------------------------------------------------------------ requests
@@ -152,6 +189,10 @@ def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
         return Submit(*_submission(fields, limits))
     if op == "submit_readings":
         return SubmitReadings(*_submission(fields, limits))
+    if op == "access":
+        asked = Access(*_submission(fields, limits))
+        decode_changes(asked.rows)
+        return asked
     if op in PAGES:
         return page_of(op, fields)
     if op == "beds":
@@ -162,7 +203,14 @@ def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
         return _change(fields)
     if op == "alarm":
         return _act(fields)
+    if op == "keys":
+        return ListKeys()
     return Members() if op == "members" else Status()
+
+
+def op_of(request: Request) -> str:
+    """The ``op`` that was asked for."""
+    return _OP_OF[type(request)]
 
 
 def digest(rows: bytes) -> bytes:

@@ -88,6 +88,7 @@ def test_every_table_is_strict_and_has_the_indexes_that_its_questions_need(tmp_p
         "alarm_episodes",
         "alarm_events",
         "alarm_rules",
+        "access_keys",
     }
     assert set(own.values()) == {1}
     indexes = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
@@ -257,10 +258,10 @@ def test_a_file_of_a_newer_hfzmq_is_refused(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
     store.close()
     connection = apsw.Connection(str(store.path))
-    connection.execute("UPDATE meta SET schema_version = 5")
+    connection.execute("UPDATE meta SET schema_version = 6")
     connection.close()
     message = refusal(tmp_path)
-    assert "newer hfzmq (schema 5, this one knows 4)" in message
+    assert "newer hfzmq (schema 6, this one knows 5)" in message
 
 
 def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
@@ -270,7 +271,7 @@ def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Pa
     connection.execute("UPDATE meta SET schema_version = 1")
     connection.close()
     message = refusal(tmp_path)
-    assert "older hfzmq (schema 1, this one knows 4)" in message
+    assert "older hfzmq (schema 1, this one knows 5)" in message
     assert "damaged" not in message
 
 

@@ -270,9 +270,9 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_schema_is_refused(ward: tuple[Store, Tape]) -> None:
     ward[0].close()
     connection = apsw.Connection(str(ward[0].path))
-    connection.execute("UPDATE meta SET schema_version = 5")
+    connection.execute("UPDATE meta SET schema_version = 6")
     connection.close()
-    with pytest.raises(InvalidInput, match="schema version 4, got 5"):
+    with pytest.raises(InvalidInput, match="schema version 5, got 6"):
         Reader(ward[0].path)
 
 

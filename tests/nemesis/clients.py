@@ -21,6 +21,7 @@ from typing import Any
 import zmq
 
 from hfzmq import Client
+from hfzmq.client.line import curve_for
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config
 from hfzmq.errors import WireError
@@ -150,6 +151,9 @@ class Wire:
         socket: zmq.Socket[bytes] = self._context.socket(zmq.REQ)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        curve = curve_for(self._config.keys, peer)
+        if curve is not None:
+            curve.show(socket)
         socket.connect(f"tcp://{address.host}:{address.client_port}")
         return socket
 

@@ -18,12 +18,14 @@ import apsw
 from hfzmq import config as configuration
 from hfzmq.alarm_channels import Channel
 from hfzmq.cli.processes import free_addresses
+from hfzmq.cli.throwaway import with_throwaway_keys
 from hfzmq.client.ask import ask_all
 from hfzmq.config import Config, Limits, PeerAddress, RuleSetting, Timing
 from tests.system.links import Links
 
 ROOT = Path(__file__).resolve().parents[2]
 Found = TypeVar("Found")
+PEERS_WITH_KEYS = range(1, 10)  # also of those that are started later
 
 # What follows from the log alone, and must be equal on all peers.
 APPLIED_TABLES = (
@@ -36,6 +38,7 @@ APPLIED_TABLES = (
     "alarm_episodes",
     "alarm_events",
     "alarm_rules",
+    "access_keys",
 )
 
 
@@ -69,9 +72,10 @@ class Mesh:
         others: int = 0,
         rules: dict[str, Any] | None = None,
         channels: tuple[Channel, ...] | None = None,
+        keyed: bool = True,
     ) -> None:
-        """``others``: addresses for peers that may be started later, and that the first ones have never heard of.
-        ``rules``, ``channels``: of alarms."""
+        """``keyed``: not plain; whoever is started later has a key too. ``others``: addresses for peers that may be
+        started later, and that the first ones have never heard of. ``rules``, ``channels``: of alarms."""
         self.folder = folder
         addresses = free_addresses(peers + others)
         addresses, self._free = addresses[:peers], list(addresses[peers:])
@@ -82,6 +86,8 @@ class Mesh:
         self.config = self.config._replace(alarm_rules=settings)
         if channels is not None:
             self.config = self.config._replace(channels=channels)
+        if keyed:
+            self.config = with_throwaway_keys(self.config, folder, PEERS_WITH_KEYS)
         self.links = Links() if links else None
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.path = folder / "peers.yaml"

@@ -25,7 +25,11 @@ def main() -> None:
     for attempt in range(60):
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         socket.setsockopt(zmq.LINGER, 0)
-        socket.connect("tcp://" + addresses[attempt % len(addresses)])
+        where, _, server = addresses[attempt % len(addresses)].partition("=")
+        if server:  # HOST:PORT=KEY, for a mesh with keys; one's own pair is in PAIR
+            socket.curve_serverkey = server.encode()
+            socket.curve_publickey, socket.curve_secretkey = os.environb[b"PAIR"].split()
+        socket.connect("tcp://" + where)
         socket.send(request)
         answer = msgpack.unpackb(socket.recv()) if socket.poll(1000) else {"status": "no answer"}
         socket.close()

@@ -68,7 +68,7 @@ def test_a_mesh_of_one_peer_keeps_reports_too(tmp_path: Path) -> None:
 
 
 def test_bad_requests_are_refused_by_name_and_the_daemon_goes_on(tmp_path: Path) -> None:
-    with Mesh(tmp_path, peers=1) as mesh:
+    with Mesh(tmp_path, peers=1, keyed=False) as mesh:
         here, mesh_id = mesh.config.peer(1), mesh.config.mesh_id
         good = {"v": 1, "mesh": mesh_id, "op": "status"}
         for request, field in (
@@ -106,7 +106,7 @@ def test_bad_requests_are_refused_by_name_and_the_daemon_goes_on(tmp_path: Path)
 def test_a_bad_row_is_rejected_by_number_and_the_rest_of_its_batch_is_kept(tmp_path: Path) -> None:
     from hfzmq.wire.requests import digest, encode_rows
 
-    with Mesh(tmp_path, peers=1) as mesh:
+    with Mesh(tmp_path, peers=1, keyed=False) as mesh:
         good = ["bed", int(time.time() * 1000), 60.0, 135.0, 1.5, 40.0, 5, 0.7, "RED", 0.8, "m", ""]
         rows = encode_rows(
             [good, [*good[:4], 9000.0, *good[5:]], good[:-1], [*good[:7], float("nan"), *good[8:]], good]
@@ -181,12 +181,12 @@ def test_consistent_reads_see_everything_acknowledged_and_a_follower_redirects_t
         for count in range(1, 6):
             writer.send_until_acked(leader)
             here = mesh.config.peer(leader)
-            reply = ask(here.host, here.client_port, read, 2000)
+            reply = ask(here.host, here.client_port, read, 2000, mesh.config.keys, here.id)
             assert reply is not None
             assert len(reply["rows"]) == count
             assert reply["stale_ms"] == 0
         other = mesh.config.peer(2)
-        reply = ask(other.host, other.client_port, read, 2000)
+        reply = ask(other.host, other.client_port, read, 2000, mesh.config.keys, other.id)
         assert reply is not None
         assert (reply["status"], reply["leader"]) == ("NOT_LEADER", 1)
 
@@ -208,7 +208,7 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
     }
     assert {key for key in promised if f"`{key}`" not in told["status"]} == set()
     assert {key for key in ward if f"`{key}`" not in told["beds"].partition("## Between peers")[0]} == set()
-    with Mesh(tmp_path, peers=1) as mesh:
+    with Mesh(tmp_path, peers=1, keyed=False) as mesh:
         here = mesh.config.peer(1)
         asker: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         asker.connect(f"tcp://{here.host}:{here.client_port}")

@@ -199,7 +199,7 @@ def test_a_request_asked_again_of_a_leader_that_began_with_a_snapshot_is_acknowl
 
 def test_a_thousand_clients_at_once_are_each_acknowledged_once_and_stored_once(tmp_path: Path) -> None:
     descriptors(5 * CROWD)
-    with Mesh(tmp_path) as mesh, zmq.Context() as context:
+    with Mesh(tmp_path, keyed=False) as mesh, zmq.Context() as context:
         context.set(zmq.MAX_SOCKETS, CROWD + 10)
         here = mesh.config.peer(mesh.wait_for_leader(1))
         requests = [submission(mesh, f"p{number:04d}") for number in range(CROWD)]
@@ -266,7 +266,7 @@ def cpu_s(pid: int) -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux")
 def test_a_crowd_beyond_the_descriptors_is_not_let_in_and_those_who_are_in_are_served_on(tmp_path: Path) -> None:
-    mesh = Mesh(tmp_path, peers=1)
+    mesh = Mesh(tmp_path, peers=1, keyed=False)
     start_with_few_descriptors(mesh, 400)
     here, context = mesh.config.peer(1), zmq.Context()
     inside: zmq.Socket[bytes] = context.socket(zmq.DEALER)
@@ -315,7 +315,7 @@ def test_a_crowd_beyond_the_descriptors_is_not_let_in_and_those_who_are_in_are_s
 
 
 def test_a_peer_that_speaks_another_version_is_dropped_counted_and_said_by_status(tmp_path: Path) -> None:
-    with Mesh(tmp_path, peers=1) as mesh:
+    with Mesh(tmp_path, peers=1, keyed=False) as mesh:
         here, context = mesh.config.peer(1), zmq.Context()
         other = context.socket(zmq.DEALER)
         other.setsockopt(zmq.LINGER, 0)

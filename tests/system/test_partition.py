@@ -32,7 +32,7 @@ class Writer:
             rows=rows, digest=digest(rows),
         )  # fmt: skip
         address = self.mesh.config.peer(peer)
-        reply = ask(address.host, address.client_port, request, 1000)
+        reply = ask(address.host, address.client_port, request, 1000, self.mesh.config.keys, peer)
         if reply and reply["status"] == "ACK":
             self.acked.append(name)
             self.seq += 1

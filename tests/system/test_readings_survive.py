@@ -64,12 +64,12 @@ class Stream:
 
         if dies:
             peer = self.mesh.config.peer(dies)
-            ask(peer.host, peer.client_port, request, 1)
+            ask(peer.host, peer.client_port, request, 1, self.mesh.config.keys, peer.id)
             self.mesh.kill(dies)
 
         def acknowledged() -> dict[str, Any] | None:
             for peer in self.mesh.config.peers:
-                reply = ask(peer.host, peer.client_port, request, 1000)
+                reply = ask(peer.host, peer.client_port, request, 1000, self.mesh.config.keys, peer.id)
                 if reply and reply["status"] == "ACK":
                     return reply
                 assert reply is None or reply["status"] in ("NOT_LEADER", "NO_QUORUM", "BUSY"), reply
@@ -151,7 +151,7 @@ def test_readings_and_reports_share_a_session_and_a_request_sent_again_stores_no
             frame = encode_request(
                 mesh.config.mesh_id, op, client="both", epoch=epoch, seq=seq, rows=packed, digest=digest(packed)
             )
-            reply = ask(here.host, here.client_port, frame, 2000)
+            reply = ask(here.host, here.client_port, frame, 2000, mesh.config.keys, 1)
             assert reply is not None
             return reply
 

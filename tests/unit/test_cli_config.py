@@ -12,9 +12,11 @@ from hfzmq.clinical.alarm.rules import DEFAULT_RULES, to_mapping
 from hfzmq.clinical.alarm.settings import rules_of
 from tests.unit.cli_world import run
 
+PLAIN = "plain: no keys, for this machine alone"
+
 
 def written(tmp_path: Path, *words: str) -> Path:
-    done = run("config", "init", *words)
+    done = run("config", "init", "--plain", *words)
     assert (done.code, done.err) == (0, "")
     path = tmp_path / "peers.yaml"
     path.write_text(done.out)
@@ -28,20 +30,41 @@ def test_init_writes_three_loopback_peers_that_check_accepts(tmp_path: Path) -> 
     assert {peer.host for peer in made.peers} == {"127.0.0.1"}
     done = run("config", "check", "--config", str(path))
     assert done.code == 0
-    assert done.out == f"{path}: ok: mesh ward, 3 peers (1, 2, 3), quorum 2, works on while 1 is away\n"
+    assert done.out == f"{path}: ok: mesh ward, 3 peers (1, 2, 3), quorum 2, works on while 1 is away; {PLAIN}\n"
 
 
 def test_two_meshes_never_share_an_id() -> None:
-    assert config.parse(run("config", "init").out).mesh_id != config.parse(run("config", "init").out).mesh_id
+    one, other = (config.parse(run("config", "init", "--plain").out) for _ in range(2))
+    assert one.mesh_id != other.mesh_id
+
+
+def test_init_gives_a_file_that_says_to_make_keys_and_that_no_peer_starts_with(tmp_path: Path) -> None:
+    done = run("config", "init")
+    assert "hfzmq keys init" in done.out.splitlines()[-1]
+    path = tmp_path / "peers.yaml"
+    path.write_text(done.out)
+    for words in (("config", "check"), ("status",), ("serve", "--id", "1", "--data-dir", str(tmp_path / "d"))):
+        refused = run(*words, "--config", str(path))
+        assert refused.code == 6
+        assert "keys: missing" in refused.err
+        assert f"hfzmq keys init --config {path}" in refused.err
+        assert "security: plain" in refused.err
+
+
+def test_init_writes_no_plain_file_for_a_host_that_others_reach() -> None:
+    done = run("config", "init", "--plain", "--host", "10.0.0.1", "--host", "127.0.0.1")
+    assert done.code == 2
+    assert "10.0.0.1" in done.err
 
 
 def test_one_host_each_gives_all_the_same_ports_and_one_host_for_all_gives_them_ports_apart() -> None:
     apart = config.parse(
-        run("config", "init", "--host", "a", "--host", "b", "--base-port", "9000", "--name", "icu").out
+        run("config", "init", "--host", "a", "--host", "b", "--base-port", "9000", "--name", "icu").out,
+        unkeyed_is_fine=True,
     )
     assert apart.mesh_name == "icu"
     assert [(peer.host, peer.client_port) for peer in apart.peers] == [("a", 9000), ("b", 9000)]
-    together = config.parse(run("config", "init", "--host", "a", "--peers", "5").out)
+    together = config.parse(run("config", "init", "--host", "a", "--peers", "5").out, unkeyed_is_fine=True)
     ports = [port for peer in together.peers for port in peer[2:]]
     assert len(set(ports)) == 15
 
@@ -99,7 +122,7 @@ def test_an_even_number_of_peers_is_allowed_and_told_to_bear_no_more(tmp_path: P
 def test_show_fills_in_the_defaults(tmp_path: Path) -> None:
     path = written(tmp_path)
     full = path.read_text()
-    path.write_text(full.split("timing:")[0])
+    path.write_text(full.split("timing:")[0] + "security: plain\n")
     rules = to_mapping(DEFAULT_RULES)
     told = "".join(f"\n    {name}: {json.dumps(value)}" for name, value in rules.items())
     assert run("config", "show", "--config", str(path)).out == full.replace("  rules: {}", "  rules:" + told)
@@ -124,7 +147,7 @@ def test_the_environment_names_the_file_where_the_command_line_does_not(
 
 
 def test_the_peers_yaml_of_the_repository_is_right() -> None:
-    made = config.load(Path(__file__).resolve().parents[2] / "peers.yaml")
+    made = config.load(Path(__file__).resolve().parents[2] / "peers.yaml", unkeyed_is_fine=True)
     assert made.peer_ids == (1, 2, 3)
 
 
@@ -138,7 +161,7 @@ def test_the_alarms_in_the_peers_yaml_of_the_repository_are_the_defaults_and_rig
     assert len(lines) > 5
     assert all(line.startswith("# ") for line in lines)
     path = tmp_path / "peers.yaml"
-    path.write_text(before + "\n".join(line[2:] for line in lines) + "\nlog:" + rest)
+    path.write_text(before + "\n".join(line[2:] for line in lines) + "\nlog:" + rest + "security: plain\n")
     done = run("config", "check", "--config", str(path))
     assert (done.code, done.err) == (0, "")
     made = config.load(path)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hfzmq import config
 from hfzmq.config import Config, Limits, PeerAddress, Thresholds, Timing
 from hfzmq.errors import ConfigError
+from hfzmq.key_section import Keys
 from hfzmq.yaml_reader import is_host
 
 GOOD = """\
@@ -33,7 +34,15 @@ heart_rate:
   valid_max: 120
 log:
   level: info
+security: plain
 """
+
+
+KEYS = Keys(
+    ((1, "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"), (4, "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6")),
+    (("admin", "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs"),),
+    (("ward", "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"), ("no", "xKm#eZ)t-(^$mh2(dD+^k0yV*5Kc5Tqs7Xk!G}6r")),
+)
 
 
 def refusal(old: str, new: str) -> ConfigError:
@@ -173,7 +182,7 @@ def test_sixteen_peers_are_one_too_many() -> None:
         for n in range(1, config.PEERS_MAX + 2)
     ]
     head = GOOD.split("peers:")[0] + "peers:\n"
-    assert len(config.parse(head + "\n".join(rows[:-1])).peers) == config.PEERS_MAX
+    assert len(config.parse(head + "\n".join(rows[:-1]), unkeyed_is_fine=True).peers) == config.PEERS_MAX
     with pytest.raises(ConfigError, match="a list of 1 to 15 items"):
         config.parse(head + "\n".join(rows))
 
@@ -270,7 +279,7 @@ names = st.text(st.characters(blacklist_categories=["C", "Z"]), min_size=1, max_
 
 @given(st.from_regex(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,8}[A-Za-z0-9_])?", fullmatch=True).filter(is_host))
 def test_every_host_is_read_back_as_it_was_written(host: str) -> None:
-    before = Config("ward", bytes(16), (PeerAddress(1, host, 7101, 7102, 7103),), path="x")
+    before = Config("ward", bytes(16), (PeerAddress(1, host, 7101, 7102, 7103),), path="x", keys=KEYS)
     assert config.parse(config.render(before), "x") == before
 
 
@@ -285,11 +294,12 @@ def test_a_host_that_is_none_is_refused_as_a_host_and_not_as_yaml(host: str) -> 
 def test_render_writes_what_parse_reads_back(name: str, mesh_id: bytes, amber: float, red: float) -> None:
     peers = (PeerAddress(1, "127.0.0.1", 7101, 7102, 7103), PeerAddress(4, "ward-4", 7101, 7102, 7103))
     before = Config(name, mesh_id, peers, Timing(2000, 50, 0), Limits(batch_rows_max=7), Thresholds(amber, red), "x")
+    before = before._replace(keys=KEYS)
     assert config.parse(config.render(before), "x") == before
 
 
 def test_meshes_of_other_ids_or_peers_have_another_bootstrap_hash_and_addresses_do_not_matter() -> None:
     one = config.parse(GOOD)
-    assert one.bootstrap_hash() == config.parse(GOOD.replace("127.0.0.1", "10.1.1.1")).bootstrap_hash()
+    assert one.bootstrap_hash() == config.parse(GOOD.replace("127.0.0.1", "127.0.0.2")).bootstrap_hash()
     assert one.bootstrap_hash() != config.parse(GOOD.replace("id: 2,", "id: 3,")).bootstrap_hash()
     assert one.bootstrap_hash() != config.parse(GOOD.replace("eeff", "eefe")).bootstrap_hash()

@@ -1,0 +1,1 @@
+"""``hfzmq keys``: who may speak to the mesh."""

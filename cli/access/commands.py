@@ -1,0 +1,151 @@
+"""``hfzmq keys init | issue | revoke | show``: who may speak to the mesh.
+
+Touches the command line, stdout (what was made, what is in force), stderr (what to do next). Keeps: a secret key is
+never printed; what a command says is in force is what the file, or the mesh, then says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hfzmq.access import ADMIN, CLIENT, NAME_RULE, PEER, ROLES, fingerprint, is_key, is_name
+from hfzmq.cli.format import json_text, table
+from hfzmq.cli.groups import HelpGroup
+from hfzmq.cli.options import NO_KEY, Seconds, config_only_option, config_option, load_config, output_option
+from hfzmq.config import PEER_ID_MAX
+from hfzmq.errors import InvalidInput
+from hfzmq.secret_files import directory_of
+
+if TYPE_CHECKING:
+    from hfzmq.cli.access.shown import Row
+
+_DIRECTORY = click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where the secret keys lie.  [default: keys/ beside the file of --config]",
+)
+_OFFLINE = click.option("--offline", is_flag=True, help="Into peers.yaml alone; the mesh is not asked.")
+_TIMEOUT = click.option(
+    "--timeout", "timeout_s", type=Seconds(0.1, 3600), default=10, show_default=True, metavar="S", help="Wait so long."
+)
+
+
+@click.group(cls=HelpGroup)
+def keys() -> None:
+    """Who may speak to the mesh: make, issue, revoke and show keys."""
+
+
+@keys.command()
+@config_only_option
+@_DIRECTORY
+def init(config_path: str, directory: Path | None) -> None:
+    """Make a key for each peer, one for an admin and one for a client, and add the public ones to peers.yaml.
+
+    A secret key that is there already is kept, so that what was interrupted can be run again.
+    """
+    from hfzmq.cli.access.files import initialise
+
+    made = initialise(config_path, directory or directory_of(config_path))
+    click.echo(table(("secret key", "role", "fingerprint", ""), [list(one) for one in made]))
+    click.echo(
+        f"the public keys are in {config_path}: every machine gets that file, and its own secret key alone\n"
+        "next: hfzmq serve --id 1 --data-dir DIR",
+        err=True,
+    )
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="client: submit and read; admin: everything.")
+@click.option("--id", "peer", type=click.IntRange(1, PEER_ID_MAX), metavar="N", help="With --role peer: which one.")
+@_OFFLINE
+@config_option
+@_DIRECTORY
+@_TIMEOUT
+def issue(
+    name: str, role: str, peer: int | None, offline: bool, config_path: str, directory: Path | None, timeout_s: float
+) -> None:
+    """Make a key called NAME here, and tell the mesh (with an admin's key) that it is in force."""
+    if not is_name(name):
+        raise InvalidInput("NAME", NAME_RULE, got=name)
+    if (role == PEER) is not (peer is not None):
+        raise click.UsageError("--id N goes with --role peer: whose key it is going to be")
+    from hfzmq.cli.access.files import issue_into_file, secret_of
+
+    where = (directory or directory_of(config_path)) / f"{name}.secret"
+    if offline:
+        own = issue_into_file(config_path, where, name, role, peer or 0)
+        click.echo(f"{where}: {role} {name}, {fingerprint(own.public)}, in {config_path}")
+        click.echo("next: the same file on every machine, then SIGHUP to each daemon", err=True)
+        return
+    config = load_config(config_path)
+    from hfzmq.cli.access.mesh import Mesh
+
+    mesh = Mesh(config, timeout_s)
+    mesh.check_issue(name, role)
+    own = secret_of(where, name, role)
+    told = mesh.issue(own, role, name, peer or 0)
+    click.echo(f"{where}: {role} {name}, {fingerprint(own.public)}, in force ({told})")
+    if role != PEER:
+        click.echo(f"next: bring {where} and {config_path} to where it is used (--key FILE)", err=True)
+    else:
+        click.echo(f"next: bring {where} and {config_path} to peer {peer}; a new one is started with --join", err=True)
+
+
+@keys.command()
+@click.argument("who", metavar="NAME|KEY")
+@_OFFLINE
+@config_option
+@_TIMEOUT
+@click.option("--last-admin", is_flag=True, help="Also the only admin's key; nobody can then issue or revoke any more.")
+def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_admin: bool) -> None:
+    """Put a key out of force, for ever, on all peers. NAME as in hfzmq keys show, or the public key itself."""
+    if not is_name(who) and not is_key(who):
+        raise InvalidInput("NAME|KEY", "a name, or a public key of 40 characters", got=who)
+    if offline:
+        from hfzmq.cli.access.files import revoke_in_file
+
+        key = revoke_in_file(config_path, who, last_admin)
+        click.echo(f"{fingerprint(key)} is revoked in {config_path}")
+        click.echo("next: the same line on every machine, then SIGHUP to each daemon", err=True)
+        return
+    config = load_config(config_path)
+    from hfzmq.cli.access.mesh import Mesh
+
+    mesh = Mesh(config, timeout_s)
+    key, told = mesh.revoke(who, last_admin)
+    click.echo(f"{fingerprint(key)} is revoked ({told})")
+    for line in mesh.applied_words(key):
+        click.echo(line)
+
+
+@keys.command()
+@config_option
+@_DIRECTORY
+@output_option("table", "json")
+@click.option("--offline", is_flag=True, help="By peers.yaml alone; the mesh is not asked.")
+def show(config_path: str, directory: Path | None, output: str, offline: bool) -> None:
+    """Which keys there are, what they may do, where that stands, and which secret keys lie here."""
+    config = load_config(config_path, key=NO_KEY)
+    from hfzmq.cli.access.shown import rows_of
+
+    rows, notes = rows_of(config, directory or directory_of(config_path), offline)
+    if output == "json":
+        click.echo(json_text([row._asdict() for row in rows]))
+    else:
+        click.echo(table(_HEAD, [_cells(row) for row in rows]))
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+
+
+_HEAD = ("name", "role", "in force", "from", "fingerprint", "secret key", "mode")
+_MAY = {CLIENT: "submits, reads", ADMIN: "everything", PEER: "is a peer"}
+
+
+def _cells(row: Row) -> list[object]:
+    return [row.name, row.role, "REVOKED" if row.revoked else "yes", row.source, row.fingerprint, row.secret, row.mode]

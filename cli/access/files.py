@@ -1,0 +1,132 @@
+"""Keys without a mesh: pairs made here, public keys into peers.yaml.
+
+Touches secret files and peers.yaml. Must not know: sockets. Keeps: the secret key is on synced disk before the public
+one stands anywhere; peers.yaml is replaced whole or not at all; what was interrupted can be run again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hfzmq.access import ADMIN, CLIENT, PEER, Listed, fingerprint, is_key, name_of_peer
+from hfzmq.config import Config, load, read
+from hfzmq.errors import KeysError, NotFound
+from hfzmq.key_edit import with_entry, with_section
+from hfzmq.key_section import Keys, OwnKey
+from hfzmq.secret_files import ADMIN_NAME, SUFFIX, WARD_NAME, read_secret, replace_text, write_secret
+
+Made = tuple[str, str, str, str]  # file, role, fingerprint, a word
+
+SECTION_OF = {PEER: "peers", ADMIN: "admins", CLIENT: "clients"}
+
+
+def initialise(config_path: str, directory: Path) -> list[Made]:
+    """Pairs for all peers, an admin and a client, into ``directory``; public keys into the file. KeysError: it has keys
+    already, or a file cannot be written."""
+    config = load(config_path, unkeyed_is_fine=True)
+    if config.keys is not None:
+        raise KeysError(
+            f"{config_path} has keys already",
+            hint="one more: hfzmq keys issue NAME --role client; all: hfzmq keys show",
+        )
+    made: list[Made] = []
+
+    def pair(name: str, role: str) -> str:
+        path = directory / f"{name}{SUFFIX}"
+        kept = path.exists()
+        own = secret_of(path, name, role)
+        made.append((str(path), role, fingerprint(own.public), "was there, kept" if kept else ""))
+        return own.public
+
+    keys = Keys(
+        tuple((peer, pair(name_of_peer(peer), PEER)) for peer in config.peer_ids),
+        ((ADMIN_NAME, pair(ADMIN_NAME, ADMIN)),),
+        ((WARD_NAME, pair(WARD_NAME, CLIENT)),),
+    )
+    _write(config_path, with_section(read(config_path), config_path, keys))
+    return made
+
+
+def secret_of(path: Path, name: str, role: str) -> OwnKey:
+    """The pair of a secret file; a new one where there is no file."""
+    return read_secret(path) if path.exists() else write_secret(path, name, role)
+
+
+def issue_into_file(config_path: str, where: Path, name: str, role: str, peer: int) -> OwnKey:
+    """A pair in ``where``, its public key in the file."""
+    config = load(config_path)
+    keys = keys_of(config)
+    if role != PEER:
+        refuse_taken(name, keys.listed())
+    own = secret_of(where, name, role)
+    refuse_listed(own, keys.listed(), keys.revoked)
+    entry = str(peer) if role == PEER else name
+    _write(config_path, with_entry(read(config_path), config_path, SECTION_OF[role], own.public, entry))
+    return own
+
+
+def revoke_in_file(config_path: str, who: str, last_admin: bool) -> str:
+    """Put a key on the file's list of revoked ones; returns it."""
+    keys = keys_of(load(config_path))
+    key = found(who, keys.listed())
+    if key in keys.revoked:
+        raise KeysError(f"{who} is revoked already", hint="see all: hfzmq keys show")
+    if not last_admin:
+        refuse_last_admin(key, keys.listed(), keys.revoked)
+    _write(config_path, with_entry(read(config_path), config_path, "revoked", key))
+    return key
+
+
+def keys_of(config: Config) -> Keys:
+    """The keys of a file; KeysError where it is plain."""
+    if config.keys is None:
+        raise KeysError(f"{config.path} is plain: it has no keys", hint=f"hfzmq keys init --config {config.path}")
+    return config.keys
+
+
+def found(who: str, listed: list[Listed]) -> str:
+    """The public key that ``who`` (a name, or a key) means; NotFound."""
+    if is_key(who):
+        return who
+    named = list(dict.fromkeys(one.key for one in listed if one.name == who))
+    if not named:
+        known = ", ".join(sorted({one.name for one in listed}))
+        raise NotFound(f"no key is called {who}", hint=f"there are: {known}")
+    if len(named) > 1:
+        raise KeysError(f"{len(named)} keys are called {who}", hint="name the key itself: hfzmq keys show -o json")
+    return named[0]
+
+
+def refuse_taken(name: str, listed: list[Listed]) -> None:
+    """KeysError where somebody else has that name."""
+    if any(one.name == name for one in listed):
+        raise KeysError(f"a key is called {name} already", hint="another name; all of them: hfzmq keys show")
+
+
+def refuse_listed(own: OwnKey, listed: list[Listed], revoked: tuple[str, ...] | frozenset[str]) -> None:
+    """KeysError where the pair of a file that was there is known or out of force."""
+    if own.public in revoked:
+        raise KeysError(
+            f"{own.path}: this key was revoked, which is for ever", hint=f"move it away: mv {own.path} {own.path}.old"
+        )
+    if any(one.key == own.public for one in listed):
+        raise KeysError(f"{own.path}: this key is issued already", hint="see it: hfzmq keys show")
+
+
+def refuse_last_admin(key: str, listed: list[Listed], revoked: tuple[str, ...] | frozenset[str]) -> None:
+    """KeysError where nobody could issue or revoke a key afterwards."""
+    admins = {one.key for one in listed if one.role == ADMIN and one.key not in revoked}
+    if key in admins and len(admins) == 1:
+        raise KeysError(
+            "this is the only admin's key",
+            hint="first another one: hfzmq keys issue admin-2 --role admin; or with --last-admin",
+        )
+
+
+def _write(config_path: str, text: str) -> None:
+    try:
+        replace_text(Path(config_path), text)
+    except OSError as error:
+        raise KeysError(
+            f"{config_path} cannot be written: {error.strerror}", hint="the secret keys are kept; run the same again"
+        ) from None

@@ -1,0 +1,108 @@
+"""Keys through the mesh: issued and revoked by an entry of the replicated log, and what each peer makes of it.
+
+Touches sockets (through client.ask). Must not know: files. Keeps: what is said to be in force was acknowledged by the
+leader after a majority had it; asking again after a failure changes nothing twice.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from hfzmq.access import PEER, AccessList
+from hfzmq.cli.access.files import found, refuse_last_admin, refuse_listed, refuse_taken
+from hfzmq.client.ask import ask_all, ask_leader
+from hfzmq.config import Config
+from hfzmq.errors import KeysError, MeshUnavailable, WireError
+from hfzmq.key_section import OwnKey
+from hfzmq.wire import members
+from hfzmq.wire.access import Change, Issued, Revoked, encode_changes, read_access
+from hfzmq.wire.requests import EPOCH_BYTES, digest
+
+ASKER = "hfzmq-keys"
+ASK_MS = 1000
+APPLIED_WITHIN_S = 2.0
+
+
+class Mesh:
+    """The mesh of ``config``, whose ``own`` key must be an admin's; ``timeout_s``: for each change."""
+
+    def __init__(self, config: Config, timeout_s: float) -> None:
+        if config.keys is None:
+            hint = f"hfzmq keys init --config {config.path}, then restart its peers"
+            raise KeysError(f"{config.path} is plain: this mesh has no keys", hint=hint)
+        self._config = config
+        self._timeout_ms = int(timeout_s * 1000)
+
+    def known(self) -> AccessList:
+        """What is in force, as the peer that has applied most says. MeshUnavailable, KeysError."""
+        # Peers, and the keys they serve with, as the mesh has them: those of the file may be older.
+        told_members = members.newest(ask_all(self._config, "status", timeout_ms=ASK_MS).values())
+        self._config = members.with_members(self._config, told_members)
+        answers = [answer for answer in ask_all(self._config, "keys", timeout_ms=ASK_MS).values() if answer]
+        told = [answer for answer in answers if answer["status"] == "OK"]
+        if not told:
+            cause = "no peer answered" if not answers else f"peers answer {answers[0]['status']}"
+            raise MeshUnavailable(
+                f"who has keys is not known: {cause}", hint="hfzmq status; or into the file: --offline"
+            )
+        try:
+            return read_access(max(told, key=lambda answer: int(answer.get("applied_index", 0))))
+        except WireError as error:
+            raise MeshUnavailable(f"a peer of another version answers: {error}", hint="hfzmq status") from None
+
+    def check_issue(self, name: str, role: str) -> AccessList:
+        """KeysError where the name is taken."""
+        known = self.known()
+        if role != PEER:
+            refuse_taken(name, list(known.listed.values()))
+        return known
+
+    def issue(self, own: OwnKey, role: str, name: str, peer: int) -> str:
+        """Have a key in force; where that stands. KeysError, MeshUnavailable."""
+        known = self.known()
+        refuse_listed(own, list(known.listed.values()), known.revoked)
+        return self._tell(Issued(own.public, role, name, peer))
+
+    def revoke(self, who: str, last_admin: bool) -> tuple[str, str]:
+        """Put a key out of force: (the key, where that stands). NotFound, KeysError, MeshUnavailable."""
+        known = self.known()
+        listed = list(known.listed.values())
+        key = found(who, listed)
+        if key in known.revoked:
+            raise KeysError(f"{who} is revoked already", hint="see all: hfzmq keys show")
+        if not last_admin:
+            refuse_last_admin(key, listed, known.revoked)
+        return key, self._tell(Revoked(key))
+
+    def applied_words(self, key: str) -> list[str]:
+        """Which peers do not let ``key`` in any more."""
+        words = []
+        until = time.monotonic() + APPLIED_WITHIN_S  # a follower applies an entry when it hears that it is committed
+        while True:
+            try:
+                answers = ask_all(self._config, "keys", timeout_ms=ASK_MS)
+            except KeysError:  # it was our own
+                return ["whether all peers have applied it cannot be asked with a key that is revoked"]
+            done = {peer for peer, one in answers.items() if one and one["status"] == "OK" and _revokes(one, key)}
+            if done == {peer for peer, one in answers.items() if one} or time.monotonic() > until:
+                break
+        for peer, answer in answers.items():
+            applied = peer in done
+            away = "no answer; it will apply it when it is back" if answer is None else "not yet"
+            words.append(f"peer {peer}: {'applied' if applied else away}")
+        return words
+
+    def _tell(self, change: Change) -> str:
+        rows = encode_changes([change])
+        fields = {"client": ASKER, "epoch": os.urandom(EPOCH_BYTES), "seq": 1, "rows": rows, "digest": digest(rows)}
+        reply = ask_leader(self._config, "access", fields, self._timeout_ms)
+        return f"entry {reply['index']}, on a majority"
+
+
+def _revokes(answer: dict[str, Any], key: str) -> bool:
+    try:
+        return key in read_access(answer).revoked
+    except WireError:
+        return False

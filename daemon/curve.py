@@ -1,0 +1,56 @@
+"""What keys do to a daemon's sockets: servers ask for one, connections show one, a message names the one it came with.
+
+Touches options of sockets. Must not know: who may do what. Keeps: a server's options are set before it binds, a
+connection's before it connects (ZeroMQ copies them at that moment, so one SUB can speak to several servers).
+
+The key of a message is read off that message each time. To remember it by the routing id would be wrong: a client may
+choose its own routing id, also the one that somebody with more rights has just given up.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import zmq
+
+from hfzmq.key_section import OwnKey
+
+USER_ID = "User-Id"
+HANDSHAKE_MS = 5_000  # who has not shown a key by then holds no descriptor any longer
+
+
+class _Told(Protocol):
+    def get(self, name: str) -> object:
+        """A property of the message's connection; zmq.ZMQError when there is none."""
+
+
+def serve(socket: zmq.Socket[bytes], own: OwnKey, domain: bytes) -> None:
+    """Let nobody in whom ZAP has not let in, asked under ``domain``. Before it binds."""
+    socket.setsockopt(zmq.CURVE_SERVER, 1)
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, own.public.encode())
+    socket.setsockopt(zmq.CURVE_SECRETKEY, own.secret.encode())
+    socket.setsockopt(zmq.ZAP_DOMAIN, domain)
+    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
+
+
+def show(socket: zmq.Socket[bytes], own: OwnKey, server: str) -> None:
+    """Show ``own`` to the holder of the public key ``server``, and to nobody else. Before it connects."""
+    socket.setsockopt(zmq.CURVE_SERVERKEY, server.encode())
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, own.public.encode())
+    socket.setsockopt(zmq.CURVE_SECRETKEY, own.secret.encode())
+
+
+def take(socket: zmq.Socket[bytes], keyed: bool) -> tuple[list[bytes], str]:
+    """A message of a ROUTER and the key it came with, '' for none. zmq.Again when there is no message."""
+    if not keyed:
+        return socket.recv_multipart(zmq.DONTWAIT), ""
+    route = socket.recv(zmq.DONTWAIT)
+    body = socket.recv(zmq.DONTWAIT, copy=False)
+    frames = [route, body.bytes]
+    if body.more:
+        frames += socket.recv_multipart(zmq.DONTWAIT)
+    try:
+        return frames, str(cast(_Told, body).get(USER_ID))
+    except zmq.ZMQError:
+        return frames, ""

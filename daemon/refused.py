@@ -1,0 +1,86 @@
+"""Connections that the other side would not have: found by their monitors, made anew until it would.
+
+    connected --400, or another server's key--> refused --RETRY_MS--> told to be made anew
+
+Touches monitor sockets. Must not know: why (a key that was not issued yet, or is revoked). ZeroMQ gives a connection up
+for good once it was refused, silently; this is who notices.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import zmq
+
+LOOK_MS = 200
+RETRY_MS = 1000
+EVENTS_A_LOOK = 64
+AUTH, PROTOCOL, NO_DETAIL = (
+    int(zmq.Event.HANDSHAKE_FAILED_AUTH),
+    int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL),
+    int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL),
+)
+_BROKEN_PIPE = 32  # the other side closed in the middle of a handshake: a server that could not read what came
+WHY = {
+    AUTH: "it does not accept this peer's key",
+    PROTOCOL: "one of the two is plain and the other has keys",
+    NO_DETAIL: "it ended the handshake: does it serve with the key that is listed for it?",
+}
+
+
+class Refused:
+    """Watches connecting sockets by name; ``look`` says which endpoints are to be made anew."""
+
+    def __init__(self) -> None:
+        self._monitors: dict[object, zmq.Socket[bytes]] = {}
+        self._due: dict[tuple[object, str], float] = {}
+        self._look_at_ms = 0.0
+        self.why: dict[tuple[object, str], str] = {}  # (name, endpoint) of who refuses, with the last reason
+
+    def watch(self, name: object, socket: zmq.Socket[bytes]) -> None:
+        """From now on, under ``name``; it takes the place of the socket that had the name."""
+        self.forget(name)
+        monitor = socket.get_monitor_socket(AUTH | PROTOCOL | NO_DETAIL | int(zmq.Event.HANDSHAKE_SUCCEEDED))
+        monitor.setsockopt(zmq.LINGER, 0)
+        self._monitors[name] = monitor
+
+    def forget(self, name: object) -> None:
+        """Its socket is going to be closed."""
+        monitor = self._monitors.pop(name, None)
+        if monitor is not None:
+            monitor.close(0)
+        for key in [key for key in self._due if key[0] == name]:
+            del self._due[key]
+
+    def look(self, now_ms: float) -> list[tuple[object, str]]:
+        """(name, endpoint) of the connections to be made anew now."""
+        if now_ms < self._look_at_ms:
+            return []
+        self._look_at_ms = now_ms + LOOK_MS
+        for name, monitor in self._monitors.items():
+            for _ in range(EVENTS_A_LOOK):
+                try:
+                    frames = monitor.recv_multipart(zmq.DONTWAIT)
+                except zmq.Again:
+                    break
+                self._note(now_ms, name, frames)
+        due = [key for key, at_ms in self._due.items() if at_ms <= now_ms]
+        for key in due:
+            del self._due[key]
+        return due
+
+    def close(self) -> None:
+        """Watch nobody any more."""
+        for name in list(self._monitors):
+            self.forget(name)
+
+    def _note(self, now_ms: float, name: object, frames: list[bytes]) -> None:
+        event, value = struct.unpack("=hi", frames[0])
+        key = (name, frames[1].decode("utf-8", "replace"))
+        if event == int(zmq.Event.HANDSHAKE_SUCCEEDED):
+            self.why.pop(key, None)
+        elif event in (AUTH, PROTOCOL):
+            self.why[key] = WHY[event]
+            self._due.setdefault(key, now_ms + RETRY_MS)
+        elif value == _BROKEN_PIPE:
+            self.why[key] = WHY[NO_DETAIL]  # ZeroMQ itself tries again

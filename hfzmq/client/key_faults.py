@@ -1,0 +1,50 @@
+"""What is said to people when peers would not have a client's key.
+
+Touches nothing. Must not know: sockets. Keeps: it names the peer, the file and the next command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hfzmq.client.line import AUTH, MECHANISM, SERVER
+from hfzmq.config import Config
+from hfzmq.errors import KeysError
+from hfzmq.key_section import Keys
+
+UNKNOWN = "unknown"  # nobody has said with which key that peer serves
+ROLE = "role"  # the key may not ask for that
+_FIRST = (AUTH, ROLE, SERVER, MECHANISM, UNKNOWN)  # which one is told, where peers differ
+
+
+def key_fault(config: Config, faults: Mapping[int, str]) -> KeysError:
+    """The error for ``faults`` (peer -> AUTH, SERVER, MECHANISM, UNKNOWN, ROLE), of which there is at least one."""
+    cause, hint = sentence(config.keys, faults, config.path or "peers.yaml")
+    return KeysError(cause, hint=hint)
+
+
+def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.yaml") -> tuple[str, str]:
+    """(what is wrong, what to do next); ``path``: of the configuration."""
+    fault, peer = min(((fault, peer) for peer, fault in faults.items()), key=lambda one: (_FIRST.index(one[0]), one[1]))
+    own = (keys.own.path if keys is not None and keys.own is not None else "") or "this client's key"
+    show = "hfzmq keys show --offline"
+    if fault == AUTH:
+        return (
+            f"peer {peer} does not accept {own}",
+            f"is it in force? {show}; a new one: hfzmq keys issue",
+        )
+    if fault == ROLE:
+        return f"peer {peer}: {own} does not allow this", f"name another key: --key FILE; which there are: {show}"
+    if fault == SERVER:
+        return (
+            f"peer {peer} does not serve with the key that {path} lists for it",
+            f"compare {path} with that machine's: {show} on both",
+        )
+    if fault == UNKNOWN:
+        return f"nobody has said which key peer {peer} serves with", f"list it under keys.peers in {path}: {show}"
+    if keys is None:
+        return (
+            f"peer {peer} wants a key, and {path} is plain",
+            "take that mesh's peers.yaml, and a secret key of it",
+        )
+    return f"peer {peer} is plain, it has no keys", f"start it with this very file: --config {path}"
