@@ -80,7 +80,7 @@ def predict(source: str | None, path: Path | None, output: str | None, **vitals:
 
 def judged(risk: RiskModel, vitals: Vitals) -> dict[str, Any]:
     """What is printed of one reading; InvalidInput."""
-    from hfzmq.clinical.tiers import tier_between, tier_of
+    from hfzmq.clinical.tiers import tier_between
 
     found = risk.judge(*vitals)
     return {
@@ -88,22 +88,26 @@ def judged(risk: RiskModel, vitals: Vitals) -> dict[str, Any]:
         "tier": tier_between(found.probability_low, found.probability, risk.thresholds),
         "probability_low": found.probability_low,
         "probability_study": found.probability_study,
-        "tier_study": tier_of(found.probability_study, risk.thresholds),
+        "probability_study_low": found.probability_study_low,
+        "tier_study": tier_between(found.probability_study_low, found.probability_study, risk.thresholds),
         "flags": list(found.flags),
         "model_id": risk.model_id,
     }
 
 
 def _single(value: dict[str, Any]) -> str:
-    low, high = value["probability_low"], value["probability"]
-    guarded = f"{high:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
-    study = f"{value['probability_study']:.4f}"
+    guarded = _between(value["probability_low"], value["probability"])
+    study = _between(value["probability_study_low"], value["probability_study"])
     rows = [
         ("guarded", guarded, value["tier"], "sets the tier and the alarm"),
-        ("study", study if low == high else f"at most {study}", value["tier_study"], "raw day, for details only"),
+        ("study", study, value["tier_study"], "raw day, for details only"),
     ]
     flags = ", ".join(value["flags"]) or "none"
     return f"{table(('number', 'probability', 'tier', 'use'), rows)}\nflags: {flags}\nmodel: {value['model_id']}"
+
+
+def _between(low: float, high: float) -> str:
+    return f"{high:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
 
 
 def _predict_file(risk: RiskModel, source: str, output: str | None) -> None:

@@ -171,6 +171,16 @@ def test_a_damaged_model_is_refused_by_predict_with_the_next_step(run: Any, tmp_
     assert "hint: copy the file again, or retrain" in found.err
 
 
+def test_without_the_day_the_studys_number_is_two_ends_and_its_tier_is_not_known(run: Any) -> None:
+    words = ("predict", "--age", "60", "--sodium", "137", "--creatinine", "1.1", "--ef", "38")
+    judged = RiskModel.load().judge(60.0, 137.0, 1.1, 38.0, None)
+    value = run(*words, "-o", "json").json
+    assert (value["tier"], value["tier_study"]) == ("GREEN", "UNKNOWN")
+    assert value["probability_study_low"] == judged.probability_study_low < value["probability_study"]
+    shown = next(line for line in run(*words).out.splitlines() if line.startswith("study"))
+    assert f"{judged.probability_study_low:.4f} to {judged.probability_study:.4f}  UNKNOWN" in shown
+
+
 # ------------------------------------------------------------------------------------------------------------ explain
 
 

@@ -168,7 +168,7 @@ def test_bounds_are_said_as_they_are_meant() -> None:
     assert look_up({"a": 3}, "a.b") is None
 
 
-# -------------------------------------------------------------------------------------------- speed is told, and no goal
+# ------------------------------------------------------------------------------------ speed is told, and is no goal
 
 
 def test_a_busy_machine_misses_no_goal_and_the_row_says_that_it_does_not_count() -> None:

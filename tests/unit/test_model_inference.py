@@ -512,4 +512,5 @@ def _packaged() -> RiskModel:
 
 
 def test_a_judgement_has_the_fields_that_clients_read() -> None:
-    assert Judgement._fields == ("probability", "probability_study", "flags", "probability_low")
+    ends = ("probability_low", "probability_study_low")
+    assert Judgement._fields == ("probability", "probability_study", "flags", *ends)
