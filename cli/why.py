@@ -2,7 +2,8 @@
 
 Touches one file, the packaged model, when the first bed is asked about. Must not know: screens, the mesh. Keeps: it
 explains the number that is shown or says nothing (another model's report, or one that this model judges otherwise, has
-no why here); GREEN needs none; where values are missing it names them instead, for then there is no one number.
+no why here; of a report by the raw day it explains that number); GREEN needs none; where values are missing it names
+them instead, for then there is no one number.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hfzmq.cli.format import number
-from hfzmq.clinical.report import MISSING, VITALS, Report, missing_flags
+from hfzmq.clinical.report import DAY_RAW, MISSING, VITALS, Report, missing_flags
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.errors import HfzmqError, InvalidInput
 
@@ -37,24 +38,24 @@ class Whys:
         """Of a report, whoever judged it."""
         if report.tier == GREEN or self._loaded() is None or report.model_id != self._loaded_id():
             return ()
-        return self.of(report[2:7], report.probability, report.tier)
+        return self.of(report[2:7], report.probability, report.tier, DAY_RAW in report.flags.split(","))
 
-    def of(self, vitals: Sequence[float | None], probability: float, tier: str) -> Why:
-        """Of the five ``vitals`` that the model judged as ``probability``."""
-        key = (*vitals, probability)
+    def of(self, vitals: Sequence[float | None], probability: float, tier: str, raw_day: bool = False) -> Why:
+        """Of the five ``vitals`` that the model judged as ``probability``, the guarded one or that by the raw day."""
+        key = (*vitals, probability, raw_day)
         if tier == GREEN:
             return ()
         if key not in self._known:
             if len(self._known) >= REMEMBERED_MAX:
                 self._known.clear()
-            self._known[key] = self._made(vitals, probability)
+            self._known[key] = self._made(vitals, probability, raw_day)
         return self._known[key]
 
-    def knows(self, vitals: Sequence[float | None], probability: float, tier: str) -> bool:
+    def knows(self, vitals: Sequence[float | None], probability: float, tier: str, raw_day: bool = False) -> bool:
         """Whether ``of`` has its answer at hand: making one takes some milliseconds."""
-        return tier == GREEN or (*vitals, probability) in self._known
+        return tier == GREEN or (*vitals, probability, raw_day) in self._known
 
-    def _made(self, vitals: Sequence[float | None], probability: float) -> Why:
+    def _made(self, vitals: Sequence[float | None], probability: float, raw_day: bool) -> Why:
         gone = missing_flags(vitals)
         if gone:
             return tuple(f"{SHORT[flag[len(MISSING) :]]} not known" for flag in gone)
@@ -64,7 +65,7 @@ class Whys:
         from hfzmq.model.explain import explain
 
         try:
-            found = explain(model, *vitals)  # type: ignore[arg-type]  # nothing is missing
+            found = explain(model, *vitals, study=raw_day)  # type: ignore[arg-type]  # nothing is missing
         except InvalidInput:
             return ()
         if abs(found.probability - probability) > SAME_WITHIN:

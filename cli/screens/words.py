@@ -64,9 +64,9 @@ def probability(value: float, thresholds: Thresholds) -> str:
 
 
 def risk(low: float, high: float, thresholds: Thresholds) -> str:
-    """``0.62``; ``0.12-0.71`` where it lies between two ends, because a value is missing."""
-    shown = probability(high, thresholds)
-    return shown if low == high else f"{probability(low, thresholds)}-{shown}"
+    """``0.62``; ``0.12-0.71`` where it lies between two ends, because a value is missing and they read differently."""
+    lowest, shown = probability(low, thresholds), probability(high, thresholds)
+    return shown if lowest == shown else f"{lowest}-{shown}"
 
 
 def tier_badge(tier: str, low: float, high: float, thresholds: Thresholds) -> Badge:
