@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hfzmq.cli.format import counted, csv_line, json_line, json_text, table
+from hfzmq.cli.format import number as plain
 from hfzmq.cli.options import output_option
+from hfzmq.clinical.risk_words import NOT_A_DEVICE, RISK_OF, STUDY_RISK_OF
 from hfzmq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from hfzmq.cli.bedside.readings import Reading
+    from hfzmq.config import Thresholds
     from hfzmq.model.inference import RiskModel
 
 FILE = click.Path(path_type=Path)
@@ -51,8 +54,13 @@ def reading_options(function: F) -> F:
 def predict(source: str | None, path: Path | None, output: str | None, **vitals: Any) -> None:
     """Judge one reading, or each line of a CSV or JSON lines file.
 
-    The guarded probability sets the tier; the study's takes the day as it is, for details. A value left out (an empty
-    cell, null) is not known: then probability is the highest and probability_low the lowest that it can be.
+    The guarded probability sets the tier: of death within about 90 days of the start of follow-up, as the study's
+    patients had it. The study's takes the day as it is, for details: of having died by the end of a follow-up of that
+    many days. A value left out (no option, an empty cell, null or no key) is not known: then probability and
+    probability_low are what it is with the value at its 5th and 95th percentile in the training set. One patient in ten
+    is beyond these. A CSV has all five columns, though cells may be empty; an unknown JSON key is refused.
+
+    Exit codes: 0 all was judged; 6 a line was not, or there is none; 5 no such file.
 
     \b
     hfzmq model predict --age 75 --sodium 130 --creatinine 1.9 --ef 20 --day 4
@@ -103,7 +111,10 @@ def _single(value: dict[str, Any]) -> str:
         ("study", study, value["tier_study"], "raw day, for details only"),
     ]
     flags = ", ".join(value["flags"]) or "none"
-    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\nflags: {flags}\nmodel: {value['model_id']}"
+    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\nflags: {flags}\nmodel: {value['model_id']}\n{_OF}"
+
+
+_OF = f"guarded: a risk of {RISK_OF}\nstudy: of {STUDY_RISK_OF}; {NOT_A_DEVICE}"
 
 
 def _between(low: float, high: float) -> str:
@@ -142,7 +153,9 @@ def _predict_file(risk: RiskModel, source: str, output: str | None) -> None:
     if written == "json":
         click.echo(json_text(rows))
     elif written == "table" and rows:
-        click.echo(table(tuple(rows[0]), [_cells(row) for row in rows]))
+        click.echo(table(tuple(rows[0]), [_cells(_rounded(row, risk.thresholds)) for row in rows]))
+    if not done and not refused:
+        raise InvalidInput(lines.name, "a header and readings", hint="there is no reading in it")
     click.echo(f"{counted(done, 'line')} judged, {refused} refused", err=True)
     if refused:
         bound = f"a reading in every line: {refused} of {done + refused} cannot be judged"
@@ -151,6 +164,14 @@ def _predict_file(risk: RiskModel, source: str, output: str | None) -> None:
 
 def _row(reading: Reading, line: int, value: dict[str, Any]) -> dict[str, Any]:
     return {"line": line, "patient_id": reading.patient_id, **dict(zip(NAMES, reading.vitals, strict=True)), **value}
+
+
+def _rounded(value: dict[str, Any], thresholds: Thresholds) -> dict[str, Any]:
+    """For people: four digits, or as many as keep a probability in its tier."""
+    from hfzmq.cli.screens.words import probability
+
+    names = [name for name in value if name.startswith("probability")]
+    return value | {name: probability(value[name], thresholds, 4) for name in names}
 
 
 def _cells(value: dict[str, Any]) -> list[Any]:
@@ -164,7 +185,9 @@ def _cells(value: dict[str, Any]) -> list[Any]:
 def explain(path: Path | None, study: bool, output: str, **vitals: Any) -> None:
     """Say which value moved the probability, and by how much: exact Shapley values.
 
-    Base and contributions add up to the probability. They say what moved this number, not what made the patient ill.
+    Base and contributions add up to the probability: of death within about 90 days of the start of follow-up, as the
+    study's patients had it; with --study of having died by the end of a follow-up of that many days. They say what
+    moved this number, not what made the patient ill. A value outside the training range counts as its edge.
 
     \b
     hfzmq model explain --age 75 --sodium 130 --creatinine 1.9 --ef 20 --day 4
@@ -178,13 +201,21 @@ def explain(path: Path | None, study: bool, output: str, **vitals: Any) -> None:
     risk = RiskModel.load(path)
     found = explain_reading(risk, *(vitals[name] for name in NAMES), study=study)
     contributions = {name: round(moved, 12) + 0.0 for name, moved in zip(NAMES, found.contributions, strict=True)}
+    used = dict(zip(NAMES, found.used, strict=True))
     number = "study" if study else "guarded"
     if output == "json":
         value = {"number": number, "probability": found.probability, "base": found.base}
-        click.echo(json_text({**value, "contributions": contributions, "model_id": risk.model_id}))
+        values = {name: vitals[name] for name in NAMES}
+        about = {"values": values, "used": used, "flags": list(found.flags), "model_id": risk.model_id}
+        click.echo(json_text({**value, "contributions": contributions, **about}))
         return
-    rows = [(name, vitals[name], f"{moved + 0.0:+.4f}") for name, moved in contributions.items()]
+    rows = [
+        (name, plain(vitals[name]), "" if used[name] == vitals[name] else plain(used[name]), f"{moved + 0.0:+.4f}")
+        for name, moved in contributions.items()
+    ]
     rows.sort(key=lambda row: -abs(contributions[row[0]]))
-    click.echo(table(("input", "value", "moves it by"), rows))
+    click.echo(table(("input", "value", "counted as", "moves it by"), rows))
     click.echo(f"{found.base:.4f} {sum(found.contributions):+.4f} = {found.probability:.4f} ({number})")
+    click.echo(f"flags: {', '.join(found.flags) or 'none'}")
     click.echo(f"model: {risk.model_id}")
+    click.echo(f"a risk of {STUDY_RISK_OF if study else RISK_OF}; {NOT_A_DEVICE}")

@@ -45,9 +45,9 @@ _BLOCK_ROWS = 64
 class Judgement(NamedTuple):
     """What the model says of one reading: two probabilities in 0..1 and the flags, in alphabetical order.
 
-    ``probability`` is guarded and sets the tier and the alarm; ``probability_study`` is for details, unless the model was
-    loaded with ``raw_day``: then ``probability`` is the same number. Where a value is missing both are upper ends (with
-    it at the worse of its 5th and 95th percentile), and the two ``_low`` are the lower ones; else these are equal.
+    ``probability`` is guarded and sets the tier and the alarm; ``probability_study`` is for details, unless the model
+    was loaded with ``raw_day``: then ``probability`` is the same number. Where a value is missing both are upper ends
+    (with it at the worse of its 5th and 95th percentile), the two ``_low`` are the lower ones; else these are equal.
     """
 
     probability: float

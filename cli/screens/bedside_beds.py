@@ -38,7 +38,7 @@ STALE_AFTER_MS = 3_000  # and the interval between two readings
 NOT_LIVE_AFTER_MS = 3_000
 BIG_WIDTH = 44
 RISK_OF = "of death within about 90 days"
-RAW_RISK_OF = "to have died by the end of so long a follow-up"
+RAW_RISK_OF = "died by the end of that follow-up"
 
 ORDER = (RED, UNKNOWN, NO_DATA, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
 

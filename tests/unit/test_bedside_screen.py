@@ -266,7 +266,7 @@ def test_one_bed_says_in_words_what_its_number_is_of_and_what_it_is_outside_of(w
     for no_news in ("day_clamped", "probability_low", "flags"):
         assert no_news not in screen
     raw = flat(shown(status(bed(flags=RAW)), width))
-    assert "to have died by the end of so long a follow-up" in raw
+    assert "died by the end of that follow-up" in raw
     assert "within about 90 days" not in raw
     assert "by the raw day 0.50" not in raw
 
