@@ -44,7 +44,8 @@ _SOURCE_HELP = (
 @click.option("--seed", type=int, metavar="N", help="Simulate the same readings again.")
 @click.option("--headless", is_flag=True, help="No live screen: plain lines and a summary.")
 @click.option("--day-mode", type=click.Choice(("guarded", "study")), default="guarded", show_default=True,
-              help="study: the raw day sets the tier; a RED then turns GREEN by waiting, labs unchanged.")  # fmt: skip
+              help="study: the raw day sets the tier (RAW DAY on screens); a RED then turns GREEN by waiting, labs "
+              "unchanged.")  # fmt: skip
 @click.option("--mute", is_flag=True, help="No bell when this bed's own alarm sounds because the mesh is away.")
 @click.option("-o", "--output", type=click.Choice(("text", "jsonl")), default="text", show_default=True,
               help="jsonl: one JSON object for each step.")  # fmt: skip

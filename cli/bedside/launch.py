@@ -100,6 +100,8 @@ def launch(settings: Settings) -> int:
     doubt = _doubt(settings, source)
     if doubt:
         say(f"warning: {doubt}")
+    if settings.day_mode == "study":
+        say("warning: RAW DAY: the raw day sets the tier and the alarm; a RED goes by waiting, with unchanged labs")
     # No SimpleQueue: until Python 3.12 its get(timeout) waits for ever when a signal comes just as the time is over.
     events: queue.Queue[Event] = queue.Queue()
     try:

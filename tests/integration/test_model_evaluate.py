@@ -13,7 +13,7 @@ import pytest
 from hfzmq.cli.main import main
 from hfzmq.cli.model_evaluate import goals_table
 from hfzmq.errors import HfzmqError
-from hfzmq.model import RiskModel
+from hfzmq.model import RiskModel, network
 from hfzmq.model.evaluation import crossfit as cf
 from hfzmq.model.evaluation import evaluate as ev
 from hfzmq.model.evaluation import plots, protocol
@@ -208,7 +208,7 @@ def test_without_the_extra_train_an_evaluation_says_so_before_it_begins(
     def missing() -> Any:
         raise HfzmqError("training needs tensorflow")
 
-    monkeypatch.setattr(ev.network, "toolkit", missing)
+    monkeypatch.setattr(network, "toolkit", missing)
     monkeypatch.setattr(ev, "_harness", lambda *_: pytest.fail("it began"))
     with pytest.raises(HfzmqError, match="tensorflow"):
         ev.evaluate(cohort, CONTENT, RiskModel.load(), tmp_path, 1)
