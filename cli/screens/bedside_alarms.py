@@ -42,7 +42,7 @@ def alarm_lines(
         what = f"{named} for {duration(now_ms - alarm.raised_at_ms)}"
         if loud:
             over = ", over now" if alarm.is_over else ""
-            said = f"ALARM{where}: {what}{over} - mesh away, call somebody"
+            said = f"ALARM{where.replace(' at ', ' AT ', 1)}: {what}{over} - mesh away, call somebody"
         elif away:
             said = f"alarm{where}: {what}, seen here, mesh away"
         elif connected:

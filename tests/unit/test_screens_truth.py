@@ -461,7 +461,7 @@ def test_the_bedside_shows_what_was_judged_there_and_nothing_else(
     own = bare(told, width)
     since = f"for {duration(WALL_MS - row['raised_at_ms'])}"
     over = ", over now" if row["state"] == "returned" else ""
-    loud = ("ALARM at", f"{alarm.patient_id}:", SIGNS[alarm.cause], since, over, "- mesh away, call somebody")
+    loud = ("ALARM AT", f"{alarm.patient_id}:", SIGNS[alarm.cause], since, over, "- mesh away, call somebody")
     calm = ("alarm at", f"{alarm.patient_id}:", SIGNS[alarm.cause], since, ", seen here, mesh away")
     assert_shows(pieces(*(calm if row["state"] == "acknowledged" else loud)), own)
     bare(bedside_lines(status, width), width)
