@@ -1,4 +1,4 @@
-"""``hfzmq client``: the bedside. Judges readings on the spot, brings AMBER and RED to the mesh, shows what it does.
+"""``hfzmq client``: the bedside. Judges readings on the spot, brings all but GREEN to the mesh, shows what it does.
 
 Touches the command line, signals, the terminal; everything heavy is imported when the command runs. Keeps: SIGINT and
 SIGTERM end it in good order (no more readings, 3 s for acks, the summary, exit 0); whatever is queued is on disk and

@@ -8,10 +8,11 @@ traceback without ``--debug``; stdout carries data only.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -19,6 +20,9 @@ from hfzmq import __version__
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.stdout import CannotWrite, give_up_stdout, guarded_stdout
 from hfzmq.errors import HfzmqError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 INTERRUPTED, PIPE_CLOSED = 130, 141  # what a shell says of a program ended by SIGINT, by SIGPIPE
 
@@ -44,8 +48,18 @@ COMMANDS = {
     "alarms": Lazy("hfzmq.cli.alarms.commands", "alarms", "What is open, who has seen it; acknowledge, watch, count."),
     "dashboard": Lazy("hfzmq.cli.dashboard", "dashboard", "The live board of the mesh and the beds."),
     "peer": Lazy("hfzmq.cli.peer_commands", "peer", "The members of the mesh: list, add, remove, give the lead to."),
+    "check": Lazy("hfzmq.cli.check", "check", "Is the mesh well: one line and an exit code for Nagios."),
+    "doctor": Lazy("hfzmq.cli.doctor.commands", "doctor", "What is wrong here, why, and the command that mends it."),
+    "backup": Lazy("hfzmq.cli.backup_commands", "backup", "All that the mesh has stored, in one checked file."),
+    "restore": Lazy("hfzmq.cli.restore_command", "restore", "Found a new mesh on a backup."),
+    "queue": Lazy("hfzmq.cli.queue_commands", "queue", "What waits on a client's disk; give it to a restored mesh."),
     "scenario": Lazy("hfzmq.cli.scenario.commands", "scenario", "Faults by name, injected into real processes."),
-    "model": Lazy("hfzmq.cli.model_commands", "model", "Train the risk model, or ask it about one reading."),
+    "units": Lazy("hfzmq.cli.units", "units", "systemd units and Prometheus alert rules: show, install."),
+    "model": Lazy("hfzmq.cli.model_commands", "model", "The risk model: train it, evaluate it, ask it, and why."),
+    "completion": Lazy(
+        "hfzmq.cli.completion", "completion", "The script that completes commands in bash, zsh or fish."
+    ),
+    "man": Lazy("hfzmq.cli.manual", "manual", "The manual page of all commands, as roff."),
 }
 
 
@@ -64,6 +78,14 @@ class LazyGroup(HelpGroup):
         command = getattr(importlib.import_module(lazy.module), lazy.attribute)
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands, without importing one; then the options."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing one."""
@@ -105,6 +127,8 @@ def main(args: Sequence[str] | None = None) -> int:
     session = Session()
     try:
         words = list(sys.argv[1:] if args is None else args)
+        if args is None and (asked := _completed()) is not None:
+            return asked
         with guarded_stdout(), root.make_context("hfzmq", words, obj=session) as ctx:
             result = root.invoke(ctx)
         return result if isinstance(result, int) else 0
@@ -126,6 +150,15 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:
         cause = f"internal error: {type(error).__name__}: {error}"
         return _say(session, error, cause, "run it again as: hfzmq --debug ..., and report the traceback", 1)
+
+
+def _completed() -> int | None:
+    """The answer to a shell's question, which it asks in the environment (completion.py); None: nothing is asked."""
+    if "_HFZMQ_COMPLETE" not in os.environ:
+        return None
+    from hfzmq.cli.completion import answer
+
+    return answer(root)
 
 
 def _say(session: Session, error: BaseException, message: str, hint: str, code: int) -> int:

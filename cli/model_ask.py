@@ -7,7 +7,7 @@ is not made up: the answer is then two ends, and UNKNOWN where these are not of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,7 +44,7 @@ def reading_options(function: F) -> F:
     return function
 
 
-@click.command()
+@click.command(short_help="Judge one reading, or each line of a file.")
 @click.argument("source", required=False, metavar="[FILE|-]")
 @reading_options
 @click.option(
@@ -110,8 +110,8 @@ def _single(value: dict[str, Any]) -> str:
         ("guarded", guarded, value["tier"], "sets the tier and the alarm"),
         ("study", study, value["tier_study"], "raw day, for details only"),
     ]
-    flags = ", ".join(value["flags"]) or "none"
-    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\nflags: {flags}\nmodel: {value['model_id']}\n{_OF}"
+    last = _last_lines(value["flags"], value["model_id"])
+    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\n{last}\n{_OF}"
 
 
 _OF = f"guarded: a risk of {RISK_OF}\nstudy: of {STUDY_RISK_OF}; {NOT_A_DEVICE}"
@@ -119,6 +119,10 @@ _OF = f"guarded: a risk of {RISK_OF}\nstudy: of {STUDY_RISK_OF}; {NOT_A_DEVICE}"
 
 def _between(low: float, high: float) -> str:
     return f"{high:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
+
+
+def _last_lines(flags: Sequence[str], model_id: str) -> str:
+    return f"flags: {', '.join(flags) or 'none'}\nmodel: {model_id}"
 
 
 def _predict_file(risk: RiskModel, source: str, output: str | None) -> None:
@@ -178,7 +182,7 @@ def _cells(value: dict[str, Any]) -> list[Any]:
     return [",".join(cell) if isinstance(cell, list) else cell for cell in value.values()]
 
 
-@click.command()
+@click.command(short_help="Say which value moved the probability, and how far.")
 @reading_options
 @click.option("--study", is_flag=True, help="Explain the study's number, which reads the day.")
 @output_option("table", "json")
@@ -216,6 +220,5 @@ def explain(path: Path | None, study: bool, output: str, **vitals: Any) -> None:
     rows.sort(key=lambda row: -abs(contributions[row[0]]))
     click.echo(table(("input", "value", "counted as", "moves it by"), rows))
     click.echo(f"{found.base:.4f} {sum(found.contributions):+.4f} = {found.probability:.4f} ({number})")
-    click.echo(f"flags: {', '.join(found.flags) or 'none'}")
-    click.echo(f"model: {risk.model_id}")
+    click.echo(_last_lines(found.flags, risk.model_id))
     click.echo(f"a risk of {STUDY_RISK_OF if study else RISK_OF}; {NOT_A_DEVICE}")

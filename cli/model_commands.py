@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.model_ask import explain, predict
 from hfzmq.cli.model_data import data as data_command
 from hfzmq.cli.model_evaluate import evaluate
@@ -25,12 +26,12 @@ STAGES = {
 }
 
 
-@click.group("model")
+@click.group("model", cls=HelpGroup)
 def model() -> None:
     """The risk model: train it, evaluate it, ask it. Research software, not a medical device."""
 
 
-@model.command()
+@model.command(short_help="Train on a CSV and write the model's files.")
 @click.option("--data", type=FILE, required=True, metavar="FILE", help="hf.csv: UCI data set 519, or its columns.")
 @click.option("--out", type=FILE, default=Path("out/model"), show_default=True, metavar="DIR", help="For the files.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=2021, show_default=True, metavar="N")

@@ -15,7 +15,7 @@ from hfzmq.errors import HfzmqError, InvalidInput, NotFound
 FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Fetch the published data set, or check a file.")
 @click.option("--out", type=FILE, default=Path("hf.csv"), show_default=True, metavar="FILE", help="Where to write it.")
 @click.option("--check", type=FILE, metavar="FILE", help="Fetch nothing: is this file the published data set?")
 def data(out: Path, check: Path | None) -> None:
@@ -27,15 +27,9 @@ def data(out: Path, check: Path | None) -> None:
     from hfzmq.model import dataset
     from hfzmq.model.features import PUBLISHED_SHA256
 
-    if check is None:
-        content = dataset.canonical(dataset.fetch(), dataset.URL)
-        where = dataset.URL
-    else:
-        where = str(check)
-        try:
-            content = dataset.canonical(check.read_bytes(), where)
-        except OSError as error:
-            raise NotFound(f"{check}: {error.strerror or error}") from None
+    where = dataset.URL if check is None else str(check)
+    bytes_there = dataset.fetch() if check is None else _read(check)
+    content = dataset.canonical(bytes_there, where)
     found = dataset.sha256(content)
     if found != PUBLISHED_SHA256:
         bound = f"the published data set, sha256 {PUBLISHED_SHA256}"
@@ -46,5 +40,21 @@ def data(out: Path, check: Path | None) -> None:
             out.write_bytes(content)
         except OSError as error:
             raise HfzmqError(f"cannot write {out}: {error.strerror or error}", hint="choose another --out") from None
-    click.echo(f"{found}  {out if check is None else check}")
+        click.echo(f"{found}  {out}")
+    else:
+        click.echo(f"{dataset.sha256(bytes_there)}  {check}")
+        if bytes_there != content:
+            click.echo(
+                "the patients of the published data set, written otherwise: train and evaluate go by the bytes and "
+                "call it another one; hfzmq model data fetches the published ones",
+                err=True,
+            )
     click.echo(dataset.ATTRIBUTION, err=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        hint = "without --check it is fetched, where there is internet"
+        raise NotFound(f"{path}: {error.strerror or error}", hint=hint) from None

@@ -6,8 +6,6 @@ exit code is 1 when a goal that counts is missed (speed does not); nothing is im
 
 from __future__ import annotations
 
-import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +13,7 @@ import click
 
 from hfzmq.cli.format import json_text, table
 from hfzmq.cli.options import output_option
-from hfzmq.cli.results_file import circumstances, progress, write_results
+from hfzmq.cli.results_file import circumstances, cores, plain, progress, write_results
 
 if TYPE_CHECKING:
     from hfzmq.model.evaluation.goals import Verdict
@@ -29,7 +27,7 @@ STAGES = {
 PROCESSES_MAX = 64
 
 
-@click.command()
+@click.command(short_help="Measure the recipe on patients it has not seen.")
 @click.option("--data", type=FILE, required=True, metavar="FILE", help="hf.csv: UCI data set 519.")
 @click.option("--model", "path", type=FILE, metavar="FILE", help="A hf_model.npz.  [default: the packaged one]")
 @click.option("--results", type=FILE, metavar="FILE", help="Also write every number, as JSON.")
@@ -61,29 +59,31 @@ def evaluate(
     from hfzmq.model.evaluation.evaluate import QUICK, WHOLE
     from hfzmq.model.evaluation.evaluate import evaluate as run
     from hfzmq.model.evaluation.goals import verdicts
-    from hfzmq.model.evaluation.plots import draw
+    from hfzmq.model.evaluation.plots import draw, require_matplotlib
     from hfzmq.model.features import read_cohort
     from hfzmq.model.inference import RiskModel
     from hfzmq.model.network import RECIPE
 
+    if plots is not None:
+        require_matplotlib()  # now, and not after the minutes that the rest takes
     content, cohort = read_cohort(data)
     model = RiskModel.load(path)
+    at_once = processes or min(cores(), PROCESSES_MAX)
     with progress(STAGES) as tell:
-        found = run(
-            cohort, content, model, work, processes or _cores(), tell, QUICK if quick else WHOLE, RECIPE
-        )  # fmt: skip
+        found = run(cohort, content, model, work, at_once, tell, QUICK if quick else WHOLE, RECIPE)
     applies = cohort.published and not quick
     goals = verdicts(found.results, applies)
     counting = [one for one in goals if one.goal.counts]
     missed = [one for one in counting if one.met is False]
-    whole = {
-        **circumstances("hfzmq model evaluate"),
-        "data": {"sha256": cohort.sha256, "origin": cohort.origin},
-        "recipe": RECIPE._asdict(),
-        "versions": dict(model.parts.versions),
-        **found.results,
-        "goals": [_plain(one) for one in goals],
-    }
+    whole = plain(
+        {
+            **circumstances("hfzmq model evaluate"),
+            "data": {"sha256": cohort.sha256, "origin": cohort.origin},
+            "recipe": RECIPE._asdict(),
+            **found.results,
+            "goals": [_goal(one) for one in goals],
+        }
+    )
     click.echo(f"data: {cohort.origin}, sha256 {cohort.sha256}", err=True)
     click.echo(json_text(whole) if output == "json" else goals_table(goals))
     if results is not None:
@@ -100,38 +100,21 @@ def evaluate(
 
 def goals_table(goals: tuple[Verdict, ...]) -> str:
     """Section by section: what was measured beside what was published and what it must be."""
-    from hfzmq.model.evaluation.card import figure
-    from hfzmq.model.evaluation.goals import bound_words, verdict_words
+    from hfzmq.model.evaluation.card import goal_rows
 
-    rows: list[tuple[object, ...]] = []
-    section = ""
-    for one in goals:
-        if one.goal.section != section:
-            section = one.goal.section
-            rows.append((section, "", "", "", "", ""))
-        interval = "" if one.interval is None else f"{figure(one.interval[0])} to {figure(one.interval[1])}"
-        check = f"  {one.goal.check}"
-        rows.append(
-            (check, one.goal.published, figure(one.measured), interval, bound_words(one.goal), verdict_words(one))
-        )
-    return table(("check", "published", "measured", "95 %", "must", "verdict"), rows)
+    return table(("check", "published", "measured", "95 %", "must", "verdict"), goal_rows(goals, check_as="  {}"))
 
 
-def _plain(one: Verdict) -> dict[str, Any]:
+def _goal(one: Verdict) -> dict[str, Any]:
     goal = one.goal
     return {
         "section": goal.section,
         "check": goal.check,
         "path": goal.path,
         "published": goal.published,
-        "measured": None if math.isnan(one.measured) else one.measured,
+        "measured": one.measured,
         "least": goal.least,
         "most": goal.most,
         "counts": goal.counts,
         "met": one.met,
     }
-
-
-def _cores() -> int:
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(here, PROCESSES_MAX))

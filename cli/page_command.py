@@ -14,9 +14,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from hfzmq.cli.alarms.layout import as_text, stacked, terminal_width
 from hfzmq.cli.format import cell, csv_line, json_line, local_time, width_of
 from hfzmq.cli.format import table as aligned
+from hfzmq.cli.layout import as_text, stacked, terminal_width
 from hfzmq.cli.options import ID_MAX, config_option, load_config, output_option, peer_option
 from hfzmq.cli.page_source import (
     PAGE_ROWS,

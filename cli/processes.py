@@ -2,7 +2,8 @@
 
 Touches processes, ports of 127.0.0.1, one directory. Must not know: stories, screens. Keeps: every child dies with
 this process, however it ends (Linux: the kernel sees to it; elsewhere: atexit); what a child says goes to a log file;
-ctrl-c reaches this process only, so that it can end the children in order.
+ctrl-c reaches this process only, so that it can end the children in order; ports that one process has chosen here are
+chosen by no other while it lives, also before a daemon listens there and while it is down.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 from typing import IO
@@ -26,6 +27,7 @@ from hfzmq.errors import HfzmqError
 
 PR_SET_PDEATHSIG = 1
 PORT_LOW = 10_000
+PORTS_A_BLOCK = 30  # ten peers
 TERMINATED_WITHIN_S = 6.0
 TRIES = 200
 
@@ -115,20 +117,43 @@ class Processes:
 
 def free_addresses(count: int, rng: Random | None = None) -> tuple[PeerAddress, ...]:
     """Addresses of ``count`` peers on 127.0.0.1 with ports that are free now, below those that the kernel gives to
-    outgoing connections: a killed peer must find its port free when it comes back."""
+    outgoing connections: a killed peer must find its port free when it comes back. Two demos, or two tests, may choose
+    at the same time: the blocks of ports are held until this process ends. HfzmqError when there are none."""
     rng = rng or Random()
     high = _ephemeral_low()
-    for _ in range(TRIES):
-        base = rng.randrange(PORT_LOW, high - 3 * count)
+    blocks = -(-3 * count // PORTS_A_BLOCK)
+    for turn in range(TRIES):
+        base = PORT_LOW + PORTS_A_BLOCK * rng.randrange((high - PORT_LOW) // PORTS_A_BLOCK - blocks + 1)
+        held = _hold(base + PORTS_A_BLOCK * n for n in range(blocks))
         ports = [base + n for n in range(3 * count)]
-        if all(map(_is_free, ports)):
+        if (held or turn >= TRIES // 2) and all(map(_is_free, ports)):  # where all are held, free ones must do
             return tuple(PeerAddress(n + 1, "127.0.0.1", *ports[3 * n : 3 * n + 3]) for n in range(count))
+        for descriptor in held:
+            os.close(descriptor)
     raise HfzmqError("no free ports on 127.0.0.1", hint=f"between {PORT_LOW} and {high}")
 
 
 def serve_arguments(config: Config, peer_id: int, directory: Path) -> tuple[str, ...]:
     """What starts one daemon."""
-    return ("serve", "--id", str(peer_id), "--config", config.path, "--data-dir", str(directory / f"peer-{peer_id}"))
+    place = str(directory / f"peer-{peer_id}")
+    return ("serve", "--id", str(peer_id), "--config", config.path, "--data-dir", place, "--log-format", "human")
+
+
+def _hold(ports: Iterable[int]) -> list[int]:
+    """Descriptors that keep others from holding ``ports``, as long as they are open; none where somebody does already.
+
+    UDP, so that a daemon can listen there (TCP); the kernel lets go of them when this process ends, however it does."""
+    held: list[int] = []
+    for port in ports:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+            try:
+                holder.bind(("127.0.0.1", port))
+            except OSError:
+                for descriptor in held:
+                    os.close(descriptor)
+                return []
+            held.append(holder.detach())
+    return held
 
 
 def _is_free(port: int) -> bool:

@@ -6,6 +6,7 @@ another one: date, commit, cores and load stand beside it.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -29,9 +30,14 @@ def circumstances(command: str) -> dict[str, Any]:
         "command": command,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "load_average_1min": round(os.getloadavg()[0], 2),  # who else was using them
     }
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def commit() -> str | None:
@@ -45,6 +51,15 @@ def commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() or None
+
+
+def plain(value: Any) -> Any:
+    """What JSON has words for: NaN, the number that is none, is null."""
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def write_results(path: Path, value: Mapping[str, Any]) -> None:

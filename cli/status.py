@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from hfzmq.cli.alarms.layout import as_text, folded, stacked, terminal_width
 from hfzmq.cli.format import cell, csv_line, json_text, table, width_of
+from hfzmq.cli.layout import as_text, folded, stacked, terminal_width
 from hfzmq.cli.mesh_view import MeshView, PeerView, mesh_view, unreached
 from hfzmq.cli.mesh_words import answering, best_informed, heart_rates, listed, not_begun, notes
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option

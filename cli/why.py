@@ -2,8 +2,9 @@
 
 Touches one file, the packaged model, when the first bed is asked about. Must not know: screens, the mesh. Keeps: it
 explains the number that is shown or says nothing (another model's report, or one that this model judges otherwise, has
-no why here; of a report by the raw day it explains that number); GREEN needs none; where values are missing it names
-them instead, for then there is no one number.
+no why here; of a report by the raw day it explains that number); GREEN needs none; where missing values leave two ends
+it names them instead, for then there is no one number. A guarded number does not read the day: without it, it is one
+number still.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 SHORT = {"age": "age", "serum_sodium": "Na", "serum_creatinine": "creat", "ejection_fraction": "EF", "day": "day"}
 REMEMBERED_MAX = 5000
 SAME_WITHIN = 1e-6  # of probability: the same weights on another machine
+DAY_ALONE = (MISSING + "day",)
 
 Why = tuple[str, ...]  # ("EF 20 +0.22", "creat 1.9 +0.12"), the largest first; () for nothing to say
 
@@ -57,21 +59,23 @@ class Whys:
 
     def _made(self, vitals: Sequence[float | None], probability: float, raw_day: bool) -> Why:
         gone = missing_flags(vitals)
-        if gone:
-            return tuple(f"{SHORT[flag[len(MISSING) :]]} not known" for flag in gone)
+        not_known = tuple(f"{SHORT[flag[len(MISSING) :]]} not known" for flag in gone)
+        if gone and (raw_day or gone != DAY_ALONE):
+            return not_known
         model = self._loaded()
         if model is None:
-            return ()
+            return not_known
         from hfzmq.model.explain import explain
 
+        known = [value or 0 for value in vitals]  # None is the day alone, which the guarded number does not read
         try:
-            found = explain(model, *vitals, study=raw_day)  # type: ignore[arg-type]  # nothing is missing
+            found = explain(model, *known, study=raw_day)  # type: ignore[arg-type]
         except InvalidInput:
             return ()
         if abs(found.probability - probability) > SAME_WITHIN:
-            return ()
-        value_of = {vital.name: value for vital, value in zip(VITALS, vitals, strict=True)}
-        return tuple(f"{SHORT[name]} {number(value_of[name] or 0)} {moved:+.2f}" for name, moved in found.top())
+            return not_known
+        value_of = {vital.name: value for vital, value in zip(VITALS, known, strict=True)}
+        return tuple(f"{SHORT[name]} {number(value_of[name])} {moved:+.2f}" for name, moved in found.top())
 
     def _loaded(self) -> RiskModel | None:
         if self._model is None and not self._absent:

@@ -14,7 +14,8 @@ import hfzmq
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.replica import Replica
 from hfzmq.daemon.gate import Gate
-from hfzmq.storage import Store
+from hfzmq.storage import Store, aside, walscan
+from hfzmq.storage.directory import disk_free_bytes
 from hfzmq.wire import members
 
 
@@ -121,6 +122,9 @@ class About:
             "fsync_ms": round(self.fsync_ms, 3),
             "now_ms": self._wall_clock_ms(),
             "db_bytes": self._store.path.stat().st_size,
+            "wal_bytes": walscan.size_of(self._store.path),
+            "disk_free_bytes": disk_free_bytes(self._store.path.parent),
+            "files_aside": aside.count(self._store.path),
             "hears": hears,
             "refused_peers": self.refused_peers(),
             "differs": list(replica.agreement.differs),

@@ -16,7 +16,6 @@ counted, and harms nobody else.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from hfzmq.core import contract
 from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
 from hfzmq.core.types import Origin
 from hfzmq.daemon.about import About
+from hfzmq.daemon.clocks import wall_clock_ms
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch, WatchRoute
@@ -229,13 +229,3 @@ class Desk:
     def _read(self, route: tuple[bytes, ...], request: Page) -> None:
         if not self._queries.ask_page(route, request):
             self.reply(route, "BUSY", retry_ms=READS_RETRY_MS)
-
-
-def monotonic_ms() -> float:
-    """The daemon's only clock for timers."""
-    return time.monotonic() * 1000
-
-
-def wall_clock_ms() -> int:
-    """Unix milliseconds UTC; for people, never for timeouts."""
-    return time.time_ns() // 1_000_000

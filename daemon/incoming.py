@@ -229,7 +229,7 @@ class Incoming:
             self._ready = True
             self._ask_ms = math.inf
             self._complaint = ""
-            log.info("snapshot pulled: %d bytes, up to entry %d", self._part.total, self._part.place.index)
+            log.debug("snapshot pulled: %d bytes, up to entry %d", self._part.total, self._part.place.index)
             return
         self._discard()
         self._later(now_ms, "snapshot_corrupt", "as a whole it is not what its source has; it is pulled again")

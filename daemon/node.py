@@ -47,18 +47,19 @@ from hfzmq.core.contract import (
 from hfzmq.core.membership import Membership
 from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.sessions import Sessions
-from hfzmq.daemon import door
 from hfzmq.daemon.about import About
 from hfzmq.daemon.beginning import first_replica
-from hfzmq.daemon.desk import Desk, monotonic_ms, wall_clock_ms
+from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
+from hfzmq.daemon.desk import Desk
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.notify import Notifier
-from hfzmq.daemon.notify.doubts import say_doubts
 from hfzmq.daemon.passing import Passing
 from hfzmq.daemon.queries import Queries
+from hfzmq.daemon.sd_notify import SdNotify
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.daemon.transfer import Transfers
+from hfzmq.daemon.vitals import Vitals
 from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch
@@ -119,6 +120,8 @@ class Node:
             Notifier(config.channels),
         )
         self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
+        notify = SdNotify.of(os.environ)
+        self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
         self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
         self._to_write: list[Persist | Apply | Compact] = []
         if self.store.amnesia:
@@ -146,6 +149,7 @@ class Node:
         while not self._drained():
             now_ms = monotonic_ms()
             wake_ms = min(self.replica.wake_at_ms(now_ms), self.transfers.wake_at_ms(), self.watch.wake_at_ms(now_ms))
+            wake_ms = min(wake_ms, self.vitals.wake_at_ms())
             wait_ms = 0.0 if self._to_write else wake_ms - monotonic_ms()
             ready = dict(poller.poll(int(max(0.0, wait_ms) + 0.999)))
             if self.sockets.peers in ready:
@@ -167,6 +171,7 @@ class Node:
             self.transfers.tick(monotonic_ms())
             self._take_snapshot()
             self._housekeeping(idle=not ready)
+            self.vitals.turned()
 
     def close(self) -> None:
         """Let the last answers leave; close the disk."""
@@ -175,6 +180,7 @@ class Node:
         self.transfers.close()
         self.sockets.flush_and_close(linger_ms=200)
         self.store.close()
+        self.vitals.close()
 
     def _read_peers(self) -> None:
         socket = self.sockets.peers
@@ -262,9 +268,9 @@ class Node:
             if not self._to_write:
                 return
             effects, self._to_write = self._to_write, []
-            began = monotonic_ms()
+            self.vitals.writes()
             applied = self.store.write(effects)
-            self.about.fsync_ms = monotonic_ms() - began
+            self.about.fsync_ms = self.vitals.wrote()
             tokens = [effect.token for effect in effects if isinstance(effect, Persist)]
             if tokens:
                 self._step(Persisted(tokens[-1]))
@@ -281,7 +287,8 @@ class Node:
         path, place = pulled
         if self.replica.wants(place):
             try:
-                found = self.store.install(path)
+                with self.vitals.taking_in(path.stat().st_size):
+                    found = self.store.install(path)
             except (InvalidInput, DataDirError) as error:
                 self.counters["snapshot_not_installed"] += 1
                 log.warning("a snapshot of entry %d is not installed: %s", place.index, error)
@@ -339,10 +346,13 @@ class Node:
     def _obey(self, signals: Signals) -> None:
         for name in signals.read():
             if name == "HUP":
+                self.vitals.reloading()
                 self._reread()
+                self.vitals.ready()
             elif not self._drain_until_ms:
                 log.info("stopping on SIG%s", name)
                 self._drain_until_ms = monotonic_ms() + DRAIN_MS_MAX
+                self.vitals.ends()
                 self._step(Resign())
 
     def _drained(self) -> bool:
@@ -356,6 +366,7 @@ class Node:
         """SIGHUP: a changed file is checked and what differs is said; as yet nothing of it can change in flight."""
         try:
             fresh = overlay(configuration.load(self.config.path), os.environ)
+            rules_of(fresh)
         except ConfigError as error:
             log.error("configuration not reread: %s", error)
             return
@@ -363,23 +374,3 @@ class Node:
         log.info(
             "configuration reread: %s", ", ".join(changed) + " takes effect at restart" if changed else "no change"
         )
-
-
-def serve(config: Config, peer_id: int, data_dir: Path, log_level: str = "info", joins: bool = False) -> int:
-    """Run one daemon in the foreground; 0 after SIGTERM. HfzmqError where it cannot run or must stop."""
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    door.make_room()
-    say_doubts(config)
-    with Signals() as signals:
-        node = Node(config, peer_id, data_dir, joins)
-        here = config.peer(peer_id)
-        log.info(
-            "ready: peer %d of mesh %s, clients on %s:%d, %d entries in %s",
-            peer_id, config.mesh_name, here.host, here.client_port, node.replica.log.last.index, node.store.path,
-        )  # fmt: skip
-        try:
-            node.run(signals)
-        finally:
-            node.close()
-    log.info("stopped")
-    return 0

@@ -125,7 +125,7 @@ class Outgoing:
             return
         self._failure = ""
         self._pulled_ms = now_ms  # it took as long as it took
-        log.info("snapshot made: %d bytes, up to entry %d", self._kept.size_bytes, self._kept.place.index)
+        log.debug("snapshot made: %d bytes, up to entry %d", self._kept.size_bytes, self._kept.place.index)
 
     def _failed(self, now_ms: float, error: Exception) -> None:
         self._counters["snapshot_not_made"] += 1

@@ -70,7 +70,9 @@ class Posting:
             if one.over:
                 self._post_ms.setdefault(one.episode_id, {})[mark] = now_ms + FAILED_REST_MS
                 counted = self._tries.setdefault(one.episode_id, {})
-                counted[mark] = tries = tries + counted.get(mark, 0)
+                tries += counted.get(mark, 0)
+                if not one.ok:  # what was delivered may be told once more, and is not tried for that
+                    counted[mark] = tries
                 self._known.pop(one.episode_id, None)
                 self.changed()  # its channel has room again
             episode = self._source.alarms.episode(one.episode_id)
@@ -87,10 +89,10 @@ class Posting:
         numbers = frozenset(one.id for one in unseen)
         for number in self._unseen - numbers:
             self._notifier.withdraw(number)
-            self._post_ms.pop(number, None)
-            self._tries.pop(number, None)
-            self._known.pop(number, None)
         self._unseen = numbers
+        for kept in (self._post_ms, self._tries, self._known):
+            for number in kept.keys() - numbers:  # also those whose last result came after they were seen
+                kept.pop(number, None)
         left = POSTS_A_LOOK
         for episode in reversed(unseen):
             before, more_at_ms = self._known.get(episode.id, (None, -math.inf))

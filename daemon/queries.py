@@ -20,6 +20,7 @@ from typing import Any
 import zmq
 
 from hfzmq.clinical.report import Report
+from hfzmq.daemon.clocks import wall_clock_ms
 from hfzmq.errors import DiskFailed, HfzmqError
 from hfzmq.storage import Reader
 from hfzmq.storage.scrub import Scrubber
@@ -158,6 +159,6 @@ def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any])
         alarms=[list(row) for row in reader.alarms(limit=BED_ALARMS_MAX, state=OPEN)],
         trends={patient: [list(point) for point in points] for patient, points in trends.items()},
         applied_index=reader.applied(),
-        now_ms=time.time_ns() // 1_000_000,
+        now_ms=wall_clock_ms(),
         peer=about["peer"],
     )

@@ -27,7 +27,8 @@ from hfzmq.core.contract import ACK, Proposal, Reply
 from hfzmq.core.types import Origin
 from hfzmq.daemon.notify import Notifier
 from hfzmq.daemon.posting import Posting
-from hfzmq.wire.facts import FACTS_MAX, encode_fact_rows, stamped
+from hfzmq.wire.body import FACTS, encode_body
+from hfzmq.wire.facts import FACTS_MAX, encode_fact_rows
 from hfzmq.wire.requests import digest
 
 SIGN_EVERY_MS = 500  # of a bed at most: so much sooner than its limit may its silence be an alarm
@@ -49,10 +50,12 @@ class Told(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WatchRoute:
-    """The way back for an entry of facts: its seq in this peer's session, and who waits for its actions."""
+    """The way back for an entry of facts: its seq in this peer's session, who waits for its actions, and which results
+    are in it."""
 
     seq: int
     waiting: tuple[Frames, ...]
+    sent: tuple[Sent, ...]
 
 
 @dataclass(slots=True)
@@ -153,6 +156,8 @@ class Watch:
         if self._under_way and route.seq == self._under_way.seq:
             self._under_way = None
             self._refused = reply.status != ACK
+            if self._refused:  # else people's screens would not hear of them for a minute, when they are posted anew
+                self._gathered.sent[:0] = route.sent
         outcomes = self._told.outcomes(reply.index) if reply.status == ACK else ()
         if len(outcomes) != len(route.waiting):
             return route.waiting
@@ -220,6 +225,7 @@ class Watch:
     def _proposal(self, now_ms: float, facts: list[Fact], waiting: tuple[Frames, ...]) -> Proposal:
         rows = encode_fact_rows(facts)
         seq = self._last_seq(self._session) + 1
-        self._under_way = WatchRoute(seq, waiting)
+        self._under_way = WatchRoute(seq, waiting, tuple(one for one in facts if isinstance(one, Sent)))
         name, life = self._session
-        return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), stamped(self._log_ms(now_ms), rows))
+        body = encode_body(self._log_ms(now_ms), rows, FACTS)
+        return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), body)

@@ -1,4 +1,4 @@
-"""The five features, and the cohort a model learns from: a CSV on disk, or a seeded synthetic one of the same columns.
+"""The five features, and the cohort a model learns from: a CSV on disk, or seeded made-up text of the same columns.
 
 Touches one file, when asked to read it. Must not know: the network, keras, the mesh. Keeps: one order of features, the
 same as the VITALS of a report; a Cohort that exists has five finite values inside the clinical bounds in every row,
@@ -113,13 +113,9 @@ def parse_cohort(content: bytes, name: str) -> Cohort:
     return Cohort(np.ascontiguousarray(table[:, :-1]), died.copy(), hashlib.sha256(content).hexdigest(), name)
 
 
-def synthetic_cohort(n: int = 299, seed: int = 0) -> Cohort:
-    """``n`` made-up patients with the published columns and the signs of SIGNS; the same seed gives the same bytes."""
-    return parse_cohort(synthetic_csv(n, seed).encode(), f"synthetic cohort of {n}, seed {seed}")
-
-
 def synthetic_csv(n: int = 299, seed: int = 0) -> str:
-    """The text of ``synthetic_cohort``: a CSV of the published columns, sorted by ``time`` like the real file.
+    """A CSV of ``n`` made-up patients with the published columns and the signs of SIGNS, sorted by ``time`` like the
+    real file; the same seed gives the same bytes.
 
     Survival times are exponential with a hazard that rises with age and creatinine and falls with sodium and ejection
     fraction; follow-up ends by chance between 4 and 285 days. It resembles no patient.

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from hfzmq.clinical.tiers import DEFAULT_THRESHOLDS
 from hfzmq.errors import HfzmqError, InvalidInput, NotFound
 from hfzmq.model import modelfile, network
+from hfzmq.model.evaluation import protocol
 from hfzmq.model.features import DAY, DAY_FLOOR, Cohort, load_cohort
 from hfzmq.model.inference import RiskModel
 from hfzmq.model.measure import measure
@@ -103,10 +104,11 @@ def train(
 
 def figures_of(path: Path, cohort: Cohort, recipe: Recipe) -> dict[str, float]:
     """What the results file of an evaluation says of each goal about held-out patients, by its path. NotFound;
-    InvalidInput when it is none, or about other data or another recipe."""
+    InvalidInput when it is none, was cut short, or is about other data or another recipe."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         about = (told["data"]["sha256"], told["recipe"])
+        size = (told["splits"]["count"], told["folds"]["repeats"])
         goals = [(goal["path"], goal["measured"]) for goal in told["goals"]]
     except OSError as error:
         raise NotFound(f"{path}: {error.strerror or error}") from None
@@ -115,6 +117,9 @@ def figures_of(path: Path, cohort: Cohort, recipe: Recipe) -> dict[str, float]:
         raise InvalidInput(str(path), "a results file of hfzmq model evaluate", hint=hint) from None
     if about != (cohort.sha256, json.loads(json.dumps(recipe._asdict()))):
         raise InvalidInput(str(path), "an evaluation of these data and this recipe", hint="evaluate again")
+    if size != (protocol.SPLITS, protocol.REPEATS):
+        bound = f"an evaluation of {protocol.SPLITS} splits and {protocol.REPEATS} repeats of folds"
+        raise InvalidInput(str(path), bound, got="{} and {}".format(*size), hint="evaluate again, without --quick")
     return {
         name: round(float(value), 6) for name, value in goals if not name.startswith("shipped.") and value is not None
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -17,14 +18,31 @@ settings.load_profile("hfzmq")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def _given() -> Path | None:
+    """A data set that is at hand: HFZMQ_DATA, or shared/data/hf.csv beside the checkout."""
+    places = (os.environ.get("HFZMQ_DATA"), ROOT.parent / "shared" / "data" / "hf.csv")
+    return next((Path(path) for path in places if path and Path(path).is_file()), None)
+
+
 @pytest.fixture(scope="session")
 def patients_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The 299 real patients (HFZMQ_DATA, or shared/data/hf.csv beside the checkout); elsewhere a seeded cohort."""
-    for path in (os.environ.get("HFZMQ_DATA"), ROOT.parent / "shared" / "data" / "hf.csv"):
-        if path and Path(path).is_file():
-            return Path(path)
+    """The real patients where they are at hand; elsewhere a seeded cohort."""
+    given = _given()
+    if given is not None:
+        return given
     from hfzmq.model.features import synthetic_csv
 
     path = tmp_path_factory.mktemp("cohort") / "cohort.csv"
     path.write_text(synthetic_csv(299, seed=519))
+    return path
+
+
+@pytest.fixture(scope="session")
+def published_csv() -> Path:
+    """The 299 published patients, byte for byte; where they are not at hand the test is skipped."""
+    from hfzmq.model.features import PUBLISHED_SHA256
+
+    path = _given()
+    if path is None or hashlib.sha256(path.read_bytes()).hexdigest() != PUBLISHED_SHA256:
+        pytest.skip("the published hf.csv is not here: set HFZMQ_DATA to it")
     return path

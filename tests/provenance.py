@@ -1,4 +1,8 @@
-"""Where a result comes from: date, commit, whether the tree differed from it, a digest of what ran, Python, cores."""
+"""Where a result comes from: date, commit, whether the tree differed from it, a digest of what ran, Python, cores.
+
+Of what the tests measure; hfzmq.cli.results_file tells it of what a user measures, who may have no checkout. It is not
+imported here: compiled storms run on a copy of the core and of the simulation alone (simulation/compiled.py).
+"""
 
 from __future__ import annotations
 

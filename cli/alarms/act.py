@@ -17,7 +17,6 @@ from hfzmq.wire.facts import BY_CHARS_MAX
 
 Target = int | str  # an alarm's id, or a patient's
 
-WHICH = "which there are: hfzmq alarms ls --all"
 _SEE = "see how it stands: hfzmq alarms ls; asking again is harmless"
 
 

@@ -14,9 +14,9 @@ import click
 
 from hfzmq.cli.alarms import words
 from hfzmq.cli.alarms.act import Acted, Actor, Target, checked_name, login_name, sentence
-from hfzmq.cli.alarms.layout import folded, terminal_width
 from hfzmq.cli.alarms.rows import episodes_of
 from hfzmq.cli.format import counted, json_line, local_time, printable
+from hfzmq.cli.layout import folded, terminal_width
 from hfzmq.cli.options import load_config
 from hfzmq.cli.page_command import check_patient
 from hfzmq.cli.page_source import ALARMS, Filter, MeshSource, read_all

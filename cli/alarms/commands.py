@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hfzmq.cli.alarms.layout import folded, terminal_width
 from hfzmq.cli.groups import HelpGroup
+from hfzmq.cli.layout import folded, terminal_width
 from hfzmq.cli.options import ID_MAX, Probability, Seconds, config_option, load_config, output_option, peer_option
 from hfzmq.clinical.alarm.types import ACK, CAUSES, DISCHARGE, RESOLVE, STATES
 from hfzmq.errors import TimedOut

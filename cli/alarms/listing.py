@@ -16,9 +16,9 @@ from pathlib import Path
 import click
 
 from hfzmq.cli.alarms import words
-from hfzmq.cli.alarms.layout import as_text, folded, laid_out, stacked, terminal_width
 from hfzmq.cli.alarms.rows import episodes_of, journal_of, sent_of
 from hfzmq.cli.format import local_time
+from hfzmq.cli.layout import as_text, folded, laid_out, stacked, terminal_width
 from hfzmq.cli.options import load_config
 from hfzmq.cli.page_command import check_patient, say_freshness, show_for_machines, source_of
 from hfzmq.cli.page_source import ALARM_EVENTS, ALARMS, Filter, Page, Source, Table, read_all, read_last

@@ -15,11 +15,11 @@ from typing import Any
 
 import click
 
-from hfzmq.cli.alarms.layout import as_text, folded, laid_out, terminal_width
 from hfzmq.cli.alarms.stored import DAY_MS, Stored, Ward
 from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.bedside.output import ProgressLine
 from hfzmq.cli.format import counted, json_text, local_time, printable, thousands
+from hfzmq.cli.layout import as_text, folded, laid_out, terminal_width
 from hfzmq.cli.page_command import check_patient
 from hfzmq.clinical.alarm.replay import Replayed, replay_each, varied
 from hfzmq.clinical.alarm.rules import AlarmRules, from_mapping, to_mapping

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 INTERVAL_S = SPEAKS_EVERY_MS / 1000
+GUARDED, STUDY = "guarded", "study"  # --day-mode
+RAW_DAY = "RAW DAY: the raw day sets the tier (--day-mode study), not the guarded number: a RED turns GREEN by waiting"
 SEEN_KEY, QUIT_KEY = "a alarm on top seen here", "q quit"
 
 
@@ -60,7 +62,7 @@ class Settings(NamedTuple):
     client_id: str | None
     from_start: bool
     mute: bool = False
-    day_mode: str = "guarded"
+    day_mode: str = GUARDED
 
 
 def settings_of(
@@ -100,12 +102,10 @@ def launch(settings: Settings) -> int:
     doubt = _doubt(settings, source)
     if doubt:
         say(f"warning: {doubt}")
-    if settings.day_mode == "study":
-        say("warning: RAW DAY: the raw day sets the tier and the alarm; a RED goes by waiting, with unchanged labs")
     # No SimpleQueue: until Python 3.12 its get(timeout) waits for ever when a signal comes just as the time is over.
     events: queue.Queue[Event] = queue.Queue()
     try:
-        model = RiskModel.load(raw_day=settings.day_mode == "study")
+        model = RiskModel.load(raw_day=settings.day_mode == STUDY)
         with Client(settings.config, settings.client_id, settings.queue_dir, events.put, seed=settings.seed) as client:
             tail = _place_in_file(settings, client, csv) if csv is not None else None
             pending = client.state.pending
@@ -138,10 +138,12 @@ def _source(settings: Settings) -> tuple[Source, CsvSource | None]:
 
 
 def _doubt(settings: Settings, source: Source) -> str:
-    """What is to be said of how seldom the beds speak; '' for nothing."""
-    if source.batch or not source.interval_s:
-        return ""
-    return seldom_words(rules_of(settings.config), source.interval_s, settings.patients, "--interval")
+    """What is odd about this run, for stderr and for as long as the screen is there: who sets the tier, how seldom the
+    beds speak; '' for nothing."""
+    found = [RAW_DAY] if settings.day_mode == STUDY else []
+    if not source.batch and source.interval_s:
+        found.append(seldom_words(rules_of(settings.config), source.interval_s, settings.patients, "--interval"))
+    return ". ".join(filter(None, found))
 
 
 def _alarms(settings: Settings, source: Source) -> BedAlarms | None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hfzmq import __version__
+from hfzmq.cli.results_file import cores
 from hfzmq.cli.scenario.account import Account, History, accounts_of
 from hfzmq.cli.scenario.catalogue import DYNAMIC_MEMBERSHIP, Scenario
 from hfzmq.cli.scenario.check import FAULTS_FROM, FAULTS_TO, Findings, Holding, check
@@ -136,7 +136,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "seed": result.round.terms.seed,
         "version": __version__,
         "python": platform.python_version(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
     }
 
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from hfzmq.alarm_channels import APPRISE, BELL, COMMAND, INSTALL, Channel, Url
+from hfzmq.clinical.alarm.types import RED
 from hfzmq.daemon.notify.lines import Message
-from hfzmq.daemon.notify.notice import RED
 
 TERMINAL = "/dev/tty"
 PREFIX = "HFZMQ_ALARM_"

@@ -15,16 +15,16 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hfzmq
 from hfzmq.alarm_channels import Channel
+from hfzmq.daemon.clocks import monotonic_ms
 from hfzmq.daemon.notify.lines import Lines, Message, wait_for
 from hfzmq.daemon.notify.notice import Delivered, Key, Notice
-from hfzmq.daemon.notify.process import monotonic_ms, packed
+from hfzmq.daemon.notify.process import packed
 
 PING_MS = 5_000
 SILENT_MS_MAX = 30_000  # without an answer to a ping
@@ -141,7 +141,11 @@ class Keeper:
         self._began_ms = monotonic_ms()
         packages = Path(hfzmq.__file__).resolve().parents[1]
         search = os.pathsep.join(filter(None, (str(packages), os.environ.get("PYTHONPATH"))))
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:  # no descriptor is free
+            self._fell(f"cannot be started: {error.strerror}")
+            return
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hfzmq.daemon.notify.process"], stdin=theirs.fileno(),
@@ -219,8 +223,3 @@ class Keeper:
         pause_ms = min(RESTART_MS_MAX, 1000 * 2 ** min(self._falls - 1, 16)) if self._falls > 1 else 0
         self._start_at_ms = monotonic_ms() + pause_ms
         log.warning("the notifier process %s; it is started again in %d s", why, pause_ms // 1000)
-
-
-def wall_clock_ms() -> int:
-    """Unix milliseconds UTC."""
-    return time.time_ns() // 1_000_000

@@ -11,10 +11,10 @@ from datetime import datetime, timezone
 from typing import NamedTuple
 
 from hfzmq.clinical.alarm.notes import Note, read_note
+from hfzmq.clinical.alarm.types import AMBER, HEART_RATE, NO_DATA, RED
 from hfzmq.clinical.tiers import UNKNOWN, tier_of
 from hfzmq.config import Thresholds
 
-RED, AMBER, HEART_RATE, NO_DATA = "RED", "AMBER", "HEART_RATE", "NO_DATA"
 CAUSES = {  # what is said of a cause, in short and at length; another cause speaks for itself
     RED: ("RED", "RED: high risk"),
     AMBER: ("AMBER", "AMBER: raised risk; hydrate and measure again"),
@@ -28,7 +28,7 @@ class Notice(NamedTuple):
     """What goes to a channel. (episode_id, step, mesh) mark it: the same marks again are the same notice again."""
 
     episode_id: int
-    step: int  # of escalation, 1 to 3
+    step: int  # of escalation, 1 to STEPS_MAX of the rules
     patient_id: str
     cause: str
     title: str  # one line

@@ -14,9 +14,9 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Collection, Sequence
 
 from hfzmq.alarm_channels import LOG, Channel, require_apprise, used_at
-from hfzmq.daemon.notify.keeper import Keeper, wall_clock_ms
+from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
+from hfzmq.daemon.notify.keeper import Keeper
 from hfzmq.daemon.notify.notice import Delivered, Key, Notice
-from hfzmq.daemon.notify.process import monotonic_ms
 
 UNDER_WAY_MAX = 1000  # of a channel
 REMEMBERED_MAX = 10_000

@@ -14,12 +14,12 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from random import Random
 
 from hfzmq.alarm_channels import COMMAND, Channel, Url
+from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.notify.lane import Lane
 from hfzmq.daemon.notify.lines import Lines, Message, wait_for
 from hfzmq.daemon.notify.worker import Closable, Worker
@@ -29,11 +29,6 @@ NICE = 10  # hundreds of notices for dead channels must not take the mesh's turn
 REAP_MS = 20  # how often to ask whether a killed worker has ended
 
 Tell = Callable[[Message], None]
-
-
-def monotonic_ms() -> float:
-    """This process's clock for timers."""
-    return time.monotonic() * 1000
 
 
 class Runner:
@@ -109,7 +104,7 @@ class Runner:
         if settled or (job.attempts == 1 and not ok and not job.dropped):  # in between only its health is told
             marks = {"episode_id": job.notice["episode_id"], "step": job.notice["step"], "tries": job.attempts}
             over = settled is not None
-            self._tell({"told": "done", **marks, **about, "over": over, "at_ms": time.time_ns() // 1_000_000})
+            self._tell({"told": "done", **marks, **about, "over": over, "at_ms": wall_clock_ms()})
 
 
 class Process:

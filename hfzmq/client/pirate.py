@@ -37,7 +37,7 @@ TIMEOUT_MS = 1000
 SILENT_REST_S = 1.0  # a peer that let a request time out is not asked for so long while others answer
 BUSY_MAX_MS = 5000
 OTHERS_AFTER_S = 4.0  # while members answer, who is no member is asked only after so long without being served
-MEANWHILE_S = 0.1
+MEANWHILE_S = 0.1  # so often at least ``meanwhile`` is called during a rest
 MEMBERS_REST_S = 1.0  # a list of members that was not to be had is asked for again after so long
 
 CONNECTED, SEARCHING, NO_QUORUM = "connected", "searching", "no quorum"  # how a link stands

@@ -1,1 +1,1 @@
-"""Medicine, pure: reports and their valid ranges, risk tiers. Knows no mesh, no socket, no disk."""
+"""Medicine, pure: reports and heart rates with their valid ranges, risk tiers, alarms. No mesh, no socket, no disk."""

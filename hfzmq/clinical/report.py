@@ -131,7 +131,7 @@ def low_flag(probability_low: float, name: str = LOWEST) -> str:
 
 def low_of(probability: float, flags: str) -> float:
     """The lower end of a report's guarded probability, by its ``flags``: ``probability`` itself where nothing is
-    missing, 0 where something is and nobody says what the lower end is."""
+    missing that it reads, 0 where something is and nobody says what the lower end is."""
     return _low_of(probability, flags, LOWEST)
 
 
@@ -142,6 +142,8 @@ def study_low_of(probability_study: float, flags: str) -> float:
 
 def _low_of(probability: float, flags: str, name: str) -> float:
     names = flags.split(",")
+    if low_flag(probability, name) in names:  # rounded down: only the day is missing, there is one number
+        return probability
     for flag in names:
         if flag.startswith(name):
             try:

@@ -384,7 +384,7 @@ class Replica(Readings):
             if self.role == PRECANDIDATE:
                 self._why = "no leader is heard"
         self.hand_over.led_by(now_ms, self.leader)
-        self._out += self._standing.ask(now_ms)
+        self._out += self._standing.ask(now_ms, self.commit)
         if now_ms >= self._beat_at_ms:
             self._beat_at_ms = now_ms + self._timing.heartbeat_ms
             self._out.append(Publish(self.heartbeat(now_ms)))

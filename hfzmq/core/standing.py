@@ -82,14 +82,16 @@ class Standing:
             place = message.last if isinstance(message, VoteRequest) else message.prev
             self._exists = place.index > 0
 
-    def ask(self, now_ms: float) -> list[Effect]:
-        """Ask everybody to be let in (back), while it is no member or nobody sends it anything; once a lease. Whoever
+    def ask(self, now_ms: float, commit: int) -> list[Effect]:
+        """Ask everybody to be let in (back), while it is no member or nobody sends it anything; once a lease. What let
+        it in must be committed: else that may have been lost, and the mesh goes on sending to a former life. Whoever
         the log names may be gone, all of them, since this peer last heard of it: peers.yaml may name others."""
         if now_ms < self._ask_at_ms:
             return []
         self._ask_at_ms = now_ms + self._lease_ms
         heeded = now_ms - self._heeded_ms < UNHEEDED_AFTER * self._lease_ms
-        if heeded and self._members.now.founded and self.counts(self._myself.peer, self._mine):
+        lists = (self._members.at(commit), self._members.now)
+        if heeded and all(one.founded and one.counts(self._myself.peer, self._mine) for one in lists):
             return []
         request = JoinRequest(self._myself)
         known = {*(one.peer for one in self._members.now.members), *self._named} - {self._myself.peer}

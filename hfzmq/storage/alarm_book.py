@@ -20,9 +20,10 @@ from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
 from hfzmq.clinical.report import Report
-from hfzmq.storage import alarm_rows, alarm_sum, reading_rows, tables
+from hfzmq.storage import alarm_rows, alarm_sum, reading_rows, report_rows
 from hfzmq.storage.alarm_sum import AlarmSum
-from hfzmq.storage.tables import HASH_BYTES, AlarmCounts, Damaged, Row
+from hfzmq.storage.checksums import Damaged, Row
+from hfzmq.storage.tables import HASH_BYTES, AlarmCounts
 
 OUTCOMES_MAX = 256  # entries
 
@@ -116,23 +117,28 @@ class AlarmBook:
     def _after(self, changes: Changes) -> AlarmCounts:
         journal = self.counts.journal
         for event in changes.events:
-            what, detail = event.what.encode(), event.detail.encode()
-            head = _LINE.pack(event.episode_id, event.at_ms, len(what), len(detail))
-            journal = hashlib.blake2b(journal + head + what + detail, digest_size=HASH_BYTES).digest()
+            journal = journal_after(journal, *event)
         lines = self.counts.lines + len(changes.events)
         return self.counts._replace(
             now_ms=changes.now_ms, now_term=changes.term, episodes=changes.next_id - 1, lines=lines, journal=journal
         )
 
 
+def journal_after(journal: bytes, episode_id: int, at_ms: int, what: str, detail: str) -> bytes:
+    """The journal's hash with one line more."""
+    head = _LINE.pack(episode_id, at_ms, len(what.encode()), len(detail.encode()))
+    line = head + what.encode() + detail.encode()
+    return hashlib.blake2b(journal + line, digest_size=HASH_BYTES).digest()
+
+
 def _mark(connection: apsw.Connection, report_id: int, written: AlarmSum) -> None:
     """An alarm was raised for this report; for some it is so twice."""
-    row = connection.execute(tables.SELECT_REPORT, (report_id,)).fetchone()
+    row = connection.execute(report_rows.SELECT_REPORT, (report_id,)).fetchone()
     if row is None:
         raise ValueError(f"report {report_id} has raised an alarm, and is not there")
-    marked = tables.alerted_row(row)
+    marked = report_rows.alerted_row(row)
     if marked[1] != row[-1]:
-        connection.execute(tables.UPDATE_ALERT_SENT, marked)
+        connection.execute(report_rows.UPDATE_ALERT_SENT, marked)
         written.mark("risk_reports", report_id, marked[1])
 
 

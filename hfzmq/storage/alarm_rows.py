@@ -1,6 +1,6 @@
 """Rows <-> values of the alarms' tables: beds, episodes, their journal, the rules in force.
 
-Touches nothing: rows in, rows out. Must not know: transactions, what an alarm means. Keeps: as in tables.py, a row
+Touches nothing: rows in, rows out. Must not know: transactions, what an alarm means. Keeps: as in tables, a row
 whose checksum or shape is wrong raises Damaged and never becomes a value.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, from_mapping, to_mapping
 from hfzmq.clinical.alarm.types import Bed, Episode, Event
-from hfzmq.storage.tables import Damaged, Row, sealed, unsealed
+from hfzmq.storage.checksums import Damaged, Row, sealed, unsealed
 
 _SENT_APART = "\n"
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from hfzmq.storage.tables import Row
+from hfzmq.storage.checksums import Row
 
 SUM_END = 1 << 63  # SQLite's integers have a sign
 TOKEN_BYTES = 8

@@ -51,6 +51,8 @@ def make_apart(db_path: Path, into: Path) -> Snapshot:
                 process.stdin.flush()
                 process.stdout.readline()  # OPENED
         told, complaint = process.stdout.read(), process.stderr.read()
+        with suppress(BrokenPipeError):  # what it did not take: the pipe would say so instead of the complaint
+            process.stdin.close()
     if process.returncode:
         why = complaint.strip().splitlines() or [f"its process ended with {process.returncode}"]
         raise DataDirError(f"{db_path}: no snapshot was made: {why[-1]}", hint="look at the disk and the directory")

@@ -19,10 +19,11 @@ import apsw
 from hfzmq.core.contract import Apply
 from hfzmq.core.types import BATCH, Entry, Place
 from hfzmq.errors import WireError
-from hfzmq.storage import reading_rows, tables
+from hfzmq.storage import reading_rows, report_rows, tables
 from hfzmq.storage.alarm_book import AlarmBook
+from hfzmq.storage.checksums import Row
 from hfzmq.storage.reading_rows import VerdictCounts
-from hfzmq.storage.tables import HASH_BYTES, AppliedState, Row, SessionSum
+from hfzmq.storage.tables import HASH_BYTES, AppliedState, SessionSum
 from hfzmq.wire.body import FACTS, READINGS, decode_body, decode_readings, format_of
 from hfzmq.wire.facts import decode_facts
 
@@ -57,7 +58,7 @@ def apply(
                 brought.sessions.append(tables.session_row(entry.origin, entry))
         state = _after(state, entry, fresh, reports, verdicts)
     for statement, rows in (
-        (tables.INSERT_REPORT, brought.reports),
+        (report_rows.INSERT_REPORT, brought.reports),
         (reading_rows.INSERT_READING, brought.readings),
         (reading_rows.INSERT_ALERT, brought.alerts),
         (tables.UPSERT_SESSION, brought.sessions),
@@ -103,7 +104,7 @@ def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook)
 def _report_rows(entry: Entry, first_id: int, created_at_ms: int, reports: Sequence[Sequence[Any]]) -> list[Row]:
     cut = _COLUMNS_BEFORE_ALERT
     return [
-        tables.report_row(report_id, *row[:cut], _NOT_ALERTED, *row[cut:], created_at_ms, entry.index)
+        report_rows.report_row(report_id, *row[:cut], _NOT_ALERTED, *row[cut:], created_at_ms, entry.index)
         for report_id, row in enumerate(reports, first_id)
     ]
 

@@ -76,6 +76,11 @@ def earlier(path: Path) -> str:
         return "its files were set aside"
 
 
+def count(path: Path) -> int:
+    """How often files of the database at ``path`` were set aside and still lie there. OSError."""
+    return sum(name.startswith("aside-") for name in os.listdir(path.parent))
+
+
 def _number(one: Path) -> int:
     last = one.name.rsplit("-", 1)[1]
     return int(last) if last.isdigit() else 0

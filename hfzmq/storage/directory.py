@@ -29,6 +29,12 @@ def may(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
+def disk_free_bytes(data_dir: Path) -> int:
+    """How much this user may still write there. OSError."""
+    found = os.statvfs(data_dir)
+    return found.f_bavail * found.f_frsize
+
+
 def prepare(data_dir: Path) -> None:
     """Make the directory and its parents where they are missing, durably. OSError when that cannot be."""
     made = []

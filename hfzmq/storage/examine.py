@@ -14,7 +14,8 @@ from pathlib import Path
 
 import apsw
 
-from hfzmq.storage.tables import APPLICATION_ID, Damaged
+from hfzmq.storage.checksums import Damaged
+from hfzmq.storage.tables import APPLICATION_ID
 
 CHECKED_BYTES_MAX = 32 << 20  # a check of the whole tree reads every page; the scrub does the rest
 

@@ -20,7 +20,8 @@ from hfzmq.core.membership import bootstrap
 from hfzmq.core.types import CONFIG, START, HardState
 from hfzmq.errors import DataDirError
 from hfzmq.storage import examine, tables
-from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, AppliedState, Damaged, Meta
+from hfzmq.storage.checksums import Damaged
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, AppliedState, Meta
 
 INCARNATION_BYTES = 16
 

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hfzmq.core.types import CHAIN_START
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import FILE_MODE
-from hfzmq.storage.tables import Damaged
 
 SYNC_MS = 250  # how far behind the mark on the disk may be while entries are written; a sync costs what a commit does
 SLOT_BYTES = 4096  # apart, so that one bad block costs one slot

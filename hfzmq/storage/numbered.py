@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hfzmq.storage.alarm_rows import SELECT_EPISODES, SELECT_EVENTS
+from hfzmq.storage.checksums import Damaged, Row, crc_of
 from hfzmq.storage.reading_rows import SELECT_ALERTS, SELECT_READINGS, alert_crc, reading_crc
-from hfzmq.storage.tables import SELECT_REPORTS, AppliedState, Damaged, Row, crc_of, report_crc
+from hfzmq.storage.report_rows import SELECT_REPORTS, report_crc
+from hfzmq.storage.tables import AppliedState
 
 
 class Numbered(NamedTuple):

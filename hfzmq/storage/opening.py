@@ -20,11 +20,12 @@ import apsw
 
 from hfzmq.config import Config
 from hfzmq.storage import aside, directory, examine, exchange, identity, mark, walscan
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.connection import abandon, open_writer
 from hfzmq.storage.identity import Identity
 from hfzmq.storage.mark import Mark, MarkFile
 from hfzmq.storage.recovery import Cursor, Recovered, recover
-from hfzmq.storage.tables import Damaged, Meta
+from hfzmq.storage.tables import Meta
 
 
 class Opened(NamedTuple):

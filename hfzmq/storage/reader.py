@@ -2,14 +2,13 @@
 
 Touches the disk, reading only. Must not know: who asks, how rows are shown. Keeps: each answer is one short read
 transaction, so that a reader never holds the checkpoint up; a file that another has taken the place of is never read
-again; what cannot be read whole and current is refused,
-never shown in part: a copy without its WAL's rows would be a stale picture that looks live.
+again; what cannot be read whole and current is refused, never shown in part: a copy without its WAL's rows would be a
+stale picture that looks live.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
@@ -24,17 +23,17 @@ from hfzmq.clinical.alarm.types import NORMAL, STATES
 from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import alarm_rows, exchange
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import may
 from hfzmq.storage.pages import Wanted, last_of_each_patient, page_query
-from hfzmq.storage.reading_rows import VerdictCounts
-from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, Damaged
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
+from hfzmq.wire.pages import OPEN
 
 BUSY_MS = 1000  # while another process recovers the WAL
 TRIES = 5  # at a file that is replaced again and again
 
 FileNumber = tuple[int, int]
 
-OPEN = "open"
 OPEN_STATES = tuple(state for state in STATES if state != NORMAL)
 
 _LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)
@@ -48,8 +47,8 @@ class Reader:
 
     ``fields``: the columns of ``risk_reports``, in order, without its checksum; ``reading_fields`` and ``alert_fields``
     likewise of ``heartbeats`` and ``heartbeat_alerts``, ``alarm_fields`` and ``event_fields`` of ``alarm_episodes`` and
-    ``alarm_events``. NotFound: no such file. InvalidInput('db', ...): not a file
-    of hfzmq, or of a newer one. DataDirError: it is one and cannot be read."""
+    ``alarm_events``. NotFound: no such file. InvalidInput('db', ...): not a file of hfzmq, or of a newer or older one.
+    DataDirError: it is one and cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -137,13 +136,6 @@ class Reader:
     def last_reading_of_each_patient(self, limit: int = 1000) -> list[tuple[Any, ...]]:
         """(id, *LAST_READING_FIELDS) of each patient's last stored heart rate, newest first."""
         return self._rows(_LAST_READINGS, (limit,))
-
-    def counts(self) -> VerdictCounts:
-        """How many readings are stored of each verdict; its ``by_status`` and ``by_category`` say it by table."""
-        try:
-            return VerdictCounts.unpack(self._rows("SELECT verdicts FROM applied")[0][0])
-        except (ValueError, TypeError, struct.error) as error:
-            raise self._unreadable(error) from None
 
     def last_of_each_patient(self, limit: int = 1000) -> list[tuple[int, Report]]:
         """(id, report) of each patient's last stored report, newest first."""

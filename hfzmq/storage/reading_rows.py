@@ -10,12 +10,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hfzmq.clinical.heart_rate import CATEGORIES, CATEGORY_OF, STATUSES, VALID, VERDICTS
+from hfzmq.storage.checksums import Row
 from hfzmq.wire.readings import JudgedReading
-
-Row = tuple[Any, ...]
 
 INSERT_READING = "INSERT INTO heartbeats VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_READINGS = "SELECT * FROM heartbeats WHERE id > ? ORDER BY id LIMIT ?"

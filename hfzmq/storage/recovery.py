@@ -18,8 +18,9 @@ from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
 from hfzmq.storage import tables
 from hfzmq.storage.alarm_book import AlarmBook
+from hfzmq.storage.checksums import Damaged, Row
 from hfzmq.storage.numbered import TABLES, Numbered
-from hfzmq.storage.tables import AlarmCounts, AppliedState, Damaged, Row, SessionSum
+from hfzmq.storage.tables import AlarmCounts, AppliedState, SessionSum
 
 ROWS_AT_START = 20_000  # of a table; takes about 0.1 s; the scrub checks more
 

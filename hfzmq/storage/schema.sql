@@ -1,6 +1,7 @@
--- The tables of one peer's file, schema version 3. Times are Unix milliseconds UTC.
+-- The tables of one peer's file, schema version 4. Times are Unix milliseconds UTC.
 -- One transaction holds what belongs together: hard state, log, and the applied index with all that applying wrote.
--- crc: zlib.crc32 over the row's other columns (tables.py says how); checked each time the file is opened.
+-- crc: zlib.crc32 over the row's other columns (checksums.py and *_rows.py say how), checked at each start where a table
+-- has few rows, and by the scrub.
 
 -- Who this file belongs to. One row.
 CREATE TABLE meta (
@@ -29,7 +30,7 @@ CREATE TABLE hard_state (
 CREATE TABLE log (
     idx    INTEGER PRIMARY KEY,  -- from 1, no holes
     term   INTEGER NOT NULL,     -- in which it was proposed
-    kind   INTEGER NOT NULL,     -- 0 no-op, 1 batch of reports or readings, 2 members
+    kind   INTEGER NOT NULL,     -- 0 no-op, 1 batch of reports, readings or facts, 2 members
     client TEXT,                 -- who asked; NULL with the next three: nobody did
     epoch  BLOB,                 -- 16 bytes, of the client's queue file
     seq    INTEGER,              -- the client's request number, from 1

@@ -5,9 +5,9 @@ writer wait, and reads what a reader would. Must not know: what happens when som
 ``Store.distrust``). Keeps: each step is one short read transaction over a bounded number of rows; what another thread
 writes, cuts or exchanges between two steps is never taken for damage.
 
-    small rows --> sessions --> log --> for each table: rows, and that the indexes find them --> indexes, and that
-        ^                                                                          their rows exist --.
-        `------------------------------------- one more pass -----------------------------------------'
+    small rows --> sessions --> beds --> log --> for each table: rows, and that the indexes find them --> indexes, and
+        ^                                                                               that their rows exist --.
+        `----------------------------------------- one more pass -----------------------------------------------'
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import apsw
 
 from hfzmq.core.types import Place, chained
 from hfzmq.errors import DiskFailed
-from hfzmq.storage import exchange, tables
+from hfzmq.storage import alarm_rows, exchange, tables
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.numbered import TABLES, Numbered
-from hfzmq.storage.tables import Damaged
 
 ROWS_A_STEP = 200  # about 2 ms
 BUSY_MS = 20
@@ -34,6 +34,7 @@ _SESSIONS = (
     "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions WHERE (client, epoch) > (?, ?) "
     "ORDER BY client, epoch LIMIT ?"
 )
+_BEDS = "SELECT * FROM alarm_beds WHERE patient_id > ? ORDER BY patient_id LIMIT ?"
 
 
 def _not_indexed(table: Numbered, index: str, column: str) -> str:
@@ -64,6 +65,7 @@ class Scrubber:
         self._parts: tuple[Callable[[apsw.Connection, int], bool], ...] = (
             self._small_rows,
             self._sessions,
+            self._beds,
             self._log,
             *(part for table in TABLES for part in self._parts_of(table)),
         )
@@ -104,6 +106,7 @@ class Scrubber:
     def _begin(self) -> None:
         self._at = 0
         self._session: tuple[str, bytes] = ("", b"")
+        self._bed = ""
         self._place: Place | None = None
         self._row = 0
         self._entry = _BEFORE_ALL
@@ -136,6 +139,7 @@ class Scrubber:
             ("log_base", tables.SELECT_LOG_BASE, tables.log_base_of),
             ("membership", tables.SELECT_MEMBERSHIP, tables.membership_of),
             ("applied", tables.SELECT_APPLIED, tables.applied_of),
+            ("alarm_rules", alarm_rows.SELECT_RULES, alarm_rows.rules_of),
         )
         for table, select, value_of in small:
             _checked(f"table {table}", lambda: value_of(connection.execute(select).fetchone()))  # noqa: B023
@@ -145,6 +149,12 @@ class Scrubber:
         rows = connection.execute(_SESSIONS, (*self._session, rows_max)).fetchall()
         for row in rows:
             self._session, _ = _checked("table sessions", lambda: tables.session_of(row))  # noqa: B023
+        return len(rows) < rows_max
+
+    def _beds(self, connection: apsw.Connection, rows_max: int) -> bool:
+        rows = connection.execute(_BEDS, (self._bed, rows_max)).fetchall()
+        for row in rows:
+            self._bed = _checked("table alarm_beds", lambda: alarm_rows.bed_of(row)).patient_id  # noqa: B023
         return len(rows) < rows_max
 
     def _log(self, connection: apsw.Connection, rows_max: int) -> bool:

@@ -22,9 +22,10 @@ from hfzmq.core.membership import Membership
 from hfzmq.core.types import CONFIG, HardState, Place
 from hfzmq.errors import DataDirError, InvalidInput
 from hfzmq.storage import exchange, tables
+from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import DIRECTORY_MODE, FILE_MODE
 from hfzmq.storage.recovery import Cursor, Recovered, recover
-from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, Damaged, Meta, SessionSum
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, STATE_START, Meta, SessionSum
 
 HASHED_BYTES = 1 << 20  # at a time
 NOBODY = bytes(16)

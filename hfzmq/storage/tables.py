@@ -1,7 +1,8 @@
-"""Rows <-> values: the statements on the tables of schema.sql and the checksum that each row carries.
+"""Rows <-> values of what a peer goes on from: identity, hard state, log, members, sessions, how far the tables are.
 
 Touches nothing: rows in, rows out. Must not know: transactions, when a row is written. Keeps: what ``*_row`` makes,
-``*_of`` takes back; a row whose checksum or shape is wrong raises Damaged and never becomes a value.
+``*_of`` takes back; a row whose checksum or shape is wrong raises Damaged and never becomes a value. What applying
+writes has its rows elsewhere: report_rows, reading_rows, alarm_rows.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from hfzmq.core import membership as members
 from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import KINDS, Entry, HardState, Origin, Place
+from hfzmq.storage.checksums import Damaged, Row, sealed, unsealed_as
 from hfzmq.storage.reading_rows import NO_READINGS, VerdictCounts
 
 SCHEMA_VERSION = 4
@@ -24,13 +26,7 @@ APPLICATION_ID = 0x68667A71  # 'hfzq' in the file's header: a database of hfzmq
 HASH_BYTES = 16
 STATE_START = bytes(HASH_BYTES)
 
-Row = tuple[Any, ...]
-
 _ALARMS = struct.Struct(">QQQQ16sQQ")
-
-
-class Damaged(Exception):
-    """A stored row is not what was written; caught in ``recovery``, which names the place."""
 
 
 class AlarmCounts(NamedTuple):
@@ -115,61 +111,6 @@ SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, no
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
 
-INSERT_REPORT = "INSERT INTO risk_reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-SELECT_REPORTS = "SELECT * FROM risk_reports WHERE id > ? ORDER BY id LIMIT ?"
-SELECT_REPORT = "SELECT * FROM risk_reports WHERE id = ?"
-UPDATE_ALERT_SENT = "UPDATE risk_reports SET alert_sent = ?, crc = ? WHERE id = ?"
-
-
-# ------------------------------------------------------------------------------------------------------------ checksums
-
-
-def _crc(*values: object) -> int:
-    """crc32 over each value's type, length and bytes, so that no two different rows share their text."""
-    texts = []  # encoded at once: a snapshot is in force only when each row of each bed was checked, twice
-    for value in values:
-        if value.__class__ is bytes:
-            return _crc_of_parts(values)
-        text = str(value)
-        texts.append(f"{value.__class__.__name__[0]}{len(text) if text.isascii() else len(text.encode())}:{text}")
-    return zlib.crc32("".join(texts).encode())
-
-
-def _crc_of_parts(values: Iterable[object]) -> int:
-    parts = []
-    for value in values:
-        data = value if isinstance(value, bytes) else str(value).encode()
-        parts.append(b"%s%d:%s" % (type(value).__name__[:1].encode(), len(data), data))
-    return zlib.crc32(b"".join(parts))
-
-
-def sealed(*values: object) -> Row:
-    """The values and their checksum."""
-    return (*values, crc_of(values))
-
-
-def crc_of(values: Iterable[object]) -> int:
-    """The checksum of a row without it."""
-    return _crc(*values)
-
-
-def unsealed(row: Row | None, columns: int) -> Row:
-    """The row without its checksum; Damaged when it is missing or altered."""
-    if row is None or len(row) != columns + 1 or crc_of(row[:-1]) != row[-1]:
-        raise Damaged("the row is missing" if row is None else "wrong checksum")
-    return row[:-1]
-
-
-def _opened(row: Row | None, *types: type) -> Row:
-    """The row without its checksum; Damaged when it is missing, mistyped or altered."""
-    if row is None:
-        raise Damaged("the row is missing")
-    values = row[:-1]
-    if tuple(map(type, values)) != types or _crc(*values) != row[-1]:
-        raise Damaged("wrong checksum")
-    return values
-
-
 # ----------------------------------------------------------------------------------------------------------------- rows
 
 
@@ -180,7 +121,7 @@ def meta_row(meta: Meta) -> Row:
 
 def meta_of(row: Row | None) -> Meta:
     """From SELECT_META."""
-    return Meta(*_opened(row, bytes, int, bytes, int, bytes, int))
+    return Meta(*unsealed_as(row, bytes, int, bytes, int, bytes, int))
 
 
 def hard_state_row(state: HardState, probe: int, root: int) -> Row:
@@ -190,7 +131,7 @@ def hard_state_row(state: HardState, probe: int, root: int) -> Row:
 
 def hard_state_of(row: Row | None) -> tuple[HardState, int, int]:
     """(the hard state, the probe counter, the root) from SELECT_HARD_STATE."""
-    term, vote, probe, root = _opened(row, int, int, int, int)
+    term, vote, probe, root = unsealed_as(row, int, int, int, int)
     return HardState(term, vote), probe, root
 
 
@@ -201,7 +142,7 @@ def log_base_row(place: Place) -> Row:
 
 def log_base_of(row: Row | None) -> Place:
     """From SELECT_LOG_BASE."""
-    return Place(*_opened(row, int, int, bytes))
+    return Place(*unsealed_as(row, int, int, bytes))
 
 
 def membership_row(membership: Membership) -> Row:
@@ -211,7 +152,7 @@ def membership_row(membership: Membership) -> Row:
 
 def membership_of(row: Row | None) -> Membership:
     """From SELECT_MEMBERSHIP."""
-    return _members(*_opened(row, int, bytes))
+    return _members(*unsealed_as(row, int, bytes))
 
 
 def members_of(entry: Entry) -> Membership:
@@ -235,7 +176,7 @@ def applied_row(state: AppliedState) -> Row:
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
     types = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int)
-    index, term, chain, applied_hash, next_id, packed, *alarms = _opened(row, *types)
+    index, term, chain, applied_hash, next_id, packed, *alarms = unsealed_as(row, *types)
     try:
         verdicts = VerdictCounts.unpack(packed)
         return AppliedState(Place(index, term, chain), applied_hash, next_id, verdicts, AlarmCounts(*alarms))
@@ -250,7 +191,7 @@ def session_row(origin: Origin, entry: Entry) -> Row:
 
 def session_of(row: Row | None) -> tuple[SessionKey, Session]:
     """From SELECT_SESSIONS."""
-    client, epoch, *rest = _opened(row, str, bytes, int, bytes, int, int)
+    client, epoch, *rest = unsealed_as(row, str, bytes, int, bytes, int, int)
     return (client, epoch), Session(*rest)
 
 
@@ -293,50 +234,6 @@ _CUT = struct.Struct(">II")
 
 def _session_columns(one: Session) -> tuple[int, bytes, int, int]:
     return one.seq, one.digest, one.term, one.index
-
-
-# ---------------------------------------------------------------------------------------------------------- the reports
-
-_REPORT_NUMBERS = struct.Struct(">QqddddqddqqQ")
-_NO_DAY = -(1 << 63)
-_NONE = float("nan")
-
-
-def report_crc(row: Row) -> int:
-    """Over a row without its checksum; numbers as SQLite gives them back: it knows no negative zero."""
-    number, patient, stamp, age, sodium, creatinine, ejection, day, chance, tier, *more = row
-    alert, study, model, flags, *rest = more
-    numbers = _REPORT_NUMBERS.pack(
-        number,
-        stamp,
-        _NONE if age is None else age + 0.0,
-        _NONE if sodium is None else sodium + 0.0,
-        _NONE if creatinine is None else creatinine + 0.0,
-        _NONE if ejection is None else ejection + 0.0,
-        _NO_DAY if day is None else day,
-        chance + 0.0,
-        study + 0.0,
-        alert,
-        *rest,
-    )
-    return zlib.crc32(f"{patient}\0{tier}\0{model}\0{flags}".encode(), zlib.crc32(numbers))
-
-
-def report_row(*values: Any) -> Row:
-    """For INSERT_REPORT: ``values`` are all columns but the checksum. ValueError for values that no column takes."""
-    try:
-        return (*values, report_crc(values))
-    except (TypeError, struct.error) as error:
-        raise ValueError(f"report {values[0]} is none: {error}") from error
-
-
-_ALERT_SENT_AT = 10  # of the columns
-
-
-def alerted_row(report: Row) -> Row:
-    """For UPDATE_ALERT_SENT: an alarm was raised for a row of SELECT_REPORT."""
-    changed = (*report[:_ALERT_SENT_AT], 1, *report[_ALERT_SENT_AT + 1 : -1])
-    return 1, report_crc(changed), report[0]
 
 
 # -------------------------------------------------------------------------------------------------------------- the log

@@ -28,8 +28,8 @@ _FIELDS = len(Report._fields)
 
 
 def encode_body(created_at_ms: int, rows: bytes, body_format: int = REPORTS) -> bytes:
-    """The body for ``rows`` (a packed array of checked reports, or of judged readings) that the leader took in at
-    ``created_at_ms``."""
+    """The body for ``rows`` (a packed array of checked reports, of judged readings or of facts) that the leader took in
+    at ``created_at_ms``."""
     if not 0 <= created_at_ms <= STAMP_MS_MAX:
         raise WireError("created_at_ms", f"0 to {STAMP_MS_MAX}")
     return _HEAD.pack(body_format, created_at_ms) + rows
@@ -49,9 +49,9 @@ def decode_body(body: bytes) -> tuple[int, list[list[Any]]]:
     """(the leader's stamp in ms, the rows in the order of ``Report``'s fields); WireError for anything else.
 
     The shape is checked, the values are not: the leader did that before the entry was proposed."""
-    created_at_ms, unpacked = _opened(body, REPORTS)
+    created_at_ms, packed = split_body(body, REPORTS)
     rows: list[list[Any]] = []
-    for row in unpacked:
+    for row in unpack_rows(packed):
         if not isinstance(row, list) or len(row) != _FIELDS:
             raise WireError("row", f"an array of {_FIELDS} fields")
         rows.append(row)
@@ -60,14 +60,16 @@ def decode_body(body: bytes) -> tuple[int, list[list[Any]]]:
 
 def decode_readings(body: bytes) -> tuple[int, list[JudgedReading]]:
     """(the leader's stamp in ms, the readings with their verdicts); WireError for anything else. As ``decode_body``."""
-    created_at_ms, unpacked = _opened(body, READINGS)
-    return created_at_ms, [judged_reading(row) for row in unpacked]
+    created_at_ms, packed = split_body(body, READINGS)
+    return created_at_ms, [judged_reading(row) for row in unpack_rows(packed)]
 
 
-def _opened(body: bytes, expected: int) -> tuple[int, list[object]]:
+def split_body(body: bytes, expected: int) -> tuple[int, bytes]:
+    """(the leader's stamp in ms, what is packed behind it) of a body of the format ``expected``; WireError for anything
+    else."""
     if format_of(body) != expected:
         raise WireError("body", f"format {expected}")
     _, created_at_ms = _HEAD.unpack_from(body)
     if created_at_ms > STAMP_MS_MAX:
         raise WireError("created_at_ms", f"0 to {STAMP_MS_MAX}")
-    return created_at_ms, unpack_rows(body[_HEAD.size :])
+    return created_at_ms, body[_HEAD.size :]

@@ -1,6 +1,5 @@
-"""The body of a log entry that tells the alarms something: rules, signs, actions, clock, what was sent.
-
-    1 byte: format (3) | 8 bytes: the leader's stamp, Unix milliseconds UTC, big-endian | a msgpack array of facts
+"""What a log entry tells the alarms: rules, signs, actions, clock, what was sent. The rows of a body of format FACTS
+(see body), and of the request whose digest is over them: a msgpack array of facts.
 
 A fact is one flat array, its kind first:
 
@@ -15,7 +14,6 @@ from __future__ import annotations
 
 import json
 import math
-import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +23,7 @@ from hfzmq.clinical.alarm.types import ACTIONS
 from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, Refusal, check_patient_id
 from hfzmq.clinical.tiers import TIERS
 from hfzmq.errors import WireError
-from hfzmq.wire.body import FACTS as FORMAT
-from hfzmq.wire.body import STAMP_MS_MAX
+from hfzmq.wire.body import FACTS, split_body
 from hfzmq.wire.checks import U63, boolean, integer
 from hfzmq.wire.fields import pack
 from hfzmq.wire.rows import count_rows, unpack_rows
@@ -36,22 +33,15 @@ BY_CHARS_MAX = 64
 CHANNEL_CHARS_MAX = 64
 WHY_CHARS_MAX = 200
 TRIES_MAX = 1 << 31
-RULES_CHARS_MAX = 1 << 20
+RULES_CHARS_MAX = 1 << 21  # more than EXPECTED_MAX beds of the longest names, each character escaped
 
 CLOCK, RULES, SIGN, ACTION, SENT = range(5)
 _LENGTH = {CLOCK: 1, RULES: 2, SIGN: 5, ACTION: 4, SENT: 7}
-_HEAD = struct.Struct(">BQ")
-
-
-def encode_facts(stamp_ms: int, facts: Sequence[Fact]) -> bytes:
-    """The body for ``facts``, taken in at ``stamp_ms``; WireError when one breaks a bound."""
-    if not 0 <= stamp_ms <= STAMP_MS_MAX:
-        raise WireError("stamp_ms", f"0 to {STAMP_MS_MAX}")
-    return _HEAD.pack(FORMAT, stamp_ms) + encode_fact_rows(facts)
 
 
 def encode_fact_rows(facts: Sequence[Fact]) -> bytes:
-    """The facts alone, without a stamp: what a request carries and its digest is over."""
+    """The facts without a stamp: what a request carries and its digest is over, and the rows of a body. WireError when
+    one breaks a bound."""
     if not 1 <= len(facts) <= FACTS_MAX:
         raise WireError("facts", f"1 to {FACTS_MAX} facts")
     rows = [_row(fact) for fact in facts]
@@ -60,23 +50,10 @@ def encode_fact_rows(facts: Sequence[Fact]) -> bytes:
     return pack(rows)
 
 
-def stamped(stamp_ms: int, fact_rows: bytes) -> bytes:
-    """The body for facts that are packed already."""
-    if not 0 <= stamp_ms <= STAMP_MS_MAX:
-        raise WireError("stamp_ms", f"0 to {STAMP_MS_MAX}")
-    return _HEAD.pack(FORMAT, stamp_ms) + fact_rows
-
-
 def decode_facts(body: bytes) -> tuple[int, list[Fact]]:
     """(the leader's stamp in ms, the facts in their order), every value within its bounds; WireError else."""
-    if len(body) < _HEAD.size:
-        raise WireError("body", f"at least {_HEAD.size} bytes")
-    version, stamp_ms = _HEAD.unpack_from(body)
-    if version != FORMAT:
-        raise WireError("body", f"format {FORMAT}", hint=f"format {version} is something else")
-    if stamp_ms > STAMP_MS_MAX:
-        raise WireError("stamp_ms", f"0 to {STAMP_MS_MAX}")
-    return stamp_ms, decode_fact_rows(body[_HEAD.size :])
+    stamp_ms, rows = split_body(body, FACTS)
+    return stamp_ms, decode_fact_rows(rows)
 
 
 def decode_fact_rows(data: bytes) -> list[Fact]:
@@ -91,7 +68,7 @@ def decode_fact_rows(data: bytes) -> list[Fact]:
 
 def _row(fact: Fact) -> list[Any]:
     if isinstance(fact, RulesSet):
-        return [RULES, json.dumps(to_mapping(fact.rules), separators=(",", ":"))]
+        return [RULES, json.dumps(to_mapping(fact.rules), ensure_ascii=False, separators=(",", ":"))]
     kinds = {Clock: CLOCK, Sign: SIGN, Action: ACTION, Sent: SENT}
     return [kinds[type(fact)], *fact]
 

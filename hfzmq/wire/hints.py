@@ -1,7 +1,8 @@
-"""What clients told one peer of their beds (``seen``), passed on to the peer that leads.
+"""What clients told of their beds (``seen``), as peers pass it on: each to the peer that leads, and that one to all.
 
 Touches nothing. Must not know: who leads, what a hint is worth. Keeps: a hint says how old it is, so that no board
-shows it younger than it is; each row passed the checks of a client's; it is harmless when late, doubled or lost.
+shows it younger than it is (but for its way here); each row passed the checks of a client's; it is harmless when late,
+doubled or lost.
 """
 
 from __future__ import annotations

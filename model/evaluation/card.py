@@ -15,21 +15,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hfzmq.model.evaluation.goals import bound_words, verdict_words, verdicts
+from hfzmq.model.evaluation.goals import Verdict, bound_words, verdict_words, verdicts
 
 
 def goals_table(results: Mapping[str, Any]) -> str:
     """Every goal: what was measured beside what was published and what it must be."""
-    rows = []
+    heads = ("check", "published", "measured", "95 %", "must", "")
+    return _markdown(heads, goal_rows(verdicts(results, True), section_as="**{}**"))
+
+
+def goal_rows(found: Sequence[Verdict], section_as: str = "{}", check_as: str = "{}") -> list[tuple[str, ...]]:
+    """Section by section, in words: the check, what was published, measured, its interval, what it must be, the
+    verdict. ``section_as`` and ``check_as``: how a section's and a check's name are set."""
+    rows: list[tuple[str, ...]] = []
     section = ""
-    for one in verdicts(results, True):
+    for one in found:
         if one.goal.section != section:
             section = one.goal.section
-            rows.append((f"**{section}**", "", "", "", "", ""))
+            rows.append((section_as.format(section), "", "", "", "", ""))
         interval = "" if one.interval is None else f"{figure(one.interval[0])} to {figure(one.interval[1])}"
-        measured = (one.goal.check, one.goal.published, figure(one.measured), interval)
+        measured = (check_as.format(one.goal.check), one.goal.published, figure(one.measured), interval)
         rows.append((*measured, bound_words(one.goal), verdict_words(one)))
-    return _markdown(("check", "published", "measured", "95 %", "must", ""), rows)
+    return rows
 
 
 def day_table(results: Mapping[str, Any]) -> str:

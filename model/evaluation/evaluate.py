@@ -27,6 +27,7 @@ from hfzmq.model.evaluation.withheld import withheld
 from hfzmq.model.features import DAY, Cohort
 from hfzmq.model.inference import RiskModel
 from hfzmq.model.network import RECIPE, Recipe
+from hfzmq.model.train import versions
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -112,6 +113,7 @@ def evaluate(
     }
     progress("scores", 0.5)
     results["shipped"] = shipped(model, size.probes)
+    results["versions"] = versions(network.toolkit())
     progress("scores", 1.0)
     results["seconds"] = {"fits": round(fitted - began, 1), "all": round(time.perf_counter() - began, 1)}
     curves = {
@@ -135,13 +137,12 @@ def _harness(table: Array, died: Array, size: Size, progress: Progress) -> dict[
     each = np.array(found).mean(axis=2)
     return {
         **{name: float(each[:, k].mean()) for k, name in enumerate(("mcc", "swapped_auc"))},
-        **{f"{name}_interval": _middle(each[:, k]) for k, name in enumerate(("mcc", "swapped_auc"))},
+        **{f"{name}_interval": list(scores.middle(each[:, k])) for k, name in enumerate(("mcc", "swapped_auc"))},
         "splits": size.harness * size.splits,
     }
 
 
-def _splits(died: Array, cuts: Sequence[Cut], ours: Sequence[Array], theirs: Sequence[Array]) -> dict[str, Any]:
-    cuts, ours, theirs = tuple(cuts), tuple(ours), tuple(theirs)
+def _splits(died: Array, cuts: tuple[Cut, ...], ours: tuple[Array, ...], theirs: tuple[Array, ...]) -> dict[str, Any]:
     a, b = _means(cuts, died, ours), _means(cuts, died, theirs)
     learned, held = len(cuts[0].train), len(cuts[0].test)
     p_values = {}
@@ -198,7 +199,7 @@ def _guarded(
         return float(np.mean([survival.brier_by(day[who], died[who], row[who], HORIZON_DAYS) for row in p]))
 
     def ratio(who: NDArray[np.int64]) -> float:
-        return float(p[:, who].mean()) / survival.died_by(day[who], died[who], HORIZON_DAYS)
+        return _ratio(float(p[:, who].mean()), survival.died_by(day[who], died[who], HORIZON_DAYS))
 
     def concordance(who: NDArray[np.int64]) -> float:
         return float(np.mean([survival.concordance(day[who], died[who], row[who]) for row in p]))
@@ -208,7 +209,7 @@ def _guarded(
         found[name], found[f"{name}_interval"] = _with_interval(score, len(died), draws)
     found["cox"] = {
         "brier": float(np.mean([survival.brier_by(day, died, row, HORIZON_DAYS) for row in cox])),
-        "ratio": float(cox.mean()) / observed,
+        "ratio": _ratio(float(cox.mean()), observed),
         "c": float(np.mean([survival.concordance(day, died, row) for row in cox])),
     }
     constant = np.full(len(died), observed)
@@ -252,7 +253,7 @@ def _guarded_tiers(day: Array, died: Array, p: Array, model: RiskModel, draws: i
         found[name] = {}
         for number, key in enumerate(("share", "died", "deaths")):
             found[name][key] = float(values[tier, number])
-            found[name][f"{key}_interval"] = _middle(drawn[:, tier, number])
+            found[name][f"{key}_interval"] = list(scores.middle(drawn[:, tier, number]))
     return found
 
 
@@ -292,8 +293,12 @@ def _means(cuts: tuple[Cut, ...], died: Array, p: tuple[Array, ...]) -> dict[str
     found: dict[str, Any] = {}
     for name, score in NAMES.items():
         each = protocol.each(cuts, died, p, score)
-        found[name], found[f"{name}_interval"] = float(np.nanmean(each)), _middle(each)
+        found[name], found[f"{name}_interval"] = scores.mean(each), list(scores.middle(each))
     return found
+
+
+def _ratio(predicted: float, observed: float) -> float:
+    return predicted / observed if observed else scores.NAN  # nobody of those that were drawn died in time
 
 
 def _by_repeat(held: Sequence[Held], folds: Sequence[Cut], key: str, patients: int) -> Array:
@@ -307,7 +312,3 @@ def _by_repeat(held: Sequence[Held], folds: Sequence[Cut], key: str, patients: i
 
 def _with_interval(score: Callable[[NDArray[np.int64]], float], patients: int, draws: int) -> tuple[float, list[float]]:
     return score(np.arange(patients)), list(scores.bootstrap_interval(score, patients, draws))
-
-
-def _middle(values: Array) -> list[float]:
-    return [float(value) for value in np.nanquantile(values, (0.025, 0.975))]

@@ -87,9 +87,15 @@ def verdicts(results: Mapping[str, Any], applies: bool) -> tuple[Verdict, ...]:
         interval = look_up(results, goal.path + "_interval")
         number = float("nan") if measured is None else float(measured)
         met = not math.isnan(number) and goal.least <= number <= goal.most
-        whole = (float(interval[0]), float(interval[1])) if interval else None
-        found.append(Verdict(goal, number, whole, met if applies and goal.counts else None))
+        found.append(Verdict(goal, number, _whole(interval), met if applies and goal.counts else None))
     return tuple(found)
+
+
+def _whole(interval: Any) -> tuple[float, float] | None:
+    """None where there is none, or where its ends are no numbers (null in a results file)."""
+    if not interval or None in interval or any(map(math.isnan, interval)):
+        return None
+    return float(interval[0]), float(interval[1])
 
 
 def look_up(results: Any, path: str) -> Any:

@@ -43,13 +43,18 @@ def draw(curves: Mapping[str, Any], results: Mapping[str, Any], folder: Path) ->
     return tuple(written)
 
 
-@contextmanager
-def _matplotlib() -> Iterator[Any]:
+def require_matplotlib() -> Any:
+    """The module; HfzmqError when it is missing."""
     try:
-        matplotlib = importlib.import_module("matplotlib")
+        return importlib.import_module("matplotlib")
     except ImportError as error:
         hint = "pip install 'hfzmq[train]', or leave --plots out"
         raise HfzmqError(f"pictures need matplotlib: no {error.name or error} here", hint=hint) from None
+
+
+@contextmanager
+def _matplotlib() -> Iterator[Any]:
+    matplotlib = require_matplotlib()
     matplotlib.use("Agg")
     plt = importlib.import_module("matplotlib.pyplot")
     settings = {
@@ -99,8 +104,10 @@ def _tiers(axes: Any, curves: Mapping[str, Any], results: Mapping[str, Any]) -> 
     )
     for group, (_, tiers) in enumerate(groups):
         for place, (tier, colour) in enumerate(TIER_COLOURS.items()):
-            value, at = tiers[tier]["died"], group * 4 + place
+            share, at = tiers[tier]["share"], group * 4 + place
+            value = tiers[tier]["died"] if share else 0.0
             axes.bar(at, value, color=colour)
-            axes.annotate(f"{tier}\n{value:.0%}\nof {tiers[tier]['share']:.0%}", (at, value), ha="center", va="bottom")
+            words = f"{value:.0%}\nof {share:.0%}" if share else "nobody"
+            axes.annotate(f"{tier}\n{words}", (at, value), ha="center", va="bottom")
     axes.set(ylim=(0, 1.15), ylabel="share that died", title="Deaths by tier, held out (10 x 5 folds)")
     axes.set_xticks([1, 5], [label for label, _ in groups])

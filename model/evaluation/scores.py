@@ -7,6 +7,7 @@ score that a sample cannot give (one outcome only) is NaN, never a flattering nu
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import erfc
 from typing import NamedTuple
 
 import numpy as np
@@ -128,9 +129,22 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """95 % interval of ``score``, which takes the numbers of the patients that were drawn (with replacement)."""
     rng = np.random.default_rng(seed)
-    found = np.array([score(rng.integers(patients, size=patients)) for _ in range(draws)])
-    low, high = np.quantile(found[np.isfinite(found)], (0.025, 0.975))
+    return middle(np.array([score(rng.integers(patients, size=patients)) for _ in range(draws)]))
+
+
+def middle(values: Array) -> tuple[float, float]:
+    """The middle 95 % of those that are numbers; (NaN, NaN) where none is."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return NAN, NAN
+    low, high = np.quantile(known, (0.025, 0.975))
     return float(low), float(high)
+
+
+def mean(values: Array) -> float:
+    """Of those that are numbers; NaN where none is."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else NAN
 
 
 def resampled_p(differences: Array, trained_on: int, tested_on: int) -> float:
@@ -141,13 +155,7 @@ def resampled_p(differences: Array, trained_on: int, tested_on: int) -> float:
     if spread == 0:
         return 1.0 if differences.mean() == 0 else 0.0
     z = abs(float(differences.mean())) / np.sqrt(spread)
-    return float(_upper_tail(z) * 2)
-
-
-def _upper_tail(z: float) -> float:
-    from math import erfc
-
-    return 0.5 * erfc(z / 2**0.5)
+    return erfc(z / 2**0.5)
 
 
 def _ranks(values: Array) -> Array:

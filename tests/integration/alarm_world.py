@@ -18,8 +18,8 @@ from hfzmq.core.contract import Apply, Persist
 from hfzmq.core.types import BATCH, START, Entry, Origin, chained
 from hfzmq.storage import Reader, Store
 from hfzmq.wire import requests as wire
-from hfzmq.wire.body import READINGS, encode_body
-from hfzmq.wire.facts import encode_fact_rows, stamped
+from hfzmq.wire.body import FACTS, READINGS, encode_body
+from hfzmq.wire.facts import encode_fact_rows
 from hfzmq.wire.pages import AlarmEvents, Alarms
 from hfzmq.wire.readings import judge_rows
 from tests.integration.fake_peer import FakePeer
@@ -59,7 +59,7 @@ class StoredWard:
     def tell(self, at: int, *facts: Fact) -> Sequence[str]:
         """Facts; the outcomes of the actions among them."""
         rows = encode_fact_rows(facts or (Clock(),))
-        self._entry(stamped(START_MS + at, rows), rows)
+        self._entry(encode_body(START_MS + at, rows, FACTS), rows)
         return self.store.outcomes(self._index)
 
     def act(self, at: int, action: str, target: int | str = "bed-1", by: str = "ann") -> str:

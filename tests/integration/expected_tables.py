@@ -22,8 +22,9 @@ from hfzmq.clinical.alarm.types import HEART_RATE, Bed, Calmed, Changes, Episode
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL, VERDICTS
 from hfzmq.clinical.report import Report
 from hfzmq.core.types import Entry
+from hfzmq.storage.checksums import sealed
 from hfzmq.storage.reading_rows import alert_crc
-from hfzmq.storage.tables import report_crc, sealed
+from hfzmq.storage.report_rows import report_crc
 from hfzmq.wire.body import FACTS, READINGS, decode_body, decode_readings, format_of
 from hfzmq.wire.facts import decode_facts
 

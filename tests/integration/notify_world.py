@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from hfzmq.cli.processes import free_addresses
 from hfzmq.daemon.notify import Delivered, Notice, Notifier, words
 
 AT_MS = 1_700_000_000_000
@@ -91,10 +92,8 @@ def family(pid: int) -> list[int]:
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on which nobody listens, nor will another test meanwhile."""
+    return free_addresses(1)[0].client_port
 
 
 # ------------------------------------------------------------ those who are told

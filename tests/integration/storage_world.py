@@ -26,10 +26,10 @@ from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.membership import Membership, bootstrap
 from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, HardState, Origin, Place, chained
-from hfzmq.storage import Reader, Store, tables
+from hfzmq.storage import Reader, Store, report_rows
 from hfzmq.storage.tables import AlarmCounts, AppliedState
-from hfzmq.wire.body import READINGS, encode_body
-from hfzmq.wire.facts import encode_facts
+from hfzmq.wire.body import FACTS, READINGS, encode_body
+from hfzmq.wire.facts import encode_fact_rows
 from hfzmq.wire.fields import pack
 from hfzmq.wire.readings import JudgedReading
 from hfzmq.wire.requests import encode_rows
@@ -67,8 +67,8 @@ def stored_row(report_id: int, one: Report, index: int, alert: int = 0) -> tuple
 def mark_alerted(path: Path, report_id: int) -> None:
     """In a file that nobody has open: an alarm was raised for this report."""
     database = apsw.Connection(str(path))
-    for row in database.execute(tables.SELECT_REPORT, (report_id,)).fetchall():
-        database.execute(tables.UPDATE_ALERT_SENT, tables.alerted_row(row))
+    for row in database.execute(report_rows.SELECT_REPORT, (report_id,)).fetchall():
+        database.execute(report_rows.UPDATE_ALERT_SENT, report_rows.alerted_row(row))
     database.close()
 
 
@@ -114,7 +114,7 @@ class Tape:
 
     def facts(self, *facts: Fact) -> Entry:
         """Append what the leader tells the alarms."""
-        return self._request(encode_facts(self.now_ms, facts), "1")
+        return self._request(encode_body(self.now_ms, encode_fact_rows(facts), FACTS), "1")
 
     def _request(self, body: bytes, client: str, seq: int | None = None) -> Entry:
         if seq is None:

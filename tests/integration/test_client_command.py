@@ -119,6 +119,22 @@ def test_an_interval_beyond_the_limit_of_silence_is_spoken_of_at_once(ward: Ward
     assert err.startswith("warning: readings of a bed lie 40 s apart, and the mesh tells NO DATA of a bed after 30 s")
 
 
+def test_asked_for_the_studys_day_the_client_says_so_at_once_and_in_each_report(ward: Ward) -> None:
+    path = ward.csv(40)
+    code, _, err = ward.run("--source", path, "--day-mode", "study")
+    assert code == 0
+    assert err.startswith("warning: the raw day sets the tier (--day-mode study)")
+    by_the_raw_day = list(ward.mesh.stored)
+    assert by_the_raw_day
+    assert all("day_raw" in report.flags.split(",") for report in by_the_raw_day)
+    assert all(report.probability == report.probability_study for report in by_the_raw_day)
+    code, _, err = ward.run("--source", path, "--from-start")
+    assert "raw day" not in err
+    guarded = ward.mesh.stored[len(by_the_raw_day) :]
+    assert guarded
+    assert not any("day_raw" in report.flags for report in guarded)
+
+
 def test_a_file_is_submitted_once_over_many_killed_lives(ward: Ward) -> None:
     path = ward.csv(400)
     wanted = expected(path)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,10 @@ from hfzmq.model.evaluation import plots, protocol
 from hfzmq.model.evaluation.goals import GOALS, look_up, verdicts
 from hfzmq.model.features import DAY, Cohort, parse_cohort, synthetic_csv
 from hfzmq.model.network import RECIPE
+from hfzmq.model.train import versions
+from tests.training import NEEDS_TRAINING
 
-MISSING = [name for name in ("tensorflow", "sklearn", "joblib") if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.train,
-    pytest.mark.skipif(bool(MISSING), reason=f"extra 'train' is missing: {MISSING}"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # keras meets numpy 2
-]
+pytestmark = NEEDS_TRAINING
 
 QUICK = RECIPE._replace(trees=20, steps=20, synthetic_rows=200)
 CONTENT = synthetic_csv(150, seed=8).encode()
@@ -136,13 +133,13 @@ def test_an_evaluation_measures_every_goal_and_draws_the_same_pictures_twice(
     json.dumps(found.results, allow_nan=True)
     folds = found.results["folds"]
     assert folds["roc_auc_interval"][0] <= folds["roc_auc"] <= folds["roc_auc_interval"][1]
+    assert found.results["versions"] == versions(network.toolkit())  # of these fits, not of the shipped weights
     assert found.results["shipped"]["monotone_violations"] == 0
     assert found.results["shipped"]["numpy_keras_difference_max"] <= 1e-6
     shown = goals_table(verdicts(found.results, False))
     assert all(goal.check in shown for goal in GOALS)
     assert "MISSED" not in shown
-    if importlib.util.find_spec("matplotlib") is None:
-        pytest.skip("matplotlib is not here: no pictures")
+    pytest.importorskip("matplotlib", reason="matplotlib is not here: no pictures")
     one, two = (plots.draw(found.curves, found.results, tmp_path / name) for name in ("one", "two"))
     assert [path.name for path in one] == [name + suffix for name in plots.NAMES for suffix in (".svg", ".png")]
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
@@ -152,10 +149,7 @@ def test_an_evaluation_measures_every_goal_and_draws_the_same_pictures_twice(
 def test_two_processes_give_what_one_gives_and_the_command_has_no_verdict_on_other_patients(
     cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import hfzmq.model.evaluation.evaluate as module
-    import hfzmq.model.network as network
-
-    monkeypatch.setattr(module, "QUICK", ev.Size(2, 1, 1, 20, 2000))
+    monkeypatch.setattr(ev, "QUICK", ev.Size(2, 1, 1, 20, 2000))
     monkeypatch.setattr(network, "RECIPE", QUICK)
     data = tmp_path / "made_up.csv"
     data.write_bytes(CONTENT)
@@ -176,8 +170,6 @@ def test_two_processes_give_what_one_gives_and_the_command_has_no_verdict_on_oth
 def test_a_missing_matplotlib_is_an_error_that_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sys
-
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(HfzmqError, match="pictures need matplotlib") as refused:
         plots.draw({}, {}, tmp_path)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import os
 import subprocess
 import sys
 import zipfile
@@ -23,17 +21,12 @@ from hfzmq.model import RiskModel, modelfile, train
 from hfzmq.model.features import FEATURES, PUBLISHED_SHA256, load_cohort, synthetic_csv
 from hfzmq.model.inference import PACKAGED
 from hfzmq.model.network import RECIPE, Fitted, merge
+from tests.training import NEEDS_TRAINING
 
 ROOT = Path(__file__).parents[2]
-MISSING = [name for name in ("tensorflow", "sklearn", "joblib") if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.train,
-    pytest.mark.skipif(bool(MISSING), reason=f"extra 'train' is missing: {MISSING}"),
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # keras meets numpy 2
-]
+pytestmark = NEEDS_TRAINING
 
 QUICK = RECIPE._replace(trees=40, steps=60, synthetic_rows=300)
-REAL = Path(os.environ.get("HFZMQ_DATA") or ROOT.parent / "shared" / "data" / "hf.csv")
 NPZ, H5, KERAS, SCALER = modelfile.FILE_NAME, train.H5_NAME, train.KERAS_NAME, train.SCALER_NAME
 
 
@@ -132,7 +125,8 @@ def test_the_file_carries_the_figures_of_an_evaluation_of_the_same_data_and_reci
         {"path": "shipped.rows_10000_ms", "measured": 9.0},
         {"path": "folds.roc_auc", "measured": None},
     ]
-    told = {"data": {"sha256": cohort.sha256}, "recipe": QUICK._asdict(), "goals": goals}
+    about = {"data": {"sha256": cohort.sha256}, "recipe": QUICK._asdict()}
+    told = {**about, "splits": {"count": 100}, "folds": {"repeats": 10}, "goals": goals}
     path = tmp_path / "evaluate.json"
     path.write_text(json.dumps(told))
     made = train.train(cohort_csv, tmp_path / "out", seed=5, recipe=QUICK, evaluation=path)
@@ -141,6 +135,7 @@ def test_the_file_carries_the_figures_of_an_evaluation_of_the_same_data_and_reci
     assert made.results["weights_sha256"] == trained[1].results["weights_sha256"]
     assert made.files[H5] == trained[1].files[H5]
     others: list[Any] = [told | {"recipe": RECIPE._asdict()}, told | {"data": {"sha256": "0" * 64}}]
+    others += [told | {"splits": {"count": 4}}, told | {"folds": {"repeats": 1}}]  # as with --quick
     for wrong in [*others, {"goals": []}, [], "x"]:
         path.write_text(json.dumps(wrong))
         with pytest.raises(InvalidInput, match="evaluat"):
@@ -182,15 +177,13 @@ def test_a_synthetic_cohort_is_learned_in_the_right_direction(trained: tuple[Pat
 # ------------------------------------------------------------------------------------------------------- the real data
 
 
-def test_the_real_data_give_the_packaged_weights(tmp_path: Path) -> None:
-    if not REAL.is_file() or hashlib.sha256(REAL.read_bytes()).hexdigest() != PUBLISHED_SHA256:
-        pytest.skip("the published hf.csv is not here: set HFZMQ_DATA to it")
+def test_the_real_data_give_the_packaged_weights(published_csv: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(
         model_commands.model,
         [
             "train",
             "--data",
-            str(REAL),
+            str(published_csv),
             "--out",
             str(tmp_path),
             "--results",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -118,3 +121,22 @@ def test_a_notifier_process_that_cannot_be_started_is_tried_ever_more_rarely(
         assert len(caplog.records) == 2
         monkeypatch.setattr(sys, "executable", python)
         loop.until(lambda: loop.delivered("run") == [7])
+
+
+def test_a_moment_without_a_free_descriptor_does_not_silence_the_alarms_for_good(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = socket.socketpair
+    refused: list[bool] = []
+
+    def scarce() -> tuple[socket.socket, socket.socket]:
+        if threading.current_thread().name == "hfzmq-notify" and not refused:
+            refused.append(True)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real()
+
+    with looped(Notifier([Channel("run", "command", argv=("true",))])) as loop:
+        monkeypatch.setattr(socket, "socketpair", scarce)
+        loop.notifier.post(notice(7))
+        loop.until(lambda: loop.delivered("run") == [7])
+    assert "cannot be started: Too many open files; it is started again in 0 s" in caplog.text

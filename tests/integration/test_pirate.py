@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from random import Random
 import pytest
 import zmq
 
+from hfzmq.cli.processes import free_addresses
 from hfzmq.client.ask import ask, ask_all, ask_leader
 from hfzmq.client.backoff import BACKOFF_MAX_MS, Backoff
 from hfzmq.client.pirate import Link, Pirate
@@ -74,9 +74,7 @@ def soon(seconds: float = 20.0) -> float:
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    return free_addresses(1)[0].client_port
 
 
 def test_a_hint_leads_straight_to_the_leader_and_stays_known(harbour: Harbour) -> None:
@@ -288,6 +286,17 @@ def test_rests_grow_from_a_tenth_of_a_second_to_five_while_nobody_answers_and_re
     answered = Backoff(Random(3))
     assert all(answered.next_ms(answered=True) <= 120 for _ in range(35))
     assert max(answered.next_ms(answered=True) for _ in range(100)) <= 1200
+
+
+def test_the_first_rests_after_somebody_has_served_are_as_short_as_a_hand_over() -> None:
+    backoff = Backoff(Random(3))
+    for _ in range(2):
+        rests = [backoff.next_ms(answered=True) for _ in range(5)]
+        for rest, about in zip(rests, (20, 40, 80, 100, 100), strict=True):
+            assert 0.8 * about <= rest <= 1.2 * about
+        backoff.reset()
+    backoff.next_ms(answered=False)
+    assert backoff.next_ms(answered=True) >= 80, "nobody answers any more: this is no hand-over"
 
 
 def test_a_thousand_lines_leave_no_socket_behind(harbour: Harbour) -> None:

@@ -19,8 +19,8 @@ from hfzmq.core.contract import Apply, Persist
 from hfzmq.core.types import BATCH, START, Entry, Origin, Place, chained
 from hfzmq.storage import Store
 from hfzmq.storage.snapshot import make
-from hfzmq.wire.body import READINGS, encode_body
-from hfzmq.wire.facts import encode_facts
+from hfzmq.wire.body import FACTS, READINGS, encode_body
+from hfzmq.wire.facts import encode_fact_rows
 from hfzmq.wire.fields import pack
 from hfzmq.wire.requests import digest, encode_rows
 from tests.integration.storage_world import STAMP_MS, mesh, report
@@ -53,7 +53,7 @@ class Log:
         self.add(encode_body(at_ms, pack(rows), READINGS))
 
     def facts(self, at_ms: int, *facts: Fact) -> None:
-        self.add(encode_facts(at_ms, facts))
+        self.add(encode_body(at_ms, encode_fact_rows(facts), FACTS))
 
 
 def a_day(seed: int, pace_ms: int = 9000) -> Log:

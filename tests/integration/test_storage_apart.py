@@ -47,6 +47,18 @@ def test_a_process_that_cannot_even_begin_is_told(tmp_path: Path, monkeypatch: p
         make_apart(tmp_path / "hfzmq_1.db", tmp_path / "snapshot")
 
 
+def test_a_process_that_dies_before_it_is_told_to_go_is_told_by_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = tmp_path / "dying"
+    text = f"#!/bin/sh\nexec 0<&-\necho {READY}\nsleep 0.3\necho no more memory >&2\nexit 3\n"
+    dying.write_text(text)
+    dying.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(dying))
+    with pytest.raises(DataDirError, match="no snapshot was made: no more memory"):
+        make_apart(tmp_path / "hfzmq_1.db", tmp_path / "snapshot")
+
+
 def test_nobody_waits_for_the_lock_while_the_process_begins_and_no_file_is_opened_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.membership import bootstrap
 from hfzmq.core.types import BATCH, CHAIN_START, Entry, HardState, Origin
-from hfzmq.storage import Reader, Store, tables
+from hfzmq.storage import Reader, Store, checksums, tables
 from tests.integration.storage_world import Tape, amnesia, expected_of, founded, held_by, mesh, report
 
 STEPS = st.lists(
@@ -260,7 +260,7 @@ def test_a_session_ahead_of_what_is_applied_is_damage(tmp_path: Path) -> None:
 
 def test_members_whose_checksum_fits_but_that_are_no_members_are_damage(tmp_path: Path) -> None:
     path = written(tmp_path)
-    row = tables.sealed(0, b'{"members": [], "removed": []}')
+    row = checksums.sealed(0, b'{"members": [], "removed": []}')
     connection = apsw.Connection(str(path))
     connection.execute(tables.UPDATE_MEMBERSHIP, row)
     connection.close()

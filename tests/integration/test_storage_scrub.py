@@ -55,6 +55,9 @@ ROT = [
     ("DELETE FROM risk_reports WHERE id = 31", "report 31: missing, after 30 comes 32"),
     ("DELETE FROM risk_reports WHERE id = 60", "60 were applied, 59 are there"),
     ("UPDATE sessions SET seq = seq + 1", "table sessions: wrong checksum"),
+    ("UPDATE alarm_beds SET tier = 'GREEN' WHERE patient_id = 'bed-3'", "table alarm_beds: wrong checksum"),
+    ("UPDATE alarm_beds SET patient_id = CAST(X'ff' AS TEXT) WHERE patient_id = 'bed-6'", "damaged: "),
+    ("INSERT INTO alarm_rules VALUES (1, '{}', 7)", "table alarm_rules: wrong checksum"),
     ("UPDATE applied SET idx = idx - 1", "table applied: wrong checksum"),
     ("UPDATE hard_state SET vote = 3", "table hard_state: wrong checksum"),
 ]

@@ -13,7 +13,7 @@ import pytest
 
 from hfzmq.core.types import HardState
 from hfzmq.errors import HfzmqError, InvalidInput
-from hfzmq.storage import Reader, Store, tables
+from hfzmq.storage import Reader, Store, checksums, tables
 from hfzmq.storage.snapshot import inspect, make
 from tests.integration.storage_world import Tape, founded, mesh, report
 
@@ -120,7 +120,7 @@ def test_where_none_can_be_made_nothing_is_left_behind(tmp_path: Path, what: str
         alter(store.path, "CREATE TABLE notes (text)")
     elif what == "damaged":
         alter(store.path, "UPDATE sessions SET seq = seq + 1")
-    with pytest.raises((HfzmqError, apsw.Error, tables.Damaged)):
+    with pytest.raises((HfzmqError, apsw.Error, checksums.Damaged)):
         make(store.path, tmp_path / "out" / "one")
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -110,8 +110,8 @@ OPEN = (
     # Found by luck only: it hurts within the first start of a file alone.
     Bug("the mark is written over what was synced", CUTS, "mark.py",
         "(1 - self._synced_slot) * SLOT_BYTES)", "self._synced_slot * SLOT_BYTES)"),
-    Bug("no small row's checksum is checked", ROT, "tables.py",
-        " or _crc(*values) != row[-1]:", ":"),
+    Bug("no small row's checksum is checked", ROT, "checksums.py",
+        " or crc_of(values) != row[-1]:", ":"),
     Bug("no entry's checksum is checked", ROT, "tables.py", "_log_crc(entry) == crc", "True"),
     Bug("no entry's chain is checked", ROT, "recovery.py",
         "            if chained(before, entry.term, entry.kind, entry.origin, entry.body).chain != entry.chain:\n",

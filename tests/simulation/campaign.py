@@ -7,6 +7,7 @@ nobody has run. Each storm of the default size has 5 peers and 100 lease times o
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ from tests.simulation.tally import Tally
 
 STORM_SECONDS_MAX = 300  # a storm of the full size takes some seconds
 SAVE_SECONDS = 30.0
+COLLECT_AFTER = (20_000, 20, 20)  # a third faster than the default: a storm's many small objects are seldom cycles
 RESULTS = ROOT / "docs" / "results" / "storms.json"
 
 
@@ -56,6 +58,7 @@ def one(seed: int, size: Size, seconds_max: float = STORM_SECONDS_MAX, sources: 
 
 
 def _worker() -> None:
+    gc.set_threshold(*COLLECT_AFTER)
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal tells everybody; only the campaign may decide
         signal.signal(number, signal.SIG_IGN)
     Thread(target=_end_with_the_campaign, daemon=True).start()

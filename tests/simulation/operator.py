@@ -164,7 +164,8 @@ class Operator:
             self.world.after(rng.choice((10.0, 1000.0, 5000.0)), peer.power_on)
 
     def may_lose(self, victim: Peer) -> bool:
-        """Whether those that are left can make a majority without this disk, whichever membership wins."""
+        """Whether those that are left can make a majority without this disk, whichever membership wins, and if the
+        learners are given their votes right now: the leader hears of a loss within a lease, not before."""
         seen = [self.invariants.membership] if self.invariants.membership else []
         floor = seen[0].index if seen else 0
         for peer in self.peers.values():
@@ -172,14 +173,14 @@ class Operator:
                 if one is not None and one.index >= floor:
                     seen.append(one)
         for membership in seen:
-            intact = sum(
-                1
+            intact = {
+                one.peer
                 for one in membership.members
-                if one.votes
-                and one.incarnation in (None, self.peers[one.peer].incarnation)
+                if one.incarnation in (None, self.peers[one.peer].incarnation)
                 and self.peers[one.peer] is not victim
                 and not self.peers[one.peer].halted
-            )
-            if membership.founded and intact < membership.majority:
+            }
+            voters, everybody = set(membership.voters), {one.peer for one in membership.members}
+            if membership.founded and any(len(intact & some) <= len(some) // 2 for some in (voters, everybody)):
                 return False
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hfzmq.core.contract import ADD, BUSY, REMOVE, Change, Reply
+from hfzmq.core.contract import ADD, BUSY, REMOVE, TRANSFER, Change, Reply
 from hfzmq.core.types import CONFIG
 from tests.simulation.stage import LEASE_MS, Stage
 from tests.simulation.test_faults_election import mesh
@@ -120,4 +120,24 @@ def test_a_removed_peer_whose_log_names_nobody_that_is_left_is_told_by_one_whom_
     assert stage.until(lambda: bool(stage.peers[2].halted and stage.peers[3].halted), 5 * LEASE_MS)
     stage.peers[4].start()
     assert stage.until(lambda: bool(stage.peers[4].halted), 5 * LEASE_MS)
+    stage.finish()
+
+
+def test_a_new_disk_whose_welcome_was_lost_with_the_leader_asks_again() -> None:
+    stage = mesh(5)
+    stage.peers[4].wipe()
+    stage.peers[4].power_on()
+    assert stage.until(lambda: changes_in_log(stage, 1) == 2, 12 * LEASE_MS)
+    for one in (1, 4):
+        for other in (2, 3, 5):
+            stage.network.cut(one, other)
+            stage.network.cut(other, one)
+    assert stage.until(lambda: changes_in_log(stage, 4) == 2, LEASE_MS)
+    assert [changes_in_log(stage, other) for other in (2, 3, 5)] == [1, 1, 1]
+    stage.peers[1].wipe()
+    assert stage.until(lambda: stage.leaders() == [2], 5 * LEASE_MS)
+    stage.operator.wish(TRANSFER, 3)  # whose log is longer from its first append on than that of the new disk
+    assert stage.until(lambda: stage.leaders() == [3], 5 * LEASE_MS)
+    stage.network.mend()
+    assert stage.until(lambda: stage.peers[3].disk.members().counts(4, b"4.2"), 20 * LEASE_MS)
     stage.finish()

@@ -17,25 +17,18 @@ from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
 ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 0, 0.5, "AMBER", 0.4, "m1", "")
 
 
-def peer(mesh: Mesh, *words: object) -> subprocess.CompletedProcess[str]:
+def peer(mesh: Mesh, *words: object, within_s: float = 60) -> subprocess.CompletedProcess[str]:
     """Run ``hfzmq peer`` with the file of the first peers, and nothing newer."""
-    line = hfzmq("peer", *words, "--config", mesh.path, *(() if words[0] == "ls" else ("--timeout", 60)))
+    line = hfzmq("peer", *words, "--config", mesh.path, *(() if words[0] == "ls" else ("--timeout", within_s)))
     return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def start_another(mesh: Mesh, number: int) -> None:
     """A daemon that the mesh does not know; its own file lists itself beside the first peers."""
-    found = next(one for one in free_addresses(9)[::-1] if one.client_port not in known_ports(mesh))
-    address = PeerAddress(number, *found[1:])
+    address = PeerAddress(number, *free_addresses(1)[0][1:])
     config = mesh.config._replace(peers=(*mesh.config.peers, address))
     (mesh.folder / f"peers_{number}.yaml").write_text(configuration.render(config))
     mesh.start(number)
-
-
-def known_ports(mesh: Mesh) -> set[int]:
-    return {
-        port for file in mesh.folder.glob("peers_*.yaml") for one in configuration.load(file).peers for port in one[2:]
-    }
 
 
 def asks(mesh: Mesh, number: int) -> bool:
@@ -55,7 +48,7 @@ def add(mesh: Mesh, number: int) -> None:
 
 def test_a_peer_is_refused_until_it_asks_then_votes_then_leads_then_leaves(tmp_path: Path) -> None:
     with Mesh(tmp_path) as mesh:
-        done = peer(mesh, "add", 4)
+        done = peer(mesh, "add", 4, within_s=3)
         assert (done.returncode, done.stdout) == (5, "")
         assert "error: peer 4 does not ask to join\nhint: start it first: hfzmq serve --id 4" in done.stderr
         start_another(mesh, 4)

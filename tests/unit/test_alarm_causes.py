@@ -300,6 +300,16 @@ def test_a_sensor_that_never_gave_a_number_is_told_though_the_beds_risk_client_g
     assert ward.tables.episodes[1].raised_at_ms == START + 91_000
 
 
+def test_a_sensor_that_is_off_writes_its_bed_once_however_long_it_says_so() -> None:
+    ward = Ward(QUIET)
+    ward.green(1000)
+    ward.heart(2000, 0.0, *OFF)
+    for at in range(3000, 10_000, 1000):
+        ward.alarms.reading(START + at, at, "bed-1", START + at, 0.0, *OFF)
+        ward.alarms.advance(START + at)
+        assert ward.alarms.take_changes().beds == ()
+
+
 def test_a_risk_client_that_died_is_told_though_heart_rates_go_on() -> None:
     ward = Ward()
     both(ward, 1000, 60_000)

@@ -12,10 +12,22 @@ from hypothesis import strategies as st
 
 from hfzmq.clinical.alarm.clock import LogClock
 from hfzmq.clinical.alarm.facts import Action, Clock, Fact, RulesSet, Sent, Sign
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, Expected, check_rules, from_mapping, to_mapping
-from hfzmq.clinical.report import Refusal
+from hfzmq.clinical.alarm.rules import (
+    DAY_MS,
+    DEFAULT_RULES,
+    EXPECTED_MAX,
+    AlarmRules,
+    Expected,
+    check_rules,
+    from_mapping,
+    to_mapping,
+)
+from hfzmq.clinical.report import PATIENT_ID_CHARS_MAX, Refusal
+from hfzmq.config import Limits
 from hfzmq.errors import WireError
-from hfzmq.wire.facts import FACTS_MAX, decode_fact_rows, decode_facts, encode_fact_rows, encode_facts, stamped
+from hfzmq.wire.body import FACTS as FORMAT
+from hfzmq.wire.body import encode_body
+from hfzmq.wire.facts import FACTS_MAX, decode_fact_rows, decode_facts, encode_fact_rows
 
 STAMP = 1_800_000_000_000
 RULES = AlarmRules(red_on=0.7, steps_ms=(0, 5000), expected=(Expected("bed-1", 4000), Expected("bed-2")))
@@ -33,13 +45,11 @@ FACTS: list[Fact] = [
 
 
 def test_facts_come_back_as_they_were() -> None:
-    assert decode_facts(encode_facts(STAMP, FACTS)) == (STAMP, FACTS)
-
-
-def test_a_body_is_its_format_its_stamp_and_the_facts() -> None:
     rows = encode_fact_rows(FACTS)
-    assert stamped(STAMP, rows) == encode_facts(STAMP, FACTS) == b"\x03" + STAMP.to_bytes(8, "big") + rows
+    body = encode_body(STAMP, rows, FORMAT)
+    assert body == b"\x03" + STAMP.to_bytes(8, "big") + rows
     assert decode_fact_rows(rows) == FACTS
+    assert decode_facts(body) == (STAMP, FACTS)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +135,6 @@ def test_a_fact_that_could_not_be_read_again_is_not_packed() -> None:
     for count in (0, FACTS_MAX + 1):
         with pytest.raises(WireError):
             encode_fact_rows([Clock()] * count)
-    with pytest.raises(WireError):
-        encode_facts(-1, [Clock()])
-    with pytest.raises(WireError):
-        stamped(1 << 63, encode_fact_rows([Clock()]))
 
 
 # ------------------------------------------------------------ rules
@@ -137,6 +143,16 @@ def test_a_fact_that_could_not_be_read_again_is_not_packed() -> None:
 def test_rules_come_back_from_json_as_they_were() -> None:
     assert from_mapping(json.loads(json.dumps(to_mapping(RULES)))) == RULES
     assert from_mapping({}) == DEFAULT_RULES
+
+
+@pytest.mark.parametrize("letter", ["x", '"', "床", "\U0001f600"])
+def test_whatever_rules_can_be_in_force_can_be_told_to_the_log(letter: str) -> None:
+    beds = [[f"{number:05d}".ljust(PATIENT_ID_CHARS_MAX, letter), DAY_MS] for number in range(EXPECTED_MAX)]
+    rules = from_mapping({"expected": beds})
+    assert isinstance(rules, AlarmRules)
+    packed = encode_fact_rows([RulesSet(rules)])
+    assert decode_fact_rows(packed) == [RulesSet(rules)]
+    assert len(packed) < Limits().peer_message_bytes_max
 
 
 def test_expected_beds_can_be_told_in_three_ways() -> None:

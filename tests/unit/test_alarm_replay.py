@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
-from hfzmq.clinical.alarm.replay import Replayed, StoredReading, StoredReport, replay, replay_each, varied
+from hfzmq.clinical.alarm.replay import Replayed, StoredReading, StoredReport, replay_each, varied
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
 from hfzmq.clinical.alarm.statistics import seen_at_ms, statistics
 from hfzmq.clinical.report import Refusal
@@ -25,6 +27,10 @@ def rules(**changes: float) -> AlarmRules:
     made = varied(DEFAULT_RULES, **changes)  # type: ignore[arg-type]
     assert isinstance(made, AlarmRules)
     return made
+
+
+def replay(stored: Iterable[StoredReport | StoredReading], rules: AlarmRules, green_after_ms: int = 60_000) -> Replayed:
+    return replay_each(stored, (rules,), green_after_ms=green_after_ms)[0]
 
 
 def causes(replayed: Replayed) -> list[str]:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from hfzmq.cli.alarms import reckon, words
 from hfzmq.cli.alarms.act import checked_name
-from hfzmq.cli.alarms.layout import as_text, folded, laid_out
 from hfzmq.cli.alarms.reckon import other_rules
 from hfzmq.cli.alarms.rows import episodes_of, journal_of
 from hfzmq.cli.format import printable, width_of
+from hfzmq.cli.layout import as_text, folded, laid_out
 from hfzmq.clinical.alarm import types as t
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES
 from hfzmq.clinical.alarm.types import Episode

@@ -24,6 +24,7 @@ from hfzmq.cli.demo_story import RETURN_AFTER_MS, Story
 from hfzmq.cli.keys import Keys
 from hfzmq.cli.processes import Processes, free_addresses, serve_arguments
 from hfzmq.clinical.report import Report
+from hfzmq.config import PeerAddress
 from hfzmq.errors import HfzmqError, InvalidInput
 from hfzmq.storage import Store
 from tests.integration.storage_world import Tape, mark_alerted, mesh, report
@@ -307,6 +308,33 @@ def test_ports_are_free_different_and_below_those_of_outgoing_connections() -> N
     assert len(set(ports)) == 9
     low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     assert all(1024 < port < low for port in ports)
+
+
+def _ports(addresses: tuple[PeerAddress, ...]) -> set[int]:
+    return {port for address in addresses for port in address[2:]}
+
+
+def test_ports_that_were_chosen_are_chosen_by_nobody_else_while_that_process_lives() -> None:
+    """Nobody listens there yet, or no longer: a killed daemon's ports are its own until it comes back."""
+    mine = [_ports(free_addresses(count, Random(5))) for count in (3, 3, 11)]
+    code = (
+        "import sys; from random import Random; from hfzmq.cli.processes import free_addresses\n"
+        "print(*(port for one in free_addresses(3, Random(5)) for port in one[2:]), flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        theirs = set(map(int, other.stdout.readline().split()))
+        again = _ports(free_addresses(3, Random(5)))
+        other.communicate()
+    assert len(theirs) == 9
+    assert len(set.union(*mine, theirs, again)) == 9 + 9 + 33 + 9 + 9
+    assert _ports(free_addresses(3, Random(5))) == theirs, "it has ended: what it held is free"
+
+
+def test_where_all_ports_are_held_those_on_which_nobody_listens_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hfzmq.cli.processes._hold", lambda ports: [])
+    assert len(_ports(free_addresses(3))) == 9
 
 
 def test_a_demo_directory_is_used_again_and_one_of_another_size_is_refused(tmp_path: Path) -> None:

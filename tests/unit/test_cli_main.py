@@ -139,7 +139,7 @@ def test_a_wrong_command_line_is_exit_2_with_a_hint(words: tuple[str, ...]) -> N
     assert "\nhint: hfzmq" in done.err
 
 
-@pytest.mark.parametrize("words", [(), ("config",)])
+@pytest.mark.parametrize("words", [(), ("config",), ("alarms",), ("peer",), ("scenario",), ("model",)])
 def test_no_command_shows_the_help_on_stderr_and_is_exit_2(words: tuple[str, ...]) -> None:
     done = run(*words)
     assert (done.code, done.out) == (2, "")

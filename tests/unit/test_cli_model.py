@@ -182,6 +182,15 @@ def test_an_incomplete_reading_has_two_ends_in_every_output(run: Any, output: st
     assert "missing:serum_creatinine" in found.out
 
 
+def test_a_missing_day_leaves_one_guarded_number_and_gives_the_study_one_two_ends(run: Any) -> None:
+    found = run("predict", *READING[:-2])
+    judged = RiskModel.load().judge(75.0, 130.0, 1.9, 20.0, None)
+    assert f"guarded  {judged.probability:.4f} " in found.out
+    ends = f"{judged.probability_study_low:.4f} to {judged.probability_study:.4f}"
+    assert f"study    {ends}  UNKNOWN" in found.out
+    assert " to " not in run("predict", *READING).out.split("\n")[2]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -289,6 +298,30 @@ def test_a_pipe_for_a_model_is_refused_and_not_waited_for(run: Any, tmp_path: Pa
     assert "a file hf_model.npz" in found.err
 
 
+def test_explain_flags_a_value_that_counted_as_the_edge_of_the_training_range(run: Any) -> None:
+    old = ("--age", "110", *READING[2:])
+    assert "flags: day_clamped, extrapolated:age" in run("explain", *old).out
+    value = run("explain", *old, "-o", "json").json
+    assert "extrapolated:age" in value["flags"]
+    assert value["probability"] == run("explain", "--age", "95", *READING[2:], "-o", "json").json["probability"]
+
+
+# ----------------------------------------------------------------------------------------------------------- evaluate
+
+
+def test_pictures_that_cannot_be_drawn_are_refused_before_anything_is_fitted(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    data, work = tmp_path / "hf.csv", tmp_path / "work"
+    data.write_text(synthetic_csv(80, 1))
+    found = run("evaluate", "--data", str(data), "--work", str(work), "--plots", str(tmp_path), "--quick")
+    assert (found.code, found.out) == (1, "")
+    assert "pictures need matplotlib" in found.err
+    assert "pip install 'hfzmq[train]', or leave --plots out" in found.err
+    assert not work.exists()
+
+
 # --------------------------------------------------------------------------------------------------------------- data
 
 
@@ -308,7 +341,21 @@ def test_data_writes_what_it_fetched_only_when_it_is_the_published_set(
     assert found.out == f"{dataset.sha256(content)}  {out}\n"
     assert out.read_bytes() == content
     assert "CC BY 4.0" in found.err
-    assert run("data", "--check", str(out)).code == 0
+    checked = run("data", "--check", str(out))
+    assert (checked.code, checked.out) == (0, found.out)
+    assert "otherwise" not in checked.err
+
+
+def test_the_published_patients_in_other_bytes_are_told_from_the_published_file(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = dataset.canonical(synthetic_csv(80, 1).encode(), "f")
+    monkeypatch.setattr("hfzmq.model.features.PUBLISHED_SHA256", dataset.sha256(content))
+    path = tmp_path / "hf.csv"
+    path.write_bytes(content.replace(b"\n", b"\r\n"))
+    found = run("data", "--check", str(path))
+    assert (found.code, found.out) == (0, f"{dataset.sha256(path.read_bytes())}  {path}\n")
+    assert "written otherwise" in found.err
 
 
 # --------------------------------------------------------------------------------------- who may bring TensorFlow
@@ -356,7 +403,7 @@ lines = [
     ["model", "predict", *reading], ["model", "predict", ward], ["model", "explain", *reading],
     ["model", "data", "--check", data], ["config", "check", *on], ["config", "show", *on], ["config", "init"],
     ["status", *on], ["reports", *on], ["readings", *on], ["alarms", "ls", *on], ["peer", "ls", *on],
-    ["dashboard", *on, "--once"], ["scenario", "ls"],
+    ["dashboard", *on, "--once"], ["scenario", "ls"], ["units", "show", "target", "rules"],
     ["client", *on, "--headless", "--count", "2", "--interval", "0.1", "--duration", "1", "--queue", db],
     ["stream", *on, "--patients", "2", "--rate", "5", "--duration", "1", "--queue", db + "-stream"],
 ]

@@ -14,7 +14,7 @@ from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
 from hfzmq.clinical.alarm.types import Episode, Owed
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
-from hfzmq.core.contract import ACK, NOT_LEADER, Proposal, Reply
+from hfzmq.core.contract import ACK, BUSY, NOT_LEADER, Proposal, Reply
 from hfzmq.daemon.notify import Delivered, Notice
 from hfzmq.daemon.posting import FAILED_REST_MS, LOOK_MS, POSTS_A_LOOK
 from hfzmq.daemon.watch import RETRY_MS, SIGN_EVERY_MS, Watch
@@ -257,6 +257,45 @@ def test_a_new_leader_writes_no_second_line_of_what_has_failed_under_the_old_one
         bench.notifier.told.append(Delivered(1, 1, "log", False, STAMP, "refused", over=False))
         bench.told()
     assert [one.detail for one in bench.alarms.take_changes().events if one.what == "failed"] == ["1:log refused"]
+
+
+def test_a_delivery_that_the_log_did_not_take_in_is_told_again_and_was_tried_no_oftener_for_that() -> None:
+    bench = leading()
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    bench.later(LOOK_MS)
+    bench.told()
+    delivered = Delivered(1, 1, "log", True, STAMP, "", tries=2)
+    bench.notifier.told.append(delivered)
+    refused = bench.turn()
+    assert refused is not None
+    bench.watch.answered(Reply(refused.route, BUSY))
+    assert bench.turn() is None
+    bench.notifier.told.append(delivered)  # as the notifier does when it is posted again
+    bench.later(RETRY_MS)
+    assert bench.told() == [Sent(1, 1, "log", True, 2)] * 2
+    assert [one.detail for one in bench.alarms.take_changes().events if one.what == "sent"] == ["1:log after 2 tries"]
+
+
+def test_nothing_is_kept_of_an_alarm_that_was_seen_though_a_result_came_after_that() -> None:
+    bench = leading()
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed()
+    bench.later(LOOK_MS)
+    bench.told()
+    bench.watch.act(ROUTE, Action("ack", 1, "nurse"))
+    bench.told()
+    for _ in range(2):
+        bench.later(LOOK_MS)
+        bench.notifier.told.append(Delivered(1, 1, "log", False, STAMP, "refused"))
+        bench.told()
+        bench.told()
+    posting = bench.watch._posting
+    assert not posting._post_ms
+    assert not posting._tries
+    assert not posting._known
 
 
 def test_what_is_owed_is_looked_for_seldom_however_often_something_is_applied() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from hfzmq.cli.main import main
 from hfzmq.config import Config, HeartRate, PeerAddress, parse, render
+from hfzmq.daemon.logs import LogSettings
 from hfzmq.environment import VARIABLES, overlay
 from hfzmq.errors import ConfigError
 
@@ -97,10 +98,10 @@ def test_a_flag_stands_before_the_environment_and_that_before_the_file(
     monkeypatch.setenv("HEART_RATE_MIN", "60")
     begun: list[tuple[str, int]] = []
 
-    def run_daemon(config: Config, peer: int, data_dir: Path, log_level: str, joins: bool) -> int:
-        begun.append((log_level, config.heart_rate.valid_min))
+    def run_daemon(config: Config, peer: int, data_dir: Path, logs: LogSettings, joins: bool, http: object) -> int:
+        begun.append((logs.level, config.heart_rate.valid_min))
         return 0
 
-    monkeypatch.setattr("hfzmq.daemon.node.serve", run_daemon)
+    monkeypatch.setattr("hfzmq.daemon.serving.serve", run_daemon)
     assert main(["serve", "--id", "1", "--config", str(path), "--data-dir", str(tmp_path), *words]) == 0
     assert begun == [(level, 60)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +10,7 @@ import pytest
 from hfzmq.errors import HfzmqError, InvalidInput
 from hfzmq.model import dataset
 from hfzmq.model.evaluation import logistic, protocol, scores
-from hfzmq.model.features import COLUMNS, PUBLISHED_SHA256, load_cohort, synthetic_csv
-
-ROOT = Path(__file__).parents[2]
-REAL = Path(os.environ.get("HFZMQ_DATA") or ROOT.parent / "shared" / "data" / "hf.csv")
-
-
-@pytest.fixture
-def real() -> bytes:
-    if not REAL.is_file() or hashlib.sha256(REAL.read_bytes()).hexdigest() != PUBLISHED_SHA256:
-        pytest.skip("the published hf.csv is not here: set HFZMQ_DATA to it")
-    return REAL.read_bytes()
+from hfzmq.model.features import COLUMNS, PUBLISHED_SHA256, read_cohort, synthetic_csv
 
 
 def test_the_published_splits_are_239_to_60_shuffled_and_always_the_same() -> None:
@@ -72,11 +60,10 @@ def test_the_published_columns_have_the_month_as_a_factor() -> None:
     assert set(np.unique(protocol.published_three(table)[:, 2:])) == {0.0, 1.0}
 
 
-def test_our_harness_gives_the_numbers_that_were_published(real: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "hf.csv"
-    path.write_bytes(real)
-    died = load_cohort(path).died
-    columns = protocol.published_all(dataset.published_table(real, "hf.csv"))
+def test_our_harness_gives_the_numbers_that_were_published(published_csv: Path) -> None:
+    content, cohort = read_cohort(published_csv)
+    died = cohort.died
+    columns = protocol.published_all(dataset.published_table(content, "hf.csv"))
     cuts = protocol.published_splits(299)
     p = protocol.held_out(columns, died, cuts)
     assert float(np.mean(protocol.each(cuts, died, p, scores.mcc))) == pytest.approx(0.607, abs=0.02)
@@ -86,7 +73,8 @@ def test_our_harness_gives_the_numbers_that_were_published(real: bytes, tmp_path
 # ----------------------------------------------------------------------------------------------------------- the data
 
 
-def test_the_same_patients_give_the_same_bytes_whatever_the_order_and_spelling_of_columns(real: bytes) -> None:
+def test_the_same_patients_give_the_same_bytes_whatever_the_order_and_spelling_of_columns(published_csv: Path) -> None:
+    real = published_csv.read_bytes()
     assert dataset.sha256(dataset.canonical(real, "hf.csv")) == PUBLISHED_SHA256
     rows = [line.split(",") for line in real.decode().splitlines()]
     turned = "\r\n".join(",".join(row[::-1]) for row in [[cell.upper() for cell in rows[0]], *rows[1:]])

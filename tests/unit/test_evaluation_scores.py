@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfzmq.model.evaluation import scores, survival
+from hfzmq.cli.results_file import plain
+from hfzmq.model import RiskModel
+from hfzmq.model.evaluation import evaluate, scores, survival
 from hfzmq.model.evaluation.goals import GOALS, Goal, bound_words, look_up, verdict_words, verdicts
 
 DIED = np.array([1, 1, 1, 0, 0, 0, 0, 0], dtype=float)
@@ -104,7 +108,26 @@ def test_a_bootstrap_interval_covers_the_mean_as_often_as_it_says() -> None:
 def test_the_p_of_overlapping_splits_is_more_careful_than_that_of_independent_ones() -> None:
     differences = np.random.default_rng(4).normal(0.02, 0.1, 100)
     assert scores.resampled_p(differences, 239, 60) > scores.resampled_p(differences, 239, 1)
+    z = differences.mean() / (differences.std(ddof=1) * math.sqrt(1 / 100 + 60 / 239))  # Nadeau and Bengio, 2003
+    assert scores.resampled_p(differences, 239, 60) == pytest.approx(2 * (1 - NormalDist().cdf(abs(z))))
     assert scores.resampled_p(np.zeros(5), 239, 60) == 1.0
+
+
+def test_what_no_sample_can_give_is_no_number_and_has_no_interval() -> None:
+    never = scores.bootstrap_interval(lambda who: math.nan, 10, 5)
+    assert [math.isnan(end) for end in never] == [True, True]
+    some = scores.bootstrap_interval(lambda who: math.nan if who[0] % 2 else 1.0, 10, 50)
+    assert some == (1.0, 1.0)
+    assert math.isnan(scores.mean(np.array([math.nan, math.nan])))
+    assert scores.mean(np.array([math.nan, 0.25, 0.75])) == 0.5
+
+
+def test_a_tier_that_nobody_is_in_and_deaths_that_nobody_died_are_no_numbers() -> None:
+    tiers = evaluate._tiers(DIED, np.array([P / 2]), RiskModel.load(), 20)
+    assert tiers["RED"]["share"] == 0
+    assert all(math.isnan(number) for number in (tiers["RED"]["died"], *tiers["RED"]["died_interval"]))
+    assert math.isnan(evaluate._ratio(0.3, 0.0))
+    assert evaluate._ratio(0.3, 0.6) == 0.5
 
 
 # --------------------------------------------------------------------------------------------------------- survival
@@ -145,7 +168,7 @@ def test_cox_finds_the_hazard_ratio_that_made_the_deaths() -> None:
 
 def test_a_goal_is_met_inside_its_bounds_and_by_nothing_that_is_no_number() -> None:
     goal = next(one for one in GOALS if one.path == "calibration.slope")
-    told = {"calibration": {"slope": 1.1, "slope_interval": [0.9, 1.2]}}
+    told: dict[str, Any] = {"calibration": {"slope": 1.1, "slope_interval": [0.9, 1.2]}}
     by_path = {one.goal.path: one for one in verdicts(told, True)}
     assert by_path[goal.path].met is True
     assert by_path[goal.path].interval == (0.9, 1.2)
@@ -154,6 +177,16 @@ def test_a_goal_is_met_inside_its_bounds_and_by_nothing_that_is_no_number() -> N
         told["calibration"]["slope"] = wrong
         assert {one.goal.path: one for one in verdicts(told, True)}[goal.path].met is False
     assert {one.met for one in verdicts(told, False)} == {None}
+    for ends in ([math.nan, math.nan], [None, None]):
+        told["calibration"]["slope_interval"] = ends
+        assert {one.goal.path: one for one in verdicts(told, True)}[goal.path].interval is None
+
+
+def test_a_number_that_is_none_is_null_in_a_results_file() -> None:
+    results = {"tiers": {"RED": {"died": math.nan, "died_interval": [math.nan, 0.5], "share": 0.0}}, "words": ("a", 1)}
+    assert plain(results) == {
+        "tiers": {"RED": {"died": None, "died_interval": [None, 0.5], "share": 0.0}}, "words": ["a", 1],
+    }  # fmt: skip
 
 
 def test_bounds_are_said_as_they_are_meant() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN, tier_between
 from hfzmq.errors import InvalidInput
 from hfzmq.model import Judgement, RiskModel
 from hfzmq.model.explain import explain
-from hfzmq.model.features import DAY, FEATURES, SIGNS
+from hfzmq.model.features import DAY, FEATURES, SIGNS, load_cohort
 
 MODEL = RiskModel.load()
 LEVELS = MODEL.parts.quantile_levels.tolist()
@@ -115,6 +116,11 @@ def test_a_report_carries_what_is_missing_and_how_low_the_risk_can_be() -> None:
     assert low_of(0.45, "day_clamped") == 0.45
 
 
+def test_a_number_that_misses_the_day_alone_has_one_end_in_its_report_too() -> None:
+    found = MODEL.judge(70.0, 134.0, 1.4, 32.0, None)
+    assert low_of(found.probability, ",".join(found.flags)) == found.probability
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -169,18 +175,23 @@ def test_asked_for_the_raw_day_the_studys_number_sets_the_tier_and_says_so(
 # ------------------------------------------------------------------------------------------------------------ unlike
 
 
-def test_a_hundredth_of_the_training_set_is_unusual_and_the_middle_never() -> None:
+def test_what_lies_farther_out_than_the_training_set_is_unusual_and_the_middle_never() -> None:
     middle = MODEL.parts.quantiles[:, LEVELS.index(0.5)].tolist()
     assert "unusual_combination" not in judged_whole(middle).flags
-    corner = [high if sign > 0 else low for low, high, sign in zip(P05, P95, SIGNS, strict=True)]
-    distances = []
-    for values in itertools.product(*zip(P05[:DAY], P95[:DAY], strict=True)):
+    seen = set()
+    for values in itertools.product(*zip(MODEL.parts.low[:DAY], P05[:DAY], P95[:DAY], strict=True)):
         z = (np.array(values) - MODEL.parts.mean[:DAY]) / MODEL.parts.scale[:DAY]
         distance = float(np.sqrt(((MODEL.parts.whitening @ z) ** 2).sum()))
-        distances.append(distance)
         flagged = "unusual_combination" in judged_whole([*map(float, values), 120]).flags
         assert flagged == (distance > MODEL.parts.distance_max)
-    assert 2 < MODEL.parts.distance_max < 10, (corner, distances)
+        seen.add(flagged)
+    assert seen == {True, False}
+    assert 2 < MODEL.parts.distance_max < 10
+
+
+def test_a_hundredth_of_the_patients_it_learned_from_is_unusual(published_csv: Path) -> None:
+    rows = load_cohort(published_csv).x.tolist()
+    assert sum("unusual_combination" in judged_whole(row).flags for row in rows) == 3  # of 299
 
 
 # --------------------------------------------------------------------------------------------------------------- why

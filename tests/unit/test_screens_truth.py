@@ -436,7 +436,7 @@ def test_the_bedside_shows_what_was_judged_there_and_nothing_else(
         assert bed.vitals is not None
         flags = ",".join(bed.flags)
         risk, study = risk_said(bed.probability, flags), probability(bed.probability_study, THRESHOLDS)
-        if "missing:" in flags and study != "0.00":
+        if any(value is None for value in bed.vitals) and study != "0.00":
             study = f"0.00-{study}"  # nobody says how low it can be
         marked = mark_said(flags) + risk
         raw = "day_raw" in flags

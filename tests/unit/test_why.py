@@ -50,6 +50,14 @@ def test_green_needs_no_why_and_a_hole_is_named() -> None:
     assert Whys(MODEL).of_report(report_of(HOLE)) == ("creat not known",)
 
 
+def test_a_day_that_nobody_knows_explains_no_number_but_the_one_that_reads_it() -> None:
+    guarded = report_of(SICK._replace(day=None))
+    assert Whys(MODEL).of_report(guarded) == Whys(MODEL).of_report(report_of(SICK)) != ()
+    by_the_raw_day = judge(RiskModel.load(raw_day=True), Thresholds(), SICK._replace(day=None)).report
+    assert by_the_raw_day.probability != guarded.probability
+    assert Whys(MODEL).of_report(by_the_raw_day) == ("day not known",)
+
+
 @pytest.mark.parametrize("change", [{"model_id": "another"}, {"probability": 0.62}, {"age": 1000.0}])
 def test_a_number_that_this_model_did_not_give_is_not_explained(change: dict[str, Any]) -> None:
     assert Whys(MODEL).of_report(report_of(SICK)._replace(**change)) == ()
@@ -136,6 +144,19 @@ def test_the_bedside_shows_both_tiers_and_both_ends_of_what_is_not_known(width: 
     assert "? GREEN/AMBER" in screen
     assert f"{judged.probability_low:.2f}-{judged.probability:.2f}" in screen
     assert re.search(r"creat(inine)? +\?", screen)
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_without_the_day_the_risk_is_one_number_and_that_by_the_raw_day_two_ends(width: int) -> None:
+    book = StatusBook("ward", (), Thresholds(), 2.0)
+    reading = SICK._replace(day=None)
+    told(book, reading)
+    screen = plain(lines(book.snapshot(STATE, NOW_MS, WALL_MS), width, 60))
+    assert f"{report_of(reading).probability:.2f}" in screen
+    assert re.findall(r"0\.\d+-0\.\d+", screen) == ["0.00-0.50"]  # the fixture's 0.50 is below what the flag says
+    assert "by the raw day 0.00-0.50" in screen
+    told(book, SICK)
+    assert "by the raw day 0.50" in plain(lines(book.snapshot(STATE, NOW_MS, WALL_MS), width, 60))
 
 
 def test_a_frame_makes_only_so_many_whys_and_the_next_one_the_rest() -> None:

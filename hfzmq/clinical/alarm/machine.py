@@ -55,10 +55,10 @@ from hfzmq.clinical.alarm.types import (
     Owed,
 )
 from hfzmq.clinical.alarm.ward import OVERTAKEN_MS, Ward
+from hfzmq.clinical.heart_rate import PHYSIOLOGICAL, VALID
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import REPORTED
 
-VALID, OUTSIDE = "valid", "invalid_physiological"  # the verdicts whose number can be believed
 HEARD_AGAIN_MS = 1000  # so long beds have to be heard by another leader before their silence is told
 TICKS_AWAY = 3  # so many stamps at least within ``away_ms``
 
@@ -130,12 +130,12 @@ class Alarms(Ward):
             bed.last_at_ms = bed.beat_at_ms = bed.beat_from_ms = self.now_ms
             self._heard[patient_id] = self.now_ms
             return
-        bed = self._bed(patient_id)
-        if status in (VALID, OUTSIDE):
+        if status in (VALID, PHYSIOLOGICAL):
+            bed = self._bed(patient_id)
             self._spoke(bed, RATE_GONE)
             self._measure(bed, heartbeat_id, value, status == VALID, anomaly)
-        else:
-            self._beats_unbelievably(bed)
+        elif bed is None or (bed.watched and not bed.beat_from_ms):  # else it changes nothing, however often it comes
+            self._beats_unbelievably(self._bed(patient_id))
 
     def sign(self, now: int, patient_id: str, timestamp_ms: int, tier: str, probability: float) -> None:
         """A sign of life, if it is not the last one again. One that is older than what is known is judged only where

@@ -56,10 +56,10 @@ def refuse_unreachable(config: Config, rules: AlarmRules) -> None:
         raise ConfigError(
             config.path, line, "alarms.channels", bound, hint="a lower from_step, or one more step in steps_ms"
         )
-    short = [one for one in _limits(rules) if one.limit_ms < SILENT_MS_MIN]
+    short = [patient for patient, limit_ms in _limits(rules) if limit_ms < SILENT_MS_MIN]
     if short:
-        rule = "expected" if short[0].patient_id else "silent_ms"
-        bound = f"{short[0].patient_id + ': ' if short[0].patient_id else ''}{SILENT_MS_MIN} ms or more"
+        rule = "expected" if short[0] else "silent_ms"
+        bound = f"{short[0]}: {SILENT_MS_MIN} ms or more" if short[0] else f"{SILENT_MS_MIN} ms or more"
         hint = f"hfzmq client measures every {SPEAKS_EVERY_MS} ms: {SILENT_MS_CALM} or more raises no false NO DATA"
         raise _wrong(config, rule, bound, hint)
 
@@ -99,19 +99,19 @@ def _doubts_of_channels(config: Config, rules: AlarmRules) -> Iterator[Doubt]:
 
 
 def _doubts_of_silence(rules: AlarmRules) -> Iterator[Doubt]:
-    for one in _limits(rules):
-        if one.limit_ms < SILENT_MS_CALM:
-            field = f"alarms.rules.expected.{one.patient_id}" if one.patient_id else SILENT
-            bound = f"{one.limit_ms} ms: a bed that is a little late is told as NO DATA"
+    for patient, limit_ms in _limits(rules):
+        if limit_ms < SILENT_MS_CALM:
+            field = f"alarms.rules.expected.{patient}" if patient else SILENT
+            bound = f"{limit_ms} ms: a bed that is a little late is told as NO DATA"
             hint = (
                 f"hfzmq client measures every {SPEAKS_EVERY_MS} ms: {SILENT_MS_CALM} or more, or a shorter --interval"
             )
             yield Doubt(field, bound, hint)
 
 
-def _limits(rules: AlarmRules) -> list[TooSeldom]:
-    own = (TooSeldom(one.patient_id, one.silent_ms) for one in rules.expected if one.silent_ms)
-    return [TooSeldom("", rules.silent_ms), *own]
+def _limits(rules: AlarmRules) -> list[tuple[str, int]]:
+    """(patient, how long it may be silent), '' for all that have no limit of their own."""
+    return [("", rules.silent_ms), *(one for one in rules.expected if one.silent_ms)]
 
 
 def _wrong(config: Config, rule: str, bound: str, hint: str) -> ConfigError:

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from hfzmq.clinical.alarm.machine import Alarms
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, check_rules
+from hfzmq.clinical.alarm.rules import DAY_MS, DEFAULT_RULES, AlarmRules, check_rules
 from hfzmq.clinical.alarm.types import ACK, CAUSES, RAISED, RATE_GONE, Episode
 from hfzmq.clinical.report import Refusal, Report
 from hfzmq.clinical.tiers import GREEN
 
-DAY_MS = 86_400_000
 DIGITS = 6  # of a threshold that is reckoned: 0.2 - 0.05 is 0.15
 APART = round(DEFAULT_RULES.amber_on - DEFAULT_RULES.amber_off, DIGITS)  # an off-threshold below a new on-threshold
 
@@ -84,18 +83,6 @@ def _below(threshold: float) -> float:
     return round(threshold - APART, DIGITS) if threshold >= 2 * APART else threshold / 2
 
 
-def replay(
-    stored: Iterable[StoredReport | StoredReading],
-    rules: AlarmRules,
-    *,
-    seen_after_ms: int = 30_000,
-    green_after_ms: int = 60_000,
-) -> Replayed:
-    """What ``rules`` would have made of ``stored``, in the order of ``at_ms`` (what is not, counts as told when the one
-    before was)."""
-    return replay_each(stored, (rules,), seen_after_ms=seen_after_ms, green_after_ms=green_after_ms)[0]
-
-
 def replay_each(
     stored: Iterable[StoredReport | StoredReading],
     several: Sequence[AlarmRules],
@@ -104,8 +91,9 @@ def replay_each(
     green_after_ms: int = 60_000,
     until_ms: int = 0,
 ) -> list[Replayed]:
-    """As ``replay``, for several rules side by side; ``stored`` is read once. Time goes on to ``until_ms`` after the
-    last row: what falls silent is told."""
+    """What each of these rules would have made of ``stored``, which is read once, in the order of ``at_ms`` (what is
+    not, counts as told when the one before was). Time goes on to ``until_ms`` after the last row: what falls silent is
+    told."""
     plays = [_Play(rules, seen_after_ms, green_after_ms) for rules in several]
     for one in stored:
         for play in plays:

@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from hfzmq.clinical.alarm.rules import DAY_MS
 from hfzmq.clinical.alarm.types import CAUSES, DISCHARGED, FOLDED, Episode
-
-DAY_MS = 86_400_000
 
 
 class AlarmStats(NamedTuple):

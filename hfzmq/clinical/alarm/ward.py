@@ -161,10 +161,8 @@ class Ward:
         self._missing(bed, bed.silent & ~(source | NEVER_HEARD))
 
     def _beats_unbelievably(self, bed: BedState) -> None:
-        """A heart rate was taken in that is none: there is a sensor, and it is missed from now on. As the bed's first
-        word it is no word: its silence goes on."""
-        if not bed.watched or bed.beat_from_ms:
-            return
+        """The first heart rate of a watched bed was taken in, and is none: there is a sensor, and it is missed from now
+        on. As the bed's first word it is no word: its silence goes on."""
         bed.beat_from_ms = self.now_ms if bed.risk_from_ms else bed.quiet_from_ms
         self._missing(bed, RATE_GONE if bed.silent & NEVER_HEARD else bed.silent)
 

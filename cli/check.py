@@ -1,0 +1,221 @@
+"""``hfzmq check``: is the mesh well, for a monitoring system: one line and one of four exit codes (Nagios).
+
+Touches sockets (through client.ask), stdout. Must not know how the line is made (nagios.py). Keeps: exactly one line,
+never a traceback, and an answer within about ``--timeout``, whatever the mesh does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from hfzmq.cli.format import counted, thousands
+from hfzmq.cli.nagios import CRITICAL, OK, UNKNOWN, WARNING, Finding, Number, Plugin, line, worst
+from hfzmq.cli.options import Seconds, config_option, load_config, peer_option
+from hfzmq.config import Config
+from hfzmq.errors import HfzmqError
+
+if TYPE_CHECKING:
+    from hfzmq.cli.mesh_view import MeshView, PeerView
+
+ALARMS_ASKED = 1000
+RED = "RED"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Limits(NamedTuple):
+    """From when something is a warning, from when it is critical."""
+
+    red_warning_s: float = 60
+    red_critical_s: float = 300
+    lag_warning: int = 1_000
+    lag_critical: int = 20_000
+    disk_warning_bytes: int = 1 << 30
+    disk_critical_bytes: int = 200 << 20
+
+
+class Unseen(NamedTuple):
+    """RED alarms that nobody has seen: how many, and for how long the oldest has waited, s."""
+
+    many: int
+    oldest_s: float
+
+
+def _threshold(name: str, default: float, of: str) -> Callable[[F], F]:
+    return click.option(name, type=Seconds(0), default=default, show_default=True, metavar="S", help=of)
+
+
+@click.command(cls=Plugin)
+@config_option
+@peer_option
+@_threshold("--red-warning", Limits().red_warning_s, "WARNING when a RED alarm is unseen for so long.")
+@_threshold("--red-critical", Limits().red_critical_s, "CRITICAL when it is for so long.")
+@click.option("--lag-warning", type=click.IntRange(1), default=1_000, show_default=True, help="Entries behind.")
+@click.option("--lag-critical", type=click.IntRange(1), default=20_000, show_default=True, help="Entries behind.")
+@click.option(
+    "--timeout", "timeout_s", type=Seconds(0.1, 60), default=3, show_default=True, metavar="S", help="Wait so long."
+)
+def check(
+    config_path: str,
+    peer: int | None,
+    red_warning: float,
+    red_critical: float,
+    lag_warning: int,
+    lag_critical: int,
+    timeout_s: float,
+) -> int:
+    """One line for Nagios, and exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+
+    Quorum and leader, peers that are away or behind, states that differ, disks that were damaged, RED alarms that
+    nobody has seen.
+    """
+    limits = Limits(red_warning, red_critical, lag_warning, lag_critical)
+    numbers: list[Number] = []
+    findings: list[Finding] = []
+    try:
+        config = load_config(config_path)
+        for finding in _look(config, peer, limits, int(timeout_s * 500), numbers):
+            findings.append(finding)  # one by one: what is known stands, whatever breaks after it
+    except HfzmqError as error:
+        findings.append(Finding(UNKNOWN, str(error)))
+    except Exception as error:  # a plugin that breaks must say so in one line, too
+        findings.append(Finding(UNKNOWN, f"internal error: {type(error).__name__}: {error}"))
+    click.echo(line(findings, numbers))
+    return worst(findings)
+
+
+def _look(
+    config: Config, only: int | None, limits: Limits, timeout_ms: int, numbers: list[Number]
+) -> Iterator[Finding]:
+    from hfzmq.cli.mesh_view import mesh_view
+    from hfzmq.client.ask import ask_all, knowing
+
+    config = knowing(config, only, timeout_ms)
+    answers = ask_all(config, "status", timeout_ms=timeout_ms, only=only)
+    view = mesh_view(config, answers, only)
+    told = {peer: _said(answer) for peer, answer in answers.items()}
+    yield from judge(view, told, limits)
+    numbers += measured(view, told, limits)
+    teller = next((peer for peer in view.reading if peer.serves), None) or next(iter(view.reading), None)
+    if teller is not None:
+        unseen = _unseen(config, teller, timeout_ms)
+        if unseen is None:
+            yield Finding(UNKNOWN, f"peer {teller.id} does not tell its alarms")
+        else:
+            yield from judge_alarms(unseen, limits)
+            numbers.append(Number("red_unseen", unseen.many))
+            numbers.append(Number("red_oldest", unseen.oldest_s, "s", limits.red_warning_s, limits.red_critical_s))
+
+
+def judge(view: MeshView, told: dict[int, dict[str, Any]], limits: Limits) -> Iterator[Finding]:
+    """What the peers' answers say."""
+    yield _standing(view)
+    away = [peer.id for peer in view.peers if peer.counted and not peer.reachable]
+    if view.answers and away:
+        yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
+    for mismatch in view.mismatches:
+        yield Finding(CRITICAL, str(mismatch))
+    for peer in view.peers:
+        yield from _of_one(peer, told.get(peer.id, {}), limits, bool(view.mismatches))
+
+
+def _standing(view: MeshView) -> Finding:
+    from hfzmq.cli.mesh_view import unreached
+    from hfzmq.cli.mesh_words import answering, not_begun
+
+    if not view.answers:
+        return Finding(CRITICAL, str(unreached(view)))
+    waits = {peer.id: peer.standing for peer in view.peers if peer.reachable}
+    if not view.founded:
+        return Finding(CRITICAL, f"mesh {view.mesh} has not begun: {not_begun(view)}")
+    if not view.serves:
+        who = f"peer {next(iter(waits))} knows no leader with a quorum" if view.asked_one else answering(view)
+        return Finding(CRITICAL, f"mesh {view.mesh}: {who}, and nothing is stored: no leader with a quorum")
+    told = "as the one peer asked says" if view.asked_one else answering(view)
+    return Finding(OK, f"mesh {view.mesh}: peer {view.leader} leads in term {view.term}, {told}")
+
+
+def _of_one(peer: PeerView, said: dict[str, Any], limits: Limits, differs_told: bool) -> Iterator[Finding]:
+    if not peer.reachable:
+        return
+    behind = peer.trails_leader_by
+    if behind is not None and behind >= limits.lag_warning:
+        code = CRITICAL if behind >= limits.lag_critical else WARNING
+        yield Finding(code, f"peer {peer.id} is {thousands(behind)} entries behind the leader")
+    if said.get("differs") and not differs_told:
+        yield Finding(CRITICAL, f"peer {peer.id} saw another state at {_peers(said['differs'])}")
+    if peer.refused_peers:
+        yield Finding(WARNING, f"peer {peer.id} refuses {_peers(peer.refused_peers)}: none of the members")
+    if peer.amnesia and peer.membership != "voter":
+        yield Finding(WARNING, f"peer {peer.id} does not trust its disk: {peer.amnesia}")
+    if peer.other_versions:
+        yield Finding(WARNING, f"peer {peer.id} hears another version of the peers' protocol")
+    aside, free = said.get("files_aside"), said.get("disk_free_bytes")
+    if type(aside) is int and aside:
+        yield Finding(WARNING, f"peer {peer.id} has set damaged files aside {counted(aside, 'time')}")
+    if type(free) is int and free < limits.disk_warning_bytes:
+        code = CRITICAL if free < limits.disk_critical_bytes else WARNING
+        yield Finding(code, f"peer {peer.id} has {free >> 20} MiB of disk left")
+
+
+def judge_alarms(unseen: Unseen, limits: Limits) -> Iterator[Finding]:
+    """RED alarms that nobody has seen."""
+    if unseen.many and unseen.oldest_s >= limits.red_warning_s:
+        code = CRITICAL if unseen.oldest_s >= limits.red_critical_s else WARNING
+        yield Finding(code, f"{counted(unseen.many, 'RED alarm')} unseen, the oldest for {unseen.oldest_s:.0f} s")
+
+
+def measured(view: MeshView, told: dict[int, dict[str, Any]], limits: Limits) -> Iterator[Number]:
+    """The numbers behind the bar."""
+    there = [peer for peer in view.peers if peer.reachable]
+    yield Number("peers", view.total)
+    yield Number("reachable", view.reached)
+    for label, values, warning, critical, unit in (
+        ("lag", [peer.trails_leader_by for peer in there], limits.lag_warning, limits.lag_critical, ""),
+        ("fsync", [peer.fsync_ms for peer in there], None, None, "ms"),
+        ("applied", [peer.applied_index for peer in there], None, None, "c"),
+        ("reports", [peer.reports for peer in there], None, None, "c"),
+        ("db", [_number(said, "db_bytes") for said in told.values()], None, None, "B"),
+        ("wal", [_number(said, "wal_bytes") for said in told.values()], None, None, "B"),
+    ):
+        known = [value for value in values if value is not None]
+        if known:
+            yield Number(label, max(known), unit, warning, critical)
+    free = [value for said in told.values() if (value := _number(said, "disk_free_bytes")) is not None]
+    if free:
+        yield Number("disk_free", min(free), "B")
+
+
+def _unseen(config: Config, teller: PeerView, timeout_ms: int) -> Unseen | None:
+    """As one peer tells it; None when it does not."""
+    from hfzmq.client.ask import ask_all
+
+    fields: dict[str, object] = {"state": "unacknowledged", "before_id": 0, "limit": ALARMS_ASKED}
+    answer = ask_all(config, "alarms", fields, timeout_ms=timeout_ms, only=teller.id).get(teller.id) or {}
+    try:
+        names: list[str] = answer["fields"]
+        cause, raised_at = names.index("cause"), names.index("raised_at_ms")
+        raised = [row[raised_at] for row in answer["rows"] if row[cause] == RED]
+        oldest_ms = (teller.now_ms or 0) - min(raised) if raised else 0
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError):
+        return None
+    return Unseen(len(raised), max(0, oldest_ms) / 1000)
+
+
+def _said(answer: dict[str, Any] | None) -> dict[str, Any]:
+    told = (answer or {}).get("peer")
+    return told if isinstance(told, dict) else {}
+
+
+def _number(said: dict[str, Any], key: str) -> int | None:
+    value = said.get(key)
+    return value if type(value) is int else None
+
+
+def _peers(ids: Any) -> str:
+    from hfzmq.cli.mesh_words import listed
+
+    return listed(ids)

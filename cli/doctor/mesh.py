@@ -1,0 +1,146 @@
+"""The mesh as its peers tell it: who is away, whether anybody leads, whose clock is off, who runs another version.
+
+Touches sockets (through client.ask), the wall clock. Must not know: this machine's disk. A peer's clock is compared by
+its answer to ``status``: it was read somewhere between the asking and the answer, so half of that time is the error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
+from hfzmq.config import Config
+
+TRIES = 3
+TIMEOUT_MS = 1000
+SKEW_WARNING_MS = 1_000
+
+
+class Clock(NamedTuple):
+    """How far a peer's clock is ahead of this machine's, give or take ``error_ms``."""
+
+    ahead_ms: float
+    error_ms: float
+
+
+Answers = Mapping[int, dict[str, Any] | None]
+
+
+def look(config: Config) -> Iterator[Finding]:
+    """Ask everybody."""
+    from hfzmq.client.ask import ask_all
+    from hfzmq.wire.members import newest, with_members
+
+    answers = ask_all(config, "status", timeout_ms=TIMEOUT_MS)
+    everybody = with_members(config, newest(answers.values()))
+    yield from judge(everybody, answers)
+    yield from clocks(config, _clocks(everybody, [peer for peer, answer in answers.items() if answer]))
+
+
+def judge(config: Config, answers: Answers) -> Iterator[Finding]:
+    """What the answers say."""
+    from hfzmq.cli.mesh_view import mesh_view
+    from hfzmq.cli.mesh_words import answering, listed, not_begun
+
+    view = mesh_view(config, answers)
+    file = config.path or "peers.yaml"
+    for peer in view.peers:
+        if not peer.reachable:
+            yield Finding(
+                WARNING,
+                "reach",
+                f"peer {peer.id} at {peer.address}: {peer.problem}",
+                "each peer that is away is one failure less that the mesh survives",
+                f"on that machine: systemctl status hfzmq@{peer.id}; or start it: hfzmq serve --id {peer.id} "
+                f"--config {file} --data-dir DIR",
+            )
+    if not view.answers:
+        yield Finding(CRITICAL, "quorum", "no peer answers", "nothing is stored", "hfzmq status")
+        return
+    if not view.founded:
+        who = listed(view.waiting_for) if view.waiting_for else "the first peers"
+        why = "a new mesh begins when all its first peers were up together once"
+        yield Finding(CRITICAL, "quorum", f"the mesh has {not_begun(view)}", why, f"start {who}")
+    elif not view.serves:
+        why = "nothing is stored: clients keep what they have"
+        yield Finding(CRITICAL, "quorum", f"{answering(view)}, and nobody leads a quorum", why, "start who is away")
+    else:
+        yield Finding(OK, "quorum", f"peer {view.leader} leads in term {view.term}, {answering(view)}")
+    for mismatch in view.mismatches:
+        why = "peers that hold different states: the odd one begins anew by itself, where most agree"
+        yield Finding(CRITICAL, "states", str(mismatch), why, "hfzmq backup --db FILE --to FILE, before all else")
+    for peer in view.peers:
+        if peer.amnesia and peer.membership != "voter":
+            why = "it is brought up by the others; look at the disk"
+            yield Finding(WARNING, "aside", f"peer {peer.id} does not trust its disk: {peer.amnesia}", why, "dmesg -T")
+        for refused in peer.refused_peers:
+            told = f"peer {peer.id} hears one that calls itself peer {refused} and is no member"
+            why = "removed, a copy of its files, or two processes with one id"
+            yield Finding(WARNING, "reach", told, why, f"hfzmq peer ls; hfzmq peer add {refused}, or stop that process")
+        aside = (answers.get(peer.id) or {}).get("peer", {}).get("files_aside") if peer.reachable else 0
+        if type(aside) is int and aside:
+            told = f"peer {peer.id} has damaged files beside its own ({aside})"
+            do = "on that machine: hfzmq doctor --data-dir DIR"
+            yield Finding(WARNING, "aside", told, "its disk has lied or rotted before", do)
+    yield from _versions({peer.id: peer.version for peer in view.peers if peer.version})
+
+
+def _versions(versions: Mapping[int, str]) -> Iterator[Finding]:
+    if len(set(versions.values())) > 1:
+        told = ", ".join(f"peer {peer} runs {version}" for peer, version in sorted(versions.items()))
+        why = "well for the time of an upgrade, not for good"
+        yield Finding(NOTE, "versions", told, why, "pip install --upgrade hfzmq on the older ones, one after the other")
+
+
+def clocks(config: Config, found: Mapping[int, Clock]) -> Iterator[Finding]:
+    """Whose clock is off: from the middle one of all, this machine's included."""
+    if not found:
+        return
+    middle = sorted([0.0, *(clock.ahead_ms for clock in found.values())])[(len(found) + 1) // 2]
+    off = {0: Clock(-middle, 0.0)} | {
+        peer: Clock(clock.ahead_ms - middle, clock.error_ms) for peer, clock in found.items()
+    }
+    wrong = False
+    for peer, clock in off.items():
+        if abs(clock.ahead_ms) - clock.error_ms < SKEW_WARNING_MS:
+            continue
+        wrong = True
+        way = "ahead" if clock.ahead_ms > 0 else "behind"
+        who = f"peer {peer}'s clock" if peer else "this machine's clock"
+        many = abs(clock.ahead_ms) >= config.heart_rate.future_ms
+        yield Finding(
+            CRITICAL if many else WARNING,
+            "clock",
+            f"{who} is {abs(clock.ahead_ms) / 1000:.1f} s {way} of the others (give or take {clock.error_ms:.0f} ms)",
+            f"stamps of alarms come from the leader's clock; a reading {config.heart_rate.future_ms} ms ahead of it is "
+            "judged to be from the future",
+            "on that machine: timedatectl set-ntp true; chronyc makestep",
+        )
+    if not wrong:
+        widest = max(abs(clock.ahead_ms) for clock in off.values())
+        yield Finding(OK, "clock", f"the peers' clocks agree within {widest:.0f} ms")
+
+
+def _clocks(config: Config, peers: list[int]) -> dict[int, Clock]:
+    with ThreadPoolExecutor(max_workers=max(1, len(peers))) as pool:
+        found = dict(zip(peers, pool.map(lambda peer: _clock(config, peer), peers), strict=True))
+    return {peer: clock for peer, clock in found.items() if clock is not None}
+
+
+def _clock(config: Config, peer: int) -> Clock | None:
+    """Of some tries the one that took least."""
+    from hfzmq.client.ask import ask_all
+
+    best: Clock | None = None
+    for _ in range(TRIES):
+        began, began_mono = time.time(), time.monotonic()
+        answer = ask_all(config, "status", timeout_ms=TIMEOUT_MS, only=peer).get(peer) or {}
+        took_ms = (time.monotonic() - began_mono) * 1000
+        told = answer.get("peer")
+        now_ms = told.get("now_ms") if isinstance(told, dict) else None
+        if isinstance(now_ms, int) and (best is None or took_ms / 2 < best.error_ms):
+            best = Clock(now_ms - (began * 1000 + took_ms / 2), took_ms / 2)
+    return best

@@ -1,0 +1,52 @@
+"""Whether a peer is alive, and whether it is of use: with the reasons why not.
+
+Touches nothing. Must not know: HTTP. Keeps: alive means that the loop turns, and no more (a peer without a quorum is
+alive: to restart it would mend nothing); ready means that a client that comes here is served or sent to who serves it,
+and that what it reads here is not far behind.
+"""
+
+from __future__ import annotations
+
+from hfzmq.daemon.gauge import Gauge
+
+ALIVE_MS = 2000
+DISK_SILENT_MS = 1000
+BEHIND_MAX = 1000  # entries
+
+
+def dead_because(turn_age_ms: float, writing_ms: float, excused: bool = False) -> list[str]:
+    """Why its loop does not live; [] when it does, or is ``excused``: it takes in a snapshot."""
+    if turn_age_ms < ALIVE_MS or excused:
+        return []
+    silent = [f"disk silent for {writing_ms / 1000:.1f} s"] if writing_ms >= DISK_SILENT_MS else []
+    return [f"the loop has not turned for {turn_age_ms / 1000:.1f} s", *silent]
+
+
+def unready_because(
+    gauge: Gauge | None, turn_age_ms: float, writing_ms: float, excused: bool, stopping: bool
+) -> list[str]:
+    """Why it is of no use now; [] when it is."""
+    reasons = ["takes in a snapshot"] if excused else dead_because(turn_age_ms, writing_ms)
+    if not reasons and writing_ms >= DISK_SILENT_MS:
+        reasons.append(f"disk silent for {writing_ms / 1000:.1f} s")
+    if stopping:
+        reasons.append("stopping")
+    if gauge is None:
+        return [*reasons, "starting"]
+    if not gauge.founded:
+        reasons.append("the mesh has not begun: all its first peers must be up together")
+    if not gauge.quorum:
+        reasons.append(f"no quorum heard: {gauge.heard} of {gauge.others} other peers")
+    if not gauge.leader:
+        reasons.append("no leader known")
+    elif gauge.leader == gauge.peer and not gauge.serves:
+        reasons.append("leads and does not serve yet")
+    if gauge.trails is not None and gauge.trails > BEHIND_MAX:
+        reasons.append(f"behind by {gauge.trails} entries")
+    if gauge.amnesia and not gauge.votes:
+        reasons.append(f"damaged files aside, and no vote yet: {gauge.amnesia}")
+    if gauge.differs:
+        reasons.append(f"holds another state than peer {', '.join(map(str, gauge.differs))}")
+    if gauge.door_shut:
+        reasons.append("too few free descriptors: no more clients are let in")
+    return reasons

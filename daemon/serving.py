@@ -1,0 +1,65 @@
+"""One daemon in the foreground, from its start to its end: log, descriptors, node, health desk, signals.
+
+Touches the process. Must not know: how the loop works. Keeps: READY is said once the file is open and all ports are
+bound, without waiting for a quorum; what it cannot run without is an HfzmqError, and everything it opened is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from hfzmq.config import Config
+from hfzmq.daemon import door, muster
+from hfzmq.daemon.logs import Logs, LogSettings
+from hfzmq.daemon.node import Node
+from hfzmq.daemon.notify.doubts import say_doubts
+from hfzmq.daemon.signals import Signals
+
+log = logging.getLogger("hfzmq.node")
+
+
+class HttpAddress(NamedTuple):
+    """Where health checks and Prometheus are answered."""
+
+    host: str
+    port: int
+
+
+def serve(
+    config: Config,
+    peer_id: int,
+    data_dir: Path,
+    logging_: LogSettings | None = None,
+    joins: bool = False,
+    http: HttpAddress | None = None,
+) -> int:
+    """Run one daemon; 0 after SIGTERM. HfzmqError where it cannot run or must stop."""
+    with Logs(logging_ or LogSettings(), peer_id, config.mesh_name) as logs:
+        door.make_room()
+        say_doubts(config)
+        with Signals() as signals:
+            if not muster.assembled(config, peer_id, data_dir, signals):
+                return 0
+            node = Node(config, peer_id, data_dir, joins)
+            try:
+                _open(node, config, peer_id, http, logs)
+                node.run(signals)
+            finally:
+                node.close()
+        log.info("stopped")
+    return 0
+
+
+def _open(node: Node, config: Config, peer_id: int, http: HttpAddress | None, logs: Logs) -> None:
+    here, vitals = config.peer(peer_id), node.vitals
+    vitals.lines_lost = lambda: logs.lost
+    where = ""
+    if http:
+        where = f", health and metrics on {http.host}:{vitals.open_desk(*http)}"
+    log.info(
+        "ready: peer %d of mesh %s, clients on %s:%d%s, %d entries in %s",
+        peer_id, config.mesh_name, here.host, here.client_port, where, node.replica.log.last.index, node.store.path,
+    )  # fmt: skip
+    vitals.ready()

@@ -1,0 +1,202 @@
+"""Backups: one file that holds all that a mesh has stored at one moment, checked before it gets its name.
+
+Touches the disk: a peer's file to read, the backup to write. Must not know: meshes that run, who asks. Keeps: a file
+under the name that was asked for is whole, synced, and was counted row by row, both as it was copied and as it became;
+nothing is ever written over; it names no peer, so that put in a peer's place by hand it is refused, instead of being
+taken for a disk that has forgotten.
+
+    peer's file --SQLite's online backup, of one moment--> NAME.copy --recount--> --snapshot--> NAME.part
+                                                                      --recount, sync, link--> NAME
+
+The peer may run and write meanwhile: it is read from this process through a connection that cannot write, in one read
+transaction; what holds that back is the daemon's checkpoint, for as long as the copying takes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from time import time_ns
+from typing import NamedTuple
+
+import apsw
+
+from hfzmq.core.membership import Membership
+from hfzmq.core.types import Place
+from hfzmq.errors import DataDirError, InvalidInput
+from hfzmq.storage import directory, snapshot, tables
+from hfzmq.storage.checksums import Damaged
+from hfzmq.storage.directory import FILE_MODE
+from hfzmq.storage.recount import counts_of, recount
+from hfzmq.storage.snapshot import NOBODY, sync_and_hash
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, AppliedState, Meta
+
+PAGES_A_STEP = 2_000  # 8 MB
+BUSY_MS = 2_000
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done (COPYING, CHECKING) and which share of it is, 0 to 1."""
+
+COPYING, CHECKING = "copying", "checking"
+
+
+class Backup(NamedTuple):
+    """What a backup holds. ``place``: the last entry in its tables. ``at_ms``: when it was made, Unix ms;
+    ``stored_ms``: the log's clock, 0 for none. ``sessions``: clients that the mesh knows. ``rows``: by table.
+    ``digest``: SHA-256 of the whole file, 32 bytes: what a restored mesh is founded on."""
+
+    path: Path
+    mesh_id: bytes
+    place: Place
+    state_hash: bytes
+    at_ms: int
+    stored_ms: int
+    members: Membership
+    sessions: int
+    rows: dict[str, int]
+    size_bytes: int
+    digest: bytes
+
+
+def make(db_path: Path, to: Path, progress: Progress = lambda _what, _share: None) -> Backup:
+    """Back the peer's file at ``db_path`` up into ``to``, a new file. InvalidInput: there is something already, or no
+    file of a peer; DataDirError: what is there is damaged, or the disk refuses. Both leave nothing behind."""
+    if to.exists() or to.is_symlink():
+        raise InvalidInput("--to", "a file that does not exist yet", got=str(to), hint="a backup is never overwritten")
+    if not db_path.is_file():
+        raise InvalidInput("--db", "the file of a peer", got=str(db_path), hint="DIR/hfzmq_<id>.db of its --data-dir")
+    copy, part = to.with_name(to.name + ".copy"), to.with_name(to.name + ".part")
+    try:
+        _new(copy)
+        try:
+            _copy(db_path, copy, progress)
+            progress(CHECKING, 0.0)
+            with closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+                connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # it has no WAL to wait for
+                recount(connection)
+            progress(CHECKING, 0.4)
+            snapshot.make(copy, part)
+            _stamp(part)
+            progress(CHECKING, 0.7)
+            made = verify(part)
+            os.link(part, to)  # unlike a rename it overwrites nothing
+            directory.sync(to.parent)
+            progress(CHECKING, 1.0)
+            return made._replace(path=to)
+        finally:
+            for path in (copy, part):
+                for side in ("", "-wal", "-shm", "-journal"):
+                    path.with_name(path.name + side).unlink(missing_ok=True)
+    except Damaged as damage:
+        raise DataDirError(
+            f"{db_path}: damaged, not backed up: {damage}", hint="back up another peer; hfzmq doctor looks at this one"
+        ) from None
+    except FileExistsError as error:
+        left = error.filename2 or error.filename
+        raise DataDirError(
+            f"{left}: exists already", hint="another backup runs, or was killed: then remove it"
+        ) from None
+    except (apsw.Error, OSError) as error:
+        raise DataDirError(
+            f"{to}: no backup was made: {error}", hint="is there room, and the right to write?"
+        ) from None
+
+
+def verify(path: Path) -> Backup:
+    """What the backup at ``path`` holds, everything in it counted anew. DataDirError when it must not be used,
+    InvalidInput when it is no backup."""
+    if not path.is_file():
+        raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path))
+    size_bytes, digest = sync_and_hash(path)
+    try:
+        with closing(apsw.Connection(_frozen(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)) as found:
+            meta = _whose(found, path)
+            recovered, cursor = recount(found)
+    except (Damaged, apsw.Error, UnicodeDecodeError) as error:
+        raise DataDirError(f"{path}: damaged: {error}", hint="use another backup") from None
+    applied: AppliedState = cursor.applied
+    if recovered.log.last != applied.place or recovered.log.base != applied.place or not applied.place.index:
+        raise DataDirError(f"{path}: its log is not where its tables are", hint="use another backup")
+    return Backup(
+        path, meta.mesh_id, applied.place, applied.state_hash, meta.created_at, applied.alarms.now_ms,
+        recovered.membership, len(recovered.sessions), counts_of(applied), size_bytes, digest,
+    )  # fmt: skip
+
+
+def _new(path: Path) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE))
+
+
+def _copy(db_path: Path, copy: Path, progress: Progress) -> None:
+    with closing(apsw.Connection(str(db_path.absolute()), flags=apsw.SQLITE_OPEN_READONLY)) as source:
+        source.set_busy_timeout(BUSY_MS)
+        source.execute("BEGIN")  # the copy is of this moment, however long it takes
+        _whose_peer(source, db_path)
+        with (
+            closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as target,
+            target.backup("main", source, "main") as copying,
+        ):
+            while not copying.done:
+                copying.step(PAGES_A_STEP)
+                progress(COPYING, 1 - copying.remaining / max(1, copying.page_count))
+
+
+def _whose_peer(source: apsw.Connection, path: Path) -> None:
+    wanted = "DIR/hfzmq_<id>.db of a peer's --data-dir"
+    try:
+        if source.execute("PRAGMA application_id").get != APPLICATION_ID:
+            raise InvalidInput("--db", "the file of a peer", got=str(path), hint=wanted)
+    except apsw.NotADBError:
+        raise InvalidInput("--db", "the file of a peer", got=str(path), hint=wanted) from None
+    _check_version(source, path)
+    meta = tables.meta_of(source.execute(tables.SELECT_META).fetchone())
+    if meta.incarnation == NOBODY:
+        raise InvalidInput("--db", "the file of a peer, no backup", got=str(path), hint=f"hfzmq backup verify {path}")
+    if not tables.applied_of(source.execute(tables.SELECT_APPLIED).fetchone()).place.index:
+        raise InvalidInput(
+            "--db", "a file that holds something", got=str(path), hint="its mesh has not begun: hfzmq status"
+        )
+
+
+def _whose(found: apsw.Connection, path: Path) -> Meta:
+    try:
+        is_ours = found.execute("PRAGMA application_id").get == APPLICATION_ID
+    except apsw.NotADBError:
+        is_ours = False
+    if not is_ours:
+        raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path))
+    _check_version(found, path)
+    meta = tables.meta_of(found.execute(tables.SELECT_META).fetchone())
+    if meta.incarnation != NOBODY:
+        raise InvalidInput(
+            "backup",
+            "a file that hfzmq backup made",
+            got=str(path),
+            hint=f"this is the own file of peer {meta.peer_id}: hfzmq backup --db {path} --to FILE",
+        )
+    return meta
+
+
+def _check_version(found: apsw.Connection, path: Path) -> None:
+    version = found.execute("SELECT schema_version FROM meta").get
+    if version != SCHEMA_VERSION:
+        raise DataDirError(
+            f"{path}: schema {version}, this hfzmq knows {SCHEMA_VERSION}",
+            hint="use the hfzmq that wrote it (hfzmq --version on that machine)",
+        )
+
+
+def _stamp(part: Path) -> None:
+    """Say in the file itself when it was made."""
+    with closing(apsw.Connection(str(part), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+        connection.execute("PRAGMA journal_mode = MEMORY").fetchall()
+        meta = tables.meta_of(connection.execute(tables.SELECT_META).fetchone())
+        row = tables.meta_row(meta._replace(created_at=time_ns() // 1_000_000))
+        connection.execute(tables.UPDATE_META, row)
+
+
+def _frozen(path: Path) -> str:
+    """As a URI: nobody writes to it, so that no file beside it is looked for or made."""
+    return f"{path.absolute().as_uri()}?immutable=1"

@@ -1,0 +1,161 @@
+"""``hfzmq check``: always one line, its word is its exit code, the worst comes first; it never breaks, never hangs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfzmq.cli.nagios import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, Number, line, worst
+from hfzmq.config import render
+from tests.unit.cli_world import CONFIG, FOREIGN, WALL_MS, Answer, members_told, run, says
+
+Answers = dict[int, Answer | None]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    file = tmp_path / "peers.yaml"
+    file.write_text(render(CONFIG))
+    return str(file)
+
+
+@pytest.fixture
+def mesh(monkeypatch: pytest.MonkeyPatch) -> Answers:
+    """What the peers answer to ``status``; under 0, what they answer to ``alarms``."""
+    told: Answers = {0: alarms_told()}
+
+    def ask_all(config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None) -> Answers:
+        assert timeout_ms <= 1500
+        if op == "alarms":
+            assert fields["state"] == "unacknowledged"
+            return {only or 0: told[0]}
+        return {peer_id: told.get(peer_id) for peer_id in ([only] if only else config.peer_ids)}
+
+    monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
+    return told
+
+
+def alarms_told(*raised: tuple[str, int]) -> Answer:
+    """(cause, seconds ago)."""
+    rows = [[n, "bed", cause, WALL_MS - 1000 * ago] for n, (cause, ago) in enumerate(raised, 1)]
+    return {"v": 1, "status": "OK", "fields": ["id", "patient_id", "cause", "raised_at_ms"], "rows": rows}
+
+
+def well(**more: Any) -> Answers:
+    told = members_told()
+    return {1: says(1, "leader", **told, **more), 2: says(2, **told), 3: says(3, **told)}
+
+
+def checked(path: str, code: int, *words: str) -> str:
+    """The one line."""
+    done = run("check", "--config", path, *words)
+    assert done.code == code, done
+    assert done.err == ""
+    assert done.out.count("\n") == 1
+    assert done.out.startswith(f"{WORDS[code]} - ")
+    assert done.out.count("|") <= 1
+    return done.out
+
+
+def test_a_mesh_that_is_well_is_ok_with_its_numbers(path: str, mesh: Answers) -> None:
+    mesh.update(well())
+    found = checked(path, OK)
+    assert "mesh ward: peer 1 leads in term 7, 3 of 3 peers answer | peers=3 reachable=3 lag=0;1000;20000" in found
+    assert "red_unseen=0 red_oldest=0s;60;300" in found
+    assert "applied=810c" in found
+
+
+def test_each_fault_has_its_word(path: str, mesh: Answers) -> None:
+    told = members_told()
+    for answers, code, words in (
+        ({}, CRITICAL, "no daemon answered at 127.0.0.1:7010"),
+        ({1: FOREIGN, 2: FOREIGN, 3: FOREIGN}, CRITICAL, "another mesh"),
+        (well() | {3: None}, WARNING, "peer 3 does not answer"),
+        (well() | {2: None, 3: None}, WARNING, "peers 2 and 3 do not answer"),
+        ({1: says(1, serves=False, **told), 2: says(2, **told)}, CRITICAL, "no leader with a quorum"),
+        ({1: says(1, **members_told(0, founded=False))}, CRITICAL, "has not begun"),
+        (well() | {2: says(2, state_hash="cd" * 16, **told)}, CRITICAL, "state differs at applied index 810"),
+        (well(differs=[3]), CRITICAL, "peer 1 saw another state at peer 3"),
+        (well() | {2: says(2, last_index=-400, **told)}, WARNING, "peer 2 is 1,212 entries behind"),
+        (well(last_index=50_000), CRITICAL, "entries behind"),
+        (well(refused_peers=[2]), WARNING, "peer 1 refuses peer 2"),
+        (well() | {3: says(3, amnesia="one flipped bit", **members_told(6, {1: "voter", 2: "voter"}))}, WARNING,
+         "does not trust its disk: one flipped bit"),
+        (well(counters={"peer_message_other_version": 9}), WARNING, "another version"),
+        (well(files_aside=2), WARNING, "set damaged files aside 2 times"),
+        (well(disk_free_bytes=500 << 20), WARNING, "500 MiB of disk left"),
+        (well(disk_free_bytes=5 << 20), CRITICAL, "5 MiB of disk left"),
+    ):  # fmt: skip
+        mesh.clear()
+        mesh.update({0: alarms_told(), **answers})
+        assert words in checked(path, code), words
+
+
+def test_only_red_alarms_that_nobody_has_seen_for_long_count(path: str, mesh: Answers) -> None:
+    mesh.update(well())
+    for raised, code in (
+        ((("AMBER", 9000), ("RED", 59)), OK),
+        ((("RED", 61), ("RED", 5)), WARNING),
+        ((("RED", 301),), CRITICAL),
+    ):
+        mesh[0] = alarms_told(*raised)
+        checked(path, code)
+    assert "1 RED alarm unseen, the oldest for 301 s" in checked(path, CRITICAL)
+    assert "red_oldest=301s;400;500" in checked(path, OK, "--red-warning", "400", "--red-critical", "500")
+
+
+def test_one_peer_alone_can_be_asked(path: str, mesh: Answers) -> None:
+    mesh.update({2: says(2, **members_told())})
+    assert "peer 1 leads" in checked(path, OK, "--peer", "2")
+    checked(path, CRITICAL, "--peer", "3")
+    assert "no peer with id 9" in checked(path, UNKNOWN, "--peer", "9")
+
+
+@pytest.mark.parametrize("answer", [{}, {"status": "OK"}, {"fields": ["id"], "rows": [[1]]}, {"fields": 7, "rows": 8}])
+def test_alarms_that_cannot_be_read_are_unknown_and_hide_nothing_worse(
+    path: str, mesh: Answers, answer: Answer
+) -> None:
+    mesh.update(well())
+    mesh[0] = answer
+    checked(path, UNKNOWN)
+    mesh[3] = None
+    assert "does not answer" in checked(path, WARNING)
+
+
+@pytest.mark.parametrize(
+    "words", [("--nonsense",), ("--peer", "zero"), ("--red-warning", "nan"), ("--timeout", "1e9"), ("extra",)]
+)
+def test_a_wrong_command_line_is_unknown_not_critical(path: str, words: tuple[str, ...]) -> None:
+    checked(path, UNKNOWN, *words)
+
+
+def test_a_wrong_file_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("mesh: [\n")
+    for name in ("missing.yaml", "bad.yaml"):
+        assert name in checked(str(tmp_path / name), UNKNOWN)
+
+
+def test_what_breaks_inside_is_one_line_too(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("two\nlines | and a bar")
+
+    monkeypatch.setattr("hfzmq.client.ask.ask_all", broken)
+    assert "internal error: RuntimeError: two lines / and a bar" in checked(path, UNKNOWN)
+
+
+def test_nobody_there_is_told_within_the_time(path: str) -> None:
+    began = time.monotonic()
+    checked(path, CRITICAL, "--timeout", "1")
+    assert time.monotonic() - began < 10
+
+
+def test_the_worst_comes_first_and_unknown_is_less_than_what_is_known_to_be_wrong() -> None:
+    found = [Finding(OK, "fine"), Finding(UNKNOWN, "who knows"), Finding(WARNING, "odd"), Finding(CRITICAL, "down")]
+    assert worst(found) == CRITICAL
+    assert line(found) == "CRITICAL - down; odd; who knows"
+    assert worst(found[:3]) == WARNING
+    assert worst(found[:2]) == UNKNOWN
+    assert line(found[:1], [Number("lag", 3, "", 10, 20), Number("t", 0.25, "s")]) == "OK - fine | lag=3;10;20 t=0.25s"

@@ -1,0 +1,290 @@
+"""``hfzmq doctor``: each finding is found where it is, and only there; each says what to do; it changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import apsw
+import pytest
+
+from hfzmq.cli.doctor import disk, machine, mesh, versions
+from hfzmq.cli.doctor.disk import Mount, Speed
+from hfzmq.cli.doctor.findings import CRITICAL, NEEDS_DOING, NOTE, OK, WARNING, Finding, sorted_findings
+from hfzmq.cli.doctor.mesh import Clock
+from hfzmq.config import PeerAddress, render
+from hfzmq.storage import Store, aside
+from tests.integration.storage_world import mesh as storage_mesh
+from tests.unit.cli_world import CONFIG, members_told, run, says
+
+LEASE_MS = 1000
+HERE = Path("/srv/hfzmq")
+
+
+def only(found: Any) -> Finding:
+    (one,) = found
+    assert isinstance(one, Finding)
+    assert one.severity not in NEEDS_DOING or (one.why and one.do)
+    return one
+
+
+# ------------------------------------------------------------ versions
+
+
+@pytest.mark.parametrize(
+    ("version", "has"),
+    [
+        ("3.6.23", False),
+        ("3.7.0", True),
+        ("3.40.1", True),
+        ("3.44.5", True),
+        ("3.44.6", False),
+        ("3.45.0", True),
+        ("3.46.1", True),
+        ("3.50.6", True),
+        ("3.50.7", False),
+        ("3.51.0", True),
+        ("3.51.2", True),
+        ("3.51.3", False),
+        ("3.53.0", False),
+        ("4.0.0", False),
+    ],
+)
+def test_the_releases_with_the_wal_reset_bug_are_known(version: str, has: bool) -> None:
+    assert versions.has_wal_reset_bug(versions.parsed(version)) is has
+
+
+def test_sqlite_that_hfzmq_uses_must_be_mended_and_the_systems_own_is_a_note() -> None:
+    first, second = versions.sqlite("3.51.2", "3.40.1")
+    assert (first.severity, second.severity) == (WARNING, NOTE)
+    assert "pip install --upgrade 'apsw>=3.51.3.0,<4'" in first.do
+    assert only(versions.sqlite("3.52.0", "3.53.0")).severity == WARNING
+    assert only(versions.sqlite("3.51.3", "3.53.0")).severity == OK
+
+
+def test_what_is_installed_here_needs_nothing() -> None:
+    assert not [one for one in versions.look() if one.severity in NEEDS_DOING]
+
+
+# ------------------------------------------------------------ the disk
+
+EXT4 = Mount("ext4", "8:1", "/")
+
+
+@pytest.mark.parametrize(
+    ("speed", "mount", "turns", "severity", "words"),
+    [
+        (Speed(0.8, 4.0), EXT4, False, OK, "p50 0.80 ms, p99 4.00 ms"),
+        (Speed(9.0, 30.0), EXT4, True, OK, ""),
+        (Speed(0.004, 0.02), EXT4, False, WARNING, "too quick for any device"),
+        (Speed(0.4, 0.9), EXT4, True, WARNING, "too quick for a disk that turns"),
+        (Speed(0.4, 0.9), None, False, OK, "an unknown file system"),
+        (Speed(20.0, 251.0), EXT4, False, WARNING, "gives the lead up"),
+        (Speed(0.002, 0.01), Mount("tmpfs", "0:1", "/"), False, CRITICAL, "memory"),
+        (Speed(2.0, 9.0), Mount("nfs4", "0:2", "/"), False, CRITICAL, "local disk"),
+    ],
+)
+def test_the_speed_of_a_sync_is_judged_by_what_lies_below(
+    speed: Speed, mount: Mount | None, turns: bool, severity: str, words: str
+) -> None:
+    one = only(disk.judge_speed(HERE, speed, mount, turns, LEASE_MS))
+    assert one.severity == severity
+    assert words in f"{one.what} {one.why}"
+
+
+def test_a_containers_own_layer_is_told() -> None:
+    _, layer = disk.judge_speed(HERE, Speed(1.0, 2.0), Mount("overlay", "0:3", "/"), False, LEASE_MS)
+    assert layer.severity == WARNING
+    assert "container" in layer.why
+
+
+def test_the_innermost_mount_counts(tmp_path: Path) -> None:
+    inner = tmp_path / "with blank"
+    inner.mkdir()
+    point = str(inner.resolve()).replace(" ", "\\040")
+    table = f"1 0 8:1 / / rw - ext4 /dev/sda rw\n2 1 0:5 / {point} rw,x shared:1 - tmpfs t rw\n"
+    table += f"3 1 0:6 / {point}2 rw - nfs x rw\n"
+    assert disk.mount_of(inner, table) == Mount("tmpfs", "0:5", str(inner.resolve()))
+    assert disk.mount_of(tmp_path, table) == Mount("ext4", "8:1", "/")
+    assert disk.mount_of(tmp_path, "nonsense\n") is None
+
+
+def test_measuring_leaves_nothing_behind(tmp_path: Path) -> None:
+    speed = disk.measure(tmp_path, 5)
+    assert 0 < speed.p50_ms <= speed.p99_ms
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("free", "severity"), [(2 << 30, OK), (900 << 20, WARNING), (100 << 20, CRITICAL)])
+def test_room_is_judged(free: int, severity: str) -> None:
+    found: Any = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_blocks=1 << 24, f_files=0, f_favail=0)
+    assert only(disk.space(HERE, found)).severity == severity
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """Of peer 1, which has stopped."""
+    Store.open(tmp_path / "1", 1, storage_mesh()).close()
+    return tmp_path / "1"
+
+
+def doing(found: Any) -> list[Finding]:
+    return [one for one in found if one.severity in NEEDS_DOING]
+
+
+def test_a_peers_directory_as_it_is_made_needs_nothing(data_dir: Path) -> None:
+    found = list(disk.contents(data_dir))
+    assert not doing(found)
+    assert "schema 4" in only(found).what
+
+
+def test_each_fault_of_a_directory_is_found(data_dir: Path) -> None:
+    path = data_dir / "hfzmq_1.db"
+    os.chmod(path, 0o644)
+    os.chmod(data_dir, 0o701)
+    assert {one.do for one in doing(disk.contents(data_dir))} == {f"chmod 700 {data_dir}", f"chmod 600 {path}"}
+    os.chmod(data_dir, 0o700)
+    wal = data_dir / "hfzmq_1.db-wal"
+    with wal.open("wb") as file:
+        file.truncate(65 << 20)
+    assert "65 MiB" in doing(disk.contents(data_dir))[0].what
+    wal.unlink()
+    aside.distrust(path, "one flipped bit")
+    assert "one flipped bit" in only(doing(disk.contents(data_dir))).what
+    kept = aside.set_aside(path, "one flipped bit")
+    one = only(doing(disk.contents(data_dir)))
+    assert str(kept) in one.what
+    assert one.why == "damaged once: one flipped bit"
+
+
+def test_a_file_of_another_schema_or_none_is_told(data_dir: Path) -> None:
+    path = data_dir / "hfzmq_1.db"
+    database = apsw.Connection(str(path))
+    database.execute("update meta set schema_version = 3")
+    database.close()
+    assert "schema 3, this hfzmq knows 4" in only(doing(disk.contents(data_dir))).what
+    path.write_bytes(b"no database" * 1000)
+    assert "cannot be read" in only(doing(disk.contents(data_dir))).what
+
+
+def test_a_directory_that_is_not_there_is_one_finding(tmp_path: Path) -> None:
+    assert "no such directory" in only(disk.look(tmp_path / "x", LEASE_MS)).what
+
+
+# ------------------------------------------------------------ the machine
+
+
+@pytest.mark.parametrize(
+    ("hard", "severity"), [(resource.RLIM_INFINITY, OK), (20_000, OK), (900, WARNING), (300, CRITICAL)]
+)
+def test_the_limit_of_open_files_is_judged(monkeypatch: pytest.MonkeyPatch, hard: int, severity: str) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (hard, hard))
+    assert only(machine.descriptors()).severity == severity
+
+
+def test_a_port_is_free_or_held_by_whom() -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        port = one.getsockname()[1]
+        config = CONFIG._replace(peers=(PeerAddress(1, "127.0.0.1", port, 1, 2),))
+        assert not machine.is_free("127.0.0.1", port)
+        told = only(machine.ports(config, [1]))
+        assert told.severity == WARNING
+        assert f"{port} by pid {os.getpid()} (" in told.what
+        assert f":{port}'" in told.do
+    assert machine.is_free("127.0.0.1", port)
+    assert machine.is_here("127.0.0.1")
+    assert not machine.is_here("192.0.2.1")
+
+
+def test_secret_keys_that_others_can_read_are_critical(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.mkdir(mode=0o700)
+    (keys / "peer_1.key").write_text("secret")
+    os.chmod(keys / "peer_1.key", 0o600)
+    (keys / "peer_1.pub").write_text("public")
+    assert only(machine.keys([keys, tmp_path / "none"])).severity == OK
+    os.chmod(keys / "peer_1.key", 0o640)
+    one = only(machine.keys([keys]))
+    assert (one.severity, f"chmod 600 {keys / 'peer_1.key'}" in one.do) == (CRITICAL, True)
+    os.chmod(keys / "peer_1.key", 0o600)
+    os.chmod(keys, 0o770)
+    assert only(machine.keys([keys])).do == f"chmod 700 {keys}"
+
+
+# ------------------------------------------------------------ the mesh
+
+
+def judged(**answers: Any) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = {}
+    for one in mesh.judge(CONFIG, {int(name[1:]): answer for name, answer in answers.items()}):
+        assert one.severity not in NEEDS_DOING or (one.why and one.do)
+        found.setdefault(one.check, []).append(one)
+    return found
+
+
+def test_a_mesh_that_is_well_needs_nothing_and_each_fault_is_found() -> None:
+    told = members_told()
+    lead, second, third = says(1, "leader", **told), says(2, **told), says(3, **told)
+    assert [one.severity for one in judged(p1=lead, p2=second, p3=third)["quorum"]] == [OK]
+    away = judged(p1=lead, p2=second, p3=None)
+    assert "hfzmq serve --id 3" in only(away["reach"]).do
+    assert only(judged(p1=None)["quorum"]).severity == CRITICAL
+    assert only(judged(p1=says(1, serves=False, **told))["quorum"]).severity == CRITICAL
+    assert only(judged(p1=says(1, **members_told(0, founded=False)))["quorum"]).severity == CRITICAL
+    assert only(judged(p1=lead, p2=says(2, state_hash="cd" * 16, **told), p3=third)["states"]).severity == CRITICAL
+    assert "peer 2 runs 0.0.9" in only(judged(p1=lead, p2=says(2, version="0.0.9", **told), p3=third)["versions"]).what
+    assert "peer 3" in only(judged(p1=lead, p2=says(2, refused_peers=[3], **told), p3=third)["reach"]).what
+    assert only(judged(p1=lead, p2=says(2, files_aside=1, **told), p3=third)["aside"]).severity == WARNING
+
+
+def test_a_clock_is_off_only_beyond_its_error_and_the_odd_one_is_named() -> None:
+    well = {1: Clock(20.0, 5.0), 2: Clock(-30.0, 5.0), 3: Clock(0.0, 1.0)}
+    assert only(mesh.clocks(CONFIG, well)).severity == OK
+    assert "peer 2's clock is 2.0 s behind" in only(mesh.clocks(CONFIG, well | {2: Clock(-2000.0, 5.0)})).what
+    assert only(mesh.clocks(CONFIG, well | {2: Clock(-2000.0, 1500.0)})).severity == OK
+    assert only(mesh.clocks(CONFIG, well | {3: Clock(6000.0, 5.0)})).severity == CRITICAL
+    mine = {peer: Clock(-3000.0, 2.0) for peer in (1, 2, 3)}
+    assert "this machine's clock is 3.0 s ahead" in only(mesh.clocks(CONFIG, mine)).what
+    assert not list(mesh.clocks(CONFIG, {}))
+
+
+# ------------------------------------------------------------ the command
+
+
+def test_the_worst_come_first() -> None:
+    found = [Finding(name, "x", name) for name in (OK, WARNING, NOTE, CRITICAL)]
+    assert [one.severity for one in sorted_findings(found)] == [CRITICAL, WARNING, NOTE, OK]
+
+
+def test_it_exits_1_when_something_is_to_be_done_and_changes_nothing(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(disk, "measure", lambda _: Speed(1.0, 2.0))
+    before = {path.name: path.read_bytes() for path in data_dir.iterdir()}
+    done = run("doctor", "--data-dir", str(data_dir), "-o", "json")
+    assert not [one for one in json.loads(done.out) if one["severity"] in NEEDS_DOING], done.out
+    assert done.code == 0
+    assert {path.name: path.read_bytes() for path in data_dir.iterdir()} == before
+    os.chmod(data_dir, 0o755)
+    os.chmod(data_dir / "hfzmq_1.db", 0o600)
+    done = run("doctor", "--data-dir", str(data_dir))
+    assert done.code == 1
+    assert "do:  chmod 700" in done.out
+    assert done.out.endswith("1 to be done\n")
+
+
+def test_a_mesh_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "peers.yaml"
+    file.write_text(render(CONFIG))
+    done = run("doctor", "--config", str(file))
+    assert done.code == 1
+    assert "quorum: no peer answers" in done.out
+    assert "error" not in done.err
