@@ -3,12 +3,15 @@
 Touches nothing: answers come in. Must not know: sockets, screens. Keeps: of what is seen and what is stored, the newer
 by the reading's own timestamp stands (seen, when equal; the one told much later, whatever the stamps); an older answer
 never replaces a newer one, so the picture does not fall back when the peer that had it in memory dies; a reading is
-never made to look younger than it is.
+never made to look younger than it is; the trend ends in the number that is shown: readings of equal stamps stand in the
+order in which they came, and what has a later stamp than the one shown (a clock that was wrong, a recording again from
+its beginning) is no part of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from hfzmq.clinical.report import Report, check_row
@@ -19,7 +22,7 @@ OVERTAKEN_WITHIN_MS = 10_000
 UNKNOWN_AGE_MS = 86_400_000  # shown as long ago
 CLOCKS_APART_MS = 60_000  # a bed's clock may be so far ahead of a peer's
 
-Trend = tuple[tuple[int, float], ...]  # (timestamp, probability), oldest first
+Trend = tuple[tuple[int, float], ...]  # (timestamp, probability), oldest first; of equal stamps in order of arrival
 
 
 class Bed(NamedTuple):
@@ -30,6 +33,7 @@ class Bed(NamedTuple):
     seen: bool
     heard_at_ms: int
     trend: Trend
+    stored_id: int = 0  # of what is stored; 0: not known
 
     @property
     def patient_id(self) -> str:
@@ -61,36 +65,45 @@ def _beds_of(answer: Mapping[str, Any], now_ms: int) -> Iterable[Bed]:
     for age_ms, row in _pairs(answer.get("seen")):
         if _is_int(age_ms) and check_row(row) is None:
             yield _bed(row, True, now_ms - max(0, age_ms), trends)
-    for _, row in _pairs(answer.get("reported")):
+    for number, row in _pairs(answer.get("reported")):
         if _is_int(wall_ms) and check_row(row) is None:
             ahead = row[1] - wall_ms > CLOCKS_APART_MS  # measured in the future: nobody knows how old it is
             age_ms = UNKNOWN_AGE_MS if ahead else max(0, wall_ms - row[1])
-            yield _bed(row, False, now_ms - age_ms, trends)
+            yield _bed(row, False, now_ms - age_ms, trends)._replace(stored_id=number if _is_int(number) else 0)
 
 
 def _bed(row: list[Any], seen: bool, heard_at_ms: int, trends: object) -> Bed:
     report = Report(*row)
     points = trends.get(report.patient_id) if isinstance(trends, Mapping) else None
     stored = tuple((at, float(p)) for at, p in _pairs(points) if _is_int(at) and isinstance(p, (int, float)))
-    return Bed(report, seen, heard_at_ms, _join(stored, ((report.timestamp, report.probability),)))
+    return Bed(report, seen, heard_at_ms, _join(stored, (), report))
 
 
 def _newer(old: Bed | None, new: Bed) -> Bed:
     if old is None:
         return new
-    trend = _join(old.trend, new.trend)
+    best = _best(old, new)
+    return best._replace(trend=_join(old.trend, new.trend, best.report))
+
+
+def _best(old: Bed, new: Bed) -> Bed:
     if old.report.timestamp == new.report.timestamp and old.seen == new.seen:
-        return old._replace(trend=trend, heard_at_ms=min(old.heard_at_ms, new.heard_at_ms))
+        if old.report == new.report:
+            return old._replace(heard_at_ms=min(old.heard_at_ms, new.heard_at_ms))
+        # Two readings of one stamp: what came last.
+        return max(old, new, key=lambda bed: (bed.heard_at_ms if bed.seen else 0, bed.stored_id))
     earlier, later = sorted((old, new), key=lambda bed: bed.heard_at_ms)
     if later.seen and later.heard_at_ms - earlier.heard_at_ms > OVERTAKEN_WITHIN_MS:
-        return later._replace(trend=trend)  # told long after: a clock was wrong once, and must not freeze the bed
+        return later  # told long after: a clock was wrong once, and must not freeze the bed
     # For one timestamp, what is seen stands before what is stored: its age is known without comparing clocks.
-    best = max(old, new, key=lambda bed: (bed.report.timestamp, bed.seen))
-    return best._replace(trend=trend)
+    return max(old, new, key=lambda bed: (bed.report.timestamp, bed.seen))
 
 
-def _join(one: Trend, other: Trend) -> Trend:
-    return tuple(sorted(dict((*one, *other)).items()))[-TREND_POINTS:]
+def _join(one: Trend, other: Trend, shown: Report) -> Trend:
+    """Both, without doubles, up to ``shown``, which is the last."""
+    last = (shown.timestamp, shown.probability)
+    points = [point for point in dict.fromkeys((*one, *other)) if point[0] <= shown.timestamp and point != last]
+    return (*sorted(points, key=itemgetter(0)), last)[-TREND_POINTS:]
 
 
 def _pairs(value: object) -> Iterable[tuple[Any, Any]]:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _SOURCE_HELP = (
     "simulate (seeded patients); a CSV file with the columns age, serum_sodium, serum_creatinine, ejection_fraction, "
     "day (or time) and, if you have them, patient_id, timestamp; or - for JSON lines on stdin, each an object with "
-    "patient_id, timestamp (Unix ms) and the five vitals. An empty cell, or null, is a vital that nobody measured. A "
-    "CSV is read once: a run that was stopped or killed goes on "
-    "where it stood. Stdin has no memory: what was read and not yet queued is gone with the process."
+    "patient_id, timestamp (Unix ms) and the vitals: what is left out, null or an empty cell was not measured. A "
+    "CSV is read once: a run that was stopped or killed goes on where it stood. Stdin has no memory: what "
+    "was read and not yet queued is gone with the process."
 )
 
 
@@ -44,7 +44,8 @@ _SOURCE_HELP = (
 @click.option("--seed", type=int, metavar="N", help="Simulate the same readings again.")
 @click.option("--headless", is_flag=True, help="No live screen: plain lines and a summary.")
 @click.option("--day-mode", type=click.Choice(("guarded", "study")), default="guarded", show_default=True,
-              help="study: the raw day sets the tier; a RED then turns GREEN by waiting, labs unchanged.")  # fmt: skip
+              help="study: the raw day sets the tier (RAW DAY on screens); a RED then turns GREEN by waiting, labs "
+              "unchanged.")  # fmt: skip
 @click.option("--mute", is_flag=True, help="No bell when this bed's own alarm sounds because the mesh is away.")
 @click.option("-o", "--output", type=click.Choice(("text", "jsonl")), default="text", show_default=True,
               help="jsonl: one JSON object for each step.")  # fmt: skip

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hfzmq.cli.format import counted, csv_line, json_line, json_text, table
+from hfzmq.cli.format import number as plain
 from hfzmq.cli.options import output_option
-from hfzmq.clinical.report import MISSING
+from hfzmq.clinical.risk_words import NOT_A_DEVICE, RISK_OF, STUDY_RISK_OF
 from hfzmq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from hfzmq.cli.bedside.readings import Reading
+    from hfzmq.config import Thresholds
     from hfzmq.model.inference import RiskModel
 
 FILE = click.Path(path_type=Path)
@@ -52,8 +54,13 @@ def reading_options(function: F) -> F:
 def predict(source: str | None, path: Path | None, output: str | None, **vitals: Any) -> None:
     """Judge one reading, or each line of a CSV or JSON lines file.
 
-    The guarded probability sets the tier; the study's takes the day as it is, for details. A value left out (an empty
-    cell, null) is not known: then probability is the highest and probability_low the lowest that it can be.
+    The guarded probability sets the tier: of death within about 90 days of the start of follow-up, as the study's
+    patients had it. The study's takes the day as it is, for details: of having died by the end of a follow-up of that
+    many days. A value left out (no option, an empty cell, null or no key) is not known: then probability and
+    probability_low are what it is with the value at its 5th and 95th percentile in the training set. One patient in ten
+    is beyond these. A CSV has all five columns, though cells may be empty; an unknown JSON key is refused.
+
+    Exit codes: 0 all was judged; 6 a line was not, or there is none; 5 no such file.
 
     \b
     hfzmq model predict --age 75 --sodium 130 --creatinine 1.9 --ef 20 --day 4
@@ -81,7 +88,7 @@ def predict(source: str | None, path: Path | None, output: str | None, **vitals:
 
 def judged(risk: RiskModel, vitals: Vitals) -> dict[str, Any]:
     """What is printed of one reading; InvalidInput."""
-    from hfzmq.clinical.tiers import tier_between, tier_of
+    from hfzmq.clinical.tiers import tier_between
 
     found = risk.judge(*vitals)
     return {
@@ -89,23 +96,29 @@ def judged(risk: RiskModel, vitals: Vitals) -> dict[str, Any]:
         "tier": tier_between(found.probability_low, found.probability, risk.thresholds),
         "probability_low": found.probability_low,
         "probability_study": found.probability_study,
-        "tier_study": tier_of(found.probability_study, risk.thresholds),
+        "probability_study_low": found.probability_study_low,
+        "tier_study": tier_between(found.probability_study_low, found.probability_study, risk.thresholds),
         "flags": list(found.flags),
         "model_id": risk.model_id,
     }
 
 
 def _single(value: dict[str, Any]) -> str:
-    low, high = value["probability_low"], value["probability"]
-    guarded = f"{high:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
-    most = "at most " if any(flag.startswith(MISSING) for flag in value["flags"]) else ""
-    study = f"{most}{value['probability_study']:.4f}"
+    guarded = _between(value["probability_low"], value["probability"])
+    study = _between(value["probability_study_low"], value["probability_study"])
     rows = [
         ("guarded", guarded, value["tier"], "sets the tier and the alarm"),
         ("study", study, value["tier_study"], "raw day, for details only"),
     ]
     last = _last_lines(value["flags"], value["model_id"])
-    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\n{last}"
+    return f"{table(('number', 'probability', 'tier', 'use'), rows)}\n{last}\n{_OF}"
+
+
+_OF = f"guarded: a risk of {RISK_OF}\nstudy: of {STUDY_RISK_OF}; {NOT_A_DEVICE}"
+
+
+def _between(low: float, high: float) -> str:
+    return f"{high:.4f}" if low == high else f"{low:.4f} to {high:.4f}"
 
 
 def _last_lines(flags: Sequence[str], model_id: str) -> str:
@@ -144,7 +157,9 @@ def _predict_file(risk: RiskModel, source: str, output: str | None) -> None:
     if written == "json":
         click.echo(json_text(rows))
     elif written == "table" and rows:
-        click.echo(table(tuple(rows[0]), [_cells(row) for row in rows]))
+        click.echo(table(tuple(rows[0]), [_cells(_rounded(row, risk.thresholds)) for row in rows]))
+    if not done and not refused:
+        raise InvalidInput(lines.name, "a header and readings", hint="there is no reading in it")
     click.echo(f"{counted(done, 'line')} judged, {refused} refused", err=True)
     if refused:
         bound = f"a reading in every line: {refused} of {done + refused} cannot be judged"
@@ -153,6 +168,14 @@ def _predict_file(risk: RiskModel, source: str, output: str | None) -> None:
 
 def _row(reading: Reading, line: int, value: dict[str, Any]) -> dict[str, Any]:
     return {"line": line, "patient_id": reading.patient_id, **dict(zip(NAMES, reading.vitals, strict=True)), **value}
+
+
+def _rounded(value: dict[str, Any], thresholds: Thresholds) -> dict[str, Any]:
+    """For people: four digits, or as many as keep a probability in its tier."""
+    from hfzmq.cli.screens.words import probability
+
+    names = [name for name in value if name.startswith("probability")]
+    return value | {name: probability(value[name], thresholds, 4) for name in names}
 
 
 def _cells(value: dict[str, Any]) -> list[Any]:
@@ -166,8 +189,9 @@ def _cells(value: dict[str, Any]) -> list[Any]:
 def explain(path: Path | None, study: bool, output: str, **vitals: Any) -> None:
     """Say which value moved the probability, and by how much: exact Shapley values.
 
-    Base and contributions add up to the probability. They say what moved this number, not what made the patient ill.
-    A value outside the training range counts as its edge, and is flagged.
+    Base and contributions add up to the probability: of death within about 90 days of the start of follow-up, as the
+    study's patients had it; with --study of having died by the end of a follow-up of that many days. They say what
+    moved this number, not what made the patient ill. A value outside the training range counts as its edge.
 
     \b
     hfzmq model explain --age 75 --sodium 130 --creatinine 1.9 --ef 20 --day 4
@@ -181,15 +205,20 @@ def explain(path: Path | None, study: bool, output: str, **vitals: Any) -> None:
     risk = RiskModel.load(path)
     found = explain_reading(risk, *(vitals[name] for name in NAMES), study=study)
     contributions = {name: round(moved, 12) + 0.0 for name, moved in zip(NAMES, found.contributions, strict=True)}
+    used = dict(zip(NAMES, found.used, strict=True))
     number = "study" if study else "guarded"
-    flags = risk.judge(*(vitals[name] for name in NAMES)).flags
     if output == "json":
         value = {"number": number, "probability": found.probability, "base": found.base}
-        told = {"contributions": contributions, "flags": list(flags), "model_id": risk.model_id}
-        click.echo(json_text({**value, **told}))
+        values = {name: vitals[name] for name in NAMES}
+        about = {"values": values, "used": used, "flags": list(found.flags), "model_id": risk.model_id}
+        click.echo(json_text({**value, "contributions": contributions, **about}))
         return
-    rows = [(name, vitals[name], f"{moved + 0.0:+.4f}") for name, moved in contributions.items()]
+    rows = [
+        (name, plain(vitals[name]), "" if used[name] == vitals[name] else plain(used[name]), f"{moved + 0.0:+.4f}")
+        for name, moved in contributions.items()
+    ]
     rows.sort(key=lambda row: -abs(contributions[row[0]]))
-    click.echo(table(("input", "value", "moves it by"), rows))
+    click.echo(table(("input", "value", "counted as", "moves it by"), rows))
     click.echo(f"{found.base:.4f} {sum(found.contributions):+.4f} = {found.probability:.4f} ({number})")
-    click.echo(_last_lines(flags, risk.model_id))
+    click.echo(_last_lines(found.flags, risk.model_id))
+    click.echo(f"a risk of {STUDY_RISK_OF if study else RISK_OF}; {NOT_A_DEVICE}")

@@ -1,7 +1,7 @@
 """``hfzmq model evaluate``: the published protocol again, our row beside theirs, every goal with its verdict.
 
 Touches the files it is given, stdout and stderr. Keeps: stdout carries the table of goals, stderr the progress; the
-exit code is 1 when a goal is missed; nothing is imported before the command runs.
+exit code is 1 when a goal that counts is missed (speed does not); nothing is imported before the command runs.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def evaluate(
 ) -> int:
     """Measure the recipe on patients it has not seen; needs the extra 'train' and some minutes.
 
+    Exit code 1 when a goal is missed. Speed is told and does not count: it says how busy the machine is.
+
     \b
     hfzmq model evaluate --data hf.csv --results evaluate.json --plots pictures
     """
@@ -71,7 +73,8 @@ def evaluate(
         found = run(cohort, content, model, work, at_once, tell, QUICK if quick else WHOLE, RECIPE)
     applies = cohort.published and not quick
     goals = verdicts(found.results, applies)
-    missed = [one for one in goals if one.met is False]
+    counting = [one for one in goals if one.goal.counts]
+    missed = [one for one in counting if one.met is False]
     whole = plain(
         {
             **circumstances("hfzmq model evaluate"),
@@ -91,7 +94,7 @@ def evaluate(
     if not applies:
         click.echo("the bounds are about the published data set and the whole protocol: no verdict", err=True)
     else:
-        click.echo(f"{len(goals) - len(missed)} of {len(goals)} goals are met", err=True)
+        click.echo(f"{len(counting) - len(missed)} of {len(counting)} goals are met", err=True)
     return 1 if missed else 0
 
 
@@ -112,5 +115,6 @@ def _goal(one: Verdict) -> dict[str, Any]:
         "measured": one.measured,
         "least": goal.least,
         "most": goal.most,
+        "counts": goal.counts,
         "met": one.met,
     }

@@ -2,8 +2,9 @@
 
 Touches one file, the packaged model, when the first bed is asked about. Must not know: screens, the mesh. Keeps: it
 explains the number that is shown or says nothing (another model's report, or one that this model judges otherwise, has
-no why here); GREEN needs none; where missing values leave two ends it names them instead, for then there is no one
-number. A guarded number does not read the day: without it, it is one number still.
+no why here; of a report by the raw day it explains that number); GREEN needs none; where missing values leave two ends
+it names them instead, for then there is no one number. A guarded number does not read the day: without it, it is one
+number still.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hfzmq.cli.format import number
-from hfzmq.clinical.report import MISSING, VITALS, Report, missing_flags
+from hfzmq.clinical.report import DAY_RAW, MISSING, VITALS, Report, missing_flags
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.errors import HfzmqError, InvalidInput
 
@@ -39,27 +40,27 @@ class Whys:
         """Of a report, whoever judged it."""
         if report.tier == GREEN or self._loaded() is None or report.model_id != self._loaded_id():
             return ()
-        return self.of(report[2:7], report.probability, report.tier)
+        return self.of(report[2:7], report.probability, report.tier, DAY_RAW in report.flags.split(","))
 
-    def of(self, vitals: Sequence[float | None], probability: float, tier: str) -> Why:
-        """Of the five ``vitals`` that the model judged as ``probability``."""
-        key = (*vitals, probability)
+    def of(self, vitals: Sequence[float | None], probability: float, tier: str, raw_day: bool = False) -> Why:
+        """Of the five ``vitals`` that the model judged as ``probability``, the guarded one or that by the raw day."""
+        key = (*vitals, probability, raw_day)
         if tier == GREEN:
             return ()
         if key not in self._known:
             if len(self._known) >= REMEMBERED_MAX:
                 self._known.clear()
-            self._known[key] = self._made(vitals, probability)
+            self._known[key] = self._made(vitals, probability, raw_day)
         return self._known[key]
 
-    def knows(self, vitals: Sequence[float | None], probability: float, tier: str) -> bool:
+    def knows(self, vitals: Sequence[float | None], probability: float, tier: str, raw_day: bool = False) -> bool:
         """Whether ``of`` has its answer at hand: making one takes some milliseconds."""
-        return tier == GREEN or (*vitals, probability) in self._known
+        return tier == GREEN or (*vitals, probability, raw_day) in self._known
 
-    def _made(self, vitals: Sequence[float | None], probability: float) -> Why:
+    def _made(self, vitals: Sequence[float | None], probability: float, raw_day: bool) -> Why:
         gone = missing_flags(vitals)
         not_known = tuple(f"{SHORT[flag[len(MISSING) :]]} not known" for flag in gone)
-        if gone not in ((), DAY_ALONE):
+        if gone and (raw_day or gone != DAY_ALONE):
             return not_known
         model = self._loaded()
         if model is None:
@@ -68,7 +69,7 @@ class Whys:
 
         known = [value or 0 for value in vitals]  # None is the day alone, which the guarded number does not read
         try:
-            found = explain(model, *known)  # type: ignore[arg-type]
+            found = explain(model, *known, study=raw_day)  # type: ignore[arg-type]
         except InvalidInput:
             return ()
         if abs(found.probability - probability) > SAME_WITHIN:

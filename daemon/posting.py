@@ -136,6 +136,7 @@ class Posting:
             thresholds=self._config.thresholds,
             probability=None if episode.cause in (HEART_RATE, NO_DATA) else value,
             heart_rate_bpm=value if episode.cause == HEART_RATE else None,
+            note=episode.note,
             missing=_missing(episode, bed, log_ms) if episode.cause == NO_DATA else "",
             unseen_ms=log_ms - episode.raised_at_ms if step > 1 else None,
         )

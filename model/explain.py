@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hfzmq.model.features import FEATURES
+from hfzmq.model.features import DAY, FEATURES
 from hfzmq.model.inference import RiskModel
 
 Array = NDArray[np.float64]
@@ -43,11 +43,14 @@ _WEIGHTS = _weights()
 
 class Explanation(NamedTuple):
     """``probability`` = ``base`` + the sum of ``contributions``, which follow FEATURES; ``base``: the mean of the
-    background."""
+    background. ``used``: the values that it was reckoned with: inside the training range, the day of the guarded number
+    held. ``flags``: as of a judgement."""
 
     probability: float
     base: float
     contributions: tuple[float, ...]
+    used: tuple[float, ...]
+    flags: tuple[str, ...]
 
     def top(self, count: int = 2, least: float = 0.005) -> tuple[tuple[str, float], ...]:
         """The inputs that moved it most, (name, contribution), the largest first; none below ``least``."""
@@ -68,9 +71,12 @@ def explain(
     """Of the guarded probability, or of the ``study`` one. InvalidInput as ``RiskModel.judge``; a value outside the
     training range counts as its edge."""
     values = (age, serum_sodium, serum_creatinine, ejection_fraction, day)
-    model.judge(*values)  # refuses what is no reading
+    flags = model.judge(*values).flags  # refuses what is no reading
     background = model.parts.background
     rows = np.where(_KNOWN[:, None, :], np.array(values, dtype=np.float64), background[None, :, :])
     p = model.probabilities(rows.reshape(-1, N))[1 if study else 0]
     means = p.reshape(len(_KNOWN), len(background)).mean(axis=1)
-    return Explanation(float(means[-1]), float(means[0]), tuple((_WEIGHTS @ means).tolist()))
+    used = np.clip(np.array(values, dtype=np.float64), model.parts.low, model.parts.high).tolist()
+    if not study:
+        used[DAY] = model.parts.day_floor
+    return Explanation(float(means[-1]), float(means[0]), tuple((_WEIGHTS @ means).tolist()), tuple(used), flags)

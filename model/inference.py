@@ -9,7 +9,8 @@ is half the answer, because it is the day on which follow-up *ended*. ``probabil
 tier, holds the day at the model's day floor: what age and labs say, whenever they are asked.
 
 A value that is missing (None) is not made up: because risk only rises or only falls with it, the probabilities with it
-at the 5th and at the 95th percentile of the training set are the ends of what can be said.
+at the 5th and at the 95th percentile of the training set are two ends, between which it lies if the value does. One
+patient in ten of the training set is beyond those percentiles (the model card counts what came of it).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hfzmq.clinical.report import VITALS, check_vital, low_flag, missing_flags
-from hfzmq.clinical.tiers import tier_of
+from hfzmq.clinical.report import DAY_RAW, STUDY_LOWEST, VITALS, check_vital, low_flag, missing_flags
+from hfzmq.clinical.tiers import tier_between
 from hfzmq.config import Thresholds
 from hfzmq.errors import InvalidInput
 from hfzmq.model import modelfile
@@ -32,7 +33,6 @@ PACKAGED = Path(__file__).with_name("weights") / modelfile.FILE_NAME
 
 DAY_CLAMPED = "day_clamped"  # the day lies below the day floor or beyond the training range
 DAY_DRIVEN = "day_driven"  # the two numbers fall into different tiers
-DAY_RAW = "day_raw"  # the raw day sets the tier, because somebody asked for it: waiting clears a RED
 EXTRAPOLATED = "extrapolated:"  # and a feature: its value lies outside the training range
 UNUSUAL = "unusual_combination"  # each value may be common, together they lie farther out than 99 % of the training set
 
@@ -45,15 +45,16 @@ _BLOCK_ROWS = 64
 class Judgement(NamedTuple):
     """What the model says of one reading: two probabilities in 0..1 and the flags, in alphabetical order.
 
-    ``probability`` is guarded and sets the tier; ``probability_study`` is for details and is never alarmed on alone.
-    Where a value is missing both are the highest that they can be, and ``probability_low`` is the lowest that the
-    guarded one can be; else it is the guarded one itself.
+    ``probability`` is guarded and sets the tier and the alarm; ``probability_study`` is for details, unless the model
+    was loaded with ``raw_day``: then ``probability`` is the same number. Where a value is missing both are upper ends
+    (with it at the worse of its 5th and 95th percentile), the two ``_low`` are the lower ones; else these are equal.
     """
 
     probability: float
     probability_study: float
     flags: tuple[str, ...]
     probability_low: float
+    probability_study_low: float
 
 
 class RiskModel:
@@ -117,9 +118,9 @@ class RiskModel:
         guarded[DAY] = self._day_floor
         p, p_study = self._forward(np.array((guarded, study), dtype=np.float64)).tolist()
         p = p_study if self._raw_day else p
-        self._flag_day(values[DAY], p, p_study, thresholds, flags)
+        self._flag_day(values[DAY], (p, p), (p_study, p_study), thresholds, flags)
         self._flag_distance(values, flags)
-        return Judgement(p, p_study, tuple(sorted(flags)), p)
+        return Judgement(p, p_study, tuple(sorted(flags)), p, p_study)
 
     def _judge_between(self, values: tuple[Any, ...], thresholds: Thresholds | None) -> Judgement:
         """The two ends of what can be said with some of ``values`` missing."""
@@ -138,11 +139,11 @@ class RiskModel:
             low, high = low_study, p_study
         elif None not in values[:DAY]:
             low = high  # it does not read the day; equal rows may differ in the last bit
-        self._flag_day(values[DAY], high, p_study, thresholds, flags)
+        self._flag_day(values[DAY], (low, high), (low_study, p_study), thresholds, flags)
         if None not in values[:DAY]:
             self._flag_distance(values, flags)
-        flags.append(low_flag(low))
-        return Judgement(high, p_study, tuple(sorted(flags)), low)
+        flags += (low_flag(low), low_flag(low_study, STUDY_LOWEST))
+        return Judgement(high, p_study, tuple(sorted(flags)), low, low_study)
 
     def _inside(self, values: tuple[Any, ...], flags: list[str]) -> list[float]:
         """``values`` clamped to the training range, with a flag for each that lay outside; InvalidInput."""
@@ -160,7 +161,12 @@ class RiskModel:
         return inside
 
     def _flag_day(
-        self, day: float | None, p: float, p_study: float, thresholds: Thresholds | None, flags: list[str]
+        self,
+        day: float | None,
+        ends: tuple[float, float],
+        study_ends: tuple[float, float],
+        thresholds: Thresholds | None,
+        flags: list[str],
     ) -> None:
         if self._raw_day:
             flags.append(DAY_RAW)
@@ -169,7 +175,7 @@ class RiskModel:
         if not self._day_floor <= day <= self._high[DAY]:
             flags.append(DAY_CLAMPED)
         limits = self.thresholds if thresholds is None else thresholds
-        if tier_of(p, limits) != tier_of(p_study, limits):
+        if tier_between(*ends, limits) != tier_between(*study_ends, limits):
             flags.append(DAY_DRIVEN)
 
     def _flag_distance(self, values: tuple[Any, ...], flags: list[str]) -> None:

@@ -46,6 +46,9 @@ _REFUSALS = (
 )  # fmt: skip
 
 
+_NOT_OURS = (b"\x89HDF", b"\x1f\x8b")  # .h5; the scaler's gzip
+
+
 class ModelFile(NamedTuple):
     """A trained model. Arrays follow FEATURES.
 
@@ -99,11 +102,16 @@ def save(path: Path, model: ModelFile) -> None:
 def load(path: Path) -> ModelFile:
     """Read and check a model. NotFound when there is none; InvalidInput says what is wrong with the one there is."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise _refusal(path, f"a file {FILE_NAME}")
         with path.open("rb") as file:
             content = file.read(BYTES_MAX + 1)
     except OSError as error:
         hint = "train one: hfzmq model train --data hf.csv"
         raise NotFound(f"no model at {path}: {error.strerror or error}", hint=hint) from None
+    if path.suffix in (".h5", ".keras") or content.startswith(_NOT_OURS):
+        hint = f"give the {FILE_NAME} that lies beside it: inference reads nothing else"
+        raise InvalidInput(str(path), f"a {FILE_NAME}, this is another kind of file", hint=hint)
     try:
         members = _read_members(content)
         model = _from_members(members)

@@ -2,7 +2,8 @@
 
 Touches the data file, the folder ``out``, the processor for some seconds. Must not know: the screen, the mesh. Keeps:
 hf_model.npz, heart_failure_model.h5 and hf_scaler.gz are the same bytes for the same data, seed and versions (the
-.keras carries a timestamp of its own); SHA256SUMS is written last. Imports no TensorFlow until ``train`` is called.
+.keras carries a timestamp of its own); a file in ``out`` is whole whenever the process dies, and where SHA256SUMS lies
+beside the others they are all of one training. Imports no TensorFlow until ``train`` is called.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import hashlib
 import io
 import json
 import logging
+import os
 import platform
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +38,7 @@ KERAS_NAME = "heart_failure_model.keras"
 H5_NAME = "heart_failure_model.h5"
 SCALER_NAME = "hf_scaler.gz"
 SUMS_NAME = "SHA256SUMS"
+_MADE_IN = ".being-made"
 QUANTILE_LEVELS = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 DISTANCE_LEVEL = 0.99
 BACKGROUND_ROWS = 64
@@ -183,21 +187,49 @@ def versions(tools: network.Toolkit) -> dict[str, str]:
 def _write(
     tools: network.Toolkit, out: Path, parts: modelfile.ModelFile, scaler: Any, keras_model: Any
 ) -> dict[str, str]:
-    """Write every file into ``out``; sha256 by name."""
+    """Write every file into ``out``; sha256 by name. All are made in a folder inside it first; then the sums of before
+    go, the files take their places, and the new sums come last."""
     out.mkdir(parents=True, exist_ok=True)
-    modelfile.save(out / modelfile.FILE_NAME, parts)
+    made = out / _MADE_IN
+    shutil.rmtree(made, ignore_errors=True)  # of a training that was killed
+    made.mkdir()
+    modelfile.save(made / modelfile.FILE_NAME, parts)
     with _quiet_absl():  # it warns that .h5 is an old format: that is why people ask for it
-        keras_model.save(out / KERAS_NAME)
-        keras_model.save(out / H5_NAME, include_optimizer=False)
+        keras_model.save(made / KERAS_NAME)
+        keras_model.save(made / H5_NAME, include_optimizer=False)
     pickled = io.BytesIO()
     tools.joblib.dump(scaler, pickled)
-    (out / SCALER_NAME).write_bytes(gzip.compress(pickled.getvalue(), mtime=0))
+    (made / SCALER_NAME).write_bytes(gzip.compress(pickled.getvalue(), mtime=0))
     files = {
-        name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+        name: hashlib.sha256((made / name).read_bytes()).hexdigest()
         for name in (H5_NAME, KERAS_NAME, modelfile.FILE_NAME, SCALER_NAME)
     }
-    (out / SUMS_NAME).write_text("".join(f"{sha}  {name}\n" for name, sha in files.items()), encoding="utf-8")
+    (made / SUMS_NAME).write_text("".join(f"{sha}  {name}\n" for name, sha in files.items()), encoding="utf-8")
+    put_in_place(made, out, (*files, SUMS_NAME))
     return files
+
+
+def put_in_place(made: Path, out: Path, names: Sequence[str]) -> None:
+    """Move the files ``names`` from ``made`` to ``out``, on the same disk; the last of them vouches for the others: it
+    goes first and comes last. All are synced before anything in ``out`` changes."""
+    for name in names:
+        _sync(made / name)
+    (out / names[-1]).unlink(missing_ok=True)
+    _sync(out)
+    for name in names[:-1]:
+        (made / name).replace(out / name)
+    _sync(out)
+    (made / names[-1]).replace(out / names[-1])
+    _sync(out)
+    made.rmdir()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _warnings(model: RiskModel, cohort: Cohort) -> tuple[str, ...]:

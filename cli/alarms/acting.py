@@ -94,7 +94,7 @@ def _unseen(config: Config, cause: str | None, patient: str | None) -> list[Epis
 def _show(found: list[Episode], config: Config) -> None:
     now_ms = time.time_ns() // 1_000_000
     for one in found:
-        value = words.value_words(one.cause, one.value, config.thresholds)
+        value = words.value_words(one.cause, one.value, one.note, config.thresholds)
         since = f"since {local_time(one.raised_at_ms)} ({words.age_words(one, now_ms)})"
         _say(", ".join(filter(None, (f"alarm {one.id}: {_what(one)}", value, words.state_words(one), since))))
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hfzmq.cli.format import cell, local_time, number, printable
-from hfzmq.cli.screens.words import NO_DATA_BADGE, TIER_BADGES, Badge, duration, probability
+from hfzmq.cli.marks import RAW_DAY
+from hfzmq.cli.screens.words import NO_DATA_BADGE, TIER_BADGES, Badge, duration, probability, risk
 from hfzmq.clinical import tiers
 from hfzmq.clinical.alarm import types as t
+from hfzmq.clinical.alarm.notes import read_note
 from hfzmq.clinical.alarm.types import Episode
 from hfzmq.config import Thresholds
 
@@ -51,8 +53,12 @@ def cause_words(cause: str, note: str = "") -> str:
     """``■ RED``, ``♥ HEART RATE high``; a RED that was raised because nothing is known says so."""
     if cause not in CAUSE_BADGES:
         return printable(cause)
-    more = "" if note in _SPEAKS_FOR_ITSELF else " not known" if note == tiers.UNKNOWN else f" {printable(note)}"
-    return f"{CAUSE_BADGES[cause]}{more}"
+    return f"{CAUSE_BADGES[cause]}{_more(note)}"
+
+
+def _more(note: str) -> str:
+    told = read_note(note).tier
+    return "" if told in _SPEAKS_FOR_ITSELF else " not known" if told == tiers.UNKNOWN else f" {printable(told)}"
 
 
 def state_words(episode: Episode) -> str:
@@ -80,12 +86,31 @@ def how_words(how: str, by: str) -> str:
     return f"{printable(how)}{who}"
 
 
-def value_words(cause: str, value: float | None, thresholds: Thresholds) -> str:
-    """The number with what it is: ``risk 0.71``, ``139.25 bpm``; '' where there is none. A risk has the digits that
-    keep it in its tier; in full it is in ``-o json``."""
+def value_words(cause: str, value: float | None, note: str, thresholds: Thresholds) -> str:
+    """The number with what it is: ``risk 0.71``, ``? 0.03-0.66``, ``139.25 bpm``; '' where there is none. A risk has
+    the digits that keep it in its tier; in full it is in ``-o json``."""
     if value is None:
         return ""
-    return f"{number(value)} bpm" if cause == t.HEART_RATE else f"risk {probability(value, thresholds)}"
+    if cause == t.HEART_RATE:
+        return f"{number(value)} bpm"
+    return doubt_words(value, note, thresholds) or f"risk {probability(value, thresholds)}"
+
+
+def doubt_words(value: float | None, note: str, thresholds: Thresholds) -> str:
+    """Of a risk that nobody may read as one number of today: ``? 0.03-0.66`` because a value is missing, ``risk 0.71
+    RAW DAY``; '' for any other."""
+    told = read_note(note)
+    if value is None or not (told.raw_day or told.tier == tiers.UNKNOWN):
+        return ""
+    if told.tier != tiers.UNKNOWN:
+        shown = f"risk {probability(value, thresholds)}"
+    else:
+        shown = (
+            f"? up to {probability(value, thresholds)}"
+            if told.low is None
+            else f"? {risk(told.low, value, thresholds)}"
+        )
+    return f"{shown} {RAW_DAY}" if told.raw_day else shown
 
 
 def age_words(episode: Episode, now_ms: int) -> str:
@@ -110,7 +135,7 @@ def alarm_cells(episode: Episode, now_ms: int, thresholds: Thresholds) -> tuple[
         cause_words(episode.cause, episode.note),
         cell(episode.patient_id),
         state_words(episode),
-        value_words(episode.cause, episode.value, thresholds),
+        value_words(episode.cause, episode.value, episode.note, thresholds),
         local_time(episode.raised_at_ms),
         age_words(episode, now_ms),
         str(episode.step),
@@ -121,7 +146,8 @@ def alarm_cells(episode: Episode, now_ms: int, thresholds: Thresholds) -> tuple[
 def event_words(what: str, detail: str) -> str:
     """One line of the journal as a sentence."""
     if what == t.RAISED:
-        return "raised" if detail in _SPEAKS_FOR_ITSELF else f"raised: {printable(detail)}"
+        told = _more(detail).lstrip() + (f" {RAW_DAY}" if read_note(detail).raw_day else "")
+        return f"raised: {told.lstrip()}" if told else "raised"
     if what == t.MISSING:
         return f"missing by now: {printable(detail)}"
     if what == t.RECURRED:

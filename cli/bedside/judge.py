@@ -1,7 +1,7 @@
 """Judges a reading on the spot: model, tier, report.
 
 Touches nothing; the model is handed in. Keeps: the numbers are the model's own, unrounded; where what is missing leaves
-more than one tier open, the tier is UNKNOWN and the probability the highest that it can be.
+more than one tier open, the tier is UNKNOWN and the probability the upper end.
 """
 
 from __future__ import annotations

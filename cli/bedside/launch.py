@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 INTERVAL_S = SPEAKS_EVERY_MS / 1000
 GUARDED, STUDY = "guarded", "study"  # --day-mode
-RAW_DAY = "the raw day sets the tier (--day-mode study), not the guarded number: a RED turns GREEN by waiting"
+RAW_DAY = "RAW DAY: the raw day sets the tier (--day-mode study), not the guarded number: a RED turns GREEN by waiting"
 SEEN_KEY, QUIT_KEY = "a alarm on top seen here", "q quit"
 
 

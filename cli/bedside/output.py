@@ -15,8 +15,9 @@ from typing import Any
 
 import click
 
+from hfzmq.cli import marks
 from hfzmq.cli.alarm_view import HERE
-from hfzmq.cli.alarms.words import CAUSE_BADGES
+from hfzmq.cli.alarms.words import CAUSE_BADGES, doubt_words
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.words import TIER_BADGES, risk, tier_badge
 from hfzmq.clinical.report import low_of
@@ -50,18 +51,20 @@ def sentence_of(event: Event, thresholds: Thresholds) -> str:
     if kind == "risk" and event["tier"] != GREEN:
         high = event["probability"]
         low = low_of(high, ",".join(event["flags"]))
-        return f"{patient} {tier_badge(event['tier'], low, high, thresholds)} {risk(low, high, thresholds)}"
+        said = f"{patient} {tier_badge(event['tier'], low, high, thresholds)} {risk(low, high, thresholds)}"
+        return ", ".join((said, *marks.words(event["flags"])))
     if kind == "ack":
         return f"{patient} acknowledged: seq {event['seq']}, index {event['index']}, {event['elapsed_ms']} ms"
     if kind == "alarm":
-        return alarm_sentence(event)
+        return alarm_sentence(event, thresholds)
     return summary_of(event) if kind == "summary" else link_sentence(event)
 
 
-def alarm_sentence(event: Event) -> str:
+def alarm_sentence(event: Event, thresholds: Thresholds) -> str:
     """What a person reads of the bed's own alarm."""
     what, patient = event["what"], printable(event["patient"])
-    named = str(CAUSE_BADGES[event["cause"]])
+    doubt = doubt_words(event["value"], event["note"], thresholds)
+    named = f"{CAUSE_BADGES[event['cause']]} {doubt}".rstrip()
     if what == "sounding":
         return f"ALARM AT {patient}: {named} - the mesh is away, call somebody"
     words = {"returned": "over", "recurred": "again"}.get(what, what)

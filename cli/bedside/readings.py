@@ -16,7 +16,8 @@ from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, VITALS, ch
 
 LINE_BYTES_MAX = 1 << 16
 TIMESTAMP_BOUND = "Unix milliseconds UTC, 2000 to 2100"
-JSON_FIELDS = ("patient_id", "timestamp", *(vital.name for vital in VITALS))
+_NEEDED = ("patient_id", "timestamp")
+JSON_FIELDS = (*_NEEDED, *(vital.name for vital in VITALS))
 
 
 class Reading(NamedTuple):
@@ -57,8 +58,9 @@ class _Wrong(Exception):  # never leaves this module
 def from_json(
     text: str, source: str, line: int, patient: str | None = None, timestamp: int | None = None
 ) -> Reading | Refused:
-    """The reading in one line of JSON: an object with exactly JSON_FIELDS; null for a vital that was not measured.
-    ``patient`` and ``timestamp`` stand in where they are given and the line has none."""
+    """The reading in one line of JSON: an object of JSON_FIELDS and no other; a vital that is null or left out was not
+    measured; a day may be written 4.0. ``patient`` and ``timestamp`` stand in where they are given and the line has
+    none."""
     try:
         given = {"patient_id": patient, "timestamp": timestamp}
         values = {name: value for name, value in given.items() if value is not None} | _object(text)
@@ -66,10 +68,11 @@ def from_json(
         for name in values:
             if name not in JSON_FIELDS:
                 raise _Wrong(name[:40], "unknown field", "known: " + ", ".join(JSON_FIELDS))
-        for name in JSON_FIELDS:
+        for name in _NEEDED:
             if name not in values:
                 raise _Wrong(name, "missing")
-        return _checked(values)
+        measured = {vital.name: values.get(vital.name) for vital in VITALS}
+        return _checked(values | measured | {"day": _whole(measured["day"])})
     except _Wrong as wrong:
         return Refused(source, line, patient, *wrong.what)
 
@@ -94,10 +97,14 @@ def _vitals(cells: Mapping[str, str]) -> dict[str, float | None]:
     for vital in VITALS:
         text = cells[vital.name]
         bound = f"a number, {vital.low:g} to {vital.high:g} {vital.unit}"
-        value = _number(text, vital.name, bound, vital.hint) if text.strip() else None
-        whole = vital.name == "day" and isinstance(value, float) and value.is_integer()
-        values[vital.name] = int(value) if whole and value is not None else value
+        value = _number(text, vital.name, bound) if text.strip() else None
+        values[vital.name] = _whole(value) if vital.name == "day" else value
     return values
+
+
+def _whole(value: Any) -> Any:
+    """A day that is a whole number, however it is written."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _checked(values: Mapping[str, Any]) -> Reading:
@@ -113,13 +120,15 @@ def _checked(values: Mapping[str, Any]) -> Reading:
     return Reading(*(values[name] for name in Reading._fields))
 
 
+_COMMA = re.compile(r"[+-]?\d{1,6},\d{1,6}\Z", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(\d+|\d+\.\d*|\.\d+)([eE][+-]?\d{1,3})?\Z", re.ASCII)
 
 
-def _number(text: str, field: str, bound: str, hint: str = "") -> float:
+def _number(text: str, field: str, bound: str) -> float:
     text = text.strip()
     if not _DECIMAL.match(text) or len(text) > 40:
-        raise _Wrong(field, bound if text else f"missing; {bound}", hint)
+        got = f"{bound}, got {text[:40]!r}" if text else f"missing; {bound}"
+        raise _Wrong(field, got, f"a decimal comma? write {text.replace(',', '.')}" if _COMMA.match(text) else "")
     return int(text) if text.lstrip("+-").isdecimal() else float(text)
 
 

@@ -17,7 +17,7 @@ from hfzmq.cli.bedside.output import sentence_of
 from hfzmq.cli.why import Why, Whys
 from hfzmq.client import ClientState
 from hfzmq.clinical.alarm.types import NORMAL
-from hfzmq.clinical.report import VITALS
+from hfzmq.clinical.report import DAY_RAW, VITALS
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.config import Thresholds
 
@@ -141,7 +141,7 @@ class StatusBook:
             return beds
         found, left = [], WHYS_A_FRAME
         for bed in beds:
-            asked = (bed.vitals or (), bed.probability, bed.tier)
+            asked = (bed.vitals or (), bed.probability, bed.tier, DAY_RAW in bed.flags)
             if bed.vitals is None or not (left or self._whys.knows(*asked)):
                 found.append(bed)
                 continue

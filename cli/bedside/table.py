@@ -37,7 +37,9 @@ class Table(NamedTuple):
             return Refusal("line", "more cells than the header has", "a decimal comma? write 1.9")
         if len(cells) < len(self.names):
             bound = f"missing: the line has {len(cells)} cells, the header {len(self.names)}"
-            return Refusal(self._first_without(len(cells)), bound, "an empty cell counts too")
+            split = next((sign for sign in _DELIMITERS if len(cells) == 1 and sign in cells[0]), "")
+            hint = f"columns split by {split!r}? here it is {self.delimiter!r}" if split else "an empty cell counts too"
+            return Refusal(self._first_without(len(cells)), bound, hint)
         return self.pick(cells)
 
     def pick(self, cells: Sequence[str]) -> dict[str, str]:
@@ -78,7 +80,7 @@ def read_header(
         if given in names:
             columns[name] = names.index(given)
         elif name in required:
-            raise InvalidInput(f"{path}:1: {name}", "a column of the header", hint=hint)
+            raise InvalidInput(f"{path}:1: {name}", "this column is missing", hint=hint)
     return Table(delimiter, tuple(names), columns)
 
 

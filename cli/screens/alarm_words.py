@@ -13,10 +13,10 @@ from rich.text import Text
 
 from hfzmq.cli.alarm_view import Alarm
 from hfzmq.cli.alarms.words import CAUSE_BADGES, LATCHED
-from hfzmq.cli.format import number, printable
+from hfzmq.cli.alarms.words import value_words as risk_or_note
+from hfzmq.cli.format import printable
 from hfzmq.cli.screens.canvas import text
-from hfzmq.cli.screens.words import probability
-from hfzmq.clinical.alarm.types import CAUSES, HEART_RATE
+from hfzmq.clinical.alarm.types import AMBER, CAUSES, RED
 from hfzmq.config import Thresholds
 
 OfBeds = Mapping[str, Sequence[Alarm]]
@@ -25,12 +25,12 @@ UNSEEN_WORDS = "not seen"
 
 
 def value_words(cause: str, value: float | None, note: str, thresholds: Thresholds) -> str:
-    """``risk 0.72``, ``132 bpm high``; '' where there is none. A note that only repeats the cause is left out."""
+    """``risk 0.72``, ``? 0.03-0.66``, ``132 bpm high``; '' where there is none. A note that only repeats the cause is
+    left out."""
+    if cause in (RED, AMBER):
+        return risk_or_note(cause, value, note, thresholds)
     told = "" if note in ("", cause) else printable(note)
-    if value is None:
-        return told
-    said = f"{number(value)} bpm" if cause == HEART_RATE else f"risk {probability(value, thresholds)}"
-    return f"{said} {told}".rstrip()
+    return f"{risk_or_note(cause, value, '', thresholds)} {told}".strip()
 
 
 def seen_words(alarm: Alarm) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from rich.text import Text
 
+from hfzmq.cli import marks
 from hfzmq.cli.bed_view import Bed
 from hfzmq.cli.format import printable
 from hfzmq.cli.pulse_view import Pulses
@@ -214,7 +215,7 @@ def _table(
             rows.append([*cells, _heard(bed, now_ms, look.gap > 1)])
         heads = _heads(look, with_pulse, with_alarm)
         if with_why:
-            heads.append(Column("why"))
+            heads.append(Column("why: moved risk by"))
             rows = [[*row, why] for row, why in zip(rows, why_cells, strict=True)]
         found = columns(heads, rows, width, look.gap)
         if found is not None:
@@ -259,8 +260,9 @@ def vital_texts(bed: Bed) -> dict[str, str]:
 
 
 def risk_text(bed: Bed, thresholds: Thresholds) -> str:
-    """Its probability, or the two ends of it."""
-    return risk(low_of(bed.report.probability, bed.report.flags), bed.report.probability, thresholds)
+    """Its probability, or the two ends of it, with its marks."""
+    number = risk(low_of(bed.report.probability, bed.report.flags), bed.report.probability, thresholds)
+    return marks.short(marks.flags_of(bed.report.flags)) + number
 
 
 def _calm(bed: Bed, now_ms: int, live: bool) -> str:

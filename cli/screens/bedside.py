@@ -13,6 +13,8 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from hfzmq.cli import marks
+from hfzmq.cli.bedside.alarms import CONNECTED
 from hfzmq.cli.bedside.status import BedsideStatus, LogLine
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.bedside_alarms import alarm_lines
@@ -40,7 +42,13 @@ def bedside(status: BedsideStatus, width: int, height: int | None = None, keys: 
 def lines(status: BedsideStatus, width: int, height: int | None = None, keys: str = "q quit") -> list[Text]:
     """The screen's lines; see ``bedside``."""
     header = _header(status, width) + alarm_lines(
-        status.alarms, status.away, len(status.beds) == 1, status.now_ms, width
+        status.alarms,
+        status.away,
+        len(status.beds) == 1,
+        status.now_ms,
+        width,
+        connected=status.state.link == CONNECTED,
+        thresholds=status.thresholds,
     )
     header += prose(status.doubt, width, "bold yellow") if status.doubt else []
     link = link_lines(status.state, "reports", width)
@@ -67,8 +75,9 @@ def _header(status: BedsideStatus, width: int) -> list[Text]:
     silent = (status.now_ms - status.turned_at_ms) // 1000
     state = [] if is_live(status) else [text(f" NOT LIVE for {silent} s ", "bold white on red")]
     clock = datetime.fromtimestamp(status.wall_ms / 1000).strftime("%H:%M:%S")
+    noted = marks.header((bed.flags for bed in status.beds), width)
     who = text(f"bedside {printable(status.client_id)}", "bold")
-    return flow([who, *state, *(badges if len(status.beds) > 1 else []), text(clock, "dim")], width)
+    return flow([who, *state, *(badges if len(status.beds) > 1 else []), *noted, text(clock, "dim")], width)
 
 
 def link_lines(state: ClientState, word: str, width: int) -> list[Text]:

@@ -8,10 +8,12 @@ and a GREEN bed that has fallen silent does not look calm; what does not fit in 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from rich.text import Text
 
+from hfzmq.cli import marks
 from hfzmq.cli.bedside.status import STORED, BedNow, BedsideStatus
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.big import big
@@ -23,19 +25,20 @@ from hfzmq.cli.screens.words import (
     TIER_BADGES,
     direction,
     duration,
-    probability,
     risk,
     sparkline,
     tier_badge,
     vital_text,
 )
 from hfzmq.cli.why import SHORT
-from hfzmq.clinical.report import MISSING, VITALS, low_of
+from hfzmq.clinical.report import VITALS, low_of, study_low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 
 STALE_AFTER_MS = 3_000  # and the interval between two readings
 NOT_LIVE_AFTER_MS = 3_000
 BIG_WIDTH = 44
+RISK_OF = "of death within about 90 days"
+RAW_RISK_OF = "died by the end of that follow-up"
 
 ORDER = (RED, UNKNOWN, NO_DATA, AMBER, GREEN)  # the most urgent first; not knowing comes before a known AMBER
 
@@ -162,7 +165,7 @@ def _table(
             rows.append([*cells, _measured(bed, status), *([_delivery(bed)] if look.delivery else [])])
         heads += [Column("mesh")] if look.delivery else []
         if with_why:
-            heads.append(Column("why"))
+            heads.append(Column("why: moved risk by"))
             rows = [[*row, why_cell(bed.why)] for row, bed in zip(rows, beds, strict=True)]
         found = columns(heads, rows, width, look.gap)
         if found is not None:
@@ -184,15 +187,10 @@ def _single(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[
     found = flow([_tier(bed, status), _measured(bed, status), _delivery(bed)], width)
     if bed.vitals is None:
         return found
-    large = _large(_risk_text(bed, status), width) if tall else []
-    if large:
-        colour = "bold" if style else BADGES[shown_tier(bed, status)].style.replace("bold white on red", "bold red")
-        found += [text(""), *(text(row, colour) for row in large)]
-        found.append(text(""))
-    most = "at most " if any(flag.startswith(MISSING) for flag in bed.flags) else ""
-    study = text(f"by the raw day {most}{probability(bed.probability_study, status.thresholds)}", "dim")
-    found += flow([text("risk ") + _risk(bed, status), _trend(bed, 20, True, style), study], width)
-    found += why_lines(bed.why, width)
+    if shown_tier(bed, status) == NO_DATA:  # no digits that a glance takes for those of now
+        found += prose(_was(bed, status), width, "dim")
+    else:
+        found += _told(bed, status, width, tall)
     if tall:
         name_width = max(map(len, _LONG.values()))
         value_width = max(map(len, _vitals(bed)))
@@ -207,9 +205,38 @@ def _single(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[
             tall = False
     if not tall:
         found += flow([text(words, style) for words in _vitals_with_units(bed, SHORT)], width)
-    if bed.flags:
-        found += prose("flags: " + ", ".join(map(printable, bed.flags)), width, "dim")
+    flags = marks.rest(bed.flags)
+    if flags:
+        found += prose("flags: " + ", ".join(map(printable, flags)), width, "dim")
     return found
+
+
+def _told(bed: BedNow, status: BedsideStatus, width: int, tall: bool) -> list[Text]:
+    """Its number, large where there is room, with what has to stand beside it, and why it is what it is."""
+    style, raw = _style(bed, status), marks.is_raw(bed.flags)
+    found = []
+    large = _large(_risk_text(bed, status), width) if tall else []
+    if large:
+        colour = "bold" if style else BADGES[shown_tier(bed, status)].style.replace("bold white on red", "bold red")
+        found += [text(""), *(text(row, colour) for row in large)]
+        found.append(text(""))
+    parts = [text("risk ") + text(_risk_text(bed, status), style or "bold")]
+    if tall:
+        parts.append(text(RAW_RISK_OF if raw else RISK_OF, "dim"))
+    parts.append(_trend(bed, 20, True, style))
+    if not raw:
+        low = study_low_of(bed.probability_study, ",".join(bed.flags))
+        parts.append(text(f"by the raw day {risk(low, bed.probability_study, status.thresholds)}", "dim"))
+    found += flow(parts, width)
+    for words in marks.words(bed.flags):
+        found += prose(words, width, "bold")
+    return found + why_lines(bed.why, width)
+
+
+def _was(bed: BedNow, status: BedsideStatus) -> str:
+    """What a bed that is silent said last, and when."""
+    at = datetime.fromtimestamp((status.wall_ms - (status.now_ms - bed.taken_at_ms)) / 1000).strftime("%H:%M")
+    return f"was {bed.tier} {marks.short(bed.flags)}{_risk_text(bed, status)} at {at}"
 
 
 def _large(shown: str, width: int) -> list[str]:
@@ -251,7 +278,7 @@ def _tier(bed: BedNow, status: BedsideStatus) -> Text:
 def _risk(bed: BedNow, status: BedsideStatus) -> Text:
     if bed.vitals is None:
         return text("-")
-    return text(_risk_text(bed, status), _style(bed, status) or "bold")
+    return text(marks.short(bed.flags) + _risk_text(bed, status), _style(bed, status) or "bold")
 
 
 def _risk_text(bed: BedNow, status: BedsideStatus) -> str:

@@ -15,6 +15,7 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from hfzmq.cli import marks
 from hfzmq.cli.alarm_view import of_each_bed
 from hfzmq.cli.bed_view import Bed
 from hfzmq.cli.board_feed import BoardStatus
@@ -127,6 +128,7 @@ def _header(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
             state.append(text(printable(status.failure), "red"))
     clock = datetime.fromtimestamp((now_ms + status.wall_minus_mono_ms) / 1000).strftime("%H:%M:%S")
     counts = bed_badges(status.beds, now_ms)
+    counts += marks.header((marks.flags_of(bed.report.flags) for bed in status.beds), width)
     return flow([text("hfzmq", "bold"), *state, *counts, header_words(status.alarms), text(clock, "dim")], width)
 
 

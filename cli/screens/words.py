@@ -52,11 +52,12 @@ NO_MEMBER_BADGE = Badge("-", "no member", "dim")
 UNREACHABLE = Badge("✕", "unreachable", "bold red")
 
 
-def probability(value: float, thresholds: Thresholds) -> str:
-    """``0.62``; more digits only where two would round it into another tier: 0.5996 is AMBER and not ``0.60``."""
+def probability(value: float, thresholds: Thresholds, digits_least: int = 2) -> str:
+    """``0.62``; more digits than ``digits_least`` only where that many would round it into another tier: 0.5996 is
+    AMBER and not ``0.60``."""
     if not math.isfinite(value):
         return "no value"
-    for digits in range(2, 8):
+    for digits in range(digits_least, 8):
         shown = f"{value:.{digits}f}"
         if tier_of(float(shown), thresholds) == tier_of(value, thresholds):
             return shown
@@ -64,9 +65,9 @@ def probability(value: float, thresholds: Thresholds) -> str:
 
 
 def risk(low: float, high: float, thresholds: Thresholds) -> str:
-    """``0.62``; ``0.12-0.71`` where it lies between two ends, because a value is missing."""
-    shown = probability(high, thresholds)
-    return shown if low == high else f"{probability(low, thresholds)}-{shown}"
+    """``0.62``; ``0.12-0.71`` where it lies between two ends, because a value is missing and they read differently."""
+    lowest, shown = probability(low, thresholds), probability(high, thresholds)
+    return shown if lowest == shown else f"{lowest}-{shown}"
 
 
 def tier_badge(tier: str, low: float, high: float, thresholds: Thresholds) -> Badge:

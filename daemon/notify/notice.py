@@ -10,8 +10,9 @@ import math
 from datetime import datetime, timezone
 from typing import NamedTuple
 
+from hfzmq.clinical.alarm.notes import Note, read_note
 from hfzmq.clinical.alarm.types import AMBER, HEART_RATE, NO_DATA, RED
-from hfzmq.clinical.tiers import tier_of
+from hfzmq.clinical.tiers import UNKNOWN, tier_of
 from hfzmq.config import Thresholds
 
 CAUSES = {  # what is said of a cause, in short and at length; another cause speaks for itself
@@ -63,16 +64,17 @@ def words(
     *,
     thresholds: Thresholds | None = None,
     probability: float | None = None,
+    note: str = "",
     heart_rate_bpm: float | None = None,
     missing: str = "",
     unseen_ms: int | None = None,
 ) -> Notice:
     """The notice of an episode's step; ``since_ms`` is Unix milliseconds UTC. What is None is not mentioned.
-    ``missing``: of a bed that is silent, what."""
+    ``note``: of the probability, see ``clinical.alarm.notes``. ``missing``: of a bed that is silent, what."""
     short, long = CAUSES.get(cause, (cause, cause))
     lines = [f"{short}: {missing}" if missing else long]
     if probability is not None:
-        lines.append(f"Probability: {_probability(probability, thresholds or Thresholds())}")
+        lines += _risk_lines(probability, read_note(note), thresholds or Thresholds())
     if heart_rate_bpm is not None:
         lines.append(f"Heart rate: {heart_rate_bpm!r} BPM")
     lines += [f"Patient: {patient_id}", f"Since: {_utc(since_ms)}", f"Mesh: {mesh}"]
@@ -86,6 +88,17 @@ def words(
 def mark(episode_id: int, step: int) -> str:
     """``hfzmq episode 42 step 1``."""
     return f"hfzmq episode {episode_id} step {step}"
+
+
+def _risk_lines(value: float, told: Note, thresholds: Thresholds) -> list[str]:
+    high = _probability(value, thresholds)
+    if told.tier != UNKNOWN:
+        found = [f"Probability: {high}"]
+    elif told.low is None:
+        found = [f"Probability: not known, up to {high}"]
+    else:
+        found = [f"Probability: not known, {_probability(told.low, thresholds)} to {high}: a value is missing"]
+    return [*found, "RAW DAY: the tier is by the raw day of follow-up"] if told.raw_day else found
 
 
 def _probability(value: float, thresholds: Thresholds) -> str:

@@ -22,8 +22,10 @@ TIMESTAMP_MS_MIN = 946_684_800_000  # 2000-01-01
 TIMESTAMP_MS_MAX = 4_102_444_800_000  # 2100-01-01
 DAY_MAX = 36_500
 
+DAY_RAW = "day_raw"  # a flag: the raw day sets the tier, because somebody asked for it: waiting clears a RED
 MISSING = "missing:"  # a flag: and the name of a vital that nobody gave
-LOWEST = "probability_low:"  # a flag: how low the guarded probability can be, for what is missing
+# Flags, for what is missing: the lower ends of the guarded probability and of the study's.
+LOWEST, STUDY_LOWEST = "probability_low:", "study_low:"
 
 
 class Vital(NamedTuple):
@@ -50,8 +52,8 @@ class Report(NamedTuple):
 
     ``timestamp`` is Unix milliseconds UTC; the vitals are in the units of VITALS, None where nobody gave one (``flags``
     then has ``missing:`` and its name); ``probability`` sets the tier, ``probability_study`` is the raw-day figure in
-    details, and with a vital missing both are the highest that they can be; ``model_id`` names the weights; ``flags``
-    is a comma-separated list ('' when there is none).
+    details. With a vital missing both are upper ends: what they are with it at the worse of its 5th and 95th percentile
+    in the training set. ``model_id`` names the weights; ``flags`` is a comma-separated list ('' when there is none).
     """
 
     patient_id: str
@@ -121,21 +123,31 @@ def missing_flags(values: Sequence[object]) -> tuple[str, ...]:
     return tuple(MISSING + vital.name for vital, value in zip(VITALS, values, strict=True) if value is None)
 
 
-def low_flag(probability_low: float) -> str:
-    """The flag that carries the lowest that a guarded probability can be: rounded down, so that it promises less."""
-    return f"{LOWEST}{math.floor(probability_low * 1_000_000) / 1_000_000:.6f}"
+def low_flag(probability_low: float, name: str = LOWEST) -> str:
+    """The flag (LOWEST, STUDY_LOWEST) that carries the lower end of a probability: rounded down, so that it promises
+    less."""
+    return f"{name}{math.floor(probability_low * 1_000_000) / 1_000_000:.6f}"
 
 
 def low_of(probability: float, flags: str) -> float:
-    """The lowest that a report's guarded probability can be, by its ``flags``: ``probability`` itself where nothing is
-    missing that it reads, 0 where something is and nobody says how low it can be."""
+    """The lower end of a report's guarded probability, by its ``flags``: ``probability`` itself where nothing is
+    missing that it reads, 0 where something is and nobody says what the lower end is."""
+    return _low_of(probability, flags, LOWEST)
+
+
+def study_low_of(probability_study: float, flags: str) -> float:
+    """The same of the study's probability."""
+    return _low_of(probability_study, flags, STUDY_LOWEST)
+
+
+def _low_of(probability: float, flags: str, name: str) -> float:
     names = flags.split(",")
-    if low_flag(probability) in names:  # rounded down: only the day is missing, there is one number
+    if low_flag(probability, name) in names:  # rounded down: only the day is missing, there is one number
         return probability
     for flag in names:
-        if flag.startswith(LOWEST):
+        if flag.startswith(name):
             try:
-                low = float(flag[len(LOWEST) :])
+                low = float(flag[len(name) :])
             except ValueError:
                 break
             return low if 0.0 <= low <= probability else 0.0

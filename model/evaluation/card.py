@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hfzmq.model.evaluation.goals import Verdict, bound_words, verdicts
+from hfzmq.model.evaluation.goals import Verdict, bound_words, verdict_words, verdicts
 
 
 def goals_table(results: Mapping[str, Any]) -> str:
@@ -34,9 +34,8 @@ def goal_rows(found: Sequence[Verdict], section_as: str = "{}", check_as: str = 
             section = one.goal.section
             rows.append((section_as.format(section), "", "", "", "", ""))
         interval = "" if one.interval is None else f"{figure(one.interval[0])} to {figure(one.interval[1])}"
-        verdict = {True: "met", False: "MISSED", None: "-"}[one.met]
-        check = check_as.format(one.goal.check)
-        rows.append((check, one.goal.published, figure(one.measured), interval, bound_words(one.goal), verdict))
+        measured = (check_as.format(one.goal.check), one.goal.published, figure(one.measured), interval)
+        rows.append((*measured, bound_words(one.goal), verdict_words(one)))
     return rows
 
 
@@ -44,9 +43,7 @@ def day_table(results: Mapping[str, Any]) -> str:
     """What the raw day does, and what the guarded number is worth."""
     raw, guarded = results["raw_day"], results["guarded"]
     later, cox = guarded["alive_at_day_floor"], guarded["cox"]
-    tiers = guarded["tiers"]
     largest = max(abs(b["died"] - b["predicted"]) for b in results["calibration"]["bins"])
-    names = ("GREEN", "AMBER", "RED")
     rows = [
         ("the day alone, as a score for death: AUC", figure(raw["auc_of_the_day_alone"])),
         ("raw day, tenths of the scale: largest distance of predicted and died", figure(largest)),
@@ -61,13 +58,33 @@ def day_table(results: Mapping[str, Any]) -> str:
         ("guarded, mean at day 0; deaths within 90 days", f"{figure(guarded['predicted'])}; "
          f"{figure(guarded['observed'])}"),
         ("Cox's regression, same inputs and folds: Brier; C", f"{figure(cox['brier'])}; {figure(cox['c'])}"),
-        ("guarded tiers GREEN / AMBER / RED: share of patients",
-         " / ".join(share(tiers[name]["share"]) for name in names)),
-        ("the same: died within 90 days", " / ".join(share(tiers[name]["died"]) for name in names)),
         (f"alive at day {later['day']:g}: predicted; died within 90 more days",
          f"{figure(later['predicted'])}; {figure(later['observed_in_90_more_days'])}"),
     ]  # fmt: skip
     return _markdown(("held out, 10 x 5 folds", ""), rows)
+
+
+def guarded_table(results: Mapping[str, Any]) -> str:
+    """The tiers that reach a bed: how many patients are in each, how many of these died, how many of the deaths it
+    holds."""
+    rows = []
+    for name in ("GREEN", "AMBER", "RED"):
+        tier = results["guarded"]["tiers"][name]
+        cells = [f"{share(tier[key])} ({_interval(tier[key + '_interval'])})" for key in ("share", "died", "deaths")]
+        rows.append((name, *cells))
+    heads = ("guarded tier at day 0", "of the patients", "of these died within 90 days", "of all who did, were here")
+    return _markdown(heads, rows)
+
+
+def withheld_table(results: Mapping[str, Any]) -> str:
+    """What became of the two ends when a value that is known was withheld."""
+    rows = []
+    for name, found in results["withheld"].items():
+        outside = f"{share(found['outside'] / found['patients'])} ({share(found['above'] / found['patients'])} above)"
+        definite, wrong = found["definite"], found["wrong"]
+        rows.append((name, outside, f"{definite} of {found['patients']}", f"{wrong}, {found['too_low']} too low"))
+    heads = ("withheld", "the number was outside the ends", "a tier was said", "another than with the value")
+    return _markdown(heads, rows)
 
 
 def beside_table(results: Mapping[str, Any]) -> str:
@@ -83,14 +100,15 @@ def beside_table(results: Mapping[str, Any]) -> str:
 
 def shipped_table(results: Mapping[str, Any], trained: Mapping[str, Any]) -> str:
     """Which weights, made and measured when and from what."""
-    shipped, versions = results["shipped"], trained["versions"]
+    shipped, versions, fits = results["shipped"], trained["versions"], results["fits"]
+    kept = f", {fits['remembered']} of {fits['count']} fits remembered from before" if fits["remembered"] else ""
     rows = [
         ("weights sha256; model id", f"`{shipped['weights_sha256']}`; `{shipped['weights_sha256'][:12]}`"),
         ("data sha256", f"`{results['data']['sha256']}`"),
         ("seed", str(trained["seed"])),
         ("trained", f"{trained['date'][:10]}, commit `{trained['commit'][:12]}`, {trained['seconds']['fit']} s"),
         ("evaluated", f"{results['date'][:10]}, commit `{results['commit'][:12]}`, {results['seconds']['all'] / 60:.0f}"
-         f" min on {results['cores']} cores (load {results['load_average_1min']})"),
+         f" min on {results['cores']} cores (load {results['load_average_1min']}){kept}"),
         ("with", f"TensorFlow {versions['tensorflow']}, Keras {versions['keras']}, scikit-learn "
          f"{versions['scikit-learn']}, numpy {versions['numpy']}"),
         ("the sickest patient of the training range, guarded", figure(shipped["guarded_ceiling"])),
@@ -105,6 +123,10 @@ def figure(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1e-3 or abs(value) >= 10 else f"{value:.3f}"
 
 
+def _interval(ends: Sequence[float]) -> str:
+    return f"{ends[0] * 100:.0f} to {ends[1] * 100:.0f}"
+
+
 def share(value: float) -> str:
     """``12.9 %``."""
     return f"{value * 100:.1f} %"
@@ -117,7 +139,14 @@ def _markdown(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def tables(results: Mapping[str, Any], trained: Mapping[str, Any]) -> tuple[str, ...]:
     """All of them, in the order of the card."""
-    return goals_table(results), beside_table(results), day_table(results), shipped_table(results, trained)
+    about_tiers = (guarded_table(results), withheld_table(results))
+    return (
+        goals_table(results),
+        beside_table(results),
+        *about_tiers,
+        day_table(results),
+        shipped_table(results, trained),
+    )
 
 
 if __name__ == "__main__":

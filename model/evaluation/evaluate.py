@@ -23,6 +23,7 @@ from hfzmq.model.evaluation import protocol, scores, survival
 from hfzmq.model.evaluation.crossfit import AT_5, EARLY, GUARDED, LATE, OWN, Fit, Held, crossfit
 from hfzmq.model.evaluation.protocol import Cut
 from hfzmq.model.evaluation.shipped import shipped
+from hfzmq.model.evaluation.withheld import withheld
 from hfzmq.model.features import DAY, Cohort
 from hfzmq.model.inference import RiskModel
 from hfzmq.model.network import RECIPE, Recipe
@@ -72,6 +73,7 @@ def evaluate(
 ) -> Evaluation:
     """Run it all on ``cohort`` (``content``: the bytes of its file, for the columns that only the published models
     use). ``model``: whose weights are shipped. Errors as ``crossfit``'s."""
+    network.toolkit()  # what is missing is said now, and not after minutes
     began = time.perf_counter()
     splits = protocol.published_splits(len(cohort.x), size.splits)
     folds = protocol.stratified_folds(cohort.died, repeats=size.repeats)
@@ -85,13 +87,20 @@ def evaluate(
         for kind, cuts in jobs.items()
         for number, cut in enumerate(cuts)
     ]
-    found = crossfit(cohort, fits, recipe, memory, processes, lambda done, of: progress("fits", done / of))
+    kept: list[int] = []  # how many were remembered: the first number that is told
+
+    def fitting(done: int, of: int) -> None:
+        kept.append(done)
+        progress("fits", done / of)
+
+    found = crossfit(cohort, fits, recipe, memory, processes, fitting)
     fitted = time.perf_counter()
     of = {kind: [found[f"{kind} {number}"] for number in range(len(cuts))] for kind, cuts in jobs.items()}
     progress("scores", 0.0)
     ours = tuple(held[OWN] for held in of["split"])
     repeats = {key: _by_repeat(of["fold"], folds, key, len(cohort.x)) for key in (OWN, GUARDED, EARLY, AT_5, LATE)}
-    results = {
+    results: dict[str, Any] = {
+        "fits": {"count": len(fits), "remembered": kept[0]},
         "harness": harness,
         "splits": _splits(cohort.died, splits, ours, theirs),
         "calibration": _calibration(cohort.died, splits, ours),
@@ -100,6 +109,7 @@ def evaluate(
         "guarded": _guarded(cohort, folds, repeats, model, size.draws),
         "raw_day": _raw_day(cohort, repeats, model),
         "tiers": _tiers(cohort.died, repeats[OWN], model, size.draws),
+        "withheld": withheld(model, cohort),
     }
     progress("scores", 0.5)
     results["shipped"] = shipped(model, size.probes)
@@ -204,23 +214,7 @@ def _guarded(
     }
     constant = np.full(len(died), observed)
     found["constant_brier"] = survival.brier_by(day, died, constant, HORIZON_DAYS)
-    tiers = np.array([[tier_of(value, model.thresholds) for value in row] for row in p.tolist()])
-    found["tiers"] = {
-        tier: {
-            "share": float((tiers == tier).mean()),
-            "died": float(
-                np.mean(
-                    [
-                        survival.died_by(day[t == tier], died[t == tier], HORIZON_DAYS)
-                        for t in tiers
-                        if (t == tier).any()
-                    ]
-                    or [np.nan]
-                )
-            ),
-        }
-        for tier in ("GREEN", "AMBER", "RED")
-    }
+    found["tiers"] = _guarded_tiers(day, died, p, model, draws)
     floor = model.parts.day_floor
     late = day > floor
     found["alive_at_day_floor"] = {
@@ -229,6 +223,37 @@ def _guarded(
         "predicted": float(p[:, late].mean()),
         "observed_in_90_more_days": survival.died_by(day[late], died[late], floor + HORIZON_DAYS),
     }
+    return found
+
+
+def _guarded_tiers(day: Array, died: Array, p: Array, model: RiskModel, draws: int) -> dict[str, Any]:
+    """Of each tier that reaches a bed: its ``share`` of the patients, the share of these that ``died`` by the horizon
+    (Kaplan and Meier), and the share of all those ``deaths`` that it holds; each with its interval."""
+    names = ("GREEN", "AMBER", "RED")
+    tiers = np.array([[tier_of(value, model.thresholds) for value in row] for row in p.tolist()])
+
+    def measured(who: NDArray[np.int64]) -> Array:
+        """(tier, number)"""
+        inside = np.array([tiers[:, who] == name for name in names])
+        shares = inside.mean(axis=(1, 2))
+        each = [
+            [survival.died_by(day[who][row], died[who][row], HORIZON_DAYS) for row in rows if row.any()]
+            for rows in inside
+        ]
+        dead = np.array([np.mean(values or [np.nan]) for values in each])
+        deaths = np.nan_to_num(shares * dead)
+        return np.column_stack((shares, dead, deaths / deaths.sum()))
+
+    rng = np.random.default_rng(0)
+    patients = len(died)
+    drawn = np.array([measured(rng.integers(patients, size=patients)) for _ in range(draws)])
+    values = measured(np.arange(patients))
+    found: dict[str, Any] = {}
+    for tier, name in enumerate(names):
+        found[name] = {}
+        for number, key in enumerate(("share", "died", "deaths")):
+            found[name][key] = float(values[tier, number])
+            found[name][f"{key}_interval"] = list(scores.middle(drawn[:, tier, number]))
     return found
 
 

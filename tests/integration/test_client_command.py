@@ -414,9 +414,9 @@ def test_the_live_screen_shouts_and_rings_again_and_again_unless_it_is_muted(war
             seen += os.read(ours, 65536).decode(errors="replace")
         return seen
 
-    eventually(lambda: "ALARM AT THIS BED" in read() and "the mesh is away, call somebody" in read(), 30)
+    eventually(lambda: "ALARM: " in read() and "mesh away, call somebody" in read(), 30)
     if mute:
-        eventually(lambda: "since 9 s" in read(), 30)
+        eventually(lambda: "for 9 s" in read(), 30)
         assert "\a" not in read()
     else:
         eventually(lambda: read().count("\a") >= 2, 30)
@@ -452,11 +452,11 @@ def test_the_key_says_that_an_alarm_was_seen_at_the_bed(ward: Ward) -> None:
         if time.monotonic() > pressed + 1:
             pressed = time.monotonic()
             os.write(ours, b"a")
-        return "s, seen here - the mesh is away" in read()
+        return "s, seen here, mesh away" in read()
 
     try:
         eventually(lambda: "ALARM AT P-001: ■ RED" in read() and "a alarm on top seen here" in read(), 60)
-        assert "seen here - the mesh" not in read()
+        assert "seen here, mesh" not in read()
         eventually(answers, 60)
         process.terminate()
         process.communicate(timeout=20)

@@ -174,3 +174,33 @@ def test_a_missing_matplotlib_is_an_error_that_says_what_to_install(
     with pytest.raises(HfzmqError, match="pictures need matplotlib") as refused:
         plots.draw({}, {}, tmp_path)
     assert "hfzmq[train]" in refused.value.hint
+
+
+def test_the_tiers_that_reach_a_bed_hold_all_deaths_and_each_share_has_an_interval(
+    cohort: Cohort, tmp_path: Path, in_this_process: list[str]
+) -> None:
+    size = ev.Size(2, 1, 1, 20, 2000)
+    results = ev.evaluate(cohort, CONTENT, RiskModel.load(), tmp_path, 1, size=size, recipe=QUICK).results
+    assert results["fits"] == {"count": 9, "remembered": 0}
+    tiers = results["guarded"]["tiers"]
+    for key in ("share", "deaths"):
+        assert sum(tier[key] for tier in tiers.values()) == pytest.approx(1)
+    for tier in tiers.values():
+        for key in ("share", "died", "deaths"):
+            low, high = tier[f"{key}_interval"]
+            assert np.isnan(tier[key]) or low <= tier[key] <= high
+    again = ev.evaluate(cohort, CONTENT, RiskModel.load(), tmp_path, 1, size=size, recipe=QUICK).results
+    assert again["fits"] == {"count": 9, "remembered": 9}
+    assert again["guarded"] == results["guarded"]
+
+
+def test_without_the_extra_train_an_evaluation_says_so_before_it_begins(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> Any:
+        raise HfzmqError("training needs tensorflow")
+
+    monkeypatch.setattr(network, "toolkit", missing)
+    monkeypatch.setattr(ev, "_harness", lambda *_: pytest.fail("it began"))
+    with pytest.raises(HfzmqError, match="tensorflow"):
+        ev.evaluate(cohort, CONTENT, RiskModel.load(), tmp_path, 1)

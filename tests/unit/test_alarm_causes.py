@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hfzmq.clinical.alarm.notes import Note, read_note
 from hfzmq.clinical.alarm.rules import AlarmRules, Expected
-from tests.unit.alarm_ward import HIGH, LOW, START, Ward
+from tests.unit.alarm_ward import HIGH, LOW, START, Ward, report_of
 
 QUIET = AlarmRules(silent_ms=86_400_000, away_ms=86_400_000)
 OFF = ("invalid_system", "sensor_off")
@@ -75,6 +76,30 @@ def test_an_unknown_that_says_it_is_green_counts_as_red_and_ends_nothing() -> No
     assert ward.states() == [("RED", "unacknowledged")]
     ward.green(3000)
     assert ward.states() == [("RED", "returned")]
+
+
+def test_the_note_says_both_ends_of_what_is_not_known_and_nothing_of_it_once_it_is_known() -> None:
+    ward = Ward(QUIET)
+
+    def told(at: int, probability: float, tier: str, flags: str) -> str:
+        row = report_of("bed-1", START + at, probability, tier)._replace(flags=flags)
+        ward.alarms.report(START + at, at, row)
+        ward.pass_to(at)
+        return ward.tables.episodes[1].note
+
+    hole = "missing:serum_creatinine,probability_low:"
+    assert told(1000, 0.66, "UNKNOWN", f"{hole}0.031207") == "UNKNOWN 0.031207"
+    assert told(2000, 0.7, "UNKNOWN", f"{hole}0.05") == "UNKNOWN 0.050000"
+    assert told(3000, 0.8, "RED", "") == "RED"
+    assert told(4000, 0.66, "UNKNOWN", f"{hole}0.2,day_raw") == "UNKNOWN 0.200000 raw day"
+    assert told(5000, 0.8, "RED", "day_raw") == "RED raw day"
+    assert ward.whats().count("raised") == 1
+    assert ward.tables.load().episode(1) == ward.alarms.episode(1)
+
+
+@pytest.mark.parametrize("note", ["", "RED", "high", "UNKNOWN", "UNKNOWN x", "no heart rate"])
+def test_a_note_that_says_no_more_than_a_word_is_read_as_that(note: str) -> None:
+    assert read_note(note) == Note(note)
 
 
 # ------------------------------------------------------------ AMBER

@@ -279,3 +279,14 @@ def test_at_a_bed_it_rings_again_and_again_until_somebody_has_seen_it_or_the_mes
     assert [BedBell().rings([(1, "AMBER")], True, 0), BedBell(mute=True).rings(red, True, 0)] == [True, False]
     notice = BedBell()
     assert [notice.rings([(1, "AMBER")], True, at) for at in (0, AGAIN_MS, 2 * AGAIN_MS)] == [True, False, False]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_an_alarm_of_what_is_not_known_shows_both_ends_and_one_by_the_raw_day_says_so(width: int) -> None:
+    one = stored(1, "hole", value=0.66, note="UNKNOWN 0.031207")
+    two = stored(2, "raw", value=0.8, note="RED raw day")
+    screen = " ".join(drawn(showing(one, two), width, 40).split())
+    assert "? 0.03-0.66" in screen
+    assert "risk 0.66" not in screen
+    assert "UNKNOWN" not in screen
+    assert "risk 0.80 RAW DAY" in screen

@@ -30,8 +30,9 @@ class BedAt:
     def _ring(self) -> None:
         self.rung += 1
 
-    def judged(self, at: int, probability: float, patient: str = "P") -> list[str]:
-        return self._told(self.alarms.judged(report_of(patient, WALL + at, probability), START + at, WALL + at))
+    def judged(self, at: int, probability: float, patient: str = "P", tier: str = "", flags: str = "") -> list[str]:
+        report = report_of(patient, WALL + at, probability, tier)._replace(flags=flags)
+        return self._told(self.alarms.judged(report, START + at, WALL + at))
 
     def turn(self, at: int, link: str = "searching", pending: int = 0) -> list[str]:
         return self._told(self.alarms.turn(link, pending, START + at, WALL + at))
@@ -173,17 +174,47 @@ def test_the_screen_shouts_while_the_mesh_is_away_and_only_says_it_while_it_is_t
         drawn = lines(book.snapshot(state, START + at, WALL + at), width)
         return " ".join(" ".join(one.plain for one in drawn).split())
 
-    assert "alarm at this bed: ■ RED since 0 s, the mesh is there" in shown(THERE, 0)
-    assert "ALARM AT THIS BED: ■ RED since 12 s - the mesh is away, call somebody" in shown(AWAY, 12_000)
+    assert "alarm: ■ RED for 0 s, the mesh is there" in shown(THERE, 0)
+    assert "ALARM: ■ RED for 12 s - mesh away, call somebody" in shown(AWAY, 12_000)
     bed.alarms.acknowledge(1)
     bed.turn(13_000)
     for event in bed.heard[1:]:
         book.take(event, START + 13_000, WALL + 13_000)
-    assert "alarm at this bed: ■ RED since 14 s, seen here - the mesh is away" in shown(AWAY, 14_000)
+    assert "alarm: ■ RED for 14 s, seen here, mesh away" in shown(AWAY, 14_000)
     bed.judged(15_000, 0.1)
     for event in bed.heard[-2:]:
         book.take(event, START + 15_000, WALL + 15_000)
-    assert "this bed" not in shown(AWAY, 15_000)
+    assert "alarm:" not in shown(AWAY, 15_000)
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_while_nobody_knows_where_the_mesh_is_the_screen_does_not_say_that_it_is_there(width: int) -> None:
+    bed, book = BedAt(), StatusBook("ward", ["P"], Thresholds(), 2.0)
+    bed.judged(0, 0.8)
+    for event in bed.heard:
+        book.take(event, START, WALL)
+
+    def shown(state: ClientState, at: int) -> list[str]:
+        return [one.plain.rstrip() for one in lines(book.snapshot(state, START + at, WALL + at), width)]
+
+    for at in (0, 2_900):
+        screen = shown(AWAY, at)
+        words = " ".join(" ".join(screen).split())
+        assert "mesh is there" not in words
+        assert "looking for the mesh" in words
+        assert sum("alarm:" in line or "mesh" in line for line in screen[:4]) <= 2  # two rows at most for the alarm
+    assert "mesh away" in " ".join(" ".join(shown(AWAY, 3_100)).split())
+    assert "the mesh is there" in " ".join(" ".join(shown(THERE, 3_200)).split())
+
+
+def test_the_beds_own_alarm_of_a_risk_that_is_not_known_says_both_ends_until_it_is_known() -> None:
+    bed, book = BedAt(), StatusBook("ward", ["P"], Thresholds(), 2.0)
+    bed.judged(0, 0.66, tier="UNKNOWN", flags="missing:serum_creatinine,probability_low:0.031000")
+    for event in bed.heard:
+        book.take(event, START, WALL)
+    screen = " ".join(one.plain for one in lines(book.snapshot(AWAY, START, WALL), 120))
+    assert "■ RED ? 0.03-0.66 for" in screen
+    assert sentence_of(bed.heard[0], Thresholds()) == "alarm at P: ■ RED ? 0.03-0.66 raised"
 
 
 def test_each_event_is_a_sentence_for_people() -> None:

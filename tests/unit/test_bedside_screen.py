@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import pytest
 from hypothesis import given, settings
@@ -79,7 +80,7 @@ def test_at_any_width_every_number_of_every_bed_is_whole_and_is_the_value(severa
         in_a_row = rf"{risk} [^0-9]*{age} {sodium} {creatinine} {fraction} {day} "
         stacked = rf"age {age} years Na {sodium} mEq/L creat {creatinine} mg/dL EF {fraction} % day {day}( |$)"
         large = (
-            rf"risk {risk} .*age {age} years sodium {sodium} mEq/L creatinine {creatinine} mg/dL "
+            rf"(?:risk|was GREEN) {risk} .*age {age} years sodium {sodium} mEq/L creatinine {creatinine} mg/dL "
             rf"ejection fraction {fraction} % follow-up {day} days"
         )
         assert any(re.search(form, screen) for form in (in_a_row, stacked, large)), screen
@@ -233,3 +234,56 @@ def test_an_acknowledgement_from_an_earlier_life_marks_no_bed() -> None:
     book = StatusBook("ward", ["P"], Thresholds(), 2.0)
     book.take({"event": "ack", "patient": "P", "seq": 1, "term": 1, "index": 1, "elapsed_ms": 5}, NOW, WALL)
     assert book.snapshot(CONNECTED, NOW, WALL).beds[0] == BedNow("P")
+
+
+# -------------------------------------------------------------------------------------------- what stands beside a risk
+
+RAW = ("day_raw", "extrapolated:day")
+FAR = ("extrapolated:age", "day_clamped", "probability_low:0.709999")
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_a_bed_by_the_raw_day_and_one_unlike_the_others_say_so_at_any_width(width: int) -> None:
+    beds = [bed("P-1", 0.71, flags=RAW), bed("P-2", 0.64, flags=FAR[:2]), bed("P-3", 0.2)]
+    screen = flat(shown(status(*beds), width))
+    assert "RAW DAY" in screen
+    assert "RAW ~0.71" in screen
+    assert "~0.64" in screen
+    assert "~0.20" not in screen
+    assert "~ 2 outside" in screen
+    calm = flat(shown(status(*(one._replace(flags=()) for one in beds)), width))
+    assert "RAW" not in calm
+    assert "~" not in calm
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_one_bed_says_in_words_what_its_number_is_of_and_what_it_is_outside_of(width: int) -> None:
+    screen = flat(shown(status(bed(flags=FAR)), width))
+    assert "risk 0.71" in screen
+    assert "of death within about 90 days" in screen
+    assert "~ outside what it learned: age" in screen
+    assert "by the raw day 0.50" in screen
+    for no_news in ("day_clamped", "probability_low", "flags"):
+        assert no_news not in screen
+    raw = flat(shown(status(bed(flags=RAW)), width))
+    assert "died by the end of that follow-up" in raw
+    assert "within about 90 days" not in raw
+    assert "by the raw day 0.50" not in raw
+
+
+def test_the_number_by_the_raw_day_is_two_ends_where_the_day_is_missing_and_no_range_reads_as_one_number() -> None:
+    flags = ("missing:day", "probability_low:0.064001", "study_low:0.020000")
+    screen = flat(shown(status(bed(p=0.0642, probability_study=0.8, flags=flags)), 120))
+    assert "by the raw day 0.02-0.80" in screen
+    assert "risk 0.06 " in screen
+    assert "0.06-0.06" not in screen
+
+
+def test_a_bed_without_data_has_no_large_number_and_says_what_it_was_and_when() -> None:
+    silent = bed(p=0.06, age_ms=60_000)
+    screen = shown(status(silent), 100)
+    assert "█" not in screen
+    assert "█" in shown(status(bed(p=0.06)), 100)
+    at = datetime.fromtimestamp(WALL / 1000 - 60).strftime("%H:%M")
+    assert f"was GREEN 0.06 at {at}" in flat(screen)
+    assert "risk 0.06" not in flat(screen)

@@ -145,6 +145,8 @@ def check_value(one: Episode, shown: str) -> None:
     if one.value is None or one.cause == t.HEART_RATE:
         assert (float(shown) if shown else None) == one.value
         return
+    assert shown.startswith("? up to ") == (one.note == "UNKNOWN")
+    shown = shown.removeprefix("? up to ")
     digits = len(shown.partition(".")[2])
     assert abs(float(shown) - one.value) <= 0.5001 * 10**-digits
     assert digits >= 2
@@ -156,8 +158,8 @@ def check_value(one: Episode, shown: str) -> None:
     [(0.725486025823735, "risk 0.73"), (0.5996, "risk 0.5996"), (0.2971216669939632, "risk 0.297"), (None, "")],
 )
 def test_a_risk_is_rounded_as_on_the_other_screens_and_never_into_another_tier(value: float | None, said: str) -> None:
-    assert words.value_words(t.RED, value, THRESHOLDS) == said
-    assert words.value_words(t.HEART_RATE, 139.2512, THRESHOLDS) == "139.2512 bpm"
+    assert words.value_words(t.RED, value, "RED", THRESHOLDS) == said
+    assert words.value_words(t.HEART_RATE, 139.2512, "high", THRESHOLDS) == "139.2512 bpm"
 
 
 @given(st.lists(names | st.sampled_from(["a", "is over,", "12 s"]), min_size=1, max_size=30), st.integers(40, 240))
@@ -197,6 +199,20 @@ def test_each_cause_has_its_own_sign_and_word() -> None:
     assert said == ["■ RED", "♥ HEART RATE", "✕ NO DATA", "▲ AMBER"]
     assert words.cause_words(t.RED, "UNKNOWN") == "■ RED not known"
     assert words.cause_words(t.HEART_RATE, "low") == "♥ HEART RATE low"
+
+
+def test_what_is_not_known_is_two_ends_and_the_raw_day_is_named() -> None:
+    def said(note: str, value: float = 0.66) -> str:
+        return words.value_words(t.RED, value, note, THRESHOLDS)
+
+    assert words.cause_words(t.RED, "UNKNOWN 0.031207") == "■ RED not known"
+    assert said("UNKNOWN 0.031207") == "? 0.03-0.66"
+    assert said("UNKNOWN") == "? up to 0.66"
+    assert said("RED raw day") == "risk 0.66 RAW DAY"
+    assert said("UNKNOWN 0.031207 raw day") == "? 0.03-0.66 RAW DAY"
+    assert said("RED") == "risk 0.66"
+    assert words.event_words(t.RAISED, "UNKNOWN 0.031207 raw day") == "raised: not known RAW DAY"
+    assert words.event_words(t.RAISED, "RED") == "raised"
 
 
 def test_the_most_urgent_comes_first() -> None:

@@ -107,3 +107,25 @@ def test_a_clock_that_was_wrong_once_does_not_freeze_a_bed() -> None:
 def test_a_stored_reading_from_the_future_is_not_called_fresh() -> None:
     found = merge_beds({}, [beds_answer(reported=[(7, row(age_ms=-86_400_000))])], NOW_MS)
     assert found["bed-1"].heard_at_ms <= NOW_MS - 86_400_000
+
+
+def test_readings_of_one_stamp_stand_in_the_order_in_which_they_came_and_the_last_is_the_number_shown() -> None:
+    low, high = row(probability=0.71), row(probability=0.97)
+    known = merge_beds({}, [beds_answer(seen=[(500, low)])], NOW_MS)
+    later = merge_beds(known, [beds_answer(seen=[(300, high)])], NOW_MS + 1000)
+    assert later["bed-1"].report == high
+    assert [p for _, p in later["bed-1"].trend] == [0.71, 0.97]
+    again = merge_beds(later, [beds_answer(seen=[(300, low)])], NOW_MS + 2000)
+    assert [p for _, p in again["bed-1"].trend] == [0.97, 0.71]
+    stored = beds_answer(reported=[(8, high)], trends={"bed-1": [[low.timestamp, 0.71], [high.timestamp, 0.97]]})
+    found = merge_beds(merge_beds({}, [beds_answer(reported=[(7, low)])], NOW_MS), [stored], NOW_MS)
+    assert found["bed-1"].report == high
+    assert [p for _, p in found["bed-1"].trend] == [0.71, 0.97]
+
+
+def test_a_recording_that_begins_again_has_a_trend_that_ends_in_what_is_shown() -> None:
+    early, late = row(probability=0.2, tier="GREEN", age_ms=60_000), row(probability=0.8, age_ms=1000)
+    known = merge_beds({}, [beds_answer(seen=[(500, late)])], NOW_MS)
+    found = merge_beds(known, [beds_answer(seen=[(500, early)])], NOW_MS + 60_000)
+    assert found["bed-1"].report == early
+    assert found["bed-1"].trend == ((early.timestamp, 0.2),)

@@ -6,6 +6,8 @@ import ast
 import csv
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 from hfzmq.cli.main import main
+from hfzmq.clinical.risk_words import RISK_OF, STUDY_RISK_OF
 from hfzmq.model import RiskModel, dataset
 from hfzmq.model.features import PUBLISHED_SHA256, synthetic_csv
 
@@ -105,7 +108,58 @@ def test_json_lines_come_from_stdin_and_null_is_not_known(run: Any, monkeypatch:
     assert hole["serum_creatinine"] is None
     assert "missing:serum_creatinine" in hole["flags"]
     assert "stdin:3: line: one JSON object" in found.err
-    assert "stdin:4: serum_sodium: missing" in found.err
+    assert "stdin:4: age: 18 to 120 years" in found.err
+
+
+def test_a_csv_and_json_lines_of_the_same_readings_get_the_same_answers(run: Any, tmp_path: Path) -> None:
+    table, lines = tmp_path / "ward.csv", tmp_path / "ward.jsonl"
+    table.write_text(HEADER + "70,134,,30,4.0\n,134,1.2,30,\n")
+    known = {"serum_sodium": 134, "ejection_fraction": 30}
+    lines.write_text(
+        f"{json.dumps(known | {'age': 70, 'day': 4.0})}\n{json.dumps(known | {'serum_creatinine': 1.2})}\n"
+    )
+    rows, objects = (run("predict", str(path), "-o", "json").json for path in (table, lines))
+    assert [{**row, "line": 0, "patient_id": ""} for row in rows] == [
+        {**one, "line": 0, "patient_id": ""} for one in objects
+    ]
+    assert [row["day"] for row in rows] == [4, None]
+    lines.write_text('{"age": 70, "sodium": 134}\n')  # a key that nobody knows is no value left out
+    assert "sodium: unknown field" in run("predict", str(lines)).err
+
+
+@pytest.mark.parametrize("content", ["", HEADER, HEADER + "\n\n"])
+def test_a_file_without_a_reading_is_refused_be_there_a_header_or_not(run: Any, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_text(content)
+    found = run("predict", str(path))
+    assert (found.code, found.out) == (6, "")
+    assert "a header and readings" in found.err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("70;134;1.2;38;40", "columns split by ';'? here it is ','"),
+        ('70,134,"1,9",38,40', "serum_creatinine: a number, 0.1 to 20 mg/dL, got '1,9' (a decimal comma? write 1.9)"),
+        ("70,134,abc,38,40", "serum_creatinine: a number, 0.1 to 20 mg/dL, got 'abc'\n"),
+        ("70,134,168,38,40", "serum_creatinine: 0.1 to 20 mg/dL (umol/L? divide by 88.4)"),
+    ],
+)
+def test_what_is_no_number_is_shown_and_the_hint_is_about_it(run: Any, tmp_path: Path, line: str, said: str) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_text(HEADER + line + "\n")
+    assert said in run("predict", str(path)).err
+
+
+def test_a_table_has_four_digits_and_machines_get_all(run: Any, tmp_path: Path) -> None:
+    path = tmp_path / "ward.csv"
+    path.write_text(HEADER + "75,130,1.9,20,4\n")
+    (value,) = run("predict", str(path), "-o", "json").json
+    shown = run("predict", str(path), "-o", "table").out
+    for name in ("probability", "probability_low", "probability_study"):
+        assert f"{value[name]:.4f}" in shown
+        assert repr(value[name]) not in shown
+        assert repr(value[name]) in run("predict", str(path), "-o", "csv").out
 
 
 def test_an_empty_cell_is_not_known_and_never_made_up(run: Any, tmp_path: Path) -> None:
@@ -128,12 +182,13 @@ def test_an_incomplete_reading_has_two_ends_in_every_output(run: Any, output: st
     assert "missing:serum_creatinine" in found.out
 
 
-def test_a_missing_day_leaves_one_guarded_number_and_makes_the_study_one_the_highest_that_it_can_be(run: Any) -> None:
+def test_a_missing_day_leaves_one_guarded_number_and_gives_the_study_one_two_ends(run: Any) -> None:
     found = run("predict", *READING[:-2])
     judged = RiskModel.load().judge(75.0, 130.0, 1.9, 20.0, None)
     assert f"guarded  {judged.probability:.4f} " in found.out
-    assert f"study    at most {judged.probability_study:.4f}  RED" in found.out
-    assert "at most" not in run("predict", *READING).out
+    ends = f"{judged.probability_study_low:.4f} to {judged.probability_study:.4f}"
+    assert f"study    {ends}  UNKNOWN" in found.out
+    assert " to " not in run("predict", *READING).out.split("\n")[2]
 
 
 @pytest.mark.parametrize(
@@ -179,6 +234,16 @@ def test_a_damaged_model_is_refused_by_predict_with_the_next_step(run: Any, tmp_
     assert "hint: copy the file again, or retrain" in found.err
 
 
+def test_without_the_day_the_studys_number_is_two_ends_and_its_tier_is_not_known(run: Any) -> None:
+    words = ("predict", "--age", "60", "--sodium", "137", "--creatinine", "1.1", "--ef", "38")
+    judged = RiskModel.load().judge(60.0, 137.0, 1.1, 38.0, None)
+    value = run(*words, "-o", "json").json
+    assert (value["tier"], value["tier_study"]) == ("GREEN", "UNKNOWN")
+    assert value["probability_study_low"] == judged.probability_study_low < value["probability_study"]
+    shown = next(line for line in run(*words).out.splitlines() if line.startswith("study"))
+    assert f"{judged.probability_study_low:.4f} to {judged.probability_study:.4f}  UNKNOWN" in shown
+
+
 # ------------------------------------------------------------------------------------------------------------ explain
 
 
@@ -194,6 +259,43 @@ def test_explain_prints_contributions_that_add_up(run: Any, study: tuple[str, ..
     for moved in value["contributions"].values():
         assert f"{moved:+.4f}" in shown
     assert "-0.0000" not in shown
+
+
+def test_explain_shows_the_value_that_counted_the_flags_and_what_it_is_a_risk_of(run: Any) -> None:
+    words = ("explain", "--age", "20", "--sodium", "137", "--creatinine", "1.1", "--ef", "38", "--day", "4")
+    value = run(*words, "-o", "json").json
+    assert (value["values"]["age"], value["used"]["age"], value["used"]["day"]) == (20, 40, 100)
+    assert "extrapolated:age" in value["flags"]
+    assert run(*words, "--study", "-o", "json").json["used"]["day"] == 4
+    shown = run(*words).out
+    assert re.search(r"^age +20 +40 ", shown, re.M)
+    assert "flags: day_clamped, day_driven, extrapolated:age" in shown
+    assert RISK_OF in shown
+    assert STUDY_RISK_OF in run(*words, "--study").out
+    predicted = run("predict", *words[1:]).out
+    assert RISK_OF in predicted
+    assert STUDY_RISK_OF in predicted
+    card = (ROOT / "model" / "README.md").read_text(encoding="utf-8")
+    assert "death within about 90 days of the start of follow-up" in " ".join(card.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("m.h5", b"x"), ("m", b"\x89HDF\r\n"), ("m.keras", b"PK"), ("s.gz", b"\x1f\x8b")]
+)
+def test_another_file_of_the_training_is_told_apart_from_the_model(
+    run: Any, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = run("predict", "--model", str(tmp_path / name), *READING)
+    assert found.code == 6
+    assert "give the hf_model.npz" in found.err
+
+
+def test_a_pipe_for_a_model_is_refused_and_not_waited_for(run: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    found = run("predict", "--model", str(tmp_path / "pipe"), *READING)
+    assert found.code == 6
+    assert "a file hf_model.npz" in found.err
 
 
 def test_explain_flags_a_value_that_counted_as_the_edge_of_the_training_range(run: Any) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hfzmq.cli.results_file import plain
 from hfzmq.model import RiskModel
 from hfzmq.model.evaluation import evaluate, scores, survival
-from hfzmq.model.evaluation.goals import GOALS, Goal, bound_words, look_up, verdicts
+from hfzmq.model.evaluation.goals import GOALS, Goal, bound_words, look_up, verdict_words, verdicts
 
 DIED = np.array([1, 1, 1, 0, 0, 0, 0, 0], dtype=float)
 P = np.array([0.9, 0.6, 0.2, 0.7, 0.4, 0.3, 0.2, 0.1])
@@ -199,3 +199,18 @@ def test_bounds_are_said_as_they_are_meant() -> None:
     assert said(0, 0) == "0"
     assert look_up({"a": {"b": 1}}, "a.b") == 1
     assert look_up({"a": 3}, "a.b") is None
+
+
+# ------------------------------------------------------------------------------------ speed is told, and is no goal
+
+
+def test_a_busy_machine_misses_no_goal_and_the_row_says_that_it_does_not_count() -> None:
+    slow = {"shipped": {"one_reading_us": 900.0, "rows_10000_ms": 500.0, "highest": 1.0}}
+    by_path = {one.goal.path: one for one in verdicts(slow, True)}
+    for path in ("shipped.one_reading_us", "shipped.rows_10000_ms"):
+        assert by_path[path].met is None
+        assert verdict_words(by_path[path]) == "not counted"
+        assert bound_words(by_path[path].goal).endswith(" if idle")
+    assert by_path["shipped.highest"].met is False  # what is about the model counts
+    assert verdict_words(by_path["shipped.highest"]) == "MISSED"
+    assert [goal.path for goal in GOALS if not goal.counts] == ["shipped.one_reading_us", "shipped.rows_10000_ms"]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfzmq.clinical.report import FLAGS_CHARS_MAX, VITALS, Report, check_row, low_flag, low_of
+from hfzmq.clinical.report import FLAGS_CHARS_MAX, VITALS, Report, check_row, low_flag, low_of, study_low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN, tier_between
 from hfzmq.errors import InvalidInput
 from hfzmq.model import Judgement, RiskModel
@@ -50,7 +50,7 @@ def test_whatever_the_missing_value_was_between_its_percentiles_the_probability_
     ]
     known = judged_whole(filled)
     assert judged.probability_low - 1e-12 <= known.probability <= judged.probability + 1e-12
-    assert known.probability_study <= judged.probability_study + 1e-12
+    assert judged.probability_study_low - 1e-12 <= known.probability_study <= judged.probability_study + 1e-12
     assert {flag for flag in judged.flags if flag.startswith("missing:")} == {f"missing:{FEATURES[k]}" for k in gone}
 
 
@@ -70,6 +70,23 @@ def test_a_missing_day_leaves_the_guarded_number_one_number() -> None:
     assert found.probability == found.probability_low == pytest.approx(known.probability, abs=1e-15)
     assert "missing:day" in found.flags
     assert "day_clamped" not in found.flags
+
+
+def test_a_missing_day_leaves_the_studys_number_two_ends_which_a_report_carries() -> None:
+    found = MODEL.judge(60.0, 137.0, 1.1, 38.0, None)
+    first, last = (MODEL.judge(60.0, 137.0, 1.1, 38.0, int(day[DAY])).probability_study for day in (P05, P95))
+    assert found.probability_study == pytest.approx(first)
+    assert found.probability_study_low == pytest.approx(last)
+    assert last < 0.3 < 0.6 < first
+    flags = ",".join(found.flags)
+    assert found.probability_study_low - 1e-6 <= study_low_of(first, flags) <= found.probability_study_low
+    assert study_low_of(first, "missing:day") == 0.0
+    assert study_low_of(first, "day_clamped") == first
+
+
+def test_two_numbers_of_which_one_is_not_known_are_told_apart_by_their_tiers() -> None:
+    assert "day_driven" in MODEL.judge(60.0, 137.0, 1.1, None, 38).flags  # UNKNOWN and RED
+    assert "day_driven" not in MODEL.judge(60.0, 137.0, 1.1, 38.0, None).flags  # there is no day that could drive
 
 
 def test_nothing_known_of_the_patient_is_refused_and_a_wrong_value_beside_a_missing_one_too() -> None:

@@ -64,3 +64,13 @@ def test_the_title_is_one_printable_line_whatever_a_patient_is_called(patient: s
 )
 def test_a_webhook_and_a_mail_carry_the_mark_in_fields_of_their_own(url: str, expected: str) -> None:
     assert marked(Url(url), {"episode_id": 42, "step": 2, "mesh": "ward & co"}) == expected
+
+
+def test_a_notice_of_what_is_not_known_says_both_ends_and_one_by_the_raw_day_says_so() -> None:
+    def said(note: str) -> list[str]:
+        return words("ward", 1, 1, "b", "RED", AT_MS, probability=0.66, note=note).body.splitlines()
+
+    assert said("RED")[1] == "Probability: 0.66"
+    assert said("UNKNOWN 0.031207")[1] == "Probability: not known, 0.03 to 0.66: a value is missing"
+    assert said("UNKNOWN")[1] == "Probability: not known, up to 0.66"
+    assert said("RED raw day")[1:3] == ["Probability: 0.66", "RAW DAY: the tier is by the raw day of follow-up"]

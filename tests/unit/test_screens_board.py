@@ -360,3 +360,18 @@ def test_the_board_right_after_the_leader_died_can_be_drawn_as_a_picture() -> No
     assert svg.startswith("<svg")
     for words in ("unreachable", "candidate", "SIGKILL", "0.72"):
         assert words in svg
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_a_bed_by_the_raw_day_and_one_unlike_the_others_say_so_on_the_board(width: int) -> None:
+    beds = [
+        bed(row("raw", 0.72)._replace(flags="day_raw")),
+        bed(row("far", 0.64)._replace(flags="unusual_combination")),
+        bed(row("x", 0.61)),
+    ]
+    screen = " ".join(drawn(board_status(*beds), width, 40).split())
+    assert "RAW DAY" in screen
+    assert "RAW 0.72" in screen
+    assert "~0.64" in screen
+    assert "~ 1 outside" in screen
+    assert "~0.61" not in screen

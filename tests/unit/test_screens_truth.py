@@ -126,6 +126,9 @@ ALARM_ROW = [
 ]
 
 
+OTHER_FLAGS = ("day_raw", "extrapolated:age", "unusual_combination", "day_clamped", "day_driven")
+
+
 @st.composite
 def reports(draw: st.DrawFn) -> Report:
     p = draw(shares)
@@ -137,6 +140,7 @@ def reports(draw: st.DrawFn) -> Report:
         low = draw(shares.map(lambda share: share * p))
         tier = tier_between(low_of(p, ",".join([*flags, low_flag(low)])), p)
         flags.append(low_flag(low))
+    flags += draw(st.lists(st.sampled_from(OTHER_FLAGS), unique=True, max_size=2))
     found = Report(draw(ids), draw(stamps), *values, p, tier, draw(shares), "model", ",".join(flags))  # type: ignore[arg-type,call-arg]
     assert check_row(found) is None
     return found
@@ -207,7 +211,16 @@ def risk_said(p: float, flags: str) -> str:
     ends = [probability(end, THRESHOLDS) for end in (low, p)]
     for shown, stored in zip(ends, (low, p), strict=True):
         assert_rounded(shown, stored)
-    return "-".join(ends)
+    return ends[0] if ends[0] == ends[1] else "-".join(ends)
+
+
+def is_far(flags: str) -> bool:
+    return "extrapolated:age" in flags or "unusual_combination" in flags
+
+
+def mark_said(flags: str) -> str:
+    """What stands in front of a risk in a row."""
+    return ("RAW " if "day_raw" in flags else "") + ("~" if is_far(flags) else "")
 
 
 def tier_said(tier: str, p: float, flags: str) -> str:
@@ -326,7 +339,7 @@ def heard(bed: Bed) -> str:
 
 def bed_patterns(bed: Bed) -> tuple[str, str]:
     """A bed as a row of the table, and stacked."""
-    risk = risk_said(bed.report.probability, bed.report.flags)
+    risk = mark_said(bed.report.flags) + risk_said(bed.report.probability, bed.report.flags)
     vitals = [vital_text(getattr(bed.report, vital.name)) for vital in VITALS]
     for vital, shown in zip(VITALS, vitals, strict=True):
         assert (None if shown == "?" else float(shown)) == getattr(bed.report, vital.name)
@@ -384,6 +397,7 @@ def test_a_terminal_shows_the_whole_board_as_it_was_drawn(
 
 # ---------------------------------------------------------------------------------------------------- the bedside
 
+FAR = {"extrapolated:age": "age", "unusual_combination": "combination"}
 LINK = ClientState("searching", None, None, 3, 40, 1, 12, WALL_MS)
 ROWS = (
     r"(?:tier|bed|risk|trend|age|years|sodium|Na|mEq/L|creatinine|creat|mg/dL|ejectionfraction|EF|%|follow-up|days|day"
@@ -422,25 +436,33 @@ def test_the_bedside_shows_what_was_judged_there_and_nothing_else(
         assert bed.vitals is not None
         flags = ",".join(bed.flags)
         risk, study = risk_said(bed.probability, flags), probability(bed.probability_study, THRESHOLDS)
-        raw_day = pieces("by the raw day", *(["at most"] if None in bed.vitals else []), study)
+        if any(value is None for value in bed.vitals) and study != "0.00":
+            study = f"0.00-{study}"  # nobody says how low it can be
+        marked = mark_said(flags) + risk
+        raw = "day_raw" in flags
         vitals = [vital_text(value) for value in bed.vitals]
         numbers += [risk, *(value for value in vitals if value != "?")]
         tier = tier_said(bed.tier, bed.probability, flags)
         units = [part for three in zip(NAMES, vitals, UNITS, strict=True) for part in three]
         long = ("age", "sodium", "creatinine", "ejection fraction", "follow-up")
         rows = [part for three in zip(long, vitals, [vital.unit for vital in VITALS], strict=True) for part in three]
-        ways[0] += pieces(tier, bed.patient_id, risk) + TREND + pieces(*vitals, "0 s ago") + "(?:queued)?"
-        ways[1] += pieces(tier, risk, bed.patient_id, "0 s ago") + TREND + pieces("queued", *units)
-        large = pieces(tier, "0 s ago", "queued") + "█*" + pieces("risk", risk) + TREND + raw_day
+        ways[0] += pieces(tier, bed.patient_id, marked) + TREND + pieces(*vitals, "0 s ago") + "(?:queued)?"
+        ways[1] += pieces(tier, marked, bed.patient_id, "0 s ago") + TREND + pieces("queued", *units)
+        of = bedside_beds.RAW_RISK_OF if raw else bedside_beds.RISK_OF
+        far = [name for flag, name in FAR.items() if flag in bed.flags]
+        large = pieces(tier, "0 s ago", "queued") + "█*" + pieces("risk", risk) + f"(?:{pieces(of)})?" + TREND
+        large += pieces(*(["RAW DAY"] if raw else ["by the raw day", study]))
+        large += pieces("~ outside what it learned:", ", ".join(far)) if far else ""
         ways[2] += large + f"(?:{pieces(*rows)}|{pieces(*units)})"
-        ways[2] += pieces("flags: " + ", ".join(bed.flags)) if bed.flags else ""
+        ways[2] += pieces("flags: day_driven") if "day_driven" in bed.flags else ""
     assert any(re.fullmatch(way, text, re.DOTALL) for way in (ROWS + ways[0], *ways[1:])), (ways, text)
     assert_whole(plain, *numbers)
-    own = bare(alarm_lines([alarm], True, False, NOW_MS, width), width)
-    since = f"since {duration(WALL_MS - row['raised_at_ms'])}"
+    told = alarm_lines([alarm], True, False, NOW_MS, width, connected=False, thresholds=THRESHOLDS)
+    own = bare(told, width)
+    since = f"for {duration(WALL_MS - row['raised_at_ms'])}"
     over = ", over now" if row["state"] == "returned" else ""
-    loud = ("ALARM AT", f"{alarm.patient_id}:", SIGNS[alarm.cause], since, over, "- the mesh is away, call somebody")
-    calm = ("alarm at", f"{alarm.patient_id}:", SIGNS[alarm.cause], since, ", seen here - the mesh is away")
+    loud = ("ALARM AT", f"{alarm.patient_id}:", SIGNS[alarm.cause], since, over, "- mesh away, call somebody")
+    calm = ("alarm at", f"{alarm.patient_id}:", SIGNS[alarm.cause], since, ", seen here, mesh away")
     assert_shows(pieces(*(calm if row["state"] == "acknowledged" else loud)), own)
     bare(bedside_lines(status, width), width)
 

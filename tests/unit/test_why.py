@@ -147,14 +147,14 @@ def test_the_bedside_shows_both_tiers_and_both_ends_of_what_is_not_known(width: 
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_without_the_day_the_risk_is_one_number_and_the_raw_days_the_highest_that_it_can_be(width: int) -> None:
+def test_without_the_day_the_risk_is_one_number_and_that_by_the_raw_day_two_ends(width: int) -> None:
     book = StatusBook("ward", (), Thresholds(), 2.0)
     reading = SICK._replace(day=None)
     told(book, reading)
     screen = plain(lines(book.snapshot(STATE, NOW_MS, WALL_MS), width, 60))
     assert f"{report_of(reading).probability:.2f}" in screen
-    assert not re.search(r"0\.\d+-0", screen)
-    assert "by the raw day at most 0.50" in screen
+    assert re.findall(r"0\.\d+-0\.\d+", screen) == ["0.00-0.50"]  # the fixture's 0.50 is below what the flag says
+    assert "by the raw day 0.00-0.50" in screen
     told(book, SICK)
     assert "by the raw day 0.50" in plain(lines(book.snapshot(STATE, NOW_MS, WALL_MS), width, 60))
 
@@ -174,3 +174,26 @@ def test_the_sentence_of_an_unknown_names_both_tiers_and_both_ends() -> None:
     judged = MODEL.judge(70.0, 134.0, None, 30.0, 40)
     ends = f"{judged.probability_low:.2f}-{judged.probability:.2f}"
     assert f"P-3 ? GREEN/AMBER {ends}" in status.log[-1].words
+
+
+# -------------------------------------------------------------------------------------------------------- the raw day
+
+
+def test_by_the_raw_day_the_why_explains_that_number_whoever_made_it() -> None:
+    raw = RiskModel.load(raw_day=True)
+    report = judge(raw, Thresholds(), SICK._replace(day=4)).report
+    found = explain(MODEL, 75.0, 130.0, 1.9, 20.0, 4, study=True)
+    assert found.top()[0][0] == "day"
+    for model in (raw, MODEL):
+        why = Whys(model).of_report(report)
+        assert why[0] == f"day 4 {found.top()[0][1]:+.2f}"
+    book = StatusBook("ward", (), Thresholds(), 2.0, whys=Whys(raw))
+    vitals = {vital.name: value for vital, value in zip(VITALS, SICK._replace(day=4).vitals, strict=True)}
+    who = {"patient": "P-1", "timestamp": WALL_MS}
+    book.take({"event": "reading", **who, **vitals}, NOW_MS, WALL_MS)
+    numbers = {"probability": report.probability, "tier": report.tier, "probability_study": report.probability_study}
+    book.take({"event": "risk", **who, **numbers, "flags": report.flags.split(",")}, NOW_MS, WALL_MS)
+    status = book.snapshot(STATE, NOW_MS, WALL_MS)
+    screen = plain(lines(status, 120, 60))
+    assert "why, risk moved by day 4 +" in " ".join(screen.replace("│", " ").split())
+    assert status.log[-1].words.endswith(", RAW DAY")

@@ -52,12 +52,12 @@ class Episodes:
             self.alerted.append(by)
         return self._put(episode, now, t.RAISED, note)
 
-    def measure(self, episode_id: int, value: float) -> None:
-        """A new value while the cause is on."""
+    def measure(self, episode_id: int, value: float, note: str = "") -> None:
+        """A new value while the cause is on, with its note ('': as before), for which the journal has no line."""
         episode = self.known[episode_id]
         least = value if episode.least is None else min(episode.least, value)
         most = value if episode.most is None else max(episode.most, value)
-        self._keep(episode._replace(value=value, least=least, most=most))
+        self._keep(episode._replace(value=value, least=least, most=most, note=note or episode.note))
 
     def rename(self, now: int, episode_id: int, note: str) -> None:
         """What is missing has changed."""

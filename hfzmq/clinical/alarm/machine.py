@@ -116,7 +116,7 @@ class Alarms(Ward):
             self._judge_late(bed, row, report_id)
         else:
             bed.report_id = report_id
-            self._judge(bed, row.timestamp, row.probability, row.tier, report_id)
+            self._judge(bed, row.timestamp, row.probability, row.tier, report_id, row.flags)
 
     def reading(
         self, now: int, heartbeat_id: int, patient_id: str, timestamp_ms: int, value: float | None, status: str,

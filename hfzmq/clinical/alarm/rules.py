@@ -4,7 +4,7 @@ Touches nothing. Keeps: rules that exist passed ``check_rules``; every on-thresh
 rules in force are part of the replicated state (an entry sets them), so that peers with different files do not diverge.
 
 What is on is decided by a report's probability against these rules, not by the tier that the bedside shows (which has
-thresholds of its own), but for UNKNOWN: it counts as the highest that it can be and never ends anything.
+thresholds of its own), but for UNKNOWN: it counts as its upper end and never ends anything.
 """
 
 from __future__ import annotations

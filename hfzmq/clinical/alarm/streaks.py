@@ -1,8 +1,8 @@
 """How long a cause has to last before it is on, and what ends it: the streaks of one bed.
 
 Touches the bed it is handed, nothing else. Must not know: episodes, who acknowledged what. Keeps: a gap pauses a streak
-and never resets it: beyond ``gap_ms`` without a reading its time stands still, its count stays. UNKNOWN counts as the
-highest that it can be, which is its probability, and ends nothing; one whose probability would be GREEN contradicts
+and never resets it: beyond ``gap_ms`` without a reading its time stands still, its count stays. UNKNOWN counts as its
+upper end, which is its probability, and ends nothing; one whose probability would be GREEN contradicts
 itself, and counts as RED.
 
 A streak's time may run out without a reading (AMBER: one reading, then nothing for ``amber_ms``), if that is no gap

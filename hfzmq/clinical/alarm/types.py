@@ -95,7 +95,7 @@ class Episode(NamedTuple):
     state: str
     raised_at_ms: int
     raised_by: int  # id of the report (RED, AMBER) or heartbeat (HEART_RATE) that raised it; 0: a timer or a sign
-    note: str  # the tier, or the anomaly, that raised it: 'RED', 'UNKNOWN', 'high', ...; NO_DATA: what is missing
+    note: str  # RED, AMBER: of the last value, see ``notes``; the anomaly that raised it; NO_DATA: what is missing
     value: float | None  # the last: a probability, or beats a minute; None: NO_DATA
     least: float | None  # since it was raised
     most: float | None

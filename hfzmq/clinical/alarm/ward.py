@@ -13,6 +13,7 @@ from typing import Any
 from hfzmq.clinical.alarm import streaks
 from hfzmq.clinical.alarm.beds import UNHEARD, BedState, missing
 from hfzmq.clinical.alarm.episodes import Episodes
+from hfzmq.clinical.alarm.notes import note_of
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.alarm.timers import SILENCE, STEP, STREAK, Timers
 from hfzmq.clinical.alarm.types import (
@@ -201,11 +202,13 @@ class Ward:
         if told or bed.active & RED_BIT or RED in bed.open:
             return
         if streaks.red_turns(bed, self.rules, row.probability, row.tier):
-            self._on(bed, RED, report_id, UNKNOWN if row.tier == UNKNOWN else RED, row.probability)
+            self._on(bed, RED, report_id, _note(RED, row.tier, row.probability, row.flags), row.probability)
             self._off(bed, RED)
             bed.red_count, bed.red_from, bed.red_over = 0, row.timestamp, bed.last_timestamp
 
-    def _judge(self, bed: BedState, timestamp: int, probability: float, tier: str, report_id: int) -> None:
+    def _judge(
+        self, bed: BedState, timestamp: int, probability: float, tier: str, report_id: int, flags: str = ""
+    ) -> None:
         bed.tier, bed.probability = tier, probability
         bed.last_timestamp, bed.judged_at_ms = timestamp, self.now_ms
         if streaks.amber_ends(bed, self.rules, probability, tier):
@@ -213,14 +216,14 @@ class Ward:
         if streaks.red_turns(bed, self.rules, probability, tier):
             if bed.active & RED_BIT:
                 bed.red_from = timestamp
-                self._on(bed, RED, report_id, UNKNOWN if tier == UNKNOWN else RED, probability)
+                self._on(bed, RED, report_id, _note(RED, tier, probability, flags), probability)
             else:
                 bed.red_over = timestamp
                 self._off(bed, RED)
         if streaks.amber_begins(bed, self.rules, self.now_ms, probability, tier):
-            self._on(bed, AMBER, report_id, tier, probability)
-        self._value(bed, RED, probability)
-        self._value(bed, AMBER, probability)
+            self._on(bed, AMBER, report_id, note_of(tier, probability, flags), probability)
+        for cause in (RED, AMBER):
+            self._value(bed, cause, probability, _note(cause, tier, probability, flags))
         self._timers.arm(STREAK, bed.patient_id)
 
     def _measure(self, bed: BedState, heartbeat_id: int, value: float | None, inside: bool, anomaly: str) -> None:
@@ -233,9 +236,9 @@ class Ward:
             self._value(bed, HEART_RATE, value)
         self._settle(bed)
 
-    def _value(self, bed: BedState, cause: str, value: float) -> None:
+    def _value(self, bed: BedState, cause: str, value: float, note: str = "") -> None:
         if cause in bed.open and bed.active & BIT_OF[cause]:
-            self._episodes.measure(bed.open[cause], value)
+            self._episodes.measure(bed.open[cause], value, note)
 
     def _discharge(self, bed: BedState, by: str) -> str:
         if not bed.watched and not bed.open:
@@ -307,3 +310,8 @@ class Ward:
         for _ in [one for one in steps if episode.raised_at_ms + one <= self.now_ms]:
             self._episodes.climb(self.now_ms, episode.id)
         self._timers.arm(STEP, episode.id)
+
+
+def _note(cause: str, tier: str, probability: float, flags: str) -> str:
+    """Of a judgement while this cause is on: the cause, be it another tier by now, unless that is not known."""
+    return note_of(tier if tier == UNKNOWN else cause, probability, flags)
