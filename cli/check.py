@@ -6,7 +6,7 @@ never a traceback, and an answer within about ``--timeout``, whatever the mesh d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -92,12 +92,16 @@ def _look(
 ) -> Iterator[Finding]:
     from hfzmq.cli.mesh_view import mesh_view
     from hfzmq.client.ask import ask_all, knowing
+    from hfzmq.client.key_faults import sentence
 
     config = knowing(config, only, timeout_ms)
-    answers = ask_all(config, "status", timeout_ms=timeout_ms, only=only)
+    refusing: dict[int, str] = {}
+    answers = ask_all(config, "status", timeout_ms=timeout_ms, only=only, refusing=refusing)
     view = mesh_view(config, answers, only)
     told = {peer: _said(answer) for peer, answer in answers.items()}
-    yield from judge(view, told, limits)
+    yield from judge(view, told, limits, refusing)
+    for peer, fault in refusing.items():
+        yield Finding(WARNING, sentence(config.keys, {peer: fault}, config.path)[0])
     numbers += measured(view, told, limits)
     teller = next((peer for peer in view.reading if peer.serves), None) or next(iter(view.reading), None)
     if teller is not None:
@@ -110,10 +114,12 @@ def _look(
             numbers.append(Number("red_oldest", unseen.oldest_s, "s", limits.red_warning_s, limits.red_critical_s))
 
 
-def judge(view: MeshView, told: dict[int, dict[str, Any]], limits: Limits) -> Iterator[Finding]:
-    """What the peers' answers say."""
+def judge(
+    view: MeshView, told: dict[int, dict[str, Any]], limits: Limits, refusing: Container[int] = ()
+) -> Iterator[Finding]:
+    """What the peers' answers say; ``refusing``: who would not have our key, and is no peer that is away."""
     yield _standing(view)
-    away = [peer.id for peer in view.peers if peer.counted and not peer.reachable]
+    away = [peer.id for peer in view.peers if peer.counted and not peer.reachable and peer.id not in refusing]
     if view.answers and away:
         yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
     for mismatch in view.mismatches:

@@ -57,7 +57,7 @@ class Probability(click.FloatRange):
 
 def config_option(function: F) -> F:
     """``--config FILE``, given to the command as ``config_path``; and ``--key FILE``, which ``load_config`` finds."""
-    return _config_file(_key_file(function))
+    return _config_file(key_option(function))
 
 
 def config_only_option(function: F) -> F:
@@ -65,7 +65,9 @@ def config_only_option(function: F) -> F:
     return _config_file(function)
 
 
-def _key_file(function: F) -> F:
+def key_option(function: F) -> F:
+    """``--key FILE`` alone; ``load_config`` finds what it says."""
+
     def keep(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
         ctx.find_root().meta[KEY_FILE] = value
 

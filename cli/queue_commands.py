@@ -13,7 +13,7 @@ import click
 
 from hfzmq.cli.format import counted, json_text
 from hfzmq.cli.groups import HelpGroup
-from hfzmq.cli.options import config_option, load_config, output_option
+from hfzmq.cli.options import NO_KEY, config_only_option, load_config, output_option
 from hfzmq.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def show(directory: Path, output: str) -> None:
 @queue.command("move")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--from", "from_mesh", required=True, metavar="MESH_ID", help="The mesh that the backup is of, in hex.")
-@config_option
+@config_only_option
 @output_option("table", "json")
 def move(directory: Path, from_mesh: str, config_path: str, output: str) -> None:
     """Give a queue to the mesh that was restored from a backup of its own mesh.
@@ -49,7 +49,7 @@ def move(directory: Path, from_mesh: str, config_path: str, output: str) -> None
         raise InvalidInput(
             "--from", "a mesh id, 32 hex digits", got=from_mesh, hint="hfzmq backup verify FILE prints it"
         )
-    config = load_config(config_path)
+    config = load_config(config_path, key=NO_KEY)
     from hfzmq.client.queue_move import move as give
 
     _print(give(directory, bytes.fromhex(from_mesh), config), output)

@@ -15,6 +15,7 @@ from hfzmq.cli.format import json_text, thousands
 from hfzmq.cli.options import config_option, load_config, output_option
 from hfzmq.config import PEER_ID_MAX, Config
 from hfzmq.errors import InvalidInput
+from hfzmq.secret_files import PEER_KEY
 
 if TYPE_CHECKING:
     from hfzmq.storage.restore import RestoredPeer
@@ -39,7 +40,7 @@ def restore(backup: Path, config_path: str, peer_id: int, data_dir: Path, output
     hfzmq config init). Then start all of them: the mesh begins when all have been up together once. Clients keep their
     queues: hfzmq queue move.
     """
-    config = load_config(config_path, peer_id)
+    config = load_config(config_path, peer_id, key=PEER_KEY)
     from hfzmq.storage.backup import verify
     from hfzmq.storage.restore import restore as bring_back
 
@@ -61,7 +62,7 @@ def as_json(made: RestoredPeer, config: Config, peer_id: int) -> dict[str, Any]:
         "incarnation": made.incarnation.hex(),
         "from_mesh_id": made.backup.mesh_id.hex(),
         "applied_index": made.backup.place.index,
-        "state_hash": made.backup.state_hash.hex(),
+        "state_hash": made.state_hash.hex(),
         "term": made.term,
         "rows": made.backup.rows,
         "sha256": made.backup.digest.hex(),

@@ -8,7 +8,8 @@ nothing of it. Counted, it could help to lead a mesh that has forgotten what was
                          `--somebody is beyond the backup: the mesh lives------> distrusted: begins anew, as a newcomer
 
 Touches sockets, the clock, the disk. Must not know: the core. Keeps: as long as there is a note this process votes for
-nobody, acknowledges nothing and campaigns for nothing: it publishes heartbeats and reads those of others, no more.
+nobody, acknowledges nothing and campaigns for nothing: it publishes heartbeats and reads those of others, no more. Its
+sockets ask for keys as the node's do, and the same keys are in force: a list that was wrong is read again at SIGHUP.
 
 What it proves. Whatever a majority of these lives has ever acknowledged is on the disk of one of them that was not
 restored again, unless a majority was; that one shows a log beyond the backup, whoever has asked, and is waited for. And
@@ -32,11 +33,14 @@ from hfzmq.config import Config
 from hfzmq.core.contract import FOLLOWER, Persist
 from hfzmq.core.messages import Heartbeat
 from hfzmq.core.types import HardState
+from hfzmq.daemon.keyring import keyring_of
+from hfzmq.daemon.locks import Locks
+from hfzmq.daemon.rereading import reread
 from hfzmq.daemon.sd_notify import SdNotify
 from hfzmq.daemon.signals import Signals
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.daemon.voice import Voice
-from hfzmq.errors import DataDirError, WireError
+from hfzmq.errors import ConfigError, DataDirError, WireError
 from hfzmq.storage import Store, directory, restored
 from hfzmq.storage.restored import Note
 from hfzmq.wire import peers, requests
@@ -100,49 +104,57 @@ class Roll:
         return max((beat.term for _, beat in self._heard.values()), default=0)
 
 
-def assembled(config: Config, me: int, data_dir: Path, signals: Signals) -> bool:
-    """Wait until this peer may take part; at once where it was not restored. False: it was asked to stop.
-    HfzmqError as with Store.open and Sockets."""
+def assembled(config: Config, me: int, data_dir: Path, signals: Signals) -> Config | None:
+    """Wait until this peer may take part, at once where it was not restored; with the configuration that is in force
+    then (the keys may have been read again). None: it was asked to stop.
+    HfzmqError as with Store.open, Sockets and keyring_of."""
     path = directory.database_path(data_dir, me)
     note = restored.read_note(path)
     if note is None:
-        return True
+        return config
     store = Store.open(data_dir, me, config)
     try:
         if store.identity.incarnation != note.incarnations.get(me):  # damaged, set aside: it is a newcomer by now
             restored.drop_note(path)
-            return True
+            return config
         if store.recovered.log.last != note.place:
             raise DataDirError(
                 f"{restored.note_path(path)}: not of this file, which ends with entry {store.recovered.log.last.index}",
                 hint="who put it there? remove it only if this file was never copied or put back",
             )
-        return _Muster(config, me, store, note).run(signals)
+        muster = _Muster(config, me, store, note)
+        return muster.config if muster.run(signals) else None
     finally:
         store.close()
 
 
 class _Muster:
     def __init__(self, config: Config, me: int, store: Store, note: Note) -> None:
-        self._config = config
+        self.config = config
         self._me = me
         self._store = store
         self._note = note
         lease_ms = config.timing.lease_ms
         self._roll = Roll(note, me, config.mesh_id, FRESH_LEASES * lease_ms)
         self._linger_ms = LINGER_LEASES * lease_ms
-        self._sockets = Sockets(config, me, Counter())
+        keyring, doubt = keyring_of(config, me, store.keys.issued, store.keys.revoked)
+        if doubt:
+            log.warning("%s", doubt)
+        self._sockets = Sockets(config, me, Counter(), keyring)
+        self._locks = Locks(keyring, self._sockets, lambda: self.config.peers, log.info)
         self._voice = Voice(store.identity, self._sockets, lease_ms)
         self._said = ""
         self._say_at = 0.0
         self._notify = SdNotify.of(dict(os.environ))  # the node will want the invitation, too
 
     def run(self, signals: Signals) -> bool:
-        """See ``assembled``."""
+        """Whether it may take part; False: it was asked to stop."""
         sockets = self._sockets
         poller = zmq.Poller()
         for socket in (sockets.peers, sockets.beats_in, sockets.clients):
             poller.register(socket, zmq.POLLIN)
+        if sockets.zap:
+            poller.register(sockets.zap.socket, zmq.POLLIN)
         poller.register(signals.fd, zmq.POLLIN)
         complete_at: float | None = None
         beat_at = 0.0
@@ -151,12 +163,14 @@ class _Muster:
             while True:
                 now = _now_ms()
                 if now >= beat_at:
-                    beat_at = now + self._config.timing.heartbeat_ms
+                    beat_at = now + self.config.timing.heartbeat_ms
                     self._voice.publish(self._beat(now))
                     self._notify.say("WATCHDOG=1")
                 ready = dict(poller.poll(max(1, int(beat_at - now))))
-                if signals.fd in ready and set(signals.read()) - {"HUP"}:
+                if signals.fd in ready and self._ends(signals):
                     return False
+                if sockets.zap and sockets.zap.socket in ready:
+                    sockets.zap.serve()
                 self._read(ready)
                 now = _now_ms()
                 if not self._roll.missing(now):
@@ -175,19 +189,34 @@ class _Muster:
             self._notify.close()
             sockets.flush_and_close(linger_ms=200)
 
+    def _ends(self, signals: Signals) -> bool:
+        """Whether it is asked to stop. SIGHUP: which keys are in force is read again."""
+        told = set(signals.read())
+        if "HUP" in told:
+            try:
+                self.config, words = reread(self.config)
+            except ConfigError as error:
+                log.error("configuration not reread: %s", error)
+            else:
+                self._locks.reread(self.config.keys)
+                log.info("configuration reread: %s", words)
+        return bool(told - {"HUP"})
+
     def _read(self, ready: dict[Any, int]) -> None:
         sockets = self._sockets
         for socket in (sockets.peers, sockets.beats_in, sockets.clients):
             for _ in range(FRAMES_A_TURN if socket in ready else 0):
                 try:
-                    frames = socket.recv_multipart(zmq.DONTWAIT)
+                    if socket is sockets.beats_in:
+                        self._roll.take(_now_ms(), socket.recv_multipart(zmq.DONTWAIT)[-1])
+                        continue
+                    frames, key = sockets.take(socket)
                 except zmq.Again:
                     break
-                if socket is sockets.beats_in:
-                    self._roll.take(_now_ms(), frames[-1])
-                elif socket is sockets.clients:
-                    self._answer(frames)
+                if socket is sockets.clients:
+                    self._answer(frames, self._locks.role(key))
         sockets.mind_the_door(_now_ms())
+        sockets.make_refused_anew(_now_ms())
 
     def _begin(self) -> None:
         """All first peers hold the same, and none of them more."""
@@ -226,12 +255,13 @@ class _Muster:
             self._notify.say(f"STATUS=restored: {said}")
             log.info("restored: peer %d %s, each started from the same backup", self._me, said)
 
-    def _answer(self, frames: list[bytes]) -> None:
-        """Clients go on to the next peer; an operator sees what is waited for."""
-        if len(frames) != 3 or frames[1]:
+    def _answer(self, frames: list[bytes], role: str | None) -> None:
+        """Clients go on to the next peer; an operator sees what is waited for. ``role``: of the key that was
+        shown; None: revoked since."""
+        if role is None or len(frames) != 3 or frames[1]:
             return
         try:
-            request = requests.decode_request(frames[2], self._config.mesh_id, self._config.limits)
+            request = requests.decode_request(frames[2], self.config.mesh_id, self.config.limits)
         except WireError as error:
             reply = requests.encode_reply("REFUSED", field=error.field, bound=error.bound, hint=error.hint)
         else:
@@ -243,7 +273,7 @@ class _Muster:
         now, index = _now_ms(), self._note.place.index
         wall_ms = time.time_ns() // 1_000_000
         return {
-            "id": self._me, "mesh": self._config.mesh_name, "role": FOLLOWER, "leader": 0, "serves": False,
+            "id": self._me, "mesh": self.config.mesh_name, "role": FOLLOWER, "leader": 0, "serves": False,
             "term": self._store.recovered.hard_state.term, "quorum": False, "last_index": index,
             "commit_index": index, "applied_index": index, "durable_index": index,
             "state_hash": self._note.state_hash.hex(), "reports": self._store.reports_stored,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from hfzmq import config as configuration
+from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.config import Config
 from hfzmq.environment import overlay
 
@@ -16,6 +17,7 @@ def reread(old: Config) -> tuple[Config, str]:
     """What is in force from now on, and that in words: a list of keys at once, where there were keys before; all the
     rest at the next start. ConfigError: the file is wrong."""
     fresh = overlay(configuration.load(old.path), os.environ)
+    rules_of(fresh)
     if fresh.keys is not None and old.keys is not None:
         fresh = fresh._replace(keys=fresh.keys._replace(own=old.keys.own))
     changed = [name for name in Config._fields if getattr(fresh, name) != getattr(old, name)]

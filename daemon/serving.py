@@ -40,11 +40,12 @@ def serve(
         door.make_room()
         say_doubts(config)
         with Signals() as signals:
-            if not muster.assembled(config, peer_id, data_dir, signals):
+            found = muster.assembled(config, peer_id, data_dir, signals)
+            if found is None:
                 return 0
-            node = Node(config, peer_id, data_dir, joins)
+            node = Node(found, peer_id, data_dir, joins)
             try:
-                _open(node, config, peer_id, http, logs)
+                _open(node, found, peer_id, http, logs)
                 node.run(signals)
             finally:
                 node.close()

@@ -3,7 +3,8 @@
     --key FILE, else HFZMQ_KEY; else
       a daemon:            $CREDENTIALS_DIRECTORY/hfzmq.secret, else keys/peer-N.secret beside peers.yaml
       a bedside client:    keys/ward.secret, else keys/client.secret, else keys/admin.secret
-      any other command:   keys/admin.secret, else keys/ward.secret, else keys/client.secret
+      any other command:   keys/admin.secret, else keys/ward.secret, else keys/client.secret, else, on a peer's
+                           machine, keys/peer-N.secret (which may read)
 
 Touches files of keys, peers.yaml when it is replaced, random numbers. Must not know: what a key may do. Keeps: a secret
 file is never overwritten, is whole and synced when its name appears, and is readable for its owner only: one that
@@ -190,6 +191,9 @@ def _chosen(config: Config, who: str, environ: Mapping[str, str], explicit: str 
             return read_secret(Path(given) / CREDENTIAL, _OTHERS_OF_A_CREDENTIAL)
         return read_secret(directory / f"peer-{peer}{SUFFIX}")
     paths = [directory / f"{name}{SUFFIX}" for name in _ORDER[who]]
+    if who == COMMAND_KEY:
+        with suppress(OSError):
+            paths += sorted(directory.glob(f"peer-*{SUFFIX}"))
     for path in paths:
         if os.access(path, os.R_OK):
             return read_secret(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -15,9 +16,9 @@ import click
 from hfzmq.cli.doctor import findings as severity
 from hfzmq.cli.doctor.findings import Finding, needs_doing, sorted_findings
 from hfzmq.cli.format import json_text, printable
-from hfzmq.cli.options import DEFAULT_CONFIG, load_config, output_option
+from hfzmq.cli.options import DEFAULT_CONFIG, NO_KEY, key_option, load_config, output_option
 from hfzmq.config import Config
-from hfzmq.errors import HfzmqError
+from hfzmq.errors import HfzmqError, KeysError
 from hfzmq.settings import Timing
 
 SIGNS = {severity.CRITICAL: "✕", severity.WARNING: "▲", severity.NOTE: "i", severity.OK: "●"}
@@ -32,6 +33,7 @@ SIGNS = {severity.CRITICAL: "✕", severity.WARNING: "▲", severity.NOTE: "i", 
     show_envvar=True,
     help=f"The peers of the mesh.  [default: {DEFAULT_CONFIG}, where there is one]",
 )
+@key_option
 @click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where a peer's database lives.")
 @output_option("table", "json")
 def doctor(config_path: str | None, data_dir: Path | None, output: str) -> int:
@@ -41,7 +43,10 @@ def doctor(config_path: str | None, data_dir: Path | None, output: str) -> int:
     """
     config: Config | None = None
     if config_path or Path(DEFAULT_CONFIG).exists():
-        config = load_config(config_path or DEFAULT_CONFIG)
+        path = config_path or DEFAULT_CONFIG
+        config = load_config(path, key=NO_KEY)
+        with suppress(KeysError):  # then whatever asks the mesh says what is wrong with the key, and all else is told
+            config = load_config(path)
     found = sorted_findings(examine(config, data_dir))
     if output == "json":
         click.echo(json_text([one._asdict() for one in found]))
@@ -52,13 +57,13 @@ def doctor(config_path: str | None, data_dir: Path | None, output: str) -> int:
 
 def examine(config: Config | None, data_dir: Path | None) -> Iterable[Finding]:
     """Everything that can be looked at with what was given."""
-    from hfzmq.cli.doctor import disk, machine, mesh, versions
+    from hfzmq.cli.doctor import disk, keys, machine, mesh, versions
 
     lease_ms = (config.timing if config else Timing()).lease_ms
     parts: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("versions", versions.look),
         ("descriptors", machine.descriptors),
-        ("keys", lambda: machine.keys(_key_directories(config, data_dir))),
+        ("keys", lambda: keys.look(config, _key_directories(config, data_dir), _here(config, data_dir))),
     ]
     if data_dir:
         parts.append(("directory", lambda: disk.look(data_dir, lease_ms)))
@@ -72,6 +77,9 @@ def examine(config: Config | None, data_dir: Path | None) -> Iterable[Finding]:
     for name, part in parts:
         try:
             yield from part()
+        except KeysError as error:
+            why = "without a key in force the mesh tells nothing, and was not looked at"
+            yield Finding(severity.CRITICAL, "keys", str(error), why, error.hint)
         except (HfzmqError, OSError) as error:
             told = f"could not be looked at: {error}"
             yield Finding(severity.WARNING, name, told, "one part of the doctor has failed", "hfzmq --debug doctor")
@@ -99,8 +107,10 @@ def _key_directories(config: Config | None, data_dir: Path | None) -> list[Path]
     return [directory / "keys" for directory in beside]
 
 
-def _here(config: Config, data_dir: Path | None) -> list[int]:
+def _here(config: Config | None, data_dir: Path | None) -> list[int]:
     """Which peers are of this machine: whose file lies in the directory; else those whose host is an address here."""
+    if config is None:
+        return []
     from hfzmq.cli.doctor.machine import is_here
 
     names = [re.fullmatch(r"hfzmq_(\d+)\.db", path.name) for path in data_dir.glob("*.db")] if data_dir else []

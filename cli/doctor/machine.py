@@ -1,7 +1,6 @@
-"""This machine: open files, ports and who holds them, the modes of secret keys.
+"""This machine: open files, ports and who holds them.
 
-Touches /proc, ports of this machine (bound for a moment and let go), key files' modes; never what stands in a key file.
-Must not know: what a port is for.
+Touches /proc, ports of this machine (bound for a moment and let go). Must not know: what a port is for.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import errno
 import resource
 import socket
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from hfzmq.config import Config, PeerAddress
 
 FILES_LEAST, FILES_FEW = 384, 1024  # as in daemon/door.py: with fewer it does not start; with fewer it serves few
 LISTENING = "0A"
-PUBLIC = (".pub", ".pem.pub", ".yaml", ".yml", ".txt", ".md")
 
 
 def descriptors() -> Iterator[Finding]:
@@ -106,26 +103,6 @@ def holder(port: int) -> str:
         except OSError:  # it has ended, or is another user's
             continue
     return ""
-
-
-def keys(directories: Iterable[Path]) -> Iterator[Finding]:
-    """Secret keys are for their user alone."""
-    for directory in directories:
-        if not directory.is_dir():
-            continue
-        mode = stat.S_IMODE(directory.stat().st_mode)
-        if mode & 0o022:
-            why = "whoever can write here can give a peer another key"
-            yield Finding(CRITICAL, "keys", f"{directory} has mode {mode:o}", why, f"chmod 700 {directory}")
-        secrets = [path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.endswith(PUBLIC)]
-        wrong = [path for path in secrets if stat.S_IMODE(path.stat().st_mode) & 0o077]
-        for path in wrong:
-            told = f"{path} has mode {stat.S_IMODE(path.stat().st_mode):o}"
-            why = "who can read a secret key can speak in its name"
-            do = f"chmod 600 {path}; and if others were on this machine: hfzmq keys revoke, hfzmq keys issue"
-            yield Finding(CRITICAL, "keys", told, why, do)
-        if secrets and not wrong and not mode & 0o022:
-            yield Finding(OK, "keys", f"{directory}: {len(secrets)} files, for their user alone")
 
 
 def _lines(path: str) -> list[str]:

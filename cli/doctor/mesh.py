@@ -32,9 +32,14 @@ Answers = Mapping[int, dict[str, Any] | None]
 def look(config: Config) -> Iterator[Finding]:
     """Ask everybody."""
     from hfzmq.client.ask import ask_all
+    from hfzmq.client.key_faults import sentence
     from hfzmq.wire.members import newest, with_members
 
-    answers = ask_all(config, "status", timeout_ms=TIMEOUT_MS)
+    refusing: dict[int, str] = {}
+    answers = ask_all(config, "status", timeout_ms=TIMEOUT_MS, refusing=refusing)
+    for peer, fault in refusing.items():
+        cause, hint = sentence(config.keys, {peer: fault}, config.path)
+        yield Finding(WARNING, "keys", cause, "what it says of the mesh is not known here", hint)
     everybody = with_members(config, newest(answers.values()))
     yield from judge(everybody, answers)
     yield from clocks(config, _clocks(everybody, [peer for peer, answer in answers.items() if answer]))

@@ -42,13 +42,19 @@ def ask(
 
 
 def ask_all(
-    config: Config, op: str, fields: dict[str, object] | None = None, timeout_ms: int = 700, only: int | None = None
+    config: Config,
+    op: str,
+    fields: dict[str, object] | None = None,
+    timeout_ms: int = 700,
+    only: int | None = None,
+    refusing: dict[int, str] | None = None,
 ) -> dict[int, dict[str, Any] | None]:
     """Each peer's answer by its id, in the order of ids; None for a peer that gave none within ``timeout_ms``.
 
     Peers: those of ``config``; for the op ``status`` also those that the answers name. ``only``: ask this peer alone
     (ConfigError when neither ``config`` nor, where that does not name it, the mesh has one of that id). KeysError:
-    nobody answered, and somebody would not have our key.
+    nobody answered, and somebody would not have our key. ``refusing`` takes those who would not, by id, with the fault
+    (key_faults.sentence), when somebody else answered.
     """
     config = with_own_key(config, COMMAND_KEY, os.environ)
     if only is not None:
@@ -59,6 +65,8 @@ def ask_all(
     answers, faults = _ask_each(where, request, timeout_ms, config.keys, grow=op == "status" and only is None)
     if faults and not any(answers.values()):
         raise key_fault(config, faults)
+    if refusing is not None:
+        refusing.update((peer, fault) for peer, fault in faults.items() if not answers.get(peer))
     return answers
 
 

@@ -18,6 +18,8 @@ from hfzmq.wire.access import CHANGES_MAX, Change, Issued
 
 UPSERT_KEY = "REPLACE INTO access_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 SELECT_KEYS = "SELECT * FROM access_keys ORDER BY key"
+SELECT_KEYS_AFTER = "SELECT * FROM access_keys WHERE key > ? ORDER BY key LIMIT ?"
+DELETE_KEY = "DELETE FROM access_keys WHERE key = ?"
 _ENTRY = 1000  # more than CHANGES_MAX: the order of issue
 
 assert CHANGES_MAX < _ENTRY
@@ -46,7 +48,7 @@ class AccessBook:
     @classmethod
     def of(cls, rows: Iterable[Row]) -> AccessBook:
         """From SELECT_KEYS. Damaged."""
-        return cls(map(_key_row, rows))
+        return cls(map(key_of, rows))
 
     def take(self, index: int, stamp_ms: int, changes: Sequence[Change]) -> None:
         """What the entry at ``index`` says, stamped by its leader."""
@@ -71,6 +73,10 @@ class AccessBook:
         """The keys that are out of force."""
         return frozenset(row.key for row in self._rows.values() if row.revoked_at)
 
+    def peers_in_force(self) -> list[Row]:
+        """The rows of peers' keys that were issued and not revoked."""
+        return [sealed(*row) for row in self._rows.values() if row.role == PEER and not row.revoked_at]
+
     def take_rows(self) -> list[Row]:
         """Rows for UPSERT_KEY that have changed since the last time."""
         changed, self._changed = self._changed, {}
@@ -81,7 +87,8 @@ class AccessBook:
         self.version += 1
 
 
-def _key_row(row: Row) -> KeyRow:
+def key_of(row: Row) -> KeyRow:
+    """From SELECT_KEYS. Damaged."""
     found = KeyRow(*unsealed(row, len(KeyRow._fields)))
     named = found.role in ROLES and is_name(found.name) and bool(found.peer) is (found.role == PEER)
     unnamed = (found.role, found.name, found.peer) == ("", "", 0) and found.revoked_at

@@ -42,6 +42,11 @@ def kept_of(connection: apsw.Connection) -> int:
     return sum(row_token(*row) for row in rows) % SUM_END
 
 
+def without(kept: int, table: str, rows: Sequence[Row]) -> int:
+    """``kept`` once these ``rows`` of a table, each with its key first and its checksum last, are gone."""
+    return (kept - sum(row_token(table, row[0], row[-1]) for row in rows)) % SUM_END
+
+
 class AlarmSum:
     """From 0 to SUM_END - 1: ``kept``, over the tables of KEPT; ``marked``, over the reports that raised an alarm and
     the alerts that are resolved. For one transaction."""

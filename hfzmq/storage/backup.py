@@ -45,7 +45,8 @@ COPYING, CHECKING = "copying", "checking"
 class Backup(NamedTuple):
     """What a backup holds. ``place``: the last entry in its tables. ``at_ms``: when it was made, Unix ms;
     ``stored_ms``: the log's clock, 0 for none. ``sessions``: clients that the mesh knows. ``rows``: by table.
-    ``digest``: SHA-256 of the whole file, 32 bytes: what a restored mesh is founded on."""
+    ``revoked``: public keys that the mesh has put out of force. ``digest``: SHA-256 of the whole file, 32 bytes: what a
+    restored mesh is founded on."""
 
     path: Path
     mesh_id: bytes
@@ -56,6 +57,7 @@ class Backup(NamedTuple):
     members: Membership
     sessions: int
     rows: dict[str, int]
+    revoked: frozenset[str]
     size_bytes: int
     digest: bytes
 
@@ -121,7 +123,8 @@ def verify(path: Path) -> Backup:
         raise DataDirError(f"{path}: its log is not where its tables are", hint="use another backup")
     return Backup(
         path, meta.mesh_id, applied.place, applied.state_hash, meta.created_at, applied.alarms.now_ms,
-        recovered.membership, len(recovered.sessions), counts_of(applied), size_bytes, digest,
+        recovered.membership, len(recovered.sessions), counts_of(applied), cursor.alarms.keys.revoked,
+        size_bytes, digest,
     )  # fmt: skip
 
 

@@ -5,9 +5,9 @@ writer wait, and reads what a reader would. Must not know: what happens when som
 ``Store.distrust``). Keeps: each step is one short read transaction over a bounded number of rows; what another thread
 writes, cuts or exchanges between two steps is never taken for damage.
 
-    small rows --> sessions --> beds --> log --> for each table: rows, and that the indexes find them --> indexes, and
-        ^                                                                               that their rows exist --.
-        `----------------------------------------- one more pass -----------------------------------------------'
+    small rows --> sessions --> beds --> keys --> log --> for each table: rows, and that the indexes find them -->
+        ^                                                              indexes, and that their rows exist --.
+        `------------------------------------- one more pass -----------------------------------------------'
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import apsw
 
 from hfzmq.core.types import Place, chained
 from hfzmq.errors import DiskFailed
-from hfzmq.storage import alarm_rows, exchange, tables
+from hfzmq.storage import access_book, alarm_rows, exchange, tables
 from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.numbered import TABLES, Numbered
 
@@ -66,6 +66,7 @@ class Scrubber:
             self._small_rows,
             self._sessions,
             self._beds,
+            self._keys,
             self._log,
             *(part for table in TABLES for part in self._parts_of(table)),
         )
@@ -106,7 +107,7 @@ class Scrubber:
     def _begin(self) -> None:
         self._at = 0
         self._session: tuple[str, bytes] = ("", b"")
-        self._bed = ""
+        self._bed = self._key = ""
         self._place: Place | None = None
         self._row = 0
         self._entry = _BEFORE_ALL
@@ -155,6 +156,12 @@ class Scrubber:
         rows = connection.execute(_BEDS, (self._bed, rows_max)).fetchall()
         for row in rows:
             self._bed = _checked("table alarm_beds", lambda: alarm_rows.bed_of(row)).patient_id  # noqa: B023
+        return len(rows) < rows_max
+
+    def _keys(self, connection: apsw.Connection, rows_max: int) -> bool:
+        rows = connection.execute(access_book.SELECT_KEYS_AFTER, (self._key, rows_max)).fetchall()
+        for row in rows:
+            self._key = _checked("table access_keys", lambda: access_book.key_of(row)).key  # noqa: B023
         return len(rows) < rows_max
 
     def _log(self, connection: apsw.Connection, rows_max: int) -> bool:

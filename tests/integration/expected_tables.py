@@ -25,7 +25,8 @@ from hfzmq.core.types import Entry
 from hfzmq.storage.checksums import sealed
 from hfzmq.storage.reading_rows import alert_crc
 from hfzmq.storage.report_rows import report_crc
-from hfzmq.wire.body import FACTS, READINGS, decode_body, decode_readings, format_of
+from hfzmq.wire.access import Issued, decode_access
+from hfzmq.wire.body import ACCESS, FACTS, READINGS, decode_body, decode_readings, format_of
 from hfzmq.wire.facts import decode_facts
 
 Row = tuple[Any, ...]
@@ -75,6 +76,7 @@ class ExpectedTables:
         self._episodes: dict[int, Episode] = {}
         self._lines: list[Row] = []
         self._rules: AlarmRules | None = None
+        self._keys: dict[str, Row] = {}
 
     def rows(self) -> dict[str, list[Row]]:
         """The rows of each table but risk_reports, in the order of its key."""
@@ -89,14 +91,16 @@ class ExpectedTables:
             "alarm_episodes": episodes,
             "alarm_events": list(self._lines),
             "alarm_rules": [(1, json.dumps(to_mapping(self._rules), **_SHORT))] if self._rules else [],
+            "access_keys": [row for _, row in sorted(self._keys.items())],
         }
 
     @property
     def counts(self) -> tuple[int, int, int, int, bytes, int, int]:
         """What the applied state says of the alarms: the log's clock and the term it was last stamped in, episodes,
-        lines, the journal's hash, the sums over beds, episodes and rules, and over what else alarms have marked."""
+        lines, the journal's hash, the sums over beds, episodes, rules and keys, and over what else alarms marked."""
         rows = self.rows()
-        kept = [(table, row) for table in ("alarm_beds", "alarm_episodes", "alarm_rules") for row in rows[table]]
+        summed = ("alarm_beds", "alarm_episodes", "alarm_rules", "access_keys")
+        kept = [(table, row) for table in summed for row in rows[table]]
         marked = [("risk_reports", row) for row in self.reports if row[ALERT_SENT_AT]]
         marked += [("heartbeat_alerts", row) for row in rows["heartbeat_alerts"] if row[RESOLVED_AT]]
         alarms = self.alarms
@@ -111,6 +115,17 @@ class ExpectedTables:
             stamp_ms, facts = decode_facts(entry.body)
             for fact in facts:
                 self.alarms.take(stamp_ms, fact)
+        elif kind == ACCESS:
+            stamp_ms, changes = decode_access(entry.body)
+            for number, change in enumerate(changes):
+                before = self._keys.get(change.key)
+                if isinstance(change, Issued):
+                    if before is None:
+                        self._keys[change.key] = (*change, stamp_ms, entry.index * 1000 + number, 0)
+                elif before is None:
+                    self._keys[change.key] = (change.key, "", "", 0, 0, 0, stamp_ms)
+                elif not before[-1]:
+                    self._keys[change.key] = (*before[:-1], stamp_ms)
         elif kind == READINGS:
             stamp_ms, readings = decode_readings(entry.body)
             judged = bool(readings)

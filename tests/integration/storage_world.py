@@ -28,7 +28,8 @@ from hfzmq.core.sessions import Session, SessionKey, Sessions
 from hfzmq.core.types import BATCH, CONFIG, NOOP, START, Entry, HardState, Origin, Place, chained
 from hfzmq.storage import Reader, Store, report_rows
 from hfzmq.storage.tables import AlarmCounts, AppliedState
-from hfzmq.wire.body import FACTS, READINGS, encode_body
+from hfzmq.wire.access import Change, encode_changes
+from hfzmq.wire.body import ACCESS, FACTS, READINGS, encode_body
 from hfzmq.wire.facts import encode_fact_rows
 from hfzmq.wire.fields import pack
 from hfzmq.wire.readings import JudgedReading
@@ -115,6 +116,10 @@ class Tape:
     def facts(self, *facts: Fact) -> Entry:
         """Append what the leader tells the alarms."""
         return self._request(encode_body(self.now_ms, encode_fact_rows(facts), FACTS), "1")
+
+    def access(self, *changes: Change) -> Entry:
+        """Append keys issued or revoked by an admin."""
+        return self._request(encode_body(self.now_ms, encode_changes(changes), ACCESS), "hfzmq-keys")
 
     def _request(self, body: bytes, client: str, seq: int | None = None) -> Entry:
         if seq is None:

@@ -9,19 +9,23 @@ from pathlib import Path
 import apsw
 import pytest
 
+from hfzmq.access import ADMIN, CLIENT, PEER
 from hfzmq.clinical.alarm.facts import Action, RulesSet
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.config import Config
 from hfzmq.core.types import HardState
 from hfzmq.errors import ConfigError, DataDirError, HfzmqError, InvalidInput
+from hfzmq.key_section import Keys
 from hfzmq.storage import Store, backup, report_rows, restored
 from hfzmq.storage.backup import Backup
 from hfzmq.storage.restore import restore
+from hfzmq.wire.access import Issued, Revoked
 from hfzmq.wire.readings import JudgedReading
 from tests.integration.storage_world import STAMP_MS, Tape, founded, mesh, report
 
 NEW = mesh(mesh_id=b"another mesh's id")
+PEER_1, PEER_2, PEER_2_NEW, PEER_4, BED, BED_OLD, BOSS, STOLEN = (letter * 40 for letter in "abcdefgh")  # keys
 
 
 @pytest.fixture
@@ -34,6 +38,14 @@ def tape() -> Tape:
     tape.batch([report(number) for number in range(1, 40)])
     tape.readings([JudgedReading(f"p{n}", STAMP_MS + n, 60.0 + n, "", n % len(VERDICTS)) for n in range(30)])
     tape.facts(Action("ack", 1, "ann"))
+    tape.access(
+        Issued(PEER_4, PEER, "peer-4", 4),
+        Issued(BED, CLIENT, "bed", 0),
+        Issued(BOSS, ADMIN, "boss", 0),
+        Revoked(STOLEN),
+    )
+    tape.access(Issued(PEER_2_NEW, PEER, "peer-2-new", 2), Issued(BED_OLD, CLIENT, "bed-old", 0))
+    tape.access(Revoked(BED_OLD), Revoked(PEER_2))
     return tape
 
 
@@ -112,6 +124,8 @@ def test_every_changed_row_is_found_whatever_table_it_is_in(made: Backup, tmp_pa
         "delete from sessions",
         "update applied set lines = lines - 1",
         "update alarm_rules set rules = '{}'",
+        "update access_keys set revoked_at = 0 where revoked_at",
+        "delete from access_keys where revoked_at",
     )
     for number, change in enumerate(changes):
         copy = tmp_path / f"{number}.backup"
@@ -188,7 +202,7 @@ def test_a_backup_put_in_a_peers_place_by_hand_is_refused_at_the_start(made: Bac
 
 
 def restored_tables(path: Path) -> list[list[object]]:
-    names = ("applied", "sessions", "risk_reports", "heartbeats", "heartbeat_alerts", "alarm_episodes", "alarm_rules")
+    names = ("sessions", "risk_reports", "heartbeats", "heartbeat_alerts", "alarm_episodes", "alarm_rules")
     return [table_rows(path, name) for name in names]
 
 
@@ -204,11 +218,13 @@ def test_all_first_peers_agree_without_having_talked(made: Backup, tmp_path: Pat
     for peer, store in enumerate(stores, 1):
         assert store.recovered.membership == one.membership
         assert store.recovered.log.last == made.place
-        assert (store.recovered.applied, store.recovered.state_hash) == (made.place.index, made.state_hash)
+        assert (store.recovered.applied, store.recovered.state_hash) == (made.place.index, one.state_hash)
         assert one.membership.counts(peer, store.identity.incarnation)
         assert store.identity.mesh_id == NEW.mesh_id
         assert store.amnesia is None
         assert restored_tables(store.path) == restored_tables(made.path)
+        for table in ("applied", "access_keys"):
+            assert table_rows(store.path, table) == table_rows(stores[0].path, table)
         store.close()
     again = Store.open(tmp_path / "new1", 1, NEW)
     assert again.amnesia is None
@@ -258,11 +274,33 @@ def test_restore_refuses_what_would_be_dangerous(made: Backup, tmp_path: Path) -
     assert not (tmp_path / "a").exists()
 
 
+def test_a_new_mesh_keeps_who_was_revoked_and_all_keys_but_those_of_the_old_peers(made: Backup, tmp_path: Path) -> None:
+    assert made.revoked == {STOLEN, BED_OLD, PEER_2}
+    peer = restore(made.path, NEW, 1, tmp_path / "new")
+    new = Store.open(tmp_path / "new", 1, NEW)
+    in_force = [(one.key, one.role) for one in new.keys.issued if one.key not in new.keys.revoked]
+    assert in_force == [(BED, CLIENT), (BOSS, ADMIN)]
+    assert new.keys.revoked == made.revoked
+    assert new.recovered.state_hash == peer.state_hash != made.state_hash
+    new.close()
+
+
+def test_a_peer_whose_key_the_backup_knows_as_revoked_or_that_has_none_is_refused(made: Backup, tmp_path: Path) -> None:
+    def keyed(*peers: tuple[int, str]) -> Config:
+        return NEW._replace(keys=Keys(peers), path="new.yaml")
+
+    old = keyed((1, PEER_1), (2, PEER_2), (3, PEER_4))
+    assert "new.yaml: the key of peer 2 is revoked" in refused(made.path, old, 1, tmp_path / "a")
+    assert "the key of peer 3 is not listed" in refused(made.path, keyed((1, PEER_1), (2, BED)), 1, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    restore(made.path, keyed((1, PEER_1), (2, PEER_2_NEW), (3, PEER_4)), 1, tmp_path / "a")
+
+
 def test_the_note_goes_with_the_file_and_can_be_read(made: Backup, tmp_path: Path) -> None:
     peer = restore(made.path, NEW, 2, tmp_path / "new")
     note = restored.read_note(peer.path)
     assert note is not None
-    assert (note.place, note.state_hash) == (made.place, made.state_hash)
+    assert (note.place, note.state_hash) == (made.place, peer.state_hash)
     assert note.incarnations[2] == peer.incarnation
     assert restored.others(note, 2) == [1, 3]
     restored.note_path(peer.path).write_text("{")

@@ -7,18 +7,24 @@ from pathlib import Path
 import apsw
 import pytest
 
+from hfzmq.access import CLIENT
 from hfzmq.core.types import HardState
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import Scrubber, Store
 from hfzmq.storage.snapshot import make
+from hfzmq.wire.access import Issued
 from tests.integration.storage_world import Tape, founded, mesh, report
+
+KEY = "a" * 40
 
 
 def filled(directory: Path) -> tuple[Store, Tape]:
-    """Thirty requests of two reports, the log cut at ten."""
+    """Thirty requests of two reports, two keys, the log cut at ten."""
     store, tape = Store.open(directory, 1, mesh()), Tape()
     for number in range(30):
         tape.write(store, [report(2 * number), report(2 * number + 1)])
+    keys = tape.access(Issued(KEY, CLIENT, "bed", 0), Issued("b" * 40, CLIENT, "other", 0))
+    store.write([tape.persist(keys), tape.apply()])
     store.write([tape.compact(10), tape.persist(tape.config(founded()), tape.noop())])
     return store, tape
 
@@ -58,6 +64,7 @@ ROT = [
     ("UPDATE alarm_beds SET tier = 'GREEN' WHERE patient_id = 'bed-3'", "table alarm_beds: wrong checksum"),
     ("UPDATE alarm_beds SET patient_id = CAST(X'ff' AS TEXT) WHERE patient_id = 'bed-6'", "damaged: "),
     ("INSERT INTO alarm_rules VALUES (1, '{}', 7)", "table alarm_rules: wrong checksum"),
+    ("UPDATE access_keys SET role = 'admin' WHERE name = 'other'", "table access_keys: wrong checksum"),
     ("UPDATE applied SET idx = idx - 1", "table applied: wrong checksum"),
     ("UPDATE hard_state SET vote = 3", "table hard_state: wrong checksum"),
 ]

@@ -122,7 +122,7 @@ def test_a_bed_that_speaks_more_seldom_than_it_is_waited_for_is_found() -> None:
 def checked(tmp_path: Path, alarms: str) -> Any:
     path = tmp_path / "peers.yaml"
     before, _, after = run("config", "init").out.partition("alarms:")
-    path.write_text(f"{before}alarms:\n{alarms}\nlog:{after.partition(chr(10) + 'log:')[2]}")
+    path.write_text(f"{before}alarms:\n{alarms}\nlog:{after.partition(chr(10) + 'log:')[2]}security: plain\n")
     return run("config", "check", "--config", str(path))
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from hfzmq.cli.nagios import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, Number, line, worst
+from hfzmq.client.key_faults import key_fault
+from hfzmq.client.line import AUTH
 from hfzmq.config import render
 from tests.unit.cli_world import CONFIG, FOREIGN, WALL_MS, Answer, members_told, run, says
 
@@ -24,14 +26,18 @@ def path(tmp_path: Path) -> str:
 
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """What the peers answer to ``status``; under 0, what they answer to ``alarms``."""
+    """What the peers answer to ``status``; under 0, what they answer to ``alarms``; under -N, why N refuses our key."""
     told: Answers = {0: alarms_told()}
 
-    def ask_all(config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None) -> Answers:
+    def ask_all(
+        config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None, refusing: Any = None
+    ) -> Answers:
         assert timeout_ms <= 1500
         if op == "alarms":
             assert fields["state"] == "unacknowledged"
             return {only or 0: told[0]}
+        if refusing is not None:
+            refusing.update({-peer: fault for peer, fault in told.items() if peer < 0})
         return {peer_id: told.get(peer_id) for peer_id in ([only] if only else config.peer_ids)}
 
     monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
@@ -92,6 +98,33 @@ def test_each_fault_has_its_word(path: str, mesh: Answers) -> None:
         mesh.clear()
         mesh.update({0: alarms_told(), **answers})
         assert words in checked(path, code), words
+
+
+def test_who_refuses_the_key_is_not_said_to_be_away(path: str, mesh: Answers) -> None:
+    refusing: Any = {-3: AUTH}
+    mesh.update(well() | {3: None} | refusing)
+    found = checked(path, WARNING)
+    assert "peer 3 does not accept " in found
+    assert "does not answer" not in found
+
+
+def test_a_key_that_is_missing_or_that_everybody_refuses_is_unknown_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "peers.yaml"
+    path.write_text(render(CONFIG, security=False))
+    assert run("keys", "init", "--config", str(path)).code == 0
+
+    def refused(config: Any, *_: Any, **__: Any) -> None:
+        raise key_fault(config, {1: AUTH})
+
+    monkeypatch.setattr("hfzmq.client.ask.ask_all", refused)
+    assert f"peer 1 does not accept {tmp_path}/keys/admin.secret" in checked(str(path), UNKNOWN)
+    ward = f"{tmp_path}/keys/ward.secret"
+    assert f"peer 1 does not accept {ward}" in checked(str(path), UNKNOWN, "--key", ward)
+    (tmp_path / "keys" / "admin.secret").chmod(0o644)
+    assert "others can read this secret key" in checked(str(path), UNKNOWN)
+    assert "no such secret key" in checked(str(path), UNKNOWN, "--key", f"{tmp_path}/none")
 
 
 def test_only_red_alarms_that_nobody_has_seen_for_long_count(path: str, mesh: Answers) -> None:

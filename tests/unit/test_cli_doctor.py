@@ -13,11 +13,14 @@ from typing import Any
 import apsw
 import pytest
 
-from hfzmq.cli.doctor import disk, machine, mesh, versions
+from hfzmq.access import CLIENT, AccessList, Listed
+from hfzmq.cli.doctor import disk, keys, machine, mesh, versions
 from hfzmq.cli.doctor.disk import Mount, Speed
 from hfzmq.cli.doctor.findings import CRITICAL, NEEDS_DOING, NOTE, OK, WARNING, Finding, sorted_findings
 from hfzmq.cli.doctor.mesh import Clock
-from hfzmq.config import PeerAddress, render
+from hfzmq.config import PeerAddress, load, render
+from hfzmq.errors import KeysError
+from hfzmq.secret_files import read_secret, secret_files, write_secret
 from hfzmq.storage import Store, aside
 from tests.integration.storage_world import mesh as storage_mesh
 from tests.unit.cli_world import CONFIG, members_told, run, says
@@ -140,7 +143,7 @@ def doing(found: Any) -> list[Finding]:
 def test_a_peers_directory_as_it_is_made_needs_nothing(data_dir: Path) -> None:
     found = list(disk.contents(data_dir))
     assert not doing(found)
-    assert "schema 4" in only(found).what
+    assert "schema 5" in only(found).what
 
 
 def test_each_fault_of_a_directory_is_found(data_dir: Path) -> None:
@@ -167,7 +170,7 @@ def test_a_file_of_another_schema_or_none_is_told(data_dir: Path) -> None:
     database = apsw.Connection(str(path))
     database.execute("update meta set schema_version = 3")
     database.close()
-    assert "schema 3, this hfzmq knows 4" in only(doing(disk.contents(data_dir))).what
+    assert "schema 3, this hfzmq knows 5" in only(doing(disk.contents(data_dir))).what
     path.write_bytes(b"no database" * 1000)
     assert "cannot be read" in only(doing(disk.contents(data_dir))).what
 
@@ -203,19 +206,88 @@ def test_a_port_is_free_or_held_by_whom() -> None:
     assert not machine.is_here("192.0.2.1")
 
 
-def test_secret_keys_that_others_can_read_are_critical(tmp_path: Path) -> None:
-    keys = tmp_path / "keys"
-    keys.mkdir(mode=0o700)
-    (keys / "peer_1.key").write_text("secret")
-    os.chmod(keys / "peer_1.key", 0o600)
-    (keys / "peer_1.pub").write_text("public")
-    assert only(machine.keys([keys, tmp_path / "none"])).severity == OK
-    os.chmod(keys / "peer_1.key", 0o640)
-    one = only(machine.keys([keys]))
-    assert (one.severity, f"chmod 600 {keys / 'peer_1.key'}" in one.do) == (CRITICAL, True)
-    os.chmod(keys / "peer_1.key", 0o600)
-    os.chmod(keys, 0o770)
-    assert only(machine.keys([keys])).do == f"chmod 700 {keys}"
+# ------------------------------------------------------------ keys
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    """A peers.yaml with keys, beside them."""
+    path = tmp_path / "peers.yaml"
+    path.write_text(render(CONFIG, security=False))
+    assert run("keys", "init", "--config", str(path)).code == 0
+    return path
+
+
+def judged_keys(ward: Path, here: tuple[int, ...] = (1, 2, 3), told: AccessList | None = None) -> list[Finding]:
+    """What is to be done about the keys of a file."""
+    config = load(ward)
+    assert config.keys is not None
+    files = secret_files(ward.parent / "keys")
+    found = list(keys.in_force(config, config.keys, files, list(here), told))
+    assert all(one.check == "keys" and (one.severity == OK or one.do) for one in found)
+    return [one for one in found if one.severity != OK]
+
+
+def test_keys_as_they_are_made_need_nothing(ward: Path) -> None:
+    assert only(keys.modes(ward.parent / "keys")).severity == OK
+    assert judged_keys(ward) == []
+
+
+def test_a_key_that_others_can_read_or_replace_is_critical_with_the_mode_that_daemons_refuse(ward: Path) -> None:
+    directory = ward.parent / "keys"
+    secret = directory / "peer-1.secret"
+    for mode in (0o640, 0o604, 0o620, 0o610):
+        secret.chmod(mode)
+        with pytest.raises(KeysError):
+            read_secret(secret)
+        one = only(keys.modes(directory))
+        assert (one.severity, f"chmod 600 {secret}" in one.do) == (CRITICAL, True)
+    secret.chmod(0o600)
+    directory.chmod(0o770)
+    assert only(keys.modes(directory)).do == f"chmod 700 {directory}"
+
+
+def test_a_key_that_is_revoked_unlisted_or_somebody_elses_is_found(ward: Path) -> None:
+    directory = ward.parent / "keys"
+    own = {one.name: one.public for one in secret_files(directory)}
+    told = AccessList(revoked=[own["ward"], own["peer-2"]])
+    said = {one.what: one.severity for one in judged_keys(ward, told=told)}
+    assert said == {
+        "peer 2 has no key in force": WARNING,
+        f"{directory / 'peer-2.secret'} is revoked": CRITICAL,
+        f"{directory / 'ward.secret'} is revoked": WARNING,
+    }
+    write_secret(directory / "odd.secret", "odd", "client")
+    assert f"{directory / 'odd.secret'}: nobody lists this key" in only(judged_keys(ward)).what
+    issued = AccessList([Listed(read_secret(directory / "odd.secret").public, CLIENT, "odd")])
+    assert judged_keys(ward, told=issued) == [], "it was issued through the mesh"
+    (directory / "odd.secret").unlink()
+    os.replace(directory / "peer-2.secret", directory / "peer-1.secret")
+    other, missing = judged_keys(ward)
+    assert (other.severity, missing.severity) == (CRITICAL, NOTE)
+    assert "peer-1.secret: this is the key of peer-2" in other.what
+    assert "keys/peer-2.secret is not here" in missing.what
+
+
+def test_a_file_that_is_no_key_is_told_and_a_plain_mesh_is_a_note(ward: Path) -> None:
+    (ward.parent / "keys" / "admin.secret").write_text("nothing")
+    assert (
+        "not a secret key"
+        in only(one for one in keys.look(None, [ward.parent / "keys"], []) if one.severity != OK).what
+    )
+    one = only(keys.look(CONFIG, [], []))
+    assert (one.severity, "plain" in one.what) == (NOTE, True)
+
+
+def test_without_a_key_of_ones_own_all_that_needs_none_is_looked_at(ward: Path) -> None:
+    for path in (ward.parent / "keys").iterdir():
+        path.unlink()
+    done = run("doctor", "--config", str(ward))
+    assert done.code == 1
+    assert "keys: no secret key: " in done.out
+    assert "do:  bring one from where hfzmq keys init ran, or name one: --key FILE" in done.out
+    assert "ports: peer 1" in done.out
+    assert done.err == ""
 
 
 # ------------------------------------------------------------ the mesh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hfzmq.access import name_of_peer
 from hfzmq.cli.main import main
-from hfzmq.cli.units import service
+from hfzmq.cli.units import NEXT, service
+from hfzmq.secret_files import CREDENTIAL, SUFFIX, directory_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXEC = "/usr/bin/env"
@@ -104,6 +107,18 @@ def test_the_unit_does_not_start_again_what_would_only_end_again() -> None:
     assert "Restart=on-failure" in lines
     assert "ExecReload=kill -HUP $MAINPID" in lines  # also systemd 252, which has no Type=notify-reload
     assert "Type=notify" in lines
+
+
+def test_the_key_that_the_unit_hands_over_is_the_one_that_serve_looks_for_and_keys_init_makes() -> None:
+    lines = service(EXEC).splitlines()
+    (load,) = (line.partition("=")[2] for line in lines if line.startswith("LoadCredential="))
+    (start,) = (line for line in lines if line.startswith("ExecStart="))
+    (config,) = re.findall(r"--config (\S+)", start)
+    name, _, source = load.partition(":")
+    assert name == CREDENTIAL
+    assert source == f"{directory_of(config)}/{name_of_peer(7)}{SUFFIX}".replace("7", "%i")
+    assert f"{config}" in NEXT
+    assert source.replace("%i", "N") in NEXT
 
 
 def test_systemd_finds_nothing_to_say_against_the_units(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hfzmq.daemon.node import Node
 TEXT = """mesh: {name: ward, id: 00112233445566778899aabbccddeeff}
 peers:
   - {id: 1, host: 127.0.0.1, client_port: 7101, peer_port: 7102, beat_port: 7103}
+security: plain
 """
 
 
@@ -34,7 +35,7 @@ def test_a_changed_file_is_judged_as_at_a_start_and_its_difference_said(
     caplog.set_level(logging.INFO)
     file = tmp_path / "peers.yaml"
     file.write_text(TEXT)
-    running: Any = SimpleNamespace(config=config.load(str(file)))
+    running: Any = SimpleNamespace(config=config.load(str(file)), locks=SimpleNamespace(reread=lambda keys: None))
     file.write_text(TEXT + added)
     Node._reread(running)
     assert [one.getMessage().startswith(said) for one in caplog.records] == [True], caplog.text

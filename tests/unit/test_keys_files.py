@@ -211,6 +211,11 @@ def test_which_secret_a_process_takes(ward: Path, tmp_path: Path) -> None:
     (keys / "admin.secret").unlink()
     assert taken(COMMAND_KEY, {}) == "ward.secret"
     (keys / "ward.secret").unlink()
+    assert taken(COMMAND_KEY, {}) == "peer-1.secret", "on a peer's machine: it may read"
+    with pytest.raises(KeysError, match="no secret key"):
+        taken(BEDSIDE_KEY, {})
+    for path in keys.glob("peer-*"):
+        path.unlink()
     with pytest.raises(KeysError) as caught:
         taken(COMMAND_KEY, {})
     assert str(keys / "admin.secret") in str(caught.value)

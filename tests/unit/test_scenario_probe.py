@@ -25,7 +25,7 @@ def test_the_same_bytes_are_sent_until_they_are_acknowledged_and_the_history_say
         None,
     ]
 
-    def ask(host: str, port: int, request: bytes, timeout_ms: int) -> dict[str, object] | None:
+    def ask(host: str, port: int, request: bytes, *_: object) -> dict[str, object] | None:
         asked.append((port, request))
         return answers.pop(0)
 

@@ -1,0 +1,117 @@
+"""The keys of this machine: who else can read or replace them, and whether they are in force.
+
+Touches the directories of keys, peers.yaml's list and, through client.ask, what the mesh says is in force. Must not
+know: what a daemon was given by systemd (that copy is its own). Keeps: no secret is shown; where the mesh cannot be
+asked, the file alone is believed.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from hfzmq.access import PEER, AccessList, name_of_peer
+from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
+from hfzmq.config import Config
+from hfzmq.errors import HfzmqError, WireError
+from hfzmq.key_section import Keys
+from hfzmq.secret_files import SUFFIX, SecretFile, secret_files
+
+TIMEOUT_MS = 1000
+PUBLIC = (".pub", ".yaml", ".yml", ".txt", ".md")
+OTHERS_READ, OTHERS_WRITE = 0o077, 0o022
+
+
+def look(config: Config | None, directories: Iterable[Path], here: Iterable[int]) -> Iterator[Finding]:
+    """The keys in ``directories``, and those that ``config`` lists. ``here``: the peers of this machine."""
+    places = [place for place in dict.fromkeys(directories) if place.is_dir()]
+    for place in places:
+        yield from modes(place)
+    found = [one for place in places for one in secret_files(place)]
+    for one in found:
+        if one.fault and not one.mode & OTHERS_READ:  # those that others can read were told
+            yield Finding(WARNING, "keys", one.fault, "whoever is to use it cannot", f"ls -l {one.path}")
+    if config is None:
+        return
+    if config.keys is None:
+        told = f"{config.path} is plain: no keys, nothing is encrypted; it holds for loopback addresses only"
+        yield Finding(NOTE, "keys", told, "over a network keys are needed", f"hfzmq keys init --config {config.path}")
+        return
+    yield from in_force(config, config.keys, found, list(here), _told(config))
+
+
+def modes(directory: Path) -> Iterator[Finding]:
+    """Secret keys are for their user alone."""
+    mode = stat.S_IMODE(directory.stat().st_mode)
+    if mode & OTHERS_WRITE:
+        why = "whoever can write here can give a peer another key"
+        yield Finding(CRITICAL, "keys", f"{directory} has mode {mode:o}", why, f"chmod 700 {directory}")
+    secrets = [path for path in sorted(directory.iterdir()) if path.is_file() and not path.name.endswith(PUBLIC)]
+    wrong = [(path, bits) for path in secrets if (bits := stat.S_IMODE(path.stat().st_mode)) & OTHERS_READ]
+    for path, bits in wrong:
+        told = f"{path} has mode {bits:o}"
+        why = "who can read a secret key can speak in its name; with this mode it is not used"
+        do = f"chmod 600 {path}; and if others were on this machine: hfzmq keys issue, then hfzmq keys revoke"
+        yield Finding(CRITICAL, "keys", told, why, do)
+    if secrets and not wrong and not mode & OTHERS_WRITE:
+        yield Finding(OK, "keys", f"{directory}: {len(secrets)} files, for their user alone")
+
+
+def in_force(
+    config: Config, keys: Keys, found: Iterable[SecretFile], here: list[int], told: AccessList | None
+) -> Iterator[Finding]:
+    """Whether the secrets that were ``found`` and the peers' keys are in force. ``told``: what the mesh says, None
+    where it does not answer."""
+    more = told or AccessList()
+    access = AccessList([*keys.listed(), *more.listed.values()], {*keys.revoked, *more.revoked})
+    by = "" if told else " (by the file alone: the mesh was not asked)"
+    well = True
+    for peer in config.peer_ids:
+        if access.key_of(peer) is None:
+            well = False
+            issue = f"hfzmq keys issue {name_of_peer(peer)}-new --role peer --id {peer}"
+            yield Finding(WARNING, "keys", f"peer {peer} has no key in force{by}", "nobody lets it in", issue)
+    usable = [one for one in found if one.public]
+    for one in usable:
+        finding = _of_one(one, access, here, by)
+        if finding is not None:
+            well = False
+            yield finding
+    for peer in here:
+        if not any(one.name == name_of_peer(peer) for one in found):
+            do = f"bring it, or start peer {peer} with --key FILE; under systemd it has a copy of its own"
+            yield Finding(NOTE, "keys", f"keys/{name_of_peer(peer)}{SUFFIX} is not here", "", do)
+    if well:
+        yield Finding(OK, "keys", f"each peer has a key in force, and so has each of {len(usable)} files{by}")
+
+
+def _of_one(one: SecretFile, access: AccessList, here: list[int], by: str) -> Finding | None:
+    mine = next((peer for peer in here if name_of_peer(peer) == one.name), 0)
+    severity = CRITICAL if mine else WARNING
+    issue = f"hfzmq keys issue NAME --role peer --id {mine}" if mine else "hfzmq keys issue NAME --role ROLE"
+    if one.public in access.revoked:
+        why = f"peer {mine} does not start with it" if mine else "whoever uses it gets no answer"
+        return Finding(severity, "keys", f"{one.path} is revoked{by}", why, f"mv {one.path} {one.path}.old; {issue}")
+    owner = access.of(one.public)
+    if owner is None:
+        why = "whoever uses it gets no answer"
+        return Finding(severity, "keys", f"{one.path}: nobody lists this key{by}", why, f"hfzmq keys show; {issue}")
+    if mine and (owner.role, owner.peer) != (PEER, mine):
+        why = f"peer {mine} does not start with it"
+        return Finding(CRITICAL, "keys", f"{one.path}: this is the key of {owner.name}", why, "bring the right one")
+    return None
+
+
+def _told(config: Config) -> AccessList | None:
+    from hfzmq.client.ask import ask_all
+    from hfzmq.wire.access import read_access
+
+    with suppress(HfzmqError):  # why the mesh is not reached, another part says
+        answers = [one for one in ask_all(config, "keys", timeout_ms=TIMEOUT_MS).values() if one]
+        newest = max(answers, key=lambda one: int(one.get("applied_index", 0)), default=None)
+        if newest is not None and newest["status"] == "OK":
+            with suppress(WireError):
+                return read_access(newest)
+    return None
