@@ -82,9 +82,11 @@ class Sockets:
         self.connect(config.peers)
 
     def connect(self, peers: Iterable[PeerAddress]) -> None:
-        """Speak and listen to these, and to nobody else; whoever has left can still be told so."""
+        """Speak and listen to these, and to nobody else; whoever has left can still be told so. A connection stays as
+        long as the key that it was made for is in force, also when there is a newer one: a peer serves with the newer
+        one from its next start on."""
         wanted = {peer.id: peer for peer in peers if peer.id != self._me and self._can_show(peer.id)}
-        changed = {peer for peer in self._shown if self._shown[peer] != self._key_of(peer)}
+        changed = {peer for peer, key in self._shown.items() if self._peer_of(key) != peer}
         for peer, address in list(self._listening.items()):
             if wanted.get(peer) != address or peer in changed:
                 self.beats_in.disconnect(_beats_of(address))
@@ -148,6 +150,9 @@ class Sockets:
 
     def _key_of(self, peer: int) -> str | None:
         return None if self._keyring is None else self._keyring.in_force.key_of(peer)
+
+    def _peer_of(self, key: str) -> int:
+        return 0 if self._keyring is None else self._keyring.peer_of(key)
 
     def _can_show(self, peer: int) -> bool:
         """Whether there is a key by which ``peer`` is known; always without keys."""

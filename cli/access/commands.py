@@ -97,7 +97,18 @@ def issue(
         click.echo(f"next: bring {where} and {config_path} to peer {peer}; a new one is started with --join", err=True)
 
 
-@keys.command()
+class _NamesAKey(click.Command):
+    """A public key may begin with a dash, and is no option then."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See click."""
+        named = [word for word in args if word.startswith("-") and is_key(word)]
+        if named and "--" not in args:
+            args = [*(word for word in args if word not in named), "--", *named]
+        return super().parse_args(ctx, args)
+
+
+@keys.command(cls=_NamesAKey)
 @click.argument("who", metavar="NAME|KEY")
 @_OFFLINE
 @config_option

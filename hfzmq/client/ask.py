@@ -17,7 +17,7 @@ from typing import Any
 import zmq
 
 from hfzmq.client.key_faults import UNKNOWN, key_fault
-from hfzmq.client.line import Curve, Line, curve_for, wait
+from hfzmq.client.line import SERVER, Curve, Line, curve_for, wait
 from hfzmq.client.pirate import KEY_FIELD, Pirate
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput, KeysError, NoDaemonReached, NoLeader, TimedOut, WireError
@@ -165,6 +165,7 @@ class _Asking:
         self._keys = keys
         self._grow = grow
         self._asked: set[_Asked] = set()
+        self._doubted: set[_Asked] = set()  # asked once more
         self._waiting: dict[_Asked, Line] = {}
 
     def run(self, where: Iterable[Where], until: float) -> None:
@@ -192,8 +193,12 @@ class _Asking:
             if asked in self._asked:
                 continue
             self._asked.add(asked)
-            self._waiting[asked] = line = Line(self._context, *place[1:], curve)
-            line.send(self._request)
+            self._ask(asked)
+
+    def _ask(self, asked: _Asked) -> None:
+        place, curve = asked
+        self._waiting[asked] = line = Line(self._context, *place[1:], curve)
+        line.send(self._request)
 
     def _look(self, asked: _Asked, line: Line) -> None:
         frame = line.reply()
@@ -201,6 +206,10 @@ class _Asking:
             return
         place = asked[0]
         self._waiting.pop(asked).close()
+        if line.fault == SERVER and asked not in self._doubted:  # so does one that ends in the middle of a handshake
+            self._doubted.add(asked)
+            self._ask(asked)
+            return
         if line.fault:
             self.faults[place[0]] = line.fault
         if frame is None or self.answers[place[0]] is not None:

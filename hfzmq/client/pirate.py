@@ -245,6 +245,8 @@ class Pirate:
             if line.lost:
                 if line.fault:
                     self.key_faults[target] = line.fault
+                elif self.key_faults.get(target) == SERVER:  # it was only about to end
+                    del self.key_faults[target]
                 self._drop(target)
                 self.addresses.failed(target)
                 return None

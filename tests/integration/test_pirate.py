@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from hfzmq.client.ask import ask, ask_all, ask_leader
 from hfzmq.client.backoff import BACKOFF_MAX_MS, Backoff
 from hfzmq.client.pirate import Link, Pirate
 from hfzmq.config import Config, PeerAddress
-from hfzmq.errors import ConfigError, InvalidInput, NoDaemonReached, NoLeader, TimedOut
+from hfzmq.errors import ConfigError, InvalidInput, KeysError, NoDaemonReached, NoLeader, TimedOut
+from hfzmq.key_section import Keys
+from hfzmq.secret_files import make_pair
 from hfzmq.wire.requests import encode_reply, encode_request
 from tests.integration.fake_peer import MESH, Answer, FakePeer, Later
 
@@ -343,6 +346,33 @@ def test_one_peer_alone_can_be_asked(harbour: Harbour) -> None:
     assert ask("127.0.0.1", free_port(), FRAME) is None
     with pytest.raises(ConfigError):
         ask_all(harbour.config, "status", only=9)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_peer_that_ends_in_the_middle_of_a_handshake_is_away_and_one_that_always_does_has_another_key(
+    ends: bool,
+) -> None:
+    def close_each(listener: socket.socket) -> None:
+        with listener:
+            while True:
+                connection, _ = listener.accept()
+                connection.recv(1000)
+                if ends:
+                    listener.close()
+                connection.close()
+                if ends:
+                    return
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=close_each, args=(listener,), daemon=True).start()
+    own, server = make_pair(), make_pair()
+    peer = PeerAddress(1, "127.0.0.1", listener.getsockname()[1], 1, 2)
+    config = Config("m", MESH, (peer,), keys=Keys(((1, server.public),), own=own))
+    if ends:
+        assert ask_all(config, "status") == {1: None}
+        return
+    with pytest.raises(KeysError, match="does not serve with the key"):
+        ask_all(config, "status")
 
 
 def test_a_host_name_that_nobody_knows_is_no_answer(harbour: Harbour) -> None:

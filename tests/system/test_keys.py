@@ -366,6 +366,12 @@ def test_a_peer_gets_a_new_key_and_clients_that_know_the_old_one_alone_find_it_a
         asked = encode_request(ward.mesh_id, "status")
         assert pirate.ask(asked, deadline=time.monotonic() + 5) is not None
         keys(mesh, "issue", "peer-2-new", "--role", "peer", "--id", 2)
+        wait_for("all know it", lambda: len({peer["applied_index"] for peer in mesh.status().values()}) == 1)
+        writer = Writer(mesh)
+        for _ in range(5):
+            writer.send_until_acked(leader)
+        mesh.wait_until_equal()  # peer 2 is not cut off, though it serves with the old one still
+        assert 2 in [row[0] for row in mesh.status()[leader]["hears"] if row[1] < 900]
         mesh.terminate(2)
         os.replace(secret(mesh, "peer-2-new"), secret(mesh, "peer-2"))
         mesh.start(2)
@@ -380,7 +386,6 @@ def test_a_peer_gets_a_new_key_and_clients_that_know_the_old_one_alone_find_it_a
 
         wait_for("peer 2 answers it", from_the_second)
         pirate.close()
-        writer = Writer(mesh)
         writer.send_until_acked(leader)
         mesh.assert_equal_tables()
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from hfzmq import Client
+from hfzmq import config as configuration
 from hfzmq.client.client import ReadingsClient
 from hfzmq.client.queue_move import look
 from hfzmq.clinical.alarm.types import Episode
 from hfzmq.clinical.heart_rate import Reading
 from hfzmq.clinical.report import Report
+from hfzmq.secret_files import make_pair, read_secret
 from hfzmq.storage import restored
 from hfzmq.storage.backup import verify
 from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
+from tests.system.test_keys import Asker, keys, listed, secret, status, submission
 from tests.system.test_members import Flow, member
 
 WITHIN_S = 60
@@ -195,3 +199,85 @@ def test_a_restored_mesh_begins_only_when_all_its_first_peers_are_up(tmp_path: P
             assert "begins anew" not in new.log(peer), new.log(peer)
     finally:
         new.__exit__()
+
+
+# ------------------------------------------------------------ keys
+
+
+def test_a_restored_mesh_goes_by_its_own_peers_keys_and_whoever_was_revoked_stays_out(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with Mesh(tmp_path / "old") as old:
+        sent(old, "bed", "before")
+        keys(old, "issue", "bed-9", "--role", "client")
+        keys(old, "issue", "thief", "--role", "client")
+        keys(old, "issue", "peer-2-new", "--role", "peer", "--id", 2)  # would stand before the new peer 2's own
+        keys(old, "revoke", "thief")
+        old.wait_until_equal()
+        file = tmp_path / "ward.backup"
+        said("backup", "--db", old.folder / "2" / "hfzmq_2.db", "--to", file)
+        bed, thief = read_secret(secret(old, "bed-9")), read_secret(secret(old, "thief"))
+    new = restored_mesh(tmp_path / "new", file)
+    try:
+        new.start(1)
+        new.start(2)
+        wait_for("they wait", lambda: all("waits for peers 3" in new.log(peer) for peer in (1, 2)))
+        for own, answered in ((bed, True), (thief, False), (make_pair(), False), (None, False)):
+            with Asker(new, own) as asker:
+                assert (asker.ask(status(new), 2000 if answered else 500) is not None) is answered
+        new.start(3)
+        leader = new.wait_for_leader(1)
+        with Asker(new, bed, leader) as asker:
+            assert (asker.ask(submission(new, "after"), 5000) or {})["status"] == "ACK"
+        with Asker(new, thief, leader) as asker:
+            assert asker.ask(submission(new, "stolen"), 500) is None
+        assert patients(new) == ["before", "after"]
+        shown = {row["name"]: row for row in json.loads(keys(new, "show", "-o", "json").stdout)}
+        assert (shown["bed-9"]["revoked"], shown["thief"]["revoked"]) == (False, True)
+        assert "peer-2-new" not in shown
+    finally:
+        new.__exit__()
+
+
+def test_a_list_of_keys_that_keeps_a_restored_mesh_from_beginning_is_mended_by_sighup(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with Mesh(tmp_path / "old") as old:
+        sent(old, "bed", "before")
+        file = tmp_path / "ward.backup"
+        said("backup", "--db", old.folder / "2" / "hfzmq_2.db", "--to", file)
+    new = restored_mesh(tmp_path / "new", file)
+    try:
+        own = new.folder / "peers_1.yaml"
+        right = own.read_text()
+        own.write_text(right.replace(listed(new, 3), make_pair().public))
+        for peer in new.config.peer_ids:
+            new.start(peer)
+        wait_for("peer 1 waits", lambda: "waits for peers 3," in new.log(1))
+        wait_for("peer 3 says why", lambda: "does not let this peer in" in new.log(3))
+        assert new.leader() == 0
+        own.write_text(right)
+        new.processes[1].send_signal(signal.SIGHUP)
+        new.wait_for_leader()
+        sent(new, "bed", "after")
+        assert patients(new) == ["before", "after"]
+    finally:
+        new.__exit__()
+
+
+def test_a_peer_whose_key_was_revoked_in_the_old_mesh_is_not_restored(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    with Mesh(tmp_path / "old") as old:
+        sent(old, "bed", "before")
+        keys(old, "issue", "peer-2-new", "--role", "peer", "--id", 2)
+        keys(old, "revoke", listed(old, 2))
+        file = tmp_path / "ward.backup"
+        old.wait_until_equal(1, 3)
+        said("backup", "--db", old.folder / "1" / "hfzmq_1.db", "--to", file)
+    (tmp_path / "new").mkdir()
+    new = Mesh(tmp_path / "new")
+    new.path.write_text(configuration.render(new.config._replace(keys=old.config.keys)))
+    for peer in (1, 2):
+        words = ("restore", file, "--config", new.path, "--id", peer, "--data-dir", new.folder / str(peer))
+        told = said(*words, code=7)["error"]
+        assert "the key of peer 2 is revoked" in told
+        assert "hfzmq keys issue" in told
+    assert not (new.folder / "1").exists()

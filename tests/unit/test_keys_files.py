@@ -268,6 +268,15 @@ def test_issue_revoke_and_show_into_the_file_alone(ward: Path) -> None:
     assert run("keys", "issue", "p", "--role", "peer", "--offline", *where).code == 2
 
 
+def test_a_public_key_that_begins_with_a_dash_is_no_option(ward: Path) -> None:
+    key = "-ia(C{nbEijnry=A$3?p8<AYe4*i1}uv/O^J&1{P"
+    for words in ((key, "--offline"), ("--offline", "-h" + key[2:]), ("--offline", "--", "-o" + key[2:])):
+        done = run("keys", "revoke", "--config", str(ward), *words)
+        assert done.code == 0, done
+        assert "is revoked in" in done.out
+    assert run("keys", "revoke", "--config", str(ward), "-x").code == 2
+
+
 def test_a_file_that_cannot_be_written_leaves_the_keys_for_another_try(
     ward: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
