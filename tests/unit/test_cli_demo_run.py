@@ -45,18 +45,20 @@ def test_the_headless_demo_kills_the_leader_loses_nothing_and_leaves_nothing(tmp
     out, err = demo.communicate(timeout=120)
     assert demo.returncode == 0, out + err
     story = [
-        r"peer 1 leads in term \d+",
+        r"peer \d leads in term \d+",  # peer 1, unless its process took longer to start than another's to be elected
         r"first report acknowledged",
-        r"killed the leader, peer 1, with SIGKILL",
-        r"peer [23] leads in term \d+",
+        r"killed the leader, peer \d, with SIGKILL",
+        r"peer \d leads in term \d+",
         r"reports are acknowledged again, \d+ ms after the kill",
         r"summary: \d+ reports acknowledged, lost 0, doubled 0",
         r"equal rows on all peers: yes",
         r"well: yes",
     ]
-    at = [match.start() if (match := re.search(words, out)) else -1 for words in story]
-    assert -1 not in at, out
-    assert at == sorted(at), out
+    at = 0
+    for words in story:
+        match = re.compile(words).search(out, at)
+        assert match, f"{words}, after {out[:at]!r}, in {out}"
+        at = match.end()
     assert list(tmp_path.iterdir()) == []
     assert children_in(tmp_path) == []
 

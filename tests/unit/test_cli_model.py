@@ -403,17 +403,16 @@ lines = [
     ["keys", "init", *on], ["model", "predict", *reading], ["model", "predict", ward], ["model", "explain", *reading],
     ["model", "data", "--check", data], ["config", "check", *on], ["config", "show", *on], ["config", "init"],
     ["status", *on], ["reports", *on], ["readings", *on], ["alarms", "ls", *on], ["peer", "ls", *on],
-    ["dashboard", *on, "--once"], ["scenario", "ls"], ["units", "show", "target", "rules"],
+    ["dashboard", *on, "--once"], ["scenario", "ls"], ["units", "show", "target", "rules"], ["man"],
+    ["completion", "bash"], ["check", *on], ["doctor", *on], ["queue", "show", db], ["backup", "verify", ward],
+    ["restore", ward, *on, "--id", "1", "--data-dir", db + "-restored"],
     ["client", *on, "--headless", "--count", "2", "--interval", "0.1", "--duration", "1", "--queue", db],
     ["stream", *on, "--patients", "2", "--rate", "5", "--duration", "1", "--queue", db + "-stream"],
-    ["queue", "show", db], ["backup", "verify", data], ["completion", "bash"], ["man"], ["doctor", *on], ["check", *on],
-    ["restore", data, *on, "--id", "1", "--data-dir", db + "-restored"],
 ]
-ends_so = {"doctor": 1, "check": 2}  # where no mesh runs
 ran = set()
 for words in lines:
     code = main(words)
-    if code in (1, 2) and code != ends_so.get(words[0]):
+    if code in (1, 2) and words[0] not in ("check", "doctor"):  # whose codes say how the mesh is
         sys.exit(f"{' '.join(words)} ends with {code}")
     ran.add(words[0])
     found = TRAINERS & set(sys.modules)

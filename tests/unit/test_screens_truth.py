@@ -11,6 +11,7 @@ import io
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -479,11 +480,22 @@ def cell_said(head: str, value: Any) -> str:
         said = shown.replace(microsecond=value % 1000 * 1000).isoformat(timespec="milliseconds")
         assert round(datetime.fromisoformat(said).timestamp() * 1000) == value
         return said
+    if head == "probability":
+        return rounded(value)
     if isinstance(value, (int, float)):
         said = number(value)
         assert (int(said) if isinstance(value, int) else float(said)) == value
         return said
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in value)
+
+
+def rounded(value: float) -> str:
+    """At least four digits; as many as it takes to stay in its tier, or all."""
+    for digits in range(4, 8):
+        near = Decimal(value).quantize(Decimal(1).scaleb(-digits))
+        if tier_of(float(near), Thresholds()) == tier_of(value, Thresholds()):
+            return f"{near:f}"
+    return repr(value)
 
 
 def assert_table(rows: list[dict[str, Any]], shown: Shown, width: int) -> None:
