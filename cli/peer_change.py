@@ -2,7 +2,8 @@
 
 Touches sockets (through client.ask) and the monotonic clock. Must not know: the command line. Keeps: a change is asked
 for until the goal is seen in what the *leader* says, or the time is over; an answer that was lost is no failure, for
-the goal is looked at before a refusal is believed; neither is the refusal of a newcomer that has just begun to ask.
+the goal is looked at before a refusal is believed; a refusal that is of the moment (a newcomer does not ask yet, no
+other voter is well) is told, and for some seconds it is asked again.
 
     look --goal reached?--> done      ask the leader --ACK--> look ...      REFUSED --goal reached?--> done, or error
 """
@@ -24,7 +25,7 @@ from hfzmq.wire.members import LEARNER, VOTER, Asking, ToldMember, newest, with_
 ADD, REMOVE, TRANSFER = "add", "remove", "transfer"
 LOOK_S = 0.2  # so often while something is waited for
 SAY_S = 1.0  # numbers that change are told so often at most
-ASKS_WITHIN_S = 10.0  # a peer that was just started asks to join within so long, on a machine that is busy too
+PATIENCE_S = 10.0  # a peer that was just started asks to join within so long, and all are heard, also on a busy machine
 SILENT_WITHIN_LEASES = 5  # the old life of one that came back with a new disk falls silent within so long
 BEGUN_WITHIN_LEASES = 5  # a hand-over that did not happen within so long is asked for again
 _SEE = "see how it stands: hfzmq peer ls"
@@ -118,7 +119,7 @@ class Changer:
         """Until it is acknowledged, or refused for good."""
         from hfzmq.client.ask import ask_leader
 
-        patience_s = max(ASKS_WITHIN_S, SILENT_WITHIN_LEASES * self._config.timing.lease_ms / 1000)
+        patience_s = max(PATIENCE_S, SILENT_WITHIN_LEASES * self._config.timing.lease_ms / 1000)
         fields: dict[str, object] = {"action": self.action, "peer": self.peer}
         missing, patient_until = "", self._until
         refused: InvalidInput | None = None
@@ -132,14 +133,14 @@ class Changer:
                 view = self.look()
                 if self.reached(view):
                     return
-                before, missing = missing, self._missing(view)
+                before, missing = missing, self._missing(refusal, view)
                 if missing != before:  # a step further: each has a patience of its own
                     patient_until = min(self._until, time.monotonic() + patience_s)
                 elif time.monotonic() >= patient_until:
                     missing = ""
                 if not missing:
                     raise self._explained(refusal, view) from None
-                self._tell(f"waiting for {missing}")
+                self._tell(missing)
                 _PAUSE.wait(LOOK_S)
             except MeshUnavailable as error:
                 view = self.look()
@@ -149,16 +150,17 @@ class Changer:
                     raise self._explained(refused, view) from None
                 raise self._too_late(view, error) from None
 
-    def _missing(self, view: MeshView) -> str:
-        """What a newcomer that was refused is waited for to do; '' where waiting does not help."""
+    def _missing(self, refusal: InvalidInput, view: MeshView) -> str:
+        """What may come to be soon, and then it is no longer refused; '' where waiting does not help."""
+        member = self._member(view) is not None
         if self.action != ADD:
-            return ""
+            return f"not yet: {refusal.bound}" if member else ""
         if self._other_life(view) is not None:
-            return f"peer {self.peer}'s old life to fall silent"
+            return f"waiting for peer {self.peer}'s old life to fall silent"
         if self._unheard(view):
-            return f"peer {self.peer} to ask to join"
+            return f"waiting for peer {self.peer} to ask to join"
         # It asks. The refusal was of a moment before, or of a leader that had not heard it yet.
-        return f"peer {self.peer} to be let in" if self._member(view) is None else ""
+        return "" if member else f"waiting for peer {self.peer} to be let in"
 
     def _member(self, view: MeshView) -> ToldMember | None:
         return view.told.of(self.peer) if view.told else None
