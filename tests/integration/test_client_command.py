@@ -127,7 +127,7 @@ def test_asked_for_the_studys_day_the_client_says_so_at_once_and_in_each_report(
     path = ward.csv(40)
     code, _, err = ward.run("--source", path, "--day-mode", "study")
     assert code == 0
-    assert err.startswith("warning: the raw day sets the tier (--day-mode study)")
+    assert err.startswith("warning: RAW DAY: the raw day sets the tier (--day-mode study)")
     by_the_raw_day = list(ward.mesh.stored)
     assert by_the_raw_day
     assert all("day_raw" in report.flags.split(",") for report in by_the_raw_day)
