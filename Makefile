@@ -32,7 +32,8 @@ ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest -n auto --dist worksteal $(COMPUTES)
-	$(BIN)/python -m pytest -n $(ONE_MORE) --dist worksteal $(addprefix --ignore ,$(COMPUTES))
+	$(BIN)/python -m pytest -n $(ONE_MORE) --dist worksteal -m "not alone" $(addprefix --ignore ,$(COMPUTES))
+	$(BIN)/python -m pytest -m alone tests/system
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
