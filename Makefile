@@ -23,12 +23,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(VENV)/.core
 	@$(BIN)/hfzmq demo $(ARGS)
 
-# What needs no time and no ports runs on all cores; the rest one after the other, for two meshes on one machine wait for
-# each other.
+# Who is idle takes from what others have not begun. What computes goes first, one process a core. Then what waits for
+# daemons most of the time, one process more than there are cores; ports and folders are each test's own.
+COMPUTES := tests/unit tests/simulation tests/powercuts \
+	$(wildcard tests/integration/test_model_*.py tests/integration/test_storage_*.py)
+ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
+
 test: $(VENV)/.dev
 ifeq ($(ARGS),)
-	$(BIN)/python -m pytest -n auto tests/unit tests/simulation
-	$(BIN)/python -m pytest --ignore tests/unit --ignore tests/simulation
+	$(BIN)/python -m pytest -n auto --dist worksteal $(COMPUTES)
+	$(BIN)/python -m pytest -n $(ONE_MORE) --dist worksteal -m "not alone" $(addprefix --ignore ,$(COMPUTES))
+	$(BIN)/python -m pytest -m alone tests/system
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif

@@ -25,7 +25,7 @@ from hfzmq.cli.processes import free_addresses
 from hfzmq.daemon.notify import Delivered, Notice, Notifier, words
 
 AT_MS = 1_700_000_000_000
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # each worker loads Apprise, which is seconds of a core, and on a busy machine many of them
 
 
 def until(true: Callable[[], object], within_s: float = PATIENCE_S) -> None:

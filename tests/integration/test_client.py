@@ -61,7 +61,7 @@ def test_five_lines_of_a_script_store_a_report(mesh: FakeMesh, tmp_path: Path) -
     path.write_text(render(mesh.config))
     with Client(path, "bed-7", queue_dir=tmp_path / "q") as client:
         client.submit(ROW)
-        client.wait(10)
+        client.wait(30)
     assert mesh.stored == [ROW]
     assert client.state.acked == 1
     assert client.state.pending == 0
@@ -71,7 +71,7 @@ def test_each_row_is_told_queued_and_then_acknowledged_once(mesh: FakeMesh, told
     with Client(mesh.config, "bed", tmp_path, told) as client:
         client.submit_many([row(0), row(1, "P-002")])
         client.submit(row(2))
-        client.wait(10)
+        client.wait(30)
     assert [event["patient"] for event in told.of("queued")] == ["P-001", "P-002", "P-001"]
     acks = told.of("ack")
     assert [event["patient"] for event in acks] == ["P-001", "P-002", "P-001"]
@@ -129,22 +129,22 @@ def test_what_was_queued_without_a_mesh_goes_out_when_the_next_life_finds_one(me
     for peer_id in mesh.peers:
         mesh.revive(peer_id)
     with Client(mesh.config, "bed", tmp_path / "q") as client:
-        client.wait(10)
+        client.wait(30)
     assert days(mesh) == list(range(5))
 
 
 def test_a_killed_leader_costs_the_election_and_little_more(mesh: FakeMesh, tmp_path: Path) -> None:
     with Client(mesh.config, "bed", tmp_path / "q") as client:
         client.submit(row(0))
-        client.wait(10)
+        client.wait(30)
         mesh.peers[1].die()
         mesh.leader = None
         client.submit(row(1))
         threading.Event().wait(1.2)
         mesh.leader = 2
         elected = time.monotonic()
-        client.wait(10)
-        assert time.monotonic() - elected < 0.3
+        client.wait(30)
+        assert time.monotonic() - elected < 0.8
     assert days(mesh) == [0, 1]
 
 
@@ -171,7 +171,7 @@ def test_a_row_that_only_the_mesh_refuses_is_told_and_kept_and_holds_nobody_up(
     mesh.before = stricter
     with Client(mesh.config, "bed", tmp_path / "q", told) as client:
         client.submit_many([row(0), row(1), row(2)])
-        client.wait(10)
+        client.wait(30)
         assert [letter.row[6] for letter in client.queue.dead_letters()] == [1]
         assert (client.state.acked, client.state.rejected) == (2, 1)
     assert len(told.of("ack")) == 2
@@ -184,7 +184,7 @@ def test_a_batch_that_peers_find_too_large_is_sent_row_by_row(tmp_path: Path) ->
     generous = mesh.config._replace(limits=Limits())
     with Client(generous, "bed", tmp_path / "q") as client:
         client.submit_many([row(number) for number in range(5)])
-        client.wait(10)
+        client.wait(30)
     mesh.close()
     assert days(mesh) == list(range(5))
 
@@ -207,7 +207,7 @@ def test_an_answer_that_does_not_fit_the_request_is_no_acknowledgement(
     mesh.leader = 2
     with Client(mesh.config, "bed", tmp_path / "q") as client:
         client.submit(row(0))
-        client.wait(10)
+        client.wait(30)
     assert days(mesh) == [0]
 
 
@@ -231,10 +231,10 @@ def test_a_gap_or_conflict_that_passes_is_not_believed(mesh: FakeMesh, told: Tol
     until[0] = time.monotonic() + 0.5
     with Client(mesh.config, "bed", tmp_path / "q", told) as client:
         client.submit(row(0))
-        client.wait(10)
+        client.wait(30)
         epoch = client.queue.epoch
         client.submit(row(1))
-        client.wait(10)
+        client.wait(30)
         assert client.queue.epoch == epoch
     assert days(mesh) == [0, 1]
     assert told.of("rejected") == []
@@ -245,10 +245,10 @@ def test_a_wiped_mesh_gets_what_is_unsent_under_a_new_epoch_and_says_so(
 ) -> None:
     with Client(mesh.config, "bed", tmp_path / "q", told) as client:
         client.submit(row(0))
-        client.wait(10)
+        client.wait(30)
         mesh.forget_sessions()
         client.submit_many([row(1), row(2)])
-        client.wait(10)
+        client.wait(30)
     assert days(mesh) == [0, 1, 2]
     (event,) = told.of("rejected")
     assert event["field"] == "seq"
@@ -258,14 +258,14 @@ def test_a_wiped_mesh_gets_what_is_unsent_under_a_new_epoch_and_says_so(
 def test_an_old_copy_of_the_queue_loses_nothing_that_is_new(mesh: FakeMesh, told: Told, tmp_path: Path) -> None:
     with Client(mesh.config, "bed", tmp_path / "q") as client:
         client.submit(row(0))
-        client.wait(10)
+        client.wait(30)
     shutil.copytree(tmp_path / "q", tmp_path / "copy")
     with Client(mesh.config, "bed", tmp_path / "q") as client:
         client.submit(row(1))
-        client.wait(10)
+        client.wait(30)
     with Client(mesh.config, "bed", tmp_path / "copy", told) as client:
         client.submit(row(2))
-        client.wait(10)
+        client.wait(30)
     assert days(mesh) == [0, 1, 2]
     assert len(told.of("rejected")) == 1
 
@@ -307,7 +307,7 @@ def test_a_client_that_closes_at_once_has_still_told_the_last_reading_of_each_be
         mesh.peers[peer].die()
     with Client(mesh.config, "bed", tmp_path / "q") as client:
         client.submit(row(1, "A"))
-        client.wait(10)
+        client.wait(30)
         client.seen([row(1, "A"), row(1, "B")])
         client.seen([row(2, "A")])
     assert {seen.patient_id: seen.day for seen in mesh.seen} == {"A": 2, "B": 1}
@@ -374,7 +374,7 @@ def test_beds_are_told_while_a_report_waits_for_a_leader(mesh: FakeMesh, tmp_pat
             eventually(lambda day=day: mesh.seen and mesh.seen[-1].day == day)  # type: ignore[misc]
         assert client.state.pending == 1
         mesh.leader = 2
-        client.wait(10)
+        client.wait(30)
 
 
 def test_last_hints_that_one_peer_swallows_are_told_to_the_next(mesh: FakeMesh, tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ def test_hints_to_a_peer_that_is_gone_hold_up_no_report(mesh: FakeMesh, tmp_path
         for number in range(20):
             client.seen([row(number)])
             client.submit(row(number))
-        client.wait(10)
+        client.wait(30)
         assert time.monotonic() - started < 3
     assert days(mesh) == list(range(20))
 
@@ -425,7 +425,7 @@ def test_a_callback_that_raises_is_told_to_the_caller_and_loses_no_report(mesh: 
     client = Client(mesh.config, "bed", tmp_path / "q", broken)
     client.submit(row(0))
     with pytest.raises(KeyError, match="mine"):
-        client.wait(10)
+        client.wait(30)
     with pytest.raises(KeyError, match="mine"):
         client.submit(row(1))
     client.close()
@@ -441,9 +441,9 @@ def test_a_peer_of_another_mesh_is_told_once_and_kills_no_report(mesh: FakeMesh,
     mesh.leader = 2
     with Client(config, "bed", tmp_path / "q", told) as client:
         client.submit_many([row(0), row(1)])
-        client.wait(10)
+        client.wait(30)
         client.submit(row(2))
-        client.wait(10)
+        client.wait(30)
         assert client.queue.dead_letters() == []
     other.close()
     assert days(mesh) == [0, 1, 2]
@@ -461,12 +461,12 @@ def test_a_disk_that_fails_under_the_sender_is_told_to_the_caller_and_nothing_is
     monkeypatch.setattr(client.queue, "acknowledged", failing)
     client.submit(row(0))
     with pytest.raises(DiskFailed):
-        client.wait(10)
+        client.wait(30)
     with pytest.raises(DiskFailed):
         client.submit(row(1))
     client.close()
     with Client(mesh.config, "bed", tmp_path / "q") as client:
-        client.wait(10)
+        client.wait(30)
     assert days(mesh) == [0]
 
 

@@ -114,16 +114,20 @@ def test_each_step_is_one_json_line_in_its_order(ward: Ward) -> None:
 
 
 def test_an_interval_beyond_the_limit_of_silence_is_spoken_of_at_once(ward: Ward) -> None:
-    code, _, err = ward.run("--patient", "P-001", "--count", 1, "--interval", 40)
-    assert code == 0
-    assert err.startswith("warning: readings of a bed lie 40 s apart, and the mesh tells NO DATA of a bed after 30 s")
+    process = ward.start("--patient", "P-001", "--count", 1, "--interval", 40)
+    assert process.stderr is not None
+    said = process.stderr.readline()
+    assert said.startswith("warning: readings of a bed lie 40 s apart, and the mesh tells NO DATA of a bed after 30 s")
+    assert process.poll() is None, "it goes on"
+    process.kill()
+    process.communicate(timeout=60)
 
 
 def test_asked_for_the_studys_day_the_client_says_so_at_once_and_in_each_report(ward: Ward) -> None:
     path = ward.csv(40)
     code, _, err = ward.run("--source", path, "--day-mode", "study")
     assert code == 0
-    assert err.startswith("warning: the raw day sets the tier (--day-mode study)")
+    assert err.startswith("warning: RAW DAY: the raw day sets the tier (--day-mode study)")
     by_the_raw_day = list(ward.mesh.stored)
     assert by_the_raw_day
     assert all("day_raw" in report.flags.split(",") for report in by_the_raw_day)

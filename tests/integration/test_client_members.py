@@ -58,14 +58,14 @@ def ids(client: Client) -> list[int]:
 def test_a_client_goes_on_when_all_peers_of_its_file_were_replaced(mesh: FakeMesh, tmp_path: Path) -> None:
     with Client(mesh.config, "bed", tmp_path) as client:
         client.submit(ROW)
-        client.wait(10)
+        client.wait(30)
         replace_all(mesh)
         client.submit(ROW._replace(day=1))
-        client.wait(10)
+        client.wait(30)
         assert ids(client) == [4, 5, 6]
         bury_the_first(mesh)
         client.submit(ROW._replace(day=2))
-        client.wait(10)
+        client.wait(30)
     assert [report.day for report in mesh.stored] == [0, 1, 2]
 
 
@@ -81,7 +81,7 @@ def test_a_client_that_was_off_while_its_peers_were_replaced_finds_the_mesh(mesh
         mesh.start_another(4)
         mesh.set_role(4, VOTER)
         client.submit(ROW)
-        client.wait(10)
+        client.wait(30)
         eventually(lambda: ids(client) == [1, 2, 3, 4])
     replace_all_but = (5, 6)
     for peer in replace_all_but:
@@ -93,7 +93,7 @@ def test_a_client_that_was_off_while_its_peers_were_replaced_finds_the_mesh(mesh
     bury_the_first(mesh)
     with Client(mesh.config, "bed", tmp_path) as client:  # of what it knows, only peer 4 is left
         client.submit(ROW._replace(day=1))
-        client.wait(10)
+        client.wait(30)
         assert ids(client) == [4, 5, 6]
     assert [report.day for report in mesh.stored] == [0, 1]
 
@@ -126,7 +126,7 @@ def test_a_list_that_a_later_version_wrote_is_passed_over(mesh: FakeMesh, tmp_pa
     db.close()
     with Client(mesh.config, "bed", tmp_path) as client:
         client.submit(ROW)
-        client.wait(10)
+        client.wait(30)
         eventually(lambda: ids(client) == [1, 2, 3])
 
 

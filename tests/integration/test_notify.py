@@ -81,7 +81,7 @@ def test_a_hanging_a_refusing_and_a_crashing_channel_delay_no_other() -> None:
             Notifier(
                 [
                     Channel("log", "log"),
-                    webhook("hangs", silent),
+                    webhook("hangs", silent, timeout_ms=120_000),
                     webhook("refuses", free_port()),
                     shell("crashes", "kill -9 $PPID"),
                     webhook("hook", hook.port),
@@ -94,8 +94,7 @@ def test_a_hanging_a_refusing_and_a_crashing_channel_delay_no_other() -> None:
         loop.until(lambda: loop.delivered("hook") and loop.delivered("mail"))  # both have loaded Apprise now
         for episode in range(2, 6):
             loop.notifier.post(notice(episode))
-        took_s = loop.until(lambda: len(loop.delivered("hook")) == len(loop.delivered("mail")) == 5)
-        assert took_s < 2, took_s
+        loop.until(lambda: len(loop.delivered("hook")) == len(loop.delivered("mail")) == 5)  # long before that hangs
         assert sorted(loop.delivered("log")) == sorted(hook.episodes()) == sorted(mails.episodes()) == [*range(1, 6)]
         assert not loop.failed("hangs") + loop.failed("refuses") + loop.failed("crashes")  # still being tried
 

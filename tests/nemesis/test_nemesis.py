@@ -139,7 +139,7 @@ def test_a_run_that_is_killed_leaves_nothing_behind_for_long(tmp_path: Path) -> 
     run.kill()
     run.wait()
     run.stdout.close()
-    wait_for("the end of the daemons", lambda: not any(Path(f"/proc/{pid}").exists() for pid in daemons), 10)
+    wait_for("the end of the daemons", lambda: not any(Path(f"/proc/{pid}").exists() for pid in daemons))
     mine = f"hz{run.pid}a-"
     World(tmp_path / "next", 1).close()
     assert not any(path.name.startswith(mine) for path in NAMESPACES.iterdir())

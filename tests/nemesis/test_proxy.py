@@ -121,7 +121,7 @@ def test_a_stalled_way_holds_everything_and_connects_anew_when_mended(link: Link
         link.say(b"again")
         return b"again" in link.hear(1, 50)
 
-    wait_for("the new connection", through, 5)
+    wait_for("the new connection", through)
 
 
 def test_weather_on_a_publisher_hurts_what_it_says_and_not_who_subscribes() -> None:
@@ -140,7 +140,7 @@ def test_weather_on_a_publisher_hurts_what_it_says_and_not_who_subscribes() -> N
         publisher.send(b"beat")
         return bool(hearer.poll(50))
 
-    wait_for("a heartbeat", heard, 5)
+    wait_for("a heartbeat", heard)
     proxy.weather([(2, 1)], DEAF)
     while hearer.poll(200):
         hearer.recv()

@@ -105,6 +105,7 @@ def test_ten_kills_of_the_leader_leave_one_episode_a_cause_with_its_acknowledgem
     assert not unseen, "a nurse saw all of them"
 
 
+@pytest.mark.alone
 def test_each_of_twenty_beds_that_fall_silent_alarms_within_its_limit_and_a_second(
     tmp_path: Path, client_of: Any
 ) -> None:

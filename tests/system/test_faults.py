@@ -213,16 +213,23 @@ def test_a_thousand_clients_at_once_are_each_acknowledged_once_and_stored_once(t
         crowd = list(waiting)
         for client in crowd:
             client.send_multipart([b"", waiting[client]])
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
+        put_off: list[zmq.Socket[bytes]] = []  # on a busy machine it may not lead for a moment
         while waiting and time.monotonic() < deadline:
             for client, _ in poller.poll(200):
                 status = decode_reply(client.recv_multipart()[1])["status"]
                 answers += 1
                 if status == "ACK":
                     del waiting[client]
-                else:
-                    assert status == "BUSY", status
+                elif status == "BUSY":
                     client.send_multipart([b"", waiting[client]])
+                else:
+                    assert status in ("NOT_LEADER", "NO_QUORUM"), status
+                    put_off.append(client)
+            if put_off and mesh.leader() == 1:
+                for client in put_off:
+                    client.send_multipart([b"", waiting[client]])
+                put_off.clear()
         assert not waiting, f"{len(waiting)} of {CROWD} wait still"
         assert not poller.poll(200), "somebody was answered twice"
         for client in crowd:

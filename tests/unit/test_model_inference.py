@@ -420,10 +420,10 @@ def test_a_member_that_a_later_version_adds_is_left_alone(tmp_path: Path, model:
 
 
 def test_one_reading_and_ten_thousand_rows_are_judged_in_time(model: RiskModel) -> None:
-    """Goals: 50 us and 20 ms. The best of some runs, with room for a busy machine."""
+    """Goals: 50 us and 20 ms. The best of some runs, and of a core's time: others may use the machine meanwhile."""
     rows = random_rows(model, 10_000)
     assert _best_s(lambda: model.judge(70.0, 134.0, 1.6, 30.0, 40), 500) < 150e-6
-    assert _best_s(lambda: model.probabilities(rows), 5) < 60e-3
+    assert _best_s(lambda: model.probabilities(rows), 20) < 60e-3
 
 
 def test_importing_the_model_and_its_commands_imports_no_tensorflow() -> None:
@@ -496,9 +496,9 @@ def _with_cell(text: str, line: int, column: str, value: str) -> str:
 def _best_s(call: Any, times: int) -> float:
     spent = []
     for _ in range(times):
-        began = time.perf_counter()
+        began = time.process_time()
         call()
-        spent.append(time.perf_counter() - began)
+        spent.append(time.process_time() - began)
     return min(spent)
 
 
