@@ -60,6 +60,7 @@ class Store:
     def _go_on_from(self, connection: apsw.Connection, recovered: Recovered, cursor: Cursor) -> None:
         self.recovered = recovered
         self._connection = connection
+        self._file = directory.identity_of(self.path)
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
         self._probe = cursor.probe
@@ -114,6 +115,15 @@ class Store:
         """What became of the actions on alarms in the entry at ``index``, in their order, if it is not long ago."""
         return self._alarms.outcomes(index)
 
+    def size_bytes(self) -> int:
+        """How large the file is, without its WAL. DiskFailed as with ``write``, also where it is gone."""
+        self._refuse_after_failure()
+        try:
+            self._check_name()
+            return self.path.stat().st_size
+        except (OSError, _Gone) as error:
+            raise self._failed(error) from error
+
     @property
     def wal_pages(self) -> int:
         """Pages of 4 KiB in the WAL after the last commit."""
@@ -139,6 +149,7 @@ class Store:
         if self._has_waste:
             self._in_transaction(self._sweep)
         try:
+            self._check_name()
             self._checkpointer.when_idle()
             self._mark.sync_when_due()
         except Exception as error:
@@ -200,6 +211,7 @@ class Store:
             work()
             self._seal()
             self._connection.execute("COMMIT")
+            self._check_name()
             self._note_commit()
             self._checkpointer.after_commit()
         except Exception as error:
@@ -286,12 +298,27 @@ class Store:
         abandon(self._connection)
         self._mark.close()
 
+    def _check_name(self) -> None:
+        """What is written into a file that has lost its name is gone with this process: it must not be promised."""
+        if directory.identity_of(self.path) != self._file:
+            raise _Gone("deleted, moved or replaced while this peer has it open")
+
     def _failed(self, error: Exception) -> DiskFailed:
         self._give_up(error)
+        if isinstance(error, _Gone):
+            return DiskFailed(f"{self.path}: {error}", hint=_GONE_HINT)
         if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):  # to start again on this file would end here again
             with suppress(DiskFailed):
                 self.distrust(f"damaged: {error}, while it was written")
         return DiskFailed(f"{self.path}: cannot write: {str(error) or type(error).__name__}", hint=_HINT)
 
 
+class _Gone(Exception):
+    """The name of the file leads to another one, or nowhere."""
+
+
+_GONE_HINT = (
+    "start it again: what it lacks it takes from the other peers; stop a peer before touching its files, and copy them "
+    "with: hfzmq backup"
+)
 _HINT = "look at the disk and the system's log, then restart this peer: a failed sync is never tried again"
