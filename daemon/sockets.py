@@ -252,7 +252,20 @@ class Sockets:
         try:
             return Door(host, port)
         except OSError as error:
-            raise _cannot_listen(host, port, error.errno, error.strerror) from None
+            raise self._cannot_listen(host, port, error.errno, error.strerror) from None
+
+    def _cannot_listen(self, host: str, port: int, number: int | None, why: str | None) -> HfzmqError:
+        here, file = self._config.peer(self._me), self._config.path or "peers.yaml"
+        name = next((name for name, value in here._asdict().items() if value == port), "port")
+        which = f"{host}:{port}, {name} of peer {self._me}"
+        if number == zmq.EADDRINUSE:
+            return PortInUse(
+                f"{which}: in use by another process",
+                hint=f"is this peer running already? who has it: ss -ltnp 'sport = :{port}'; other ports: {file}, on "
+                "all machines",
+            )
+        hint = f"is this the machine of peer {self._me}? its host in {file} must be an address of this machine"
+        return HfzmqError(f"{which}: cannot listen there: {why}", hint=hint)
 
     def _publisher(self) -> zmq.Socket[bytes]:
         here = self._config.peer(self._me)
@@ -280,7 +293,7 @@ class Sockets:
             socket.bind(f"tcp://{_bracketed(host)}:{port}")
         except zmq.ZMQError as error:
             socket.close(0)
-            raise _cannot_listen(host, port, error.errno, error.strerror) from None
+            raise self._cannot_listen(host, port, error.errno, error.strerror) from None
         return socket
 
     def _dealer(self, peer: PeerAddress) -> zmq.Socket[bytes]:
@@ -319,15 +332,6 @@ class Sockets:
         socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
         socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         socket.setsockopt(zmq.IPV6, 1)
-
-
-def _cannot_listen(host: str, port: int, number: int | None, why: str | None) -> HfzmqError:
-    if number == zmq.EADDRINUSE:
-        return PortInUse(
-            f"{host}:{port} is in use by another process",
-            hint=f"who: ss -ltnp 'sport = :{port}'; is this peer running already?",
-        )
-    return HfzmqError(f"cannot listen on {host}:{port}: {why}", hint="host must be an address of this machine")
 
 
 def _beats_of(peer: PeerAddress) -> str:

@@ -10,6 +10,7 @@ again, for what an fsync has failed for once may be gone though the next one say
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from hfzmq.storage import aside, compaction, directory, install, tables
 from hfzmq.storage.access_book import AccessBook
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
-from hfzmq.storage.connection import abandon, refusal
+from hfzmq.storage.connection import NO_SPACE, abandon, disk_hint, refusal
 from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
@@ -310,7 +311,12 @@ class Store:
         if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):  # to start again on this file would end here again
             with suppress(DiskFailed):
                 self.distrust(f"damaged: {error}, while it was written")
-        return DiskFailed(f"{self.path}: cannot write: {str(error) or type(error).__name__}", hint=_HINT)
+        if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"make room, then start it again; the others go on meanwhile: df -h {self.path.parent}"
+            return DiskFailed(f"{self.path}: {NO_SPACE}", hint=hint)
+        why = str(error) or type(error).__name__
+        hint = f"{disk_hint(self.path)}; then restart this peer: a failed sync is never tried again"
+        return DiskFailed(f"{self.path}: cannot write: {why}", hint=hint)
 
 
 class _Gone(Exception):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 
-import click
 import pytest
 
-from hfzmq.cli.main import root
 from hfzmq.clinical.alarm.rules import AlarmRules, to_mapping
 from hfzmq.clinical.alarm.types import ACTIONS, WHAT, Episode, Event
 from hfzmq.storage.tables import SCHEMA_VERSION
+from tests.named_commands import unknown_in
 from tests.provenance import ROOT
 from tests.simulation.planted import table
 
@@ -45,7 +44,6 @@ def test_the_protocol_names_the_columns_the_events_and_the_actions_of_alarms() -
 
 CHAPTERS = (*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "operations").glob("*.md"))
 DOCS = ("README.md", "CHANGELOG.md", "model/README.md", *(str(path.relative_to(ROOT)) for path in CHAPTERS))
-MANY = "|"  # alarms ls|ack: each of them
 MARK = "episode"  # `hfzmq episode 12 step 1` marks a notice and is no command
 
 
@@ -57,21 +55,6 @@ def commands_in(text: str) -> list[list[str]]:
     spans = [" ".join(span.split()) for span in re.findall(r"`(hfzmq [a-z][^`]*)`", prose)]
     commands = [re.split(r" #| [<>] ", one)[0].split()[1:] for one in lines + spans]
     return [words for words in commands if words[0] != MARK]
-
-
-def unknown_in(words: list[str]) -> str:
-    """The first of ``words`` that is no command or option; '' when all are."""
-    here: list[click.Command] = [root]
-    while words and not words[0].startswith("-") and all(isinstance(one, click.Group) for one in here):
-        names, *words = words
-        groups = [one for one in here if isinstance(one, click.Group)]
-        found = [one.get_command(click.Context(one), name) for one in groups for name in names.split(MANY)]
-        if None in found:
-            return names
-        here = [one for one in found if one is not None]
-    known = {option for one in here for parameter in one.params for option in parameter.opts} | {"--help"}
-    options = [word.strip("[].,;()") for word in words if word.strip("[").startswith("-")]
-    return next((option for option in options if option != "-" and not set(option.split(MANY)) <= known), "")
 
 
 @pytest.mark.parametrize("doc", DOCS)
