@@ -40,6 +40,7 @@ _PLACEHOLDERS = (
     (r"\bpid \d+", "pid PID"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*", "TIME"),
     (r"holds entry \d+ of it, the backup ends with \d+", "holds entry N of it, the backup ends with N"),
+    (r"peer \d wants a key", "peer N wants a key"),
     (r"from peer \d, which leads", "from peer N, which leads"),
     (r"give or take \d+ ms", "give or take N ms"),
     (r"^\d\d:\d\d:\d\d ", "HH:MM:SS "),

@@ -27,8 +27,9 @@ def empty(at: Bench) -> Made:
     return at.hfzmq(*CHECK)
 
 
-@mistake("a quotation mark is not closed", 6, "peers.yaml:")
+@mistake("a quotation mark is not closed", 6, "peers.yaml:", "line 3")
 def quotation(at: Bench) -> Made:
+    at.file.write_text(at.file.read_text().partition("\nkeys:")[0] + "\nsecurity: plain\n")
     at.edit("name: ward", 'name: "ward')
     return at.hfzmq(*CHECK)
 
