@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 
@@ -108,3 +109,38 @@ def test_the_architecture_lists_every_file_once_and_none_that_is_not_there() -> 
         gone, missing = set(names) - there - parts, (there | parts - own) - set(names)
         assert not gone, f"docs/architecture.md lists in {folder}/ what is not there: {gone}"
         assert not missing, f"docs/architecture.md does not list in {folder}/: {missing}"
+
+
+# ------------------------------------------------------------ the operator's pages
+
+OPERATIONS = ROOT / "docs" / "operations"
+
+
+def test_the_readme_and_the_operators_day_lead_to_every_page_for_operators() -> None:
+    pages = {path.name for path in OPERATIONS.glob("*.md")}
+    assert set(re.findall(r"\(docs/operations/(\w+\.md)\)", (ROOT / "README.md").read_text())) == pages
+    assert set(re.findall(r"\(operations/(\w+\.md)\)", (ROOT / "docs" / "operations.md").read_text())) == pages
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_every_link_to_a_file_or_a_heading_leads_somewhere(doc: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]*(?:#[\w-]+)?)\)", (ROOT / doc).read_text()):
+        name, _, heading = target.partition("#")
+        path = (ROOT / doc).parent / name if name else ROOT / doc
+        assert path.exists(), target
+        if heading:
+            heads = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], target
+
+
+def test_what_check_can_say_is_explained_line_by_line() -> None:
+    calls = [
+        node for node in ast.walk(ast.parse((ROOT / "cli" / "check.py").read_text())) if isinstance(node, ast.Call)
+    ]
+    findings = [call.args[1] for call in calls if getattr(call.func, "id", "") == "Finding"]
+    parts = [node.value for text in findings for node in ast.walk(text) if isinstance(node, ast.Constant)]
+    said = {" ".join(part.split()) for part in parts if isinstance(part, str) and len(part.split()) > 1}
+    told = (OPERATIONS / "doctor.md").read_text()
+    missing = {part for part in said if part.strip(": ;,") not in told}
+    assert len(said) > 8
+    assert missing == set()
