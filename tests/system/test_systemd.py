@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -52,6 +53,10 @@ def leader(machine: Booted) -> int:
     return int(mesh["leader"] or 0) if len(level) == 1 and all(peer["reachable"] for peer in mesh["peers"]) else 0
 
 
+def hears_all(machine: Booted, number: int) -> bool:
+    return "hears 2 of 2 other peers" in told(machine, number, "StatusText")
+
+
 def alive_again(machine: Booted, number: int, before: str) -> bool:
     return told(machine, number, "ActiveState") == "active" and told(machine, number, "MainPID") not in (before, "0")
 
@@ -59,7 +64,7 @@ def alive_again(machine: Booted, number: int, before: str) -> bool:
 def test_units_installed_by_the_documents_words_run_a_mesh_under_users_that_are_not_root(machine: Booted) -> None:
     for number in (1, 2, 3):
         assert told(machine, number, "ActiveState") == "active"
-        assert "hears 2 of 2 other peers" in told(machine, number, "StatusText")
+        wait_for("its status line", partial(hears_all, machine, number))
         process = told(machine, number, "MainPID")
         owners = machine.run(
             "stat", "-c", "%u", f"/proc/{process}", f"/var/lib/hfzmq/{number}/hfzmq_{number}.db"
