@@ -92,5 +92,5 @@ def refusal(error: Exception, path: Path) -> DataDirError:
 def _no_rights(path: Path) -> DataDirError:
     return DataDirError(
         f"{path}: permission denied",
-        hint=f"who runs the daemon needs to read and write the directory and its files: ls -la {path.parent}",
+        hint=f"who runs the daemon needs rights to read and write the directory and its files: ls -la {path.parent}",
     )
