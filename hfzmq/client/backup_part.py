@@ -70,9 +70,12 @@ class Part:
         except OSError as error:
             raise self._failed(error) from None
 
-    def finish(self) -> Backup:
-        """Count everything in it, and give it its name; what it holds. DataDirError also when it is damaged."""
+    def finish(self, mesh_id: bytes) -> Backup:
+        """Count everything in it, and give it its name; what it holds. DataDirError also when it is damaged or of
+        another mesh."""
         made = verify(self.path)
+        if made.mesh_id != mesh_id:
+            raise DataDirError(f"what came is a backup of mesh {made.mesh_id.hex()}, not of {mesh_id.hex()}")
         try:
             name(self.path, self.to)
         except FileExistsError:

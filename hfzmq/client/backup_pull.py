@@ -36,7 +36,8 @@ LENGTH_MIN = 16 << 10
 class Target(Protocol):
     """Where the bytes go: backup_part.Part."""
 
-    have: int
+    @property
+    def have(self) -> int: ...
 
     def begin(self, size: int) -> None: ...
 

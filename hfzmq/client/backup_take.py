@@ -184,10 +184,7 @@ class _Asking:
             with suppress(_NotFromHere):
                 self._exchange(pull.farewell(), FAREWELL_S)
             self._hang_up()
-        made = part.finish()
-        if made.mesh_id != self._config.mesh_id:
-            raise InvalidInput("backup", f"of mesh {self._config.mesh_id.hex()}", got=made.mesh_id.hex())
-        return made
+        return part.finish(self._config.mesh_id)
 
     def _pull(self, pull: Pull) -> None:
         """Until all bytes are there."""
