@@ -213,6 +213,7 @@ def _piece(answer: object) -> Any:
     return answer if isinstance(answer, Piece) else None
 
 
+@pytest.mark.alone
 def test_honest_acks_are_not_noticeably_slower_while_a_backup_is_taken(filled: Mesh, tmp_path: Path) -> None:
     leader = filled.wait_for_leader()
 

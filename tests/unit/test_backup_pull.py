@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import shutil
+import threading
 from collections import Counter, namedtuple
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from hfzmq.config import Limits
 from hfzmq.core.types import Place
 from hfzmq.daemon import backups
 from hfzmq.daemon.backups import BUSY_RETRY_MS, KEPT_MS, ROOM_LEFT_BYTES, Backups, room_needed
+from hfzmq.daemon.worker import in_thread
 from hfzmq.errors import DataDirError, MeshUnavailable
 from hfzmq.storage.snapshot import Snapshot, sync_and_hash
 from hfzmq.wire.backup import (
@@ -390,6 +392,34 @@ def test_one_that_is_given_up_while_it_is_made_is_called_off_and_leaves_nothing(
     later.finish()
     assert giver.left() == []
     assert isinstance(giver.ask(TakeBackup(OTHER, 0), "bob"), Making), "another one may begin"
+
+
+def test_its_files_are_removed_only_when_nobody_writes_to_them_any_more(
+    giver: Giver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped, made = threading.Event(), threading.Event()
+    run = Content.run
+
+    def slow(self: Content) -> Snapshot:
+        assert stopped.wait(20)
+        try:
+            return run(self)
+        finally:
+            made.set()
+
+    monkeypatch.setattr(Content, "run", slow)
+    monkeypatch.setattr(Content, "stop", lambda self: None)  # as if it took its time to end
+    giver.work = in_thread
+    giver.ask(FIRST)
+    giver.turn()
+    ending = threading.Thread(target=giver.backups.close)
+    ending.start()
+    ending.join(0.2)
+    assert ending.is_alive(), "it does not wait"
+    stopped.set()
+    ending.join(20)
+    assert made.is_set()
+    assert giver.left() == []
 
 
 def test_why_none_could_be_made_is_told_to_who_asked_and_the_next_one_is_tried_anew(giver: Giver) -> None:
