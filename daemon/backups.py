@@ -39,7 +39,7 @@ RETRY_MS = 200
 BUSY_RETRY_MS = 2_000
 LOOK_MS = 100  # how often it is looked whether a backup is made
 ROOM_LEFT_BYTES = 32 << 20  # on the disk that the log is written to, while a backup is made
-CLEAR_WITHIN_S = 5.0
+CLEAR_WITHIN_S = 2.0
 
 log = logging.getLogger("hfzmq.backups")
 

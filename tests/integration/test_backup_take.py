@@ -15,7 +15,7 @@ import pytest
 import zmq
 
 from hfzmq.client import backup_take
-from hfzmq.config import Config, Limits, PeerAddress, render
+from hfzmq.config import Config, Limits, PeerAddress, load, render
 from hfzmq.core.types import HardState
 from hfzmq.storage import Store, backup
 from hfzmq.storage.backup import Backup
@@ -385,3 +385,15 @@ def test_what_a_peer_says_never_moves_a_terminal(ward: Ward) -> None:
     assert done.code == 1
     assert "\x1b" not in done.err
     assert "\x07" not in done.err
+
+
+def test_ctrl_c_leaves_no_file_and_tells_the_peer(ward: Ward) -> None:
+    def interrupted(what: str, share: float) -> None:
+        if what == backup_take.PULLING:
+            raise KeyboardInterrupt
+
+    config = load(str(ward.path))
+    with pytest.raises(KeyboardInterrupt):
+        backup_take.take(config, ward.to, 3, interrupted, lambda line: None)
+    assert ward.left() == []
+    assert ward.peers[3].takes[-1].end
