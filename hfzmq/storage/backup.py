@@ -14,6 +14,7 @@ transaction; what holds that back is the daemon's checkpoint, for as long as the
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import closing
@@ -140,9 +141,21 @@ def refuse_existing(to: Path) -> None:
 
 
 def name(part: Path, to: Path) -> None:
-    """Give the backup in ``part``, whole and synced, its name too. OSError (FileExistsError: somebody was quicker)."""
-    os.link(part, to)  # unlike a rename it overwrites nothing
+    """Give the backup in ``part``, whole and synced, its name; ``part`` may keep the other one. OSError
+    (FileExistsError: somebody was quicker)."""
+    try:
+        os.link(part, to)  # unlike a rename it overwrites nothing
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _new(to)  # a memory stick: the name is ours before anything is put in its place
+        os.replace(part, to)
     directory.sync(to.parent)
+
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # what file systems without hard links say
 
 
 def _new(path: Path) -> None:

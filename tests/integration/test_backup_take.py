@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zmq
 
 from hfzmq.client import backup_take
 from hfzmq.config import Config, Limits, PeerAddress, load, render
@@ -169,9 +168,7 @@ def test_a_lost_connection_costs_nothing_that_has_come(ward: Ward) -> None:
 
     def lost(request: TakeBackup) -> Answer | None:
         if request.offset == third and peer.offsets.count(third) == 1:
-            peer.fake._socket.close(linger=0)  # in its own thread: the connection is gone, the port for a moment too
-            peer.fake._socket = peer.fake._context.socket(zmq.ROUTER)
-            peer.fake._socket.bind(f"tcp://127.0.0.1:{peer.fake.port}")
+            peer.fake.reset()
         return None
 
     peer.instead = lost
@@ -308,6 +305,18 @@ def test_nothing_is_overwritten_and_nobody_is_asked_for_what_cannot_be_written(w
     done = ward.take()
     assert (done.code, "No such file or directory" in done.err, "is there room" in done.err) == (1, True, True)
     assert not any(peer.takes for peer in ward.peers.values())
+
+
+def test_a_file_that_somebody_makes_under_that_name_meanwhile_is_left_as_it_is(ward: Ward) -> None:
+    def make(request: TakeBackup) -> Answer | None:
+        ward.to.write_text("theirs")
+        return None
+
+    ward.peers[3].instead = make
+    done = ward.take()
+    assert (done.code, "somebody has made it meanwhile" in done.err) == (1, True)
+    assert ward.to.read_text() == "theirs"
+    assert ward.left() == ["ward.db"]
 
 
 def test_a_disk_without_room_is_told_before_and_a_disk_that_fills_meanwhile_too(
