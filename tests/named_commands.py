@@ -15,6 +15,8 @@ def unknown_in(words: list[str]) -> str:
     """The first of ``words`` (those behind ``hfzmq``) that is no command or option; '' when all are."""
     here: list[click.Command] = [root]
     while words and not words[0].startswith("-") and all(isinstance(one, click.Group) for one in here):
+        if not re.fullmatch(r"[a-z|-]+", words[0]) and all(getattr(one, "invoke_without_command", 0) for one in here):
+            break  # no command but an argument: hfzmq backup FILE
         names, *words = words
         groups = [one for one in here if isinstance(one, click.Group)]
         found = [one.get_command(click.Context(one), name) for one in groups for name in names.split(MANY)]

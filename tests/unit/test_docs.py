@@ -66,8 +66,11 @@ def test_every_command_and_option_that_a_document_names_is_there(doc: str) -> No
 
 def test_what_a_document_may_not_name_would_be_found() -> None:
     block = "```sh\nhfzmq model guess --age 7   # no\nhfzmq client --fast > x\n```\n"
-    told = block + "and `hfzmq alarms ls|nod`, `hfzmq serve -x`."
-    assert [unknown_in(words) for words in commands_in(told)] == ["guess", "--fast", "ls|nod", "-x"]
+    told = (
+        block + "and `hfzmq alarms ls|nod`, `hfzmq serve -x`, `hfzmq backup look FILE`, `hfzmq backup FILE --pier 1`."
+    )
+    found = [unknown_in(words) for words in commands_in(told)]
+    assert found == ["guess", "--fast", "ls|nod", "-x", "look", "--pier"]
 
 
 def test_the_readme_shows_every_command_of_the_model() -> None:
