@@ -76,9 +76,9 @@ def take(config: Config, to: Path, peer: int | None, progress: Progress, say: Sa
         config = members.with_members(config, members.newest(answers.values()))
         there = {one: answer["peer"] for one, answer in answers.items() if answer and "peer" in answer}
         acknowledged = _acknowledged(config)
-        if acknowledged is None:
-            say("warning: nobody leads; what the others hold and this peer does not may be missing in this backup")
         chosen = _ranked(config, there, acknowledged) if peer is None else [_named(config, there, peer, refusing)]
+        if acknowledged is None:  # there is somebody to take it from
+            say("warning: nobody leads; what the others hold and this peer does not may be missing in this backup")
         at_least = acknowledged if acknowledged is not None else 0
         for number, one in enumerate(chosen, 1):
             try:

@@ -68,6 +68,11 @@ def add_to_nobody(at: Bench) -> Made:
     return at.hfzmq("peer", "add", 4, "--timeout", 1)
 
 
+@away("a backup is asked for, and no daemon runs", 3, "127.0.0.1:7100")
+def backup_of_nobody(at: Bench) -> Made:
+    return at.hfzmq("backup", "ward.hfzmq")
+
+
 @away("a peer that peers.yaml does not list is asked", 6, "peers.yaml", "7")
 def unlisted(at: Bench) -> Made:
     return at.hfzmq("status", "--peer", 7)
@@ -125,6 +130,11 @@ def not_allowed(at: Bench) -> Made:
 @mistake("a client's key to add a peer", 7, "keys/ward.secret", "admin")
 def not_allowed_to_add(at: Bench) -> Made:
     return at.hfzmq("peer", "add", 4, "--key", "keys/ward.secret", "--timeout", 5)
+
+
+@mistake("a client's key for a backup", 7, "keys/ward.secret", "admin")
+def not_allowed_to_back_up(at: Bench) -> Made:
+    return at.hfzmq("backup", "ward.hfzmq", "--key", "keys/ward.secret")
 
 
 @mistake("a key that was revoked", 7, "keys/old.secret", "does not accept")
