@@ -42,6 +42,7 @@ Progress = Callable[[str, float], None]
 
 COPYING, CHECKING = "copying", "checking"
 COPIES_MAX = 3  # of the database that are on the disk at once while a backup is made
+_ANOTHER = "was it copied whole? compare its sha256; else use another one, or take it again: hfzmq backup FILE"
 
 
 class Backup(NamedTuple):
@@ -125,10 +126,10 @@ def verify(path: Path) -> Backup:
             meta = _whose(found, path)
             recovered, cursor = recount(found)
     except (Damaged, apsw.Error, UnicodeDecodeError) as error:
-        raise DataDirError(f"{path}: damaged: {error}", hint="use another backup") from None
+        raise DataDirError(f"{path}: damaged: {error}", hint=_ANOTHER) from None
     applied: AppliedState = cursor.applied
     if recovered.log.last != applied.place or recovered.log.base != applied.place or not applied.place.index:
-        raise DataDirError(f"{path}: its log is not where its tables are", hint="use another backup")
+        raise DataDirError(f"{path}: its log is not where its tables are", hint=_ANOTHER)
     return Backup(
         path, meta.mesh_id, applied.place, applied.state_hash, meta.created_at, applied.alarms.now_ms,
         recovered.membership, len(recovered.sessions), counts_of(applied), cursor.alarms.keys.revoked,
