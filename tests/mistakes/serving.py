@@ -18,6 +18,7 @@ from tests.mistakes.chapter import Chapter
 CHAPTER = Chapter("hfzmq serve")
 mistake = CHAPTER.mistake
 PEER_1 = ("serve", "--id", 1, "--data-dir", "data")
+ROUNDS_MAX = 60
 OPENING_BYTES = 16_384  # less than a new file needs
 
 
@@ -194,9 +195,13 @@ def alone(at: Bench) -> None:
     at.file.write_text("\n".join(line for line in lines if not line.startswith(("  - {id: 2", "  - {id: 3"))))
 
 
-def much_is_reported(at: Bench) -> None:
-    """More than a small disk holds."""
-    at.hfzmq("client", "--headless", "--count", 400, "--interval", 0, "--duration", 20, "--queue", "queue")
+def reported_until_it_ends(at: Bench, daemon: subprocess.Popen[str]) -> Made:
+    """More and more is reported, until the daemon has no place for it."""
+    for _ in range(ROUNDS_MAX):
+        if daemon.poll() is not None:
+            break
+        at.hfzmq("client", "--headless", "--count", 400, "--interval", 0, "--duration", 1, "--queue", "queue")
+    return at.ended(daemon, *PEER_1[1:])
 
 
 @mistake("the disk gets full while the peer runs", 1, "data/hfzmq_1.db", "no space", skip=own_disk)
@@ -204,8 +209,7 @@ def full(at: Bench) -> Made:
     alone(at)
     (at.folder / "data").mkdir()
     daemon = at.serve(*PEER_1[1:], within=small_disk("700k"))
-    much_is_reported(at)
-    return at.ended(daemon, *PEER_1[1:])
+    return reported_until_it_ends(at, daemon)
 
 
 @mistake("a file may not grow any more while the peer runs", 1, "data/hfzmq_1.db", "cannot write")
@@ -213,8 +217,7 @@ def limited(at: Bench) -> Made:
     alone(at)
     daemon = at.serve(*PEER_1[1:])
     resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (OPENING_BYTES, OPENING_BYTES))
-    much_is_reported(at)
-    return at.ended(daemon, *PEER_1[1:])
+    return reported_until_it_ends(at, daemon)
 
 
 @mistake("an address for health checks that is none", 2, "--http", "everywhere:x")
