@@ -73,6 +73,7 @@ from hfzmq.wire.transfer import Chunk, Pull
 
 PEER_MESSAGES_A_TURN = 256
 CLIENT_REQUESTS_A_TURN = 256
+CLIENTS_MS_A_TURN = 20.0  # of the largest requests there may be, a turn's number takes seconds: longer than a lease
 WRITES_A_TURN = 4
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
@@ -229,7 +230,10 @@ class Node:
     def _read_clients(self) -> None:
         socket = self.sockets.clients
         proposals: list[Proposal] = []
+        until_ms = monotonic_ms() + CLIENTS_MS_A_TURN
         for _ in range(CLIENT_REQUESTS_A_TURN):
+            if monotonic_ms() >= until_ms:
+                break
             try:
                 frames, key = self.sockets.take(socket)
             except zmq.Again:

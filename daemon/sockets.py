@@ -28,7 +28,10 @@ from hfzmq.errors import HfzmqError, PortInUse
 
 SEND_QUEUE_MESSAGES = 64
 HEARTBEAT_QUEUE_MESSAGES = 10
-CLIENT_QUEUE_MESSAGES = 1000
+PEER_QUEUE_MESSAGES = 128  # from one peer; more than it has under way
+CLIENT_QUEUE_MESSAGES = 16  # of one client, each way: an honest one has one under way
+BEAT_BYTES_MAX = 4096
+SUBSCRIPTION_BYTES_MAX = 512  # a handshake takes 300
 KNOWN_MAX = 128  # peers that are spoken to, members or not
 ENTRANCES_A_TURN = 256
 BEATS = "beats"  # the name of the subscription among the watched
@@ -70,7 +73,7 @@ class Sockets:
         self.beats_in = self._context.socket(zmq.SUB)
         self._common(self.beats_in)
         self.beats_in.setsockopt(zmq.RCVHWM, 8 * HEARTBEAT_QUEUE_MESSAGES)
-        self.beats_in.setsockopt(zmq.MAXMSGSIZE, 4096)
+        self.beats_in.setsockopt(zmq.MAXMSGSIZE, BEAT_BYTES_MAX)
         self.beats_in.setsockopt(zmq.SUBSCRIBE, b"")
         if keyring is not None:
             self._refused.watch(BEATS, self.beats_in)
@@ -270,10 +273,11 @@ class Sockets:
         if kind == zmq.ROUTER:
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
             socket.setsockopt(zmq.SNDHWM, CLIENT_QUEUE_MESSAGES)
-            socket.setsockopt(zmq.RCVHWM, CLIENT_QUEUE_MESSAGES)
-            socket.setsockopt(zmq.MAXMSGSIZE, size_max)
+            queue = CLIENT_QUEUE_MESSAGES if domain == zap.CLIENTS else PEER_QUEUE_MESSAGES
+            socket.setsockopt(zmq.RCVHWM, queue)
         else:
             socket.setsockopt(zmq.SNDHWM, HEARTBEAT_QUEUE_MESSAGES)
+        socket.setsockopt(zmq.MAXMSGSIZE, size_max)  # before a handshake, too
         if door:
             socket.setsockopt(zmq.USE_FD, door.hand_over())
         try:
