@@ -65,6 +65,7 @@ from hfzmq.daemon.vitals import Vitals
 from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch
+from hfzmq.daemon.weight import Weight
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
 from hfzmq.wire.hints import Hints
@@ -128,6 +129,7 @@ class Node:
         notify = SdNotify.of(os.environ)
         self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
         self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
+        self.weight = Weight(config.limits)
         self._to_write: list[Persist | Apply | Compact] = []
         if doubt:
             self._note(doubt)
@@ -145,12 +147,7 @@ class Node:
 
     def run(self, signals: Signals) -> None:
         """Serve until SIGTERM or SIGINT; DiskFailed when the disk does."""
-        poller = zmq.Poller()
-        sockets = self.sockets
-        for socket in (sockets.peers, sockets.beats_in, sockets.clients, sockets.answers, sockets.entrances):
-            poller.register(socket, zmq.POLLIN)
-        if sockets.zap:
-            poller.register(sockets.zap.socket, zmq.POLLIN)
+        sockets, poller = self.sockets, self.sockets.poller
         poller.register(signals.fd, zmq.POLLIN)
         poller.register(self.watch.fd, zmq.POLLIN)
         self._step(Tick())
@@ -348,6 +345,10 @@ class Node:
         now = monotonic_ms()
         self.voice.introduce(now, self.replica.membership)
         self.sockets.mind_the_door(now)
+        if self.weight.is_too_much(now):
+            self.counters["connections_put_out"] += 1
+            log.warning("memory has grown by %d MiB: everybody has to connect anew", self.weight.grown_mib)
+            self.sockets.put_all_out()
         self.sockets.make_refused_anew(now)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
