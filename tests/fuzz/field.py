@@ -51,6 +51,10 @@ class Field(Mesh):
             OUTSIDER: read_secret(folder / "keys" / f"peer-{OUTSIDER_ID}.secret"),
         }
 
+    def __enter__(self) -> Field:
+        super().__enter__()
+        return self
+
     def start(self, number: int, *words: str) -> None:
         """With a port for health and metrics."""
         super().start(number, "--http", f"127.0.0.1:{self.http_port(number)}", *words)

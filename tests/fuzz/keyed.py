@@ -292,6 +292,7 @@ def outsider_subscriptions(target: Target, chance: Random) -> Turns:
         line = lines.open(OUTSIDER, target.beat_port, zmq.XSUB, queue=1000, deaf=True)
         while True:
             for _ in range(BURST):
-                put(line, b"\x01" + chance.randbytes(chance.choice((0, 8, 30))))
-            put(line, b"\x01" + chance.randbytes(chance.choice((3000, 100_000))))
+                put(line, b"\x01" + chance.randbytes(chance.choice((0, 8, 30, 400))))
+            if chance.random() < 0.02:
+                put(line, b"\x01" + chance.randbytes(chance.choice((600, 100_000))))
             yield
