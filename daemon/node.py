@@ -74,7 +74,7 @@ from hfzmq.wire.transfer import Chunk, Pull
 
 PEER_MESSAGES_A_TURN = 256
 CLIENT_REQUESTS_A_TURN = 256
-CLIENTS_MS_A_TURN = 20.0  # of the largest requests there may be, a turn's number takes seconds: longer than a lease
+PEERS_MS_A_TURN, CLIENTS_MS_A_TURN = 50.0, 20.0  # of the largest there may be, so many take longer than a lease
 WRITES_A_TURN = 4
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
@@ -103,7 +103,10 @@ class Node:
         self.voice = Voice(self.store.identity, self.sockets, config.timing.lease_ms)
         self.sessions = Sessions(recovered.sessions)
         self.replica = first_replica(config, peer_id, self.store, self.sessions, joins, now, self.voice.boot)
-        self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms)
+        self.gate = Gate(
+            config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms,
+            lambda: self.replica.term,
+        )  # fmt: skip
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
         self.locks = Locks(keyring, self.sockets, self.about.addresses, self._note)
         self.about.in_force = self.locks.in_force if keyring else None
@@ -192,7 +195,10 @@ class Node:
 
     def _read_peers(self) -> None:
         socket = self.sockets.peers
+        until_ms = monotonic_ms() + PEERS_MS_A_TURN
         for _ in range(PEER_MESSAGES_A_TURN):
+            if monotonic_ms() >= until_ms:
+                return
             try:
                 frames, key = self.sockets.take(socket)
             except zmq.Again:

@@ -6,7 +6,6 @@ Touches nothing; all is drawn from the Random that is handed in. Knows the shape
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -31,6 +30,8 @@ from hfzmq.wire import peers
 from hfzmq.wire.hints import Hints
 from hfzmq.wire.requests import digest, encode_rows, read_seen
 from hfzmq.wire.transfer import ANY_SNAPSHOT, Chunk, Pull
+
+Draw = Callable[[Random], bytes]
 
 NOW_MS = 1_700_000_000_000
 ROW = ["hostile", NOW_MS, 60.0, 135.0, 1.5, 40.0, 5, 0.7, "RED", 0.8, "m", ""]
@@ -159,6 +160,18 @@ def mutated_rows(chance: Random) -> bytes:
 
 def contents(outsider: int, host: str) -> list[peers.Content]:
     """One right message of each kind that peers have; what names an address names this one, where nobody listens."""
+    return [*votes(), *harmless(outsider, host)]
+
+
+def votes() -> list[peers.Content]:
+    """Who asks for a vote may be a stranger by design (docs/decisions.md, 21), so these do have an effect: whoever has
+    a peer's key can bring about an election."""
+    place = Place(5, 2, bytes(16))
+    return [VoteRequest(9, place, True, False, b""), VoteRequest(9, place, False, True, b"")]
+
+
+def harmless(outsider: int, host: str) -> list[peers.Content]:
+    """What counts for nothing from somebody who is no member."""
     place = Place(5, 2, bytes(16))
     noop: Entry = chained(place, 3, NOOP, None, b"")
     batch = chained(Place(6, 3, noop.chain), 3, BATCH, Origin("hostile", EPOCH, 1, EPOCH), b"\x01" + bytes(9))
@@ -167,9 +180,8 @@ def contents(outsider: int, host: str) -> list[peers.Content]:
     piece = bytes(100)
     whole = bytes(32)
     return [
-        beat, VoteRequest(9, place, True, False, b""), VoteRequest(9, place, False, True, b""),
-        VoteReply(9, False, True, EPOCH), AppendRequest(9, place, (noop, batch), 5, 1), AppendReply(9, True, 5, 1),
-        TimeoutNow(9), SnapshotOffer(9, 1), JoinRequest(Member(address, EPOCH, votes=False)), Expelled(EPOCH, 5),
+        beat, VoteReply(9, False, True, EPOCH), AppendRequest(9, place, (noop, batch), 5, 1),
+        AppendReply(9, True, 5, 1), TimeoutNow(9), SnapshotOffer(9, 1), JoinRequest(Member(address, EPOCH, votes=False)), Expelled(EPOCH, 5),
         Pull(ANY_SNAPSHOT, 0), Chunk(bytes(16), 0, 200, piece, bytes(32), whole, place), Disowned(EPOCH, 3),
         peers.Introduction(address), Hints(((0, read_seen(encode_rows([ROW]))[0]),)),
     ]  # fmt: skip
@@ -188,9 +200,6 @@ def mutated_letter(chance: Random, sender: peers.Sender, content: peers.Content)
     values[at] = any_value(chance)
     packed: bytes = msgpack.packb(values)
     return packed
-
-
-Draw = Callable[[Random], bytes]
 
 
 def join_of(address: PeerAddress, life: bytes) -> JoinRequest:
