@@ -20,7 +20,6 @@ from hfzmq.wire.peers import Content
 LIVES_MAX = 1024
 STRANGERS_OF_A_PEER_MAX = 8  # lives of one id: the newest, and no line in the log for more
 STRANGE_FOR_MS = 10_000
-TERMS_AHEAD_MAX = 1 << 32  # no mesh comes to so many; one message with the last term there is would end them all
 
 Life = tuple[int, bytes]
 """A peer and its incarnation."""
@@ -40,7 +39,7 @@ class Admitted(NamedTuple):
 class Gate:
     """Checks envelopes for the daemon ``me`` of ``mesh_id``. ``counts``: whether an incarnation of a peer is a member;
     who is none may speak all the same (it would like to join), and is among the ``strangers``. ``disown``: tell an
-    earlier start that it is one. ``term()``: this peer's own."""
+    earlier start that it is one."""
 
     def __init__(
         self,
@@ -50,7 +49,6 @@ class Gate:
         counts: Callable[[int, bytes], bool],
         disown: Callable[[int, bytes, int], None],
         clock_ms: Callable[[], float],
-        term: Callable[[], int] = lambda: 0,
     ) -> None:
         self._mesh_id = mesh_id
         self._me = me
@@ -58,7 +56,6 @@ class Gate:
         self._counts = counts
         self._disown = disown
         self._clock_ms = clock_ms
-        self._term = term
         self._strangers: dict[Life, float] = {}  # who was heard and is no member, and when last
         self._asked: dict[Life, float] = {}  # when it last asked to join
         self._lives: dict[Life, int] = {}  # newest boot
@@ -95,9 +92,6 @@ class Gate:
             return None
         if sender.to not in (0, self._me):
             self._counters["peer_message_not_for_me"] += 1
-            return None
-        if getattr(letter.content, "term", 0) > self._term() + TERMS_AHEAD_MAX:
-            self._counters["peer_message_term_too_high"] += 1
             return None
         if sender.peer == self._me:
             self._counters["peer_message_with_my_id"] += 1

@@ -103,10 +103,7 @@ class Node:
         self.voice = Voice(self.store.identity, self.sockets, config.timing.lease_ms)
         self.sessions = Sessions(recovered.sessions)
         self.replica = first_replica(config, peer_id, self.store, self.sessions, joins, now, self.voice.boot)
-        self.gate = Gate(
-            config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms,
-            lambda: self.replica.term,
-        )  # fmt: skip
+        self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms)
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
         self.locks = Locks(keyring, self.sockets, self.about.addresses, self._note)
         self.about.in_force = self.locks.in_force if keyring else None

@@ -53,6 +53,7 @@ class Field(Mesh):
 
     def __enter__(self) -> Field:
         super().__enter__()
+        self.wait_for_leader(min(self.config.peer_ids), within_s=60)  # or the lead is given to it meanwhile
         return self
 
     def start(self, number: int, *words: str) -> None:

@@ -255,7 +255,7 @@ def _outsider(target: Target, incarnation: bytes = letters.EPOCH, boot: int = 1 
     return peers.Sender(target.mesh_id, target.outsider, incarnation, boot, target.peer)
 
 
-@attack("a peer's key that is no member's: messages of every kind but votes, right ones and mutated")
+@attack("a peer's key that is no member's: messages that are not a leader's, right ones and mutated")
 def outsider_letters(target: Target, chance: Random) -> Turns:
     contents = letters.harmless(target.outsider, target.host)
     sender = _outsider(target)

@@ -6,6 +6,7 @@ Touches nothing; all is drawn from the Random that is handed in. Knows the shape
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -25,7 +26,7 @@ from hfzmq.core.messages import (
     VoteReply,
     VoteRequest,
 )
-from hfzmq.core.types import BATCH, NOOP, Entry, Origin, Place, chained
+from hfzmq.core.types import BATCH, NOOP, Origin, Place, chained
 from hfzmq.wire import peers
 from hfzmq.wire.hints import Hints
 from hfzmq.wire.requests import digest, encode_rows, read_seen
@@ -160,28 +161,31 @@ def mutated_rows(chance: Random) -> bytes:
 
 def contents(outsider: int, host: str) -> list[peers.Content]:
     """One right message of each kind that peers have; what names an address names this one, where nobody listens."""
-    return [*votes(), *harmless(outsider, host)]
+    return [*of_who_leads(), *harmless(outsider, host)]
 
 
-def votes() -> list[peers.Content]:
-    """Who asks for a vote may be a stranger by design (docs/decisions.md, 21), so these do have an effect: whoever has
-    a peer's key can bring about an election."""
+def of_who_leads() -> list[peers.Content]:
+    """Messages of who leads or would like to, and may be a stranger to a peer that is behind (docs/decisions.md, 21).
+    So they do have an effect: a peer's key is trusted with the mesh, and nothing here tries what it does with one."""
     place = Place(5, 2, bytes(16))
-    return [VoteRequest(9, place, True, False, b""), VoteRequest(9, place, False, True, b"")]
+    noop = chained(place, 3, NOOP, None, b"")
+    batch = chained(Place(6, 3, noop.chain), 3, BATCH, Origin("hostile", EPOCH, 1, EPOCH), b"\x01" + bytes(9))
+    return [
+        VoteRequest(9, place, True, False, b""), VoteRequest(9, place, False, True, b""),
+        AppendRequest(9, place, (noop, batch), 5, 1), SnapshotOffer(9, 1),
+    ]  # fmt: skip
 
 
 def harmless(outsider: int, host: str) -> list[peers.Content]:
     """What counts for nothing from somebody who is no member."""
     place = Place(5, 2, bytes(16))
-    noop: Entry = chained(place, 3, NOOP, None, b"")
-    batch = chained(Place(6, 3, noop.chain), 3, BATCH, Origin("hostile", EPOCH, 1, EPOCH), b"\x01" + bytes(9))
     address = PeerAddress(outsider, host, 1, 1, 1)
     beat = Heartbeat(3, peers.ROLES[0], 1, 5, 5, 5, 5, 1, 1, (1, 2), True, bytes(16))
     piece = bytes(100)
     whole = bytes(32)
     return [
-        beat, VoteReply(9, False, True, EPOCH), AppendRequest(9, place, (noop, batch), 5, 1),
-        AppendReply(9, True, 5, 1), TimeoutNow(9), SnapshotOffer(9, 1), JoinRequest(Member(address, EPOCH, votes=False)), Expelled(EPOCH, 5),
+        beat, VoteReply(9, False, True, EPOCH), AppendReply(9, True, 5, 1), TimeoutNow(9), Expelled(EPOCH, 5),
+        join_of(address, EPOCH),
         Pull(ANY_SNAPSHOT, 0), Chunk(bytes(16), 0, 200, piece, bytes(32), whole, place), Disowned(EPOCH, 3),
         peers.Introduction(address), Hints(((0, read_seen(encode_rows([ROW]))[0]),)),
     ]  # fmt: skip

@@ -62,21 +62,22 @@ class Trial:
         self._read = dict.fromkeys(field.config.peer_ids, 0)
         self.wrong_lines()
 
-    def run(self, names: Sequence[str], peer: int, seconds: float) -> Result:
-        """All of ``names`` at once, on ``peer``; none: so long nothing happens."""
+    def run(self, names: Sequence[str], peer: int, seconds: float, in_turn: bool = False) -> Result:
+        """All of ``names`` at once (or ``in_turn``, ``seconds`` for each) on ``peer``; none: nothing happens."""
         before = sample(self._field.processes[peer].pid)
         status = self._status(peer)
         began = time.monotonic()
-        strikers = [self._field.strike(peer, [name], self._seed, seconds) for name in names]
-        until = began + seconds + (STARTS_S * 2 if strikers else 0)
+        groups = [list(names)] if in_turn else [[name] for name in names]
+        strikers = [self._field.strike(peer, group, self._seed, seconds) for group in groups]
+        until = began + seconds * len(max(groups, default=[""])) + (STARTS_S * 2 if strikers else 0)
         while time.monotonic() < until and (not strikers or any(one.poll() is None for one in strikers)):
             time.sleep(0.1)
         wrong = []
-        for name, one in zip(names, strikers, strict=True):
+        for group, one in zip(groups, strikers, strict=True):
             if one.poll() is None:
                 one.kill()
             if one.wait():
-                wrong.append(f"the attack {name} ended by itself: see strikes.log")
+                wrong.append(f"the attack {', '.join(group)} ended by itself: see strikes.log")
         ended = time.monotonic()
         after = self._settled(peer, before.descriptors if before else 0)
         wrong += self._fallen() + self.wrong_lines()

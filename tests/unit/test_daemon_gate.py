@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from hfzmq.core.messages import JoinRequest, TimeoutNow, VoteReply
 from hfzmq.daemon import gate as gate_module
 from hfzmq.daemon.gate import STRANGE_FOR_MS, Gate
-from hfzmq.wire.checks import U63
 from hfzmq.wire.peers import Content, Sender, encode
 from tests.unit.core_bench import heartbeat, member
 
@@ -37,7 +36,6 @@ class World:
             lambda peer, incarnation: (peer, incarnation) in MEMBERS,
             lambda *start: self.disowned.append(start),
             lambda: self.now,
-            lambda: 7,
         )
 
     def admit(
@@ -89,17 +87,6 @@ def test_what_is_not_for_this_peer_of_this_mesh_from_another_voter_is_dropped_an
     world = World()
     assert world.admit(**wrong) is None  # type: ignore[arg-type]
     assert world.counters == {counter: 1}
-
-
-def test_a_term_that_no_mesh_comes_to_is_not_believed_and_any_other_is() -> None:
-    world = World()
-    most = 7 + gate_module.TERMS_AHEAD_MAX
-    assert world.admit(TimeoutNow(most))
-    assert world.admit(heartbeat(most, "leader"), to=0)
-    # Once: a term that has no next one, after which nobody could ever be elected again.
-    for content in (TimeoutNow(most + 1), heartbeat(U63, "leader"), VoteReply(U63, False, False, ONE)):
-        assert world.admit(content) is None
-    assert world.counters == {"peer_message_term_too_high": 3}
 
 
 def test_bytes_that_are_no_message_are_dropped_and_counted() -> None:
