@@ -45,7 +45,7 @@ class Tap:
             for key, _ in self._selector.select(WAIT_S):
                 if key.data is None:
                     self._let_in()
-                elif key.fileobj in self._selector.get_map():
+                elif key.data[0].fileno() >= 0:  # it was not closed together with its other half a moment ago
                     self._pass(*key.data)
 
     def _let_in(self) -> None:

@@ -78,7 +78,7 @@ def test_who_asks_for_much_and_never_reads_costs_a_few_answers_and_others_are_se
         wait_for("answers that nobody reads are dropped", given_up, 90)
         # Once: up to 1,000 answers of 0.4 MB for each connection.
         assert weighed(field).rss_mib < before.rss_mib + 64
-        assert asked(honest, page)["status"] == "OK"
+        wait_for("others are served", lambda: asked(honest, page)["status"] == "OK")  # or BUSY, until it is through
 
 
 def test_descriptors_taken_at_the_peers_ports_by_who_has_no_key_do_not_end_or_spin_a_daemon(tmp_path: Path) -> None:
@@ -132,16 +132,22 @@ def test_memory_that_is_taken_is_given_back_and_honest_clients_come_back_by_them
             honest = lines.open(CLIENT, field.config.peer(1).client_port)
             assert asked(honest, status)["status"] == "OK"
 
+            heavy = ("endless_parts", "endless_parts", "large_and_unfinished")
+            strikes = [field.strike(1, [name], 1, 120) for name in heavy]
+
             def put_out() -> bool:
-                with Lines(field.target(1)) as hostile:
-                    for _ in range(3):
-                        line = hostile.open(CLIENT, field.config.peer(1).client_port)
-                        put(line, *[bytes(1 << 20)] * 150)  # one message of many parts, whole in the end
-                    line.poll(1000)
+                for at, name in enumerate(heavy):  # ZeroMQ may abort whoever is put out in the middle of a message
+                    if strikes[at].poll() is not None:
+                        strikes[at] = field.strike(1, [name], 1, 120)
                 return "everybody has to connect anew" in field.log(1)
 
-            wait_for("everybody is put out", put_out, 120)
-            wait_for("an answer", lambda: ask_again(honest, status), 30)
+            try:
+                wait_for("everybody is put out", put_out, 120)
+                wait_for("an answer", lambda: ask_again(honest, status), 30)
+            finally:
+                for one in strikes:
+                    one.kill()
+                    one.wait()
         wait_for("memory is given back", lambda: weighed(field).rss_mib < before.rss_mib + 200, 30)
         assert field.processes[1].poll() is None
 
