@@ -75,7 +75,8 @@ def make(
     disk refuses. Both leave nothing behind."""
     refuse_existing(to)
     if not db_path.is_file():
-        raise InvalidInput("--db", "the file of a peer", got=str(db_path), hint="DIR/hfzmq_<id>.db of its --data-dir")
+        hint = f"which is it? ls {db_path.parent}; it is DIR/hfzmq_<id>.db of its --data-dir"
+        raise InvalidInput("--db", "the file of a peer, and there is none", got=str(db_path), hint=hint)
     copy, part = to.with_name(to.name + ".copy"), to.with_name(to.name + ".part")
     try:
         _new(copy)
@@ -107,16 +108,17 @@ def make(
             f"{left}: exists already", hint="another backup runs, or was killed: then remove it"
         ) from None
     except (apsw.Error, OSError) as error:
-        raise DataDirError(
-            f"{to}: no backup was made: {error}", hint="is there room, and the right to write?"
-        ) from None
+        why = getattr(error, "strerror", None) or error
+        hint = f"is there such a directory, room in it, the right to write? ls -ld {to.parent}; df -h {to.parent}"
+        raise DataDirError(f"{to}: no backup was made: {why}", hint=hint) from None
 
 
 def verify(path: Path) -> Backup:
     """What the backup at ``path`` holds, everything in it counted anew. DataDirError when it must not be used,
     InvalidInput when it is no backup."""
     if not path.is_file():
-        raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path))
+        hint = "there is no such file; one is made by: hfzmq backup --db FILE --to FILE"
+        raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path), hint=hint)
     size_bytes, digest = sync_and_hash(path)
     try:
         with closing(apsw.Connection(_frozen(path), flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)) as found:
@@ -137,7 +139,12 @@ def verify(path: Path) -> Backup:
 def refuse_existing(to: Path) -> None:
     """InvalidInput when there is something where a backup is to be."""
     if to.exists() or to.is_symlink():
-        raise InvalidInput("--to", "a file that does not exist yet", got=str(to), hint="a backup is never overwritten")
+        raise InvalidInput(
+            "--to",
+            "a file that does not exist yet",
+            got=str(to),
+            hint="a backup is never overwritten: give each a name of its own",
+        )
 
 
 def name(part: Path, to: Path) -> None:
@@ -200,7 +207,8 @@ def _whose(found: apsw.Connection, path: Path) -> Meta:
     except apsw.NotADBError:
         is_ours = False
     if not is_ours:
-        raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path))
+        hint = "is it the right file? one is made by: hfzmq backup --db FILE --to FILE"
+        raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path), hint=hint)
     _check_version(found, path)
     meta = tables.meta_of(found.execute(tables.SELECT_META).fetchone())
     if meta.incarnation != NOBODY:

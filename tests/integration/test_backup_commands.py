@@ -78,7 +78,7 @@ def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: 
         (("backup", "--db", str(db), "--to", str(to)), 6, "never overwritten"),
         (("backup", "--db", str(tmp_path), "--to", str(tmp_path / "x")), 6, "the file of a peer"),
         (("backup", "--db", str(to), "--to", str(tmp_path / "x")), 6, "the file of a peer, no backup"),
-        (("backup", "--db", str(db), "--to", str(tmp_path / "no" / "x")), 1, "is there room"),
+        (("backup", "--db", str(db), "--to", str(tmp_path / "no" / "x")), 1, "is there such a directory"),
         (("backup", "--db", str(db), "--to", str(tmp_path / "other")), 1, "then remove it"),
         (("backup", "verify", str(tmp_path / "none")), 6, "a file that hfzmq backup made"),
         (("backup", "verify", str(db)), 6, "this is the own file of peer 1"),
