@@ -4,6 +4,7 @@
 #   make storms N=100000               simulated storms on all cores; Ctrl-C stops, the same again goes on
 #   make check                         linters, formatter, types, floors
 #   make nemesis MINUTES=10            hurt real daemons for so long, and see whether they keep their word
+#   make fuzz MINUTES=5                hostile traffic on every port of real daemons, and whether anybody noticed
 #   make proof                         every layer of the proof at full size, and one table: takes hours
 #   make clean                         away with all that make made
 # PYTHON=python3.12 picks the interpreter, VENV=dir the place of the environment.
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test storms nemesis proof check clean
+.PHONY: demo test storms nemesis fuzz proof check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -50,6 +51,9 @@ check: $(VENV)/.dev
 nemesis: $(VENV)/.dev
 	@tests/nemesis/install.sh
 	$(BIN)/python -m tests.nemesis --minutes $(MINUTES) $(ARGS)
+
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
 proof: $(VENV)/.dev
 	@tests/nemesis/install.sh

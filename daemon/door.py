@@ -1,6 +1,9 @@
-"""The clients' door: a listening socket that lets nobody in while descriptors are scarce, and keeps those who are in.
+"""A port's door: a listening socket that lets nobody in while descriptors are scarce, and keeps those who are in.
 
-    open --fewer than RESERVE descriptors are free--> shut --RESERVE + SLACK are free again--> open
+    open --fewer than ``reserve`` descriptors are free--> shut --``reserve`` + SLACK are free again--> open
+
+The clients' door counts, and minds those of the peers' two ports, which are shut later: other peers still come in when
+clients do not, and yet whoever knocks there without a key does not take the last descriptor.
 
 Touches the process's limit of open files, one listening TCP socket, Linux socket filters. Must not know: clients,
 requests. Keeps: libzmq never meets the end of the descriptors at ``accept``, where it would turn in circles on a whole
@@ -22,10 +25,12 @@ import struct
 from hfzmq.errors import HfzmqError
 
 RESERVE = 192  # for the database, a snapshot, reads, the other peers; and for who stood in the door when it was shut
+RESERVE_OF_PEERS = 64  # for the database and a snapshot; and for who stood in their two doors when these were shut
 SLACK = 16
 LEAST = 384  # with fewer a daemon does not start
 FEW = 1024  # with fewer it says how many clients it can serve
-BACKLOG = 100  # who stands in the door when it is shut still comes in: less than RESERVE
+BACKLOG = 100  # who stands in the door when it is shut still comes in: less than RESERVE, RESERVE_OF_PEERS left
+BACKLOG_OF_PEERS = 16
 COUNT_MS = 1000
 COUNT_SHUT_MS = 100
 DESCRIPTORS = "/dev/fd"
@@ -54,13 +59,19 @@ def make_room() -> int:
 
 
 class Door:
-    """Listens on ``host``:``port`` (0: any) for a ZeroMQ socket to accept from. OSError where it cannot."""
+    """Listens on ``host``:``port`` (0: any) for a ZeroMQ socket to accept from. OSError where it cannot. ``whose``:
+    clients or peers, for people. ``inner``: doors that ``look`` shuts and opens, too."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(
+        self, host: str, port: int, whose: str = "clients", reserve: int = RESERVE, backlog: int = BACKLOG
+    ) -> None:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
         ]
         self._listening = socket.socket(family, kind)
+        self._whose = whose
+        self._reserve = reserve
+        self.inner: tuple[Door, ...] = ()
         self._limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._open = 0
         self._count_at_ms = 0.0
@@ -69,7 +80,7 @@ class Door:
             self._listening.setblocking(False)  # or an accept of who is gone again would hold up all input and output
             self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listening.bind(address)
-            self._listening.listen(BACKLOG)
+            self._listening.listen(backlog)
         except OSError:
             self._listening.close()
             raise
@@ -88,16 +99,21 @@ class Door:
         if self._limit == resource.RLIM_INFINITY:
             return
         self._open += came
-        if now_ms >= self._count_at_ms or (not self.shut and self._limit - self._open < RESERVE):
+        doors = (self, *self.inner)
+        tight = any(not door.shut and self._limit - self._open < door._reserve for door in doors)
+        if now_ms >= self._count_at_ms or tight:
             self._open = len(os.listdir(DESCRIPTORS))
             self._count_at_ms = now_ms + (COUNT_SHUT_MS if self.shut else COUNT_MS)
-        free = self._limit - self._open
-        if not self.shut and free < RESERVE:
+        for door in doors:
+            door._mind(self._limit - self._open)
+
+    def _mind(self, free: int) -> None:
+        if not self.shut and free < self._reserve:
             self._set(True)
-            log.warning("%d of %d files are open: no more clients are let in", self._open, self._limit)
-        elif self.shut and free >= RESERVE + SLACK:
+            log.warning("%d of %d files are open: no more %s are let in", self._limit - free, self._limit, self._whose)
+        elif self.shut and free >= self._reserve + SLACK:
             self._set(False)
-            log.info("clients are let in again")
+            log.info("%s are let in again", self._whose)
 
     def close(self) -> None:
         """Listen no more. Twice is harmless."""
@@ -113,4 +129,4 @@ class Door:
             else:
                 self._listening.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
         except OSError as error:
-            log.warning("the clients' door cannot be %s: %s", "shut" if shut else "opened", error)
+            log.warning("the door of %s cannot be %s: %s", self._whose, "shut" if shut else "opened", error)

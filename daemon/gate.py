@@ -18,6 +18,7 @@ from hfzmq.wire import peers
 from hfzmq.wire.peers import Content
 
 LIVES_MAX = 1024
+STRANGERS_OF_A_PEER_MAX = 8  # lives of one id: the newest, and no line in the log for more
 STRANGE_FOR_MS = 10_000
 
 Life = tuple[int, bytes]
@@ -119,10 +120,24 @@ class Gate:
 
     def _note_stranger(self, life: Life, asks: bool) -> None:
         now_ms = self._clock_ms()
-        if now_ms - self._strangers.get(life, -1e18) >= STRANGE_FOR_MS:
-            log.warning("peer %d speaks as one that is no member: it counts for nothing until it is", life[0])
-        if len(self._strangers) < LIVES_MAX or life in self._strangers:
-            self._strangers[life] = now_ms
-            if asks:
-                self._asked[life] = now_ms
         self._counters["peer_message_of_no_member"] += 1
+        before = self._strangers.pop(life, -1e18)
+        if now_ms - before >= STRANGE_FOR_MS and self._is_room_for(life[0], now_ms):
+            log.warning("peer %d speaks as one that is no member: it counts for nothing until it is", life[0])
+        self._strangers[life] = now_ms  # and at the end: the first is always the one that was silent longest
+        if asks:
+            self._asked[life] = now_ms
+        while len(self._strangers) > LIVES_MAX:
+            self._forget(next(iter(self._strangers)))
+
+    def _is_room_for(self, peer: int, now_ms: float) -> bool:
+        """Whether fewer lives of this id than are kept were heard of late; the oldest of them makes room."""
+        lives = [life for life in self._strangers if life[0] == peer]
+        recent = sum(now_ms - self._strangers[life] < STRANGE_FOR_MS for life in lives)
+        for life in lives[: max(0, len(lives) + 1 - STRANGERS_OF_A_PEER_MAX)]:
+            self._forget(life)
+        return recent < STRANGERS_OF_A_PEER_MAX
+
+    def _forget(self, life: Life) -> None:
+        del self._strangers[life]
+        self._asked.pop(life, None)

@@ -74,6 +74,7 @@ from hfzmq.wire.transfer import Chunk, Pull
 
 PEER_MESSAGES_A_TURN = 256
 CLIENT_REQUESTS_A_TURN = 256
+PEERS_MS_A_TURN, CLIENTS_MS_A_TURN = 50.0, 20.0  # of the largest there may be, so many take longer than a lease
 WRITES_A_TURN = 4
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
@@ -150,12 +151,7 @@ class Node:
 
     def run(self, signals: Signals) -> None:
         """Serve until SIGTERM or SIGINT; DiskFailed when the disk does."""
-        poller = zmq.Poller()
-        sockets = self.sockets
-        for socket in (sockets.peers, sockets.beats_in, sockets.clients, sockets.answers, sockets.entrances):
-            poller.register(socket, zmq.POLLIN)
-        if sockets.zap:
-            poller.register(sockets.zap.socket, zmq.POLLIN)
+        sockets, poller = self.sockets, self.sockets.poller
         poller.register(signals.fd, zmq.POLLIN)
         poller.register(self.watch.fd, zmq.POLLIN)
         self._step(Tick())
@@ -202,7 +198,10 @@ class Node:
 
     def _read_peers(self) -> None:
         socket = self.sockets.peers
+        until_ms = monotonic_ms() + PEERS_MS_A_TURN
         for _ in range(PEER_MESSAGES_A_TURN):
+            if monotonic_ms() >= until_ms:
+                return
             try:
                 frames, key = self.sockets.take(socket)
             except zmq.Again:
@@ -237,7 +236,10 @@ class Node:
     def _read_clients(self) -> None:
         socket = self.sockets.clients
         proposals: list[Proposal] = []
+        until_ms = monotonic_ms() + CLIENTS_MS_A_TURN
         for _ in range(CLIENT_REQUESTS_A_TURN):
+            if monotonic_ms() >= until_ms:
+                break
             try:
                 frames, key = self.sockets.take(socket)
             except zmq.Again:
@@ -353,6 +355,7 @@ class Node:
         now = monotonic_ms()
         self.voice.introduce(now, self.replica.membership)
         self.sockets.mind_the_door(now)
+        self.sockets.mind_the_weight(now)
         self.sockets.make_refused_anew(now)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)

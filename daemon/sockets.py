@@ -13,24 +13,31 @@ before a connection passes a word, and each message's key can be asked for again
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import zmq
 
 from hfzmq.config import Config, PeerAddress
 from hfzmq.daemon import curve, zap
-from hfzmq.daemon.door import Door
+from hfzmq.daemon.clocks import monotonic_ms
+from hfzmq.daemon.door import BACKLOG_OF_PEERS, RESERVE_OF_PEERS, Door
+from hfzmq.daemon.entrance import Entrance
 from hfzmq.daemon.keyring import Keyring
 from hfzmq.daemon.refused import Refused
+from hfzmq.daemon.weight import Weight
 from hfzmq.errors import HfzmqError, PortInUse
 
 SEND_QUEUE_MESSAGES = 64
 HEARTBEAT_QUEUE_MESSAGES = 10
-CLIENT_QUEUE_MESSAGES = 1000
+PEER_QUEUE_MESSAGES = 128  # from one peer; more than it has under way
+CLIENT_QUEUE_MESSAGES = 16  # of one client, each way: an honest one has one under way
+BEAT_BYTES_MAX = 4096
+SUBSCRIPTION_BYTES_MAX = 512  # a handshake takes 300
 KNOWN_MAX = 128  # peers that are spoken to, members or not
-ENTRANCES_A_TURN = 256
+MOVES_EVERY_MS = 1000  # so often at most somebody who is no member is believed to be elsewhere now
 BEATS = "beats"  # the name of the subscription among the watched
 PEERS_THREAD, CLIENTS_THREAD = 1, 2  # of ZeroMQ: what floods the clients' port leaves the peers alone
 
@@ -48,38 +55,53 @@ class Sockets:
         self._context = zmq.Context(2)
         self._dealers: dict[int, zmq.Socket[bytes]] = {}
         self._refused = Refused()
-        here = config.peer(me)
+        self._weight = Weight(config.limits)
+        self.poller = zmq.Poller()  # of all that is read here
+        here, limits = config.peer(me), config.limits
         self.zap = None if keyring is None else zap.Zap(self._context, keyring, counters)  # before anything binds
-        self.door = self._listen(here.host, here.client_port)
+        self._doors: list[Door] = []
         try:
-            self._beats_door = self._listen(here.host, here.beat_port)
-        except HfzmqError:
-            self.door.close()
-            raise
-        limits = config.limits
-        try:
-            self.peers = self._bind(zmq.ROUTER, here.host, here.peer_port, limits.peer_message_bytes_max, zap.PEERS)
-            self.beats_out = self._publisher()
-            self.clients = self._bind(
-                zmq.ROUTER, here.host, here.client_port, limits.client_message_bytes_max, zap.CLIENTS, self.door
+            self.door = self._listen(here.client_port, Door)
+            self._peers = self._entrance(
+                zmq.ROUTER, here.peer_port, self._listen(here.peer_port, _door_of_peers),
+                limits.peer_message_bytes_max, zap.PEERS,
+            )  # fmt: skip
+            self._beats_out = self._entrance(
+                zmq.PUB, here.beat_port, self._listen(here.beat_port, _door_of_peers), SUBSCRIPTION_BYTES_MAX, zap.BEATS
+            )
+            self._clients = self._entrance(
+                zmq.ROUTER, here.client_port, self.door, limits.client_message_bytes_max, zap.CLIENTS
             )
         except HfzmqError:
             self.close()
             raise
-        self.entrances = self.clients.get_monitor_socket(zmq.EVENT_ACCEPTED)  # a word for each client that is let in
+        self.door.inner = tuple(self._doors[1:])
         self.beats_in = self._context.socket(zmq.SUB)
         self._common(self.beats_in)
         self.beats_in.setsockopt(zmq.RCVHWM, 8 * HEARTBEAT_QUEUE_MESSAGES)
-        self.beats_in.setsockopt(zmq.MAXMSGSIZE, 4096)
+        self.beats_in.setsockopt(zmq.MAXMSGSIZE, BEAT_BYTES_MAX)
         self.beats_in.setsockopt(zmq.SUBSCRIBE, b"")
         if keyring is not None:
             self._refused.watch(BEATS, self.beats_in)
         self.answers = self._context.socket(zmq.PAIR)  # the query thread's answers come in here
         self.answers.bind("inproc://answers")
+        for socket in (self.beats_in, self.answers, *([self.zap.socket] if self.zap else [])):
+            self.poller.register(socket, zmq.POLLIN)
         self._addresses: dict[int, PeerAddress] = {}  # of whom this peer speaks to
         self._listening: dict[int, PeerAddress] = {}  # of whom it hears the heartbeats
+        self._acquainted_ms: dict[int, float] = {}  # when, with those who are no members
         self._shown: dict[int, str] = {}  # the keys that they were expected to serve with
         self.connect(config.peers)
+
+    @property
+    def peers(self) -> zmq.Socket[bytes]:
+        """Where other peers' messages come in."""
+        return self._peers.socket
+
+    @property
+    def clients(self) -> zmq.Socket[bytes]:
+        """Where clients ask."""
+        return self._clients.socket
 
     def connect(self, peers: Iterable[PeerAddress]) -> None:
         """Speak and listen to these, and to nobody else; whoever has left can still be told so. A connection stays as
@@ -109,8 +131,10 @@ class Sockets:
             return
         if address.id not in self._addresses and len(self._addresses) >= KNOWN_MAX:
             return
-        if not self._can_show(address.id):
+        now_ms = monotonic_ms()
+        if not self._can_show(address.id) or now_ms - self._acquainted_ms.get(address.id, -math.inf) < MOVES_EVERY_MS:
             return
+        self._acquainted_ms[address.id] = now_ms
         self._close_dealer(address.id)
         self._addresses[address.id] = address
         self._dealers[address.id] = self._dealer(address)
@@ -130,8 +154,7 @@ class Sockets:
 
     def mute_the_revoked(self) -> None:
         """A peer's key is out of force: whoever listens to the heartbeats has to show a key again."""
-        self.beats_out.close(0)
-        self.beats_out = self._publisher()
+        self._beats_out.renew()
 
     def make_refused_anew(self, now_ms: float) -> None:
         """Try again where the other side would not have this peer: its key may have been issued by now."""
@@ -183,7 +206,7 @@ class Sockets:
     def publish(self, frame: bytes) -> None:
         """To every peer that listens."""
         try:
-            self.beats_out.send(frame, zmq.DONTWAIT)
+            self._beats_out.socket.send(frame, zmq.DONTWAIT)
         except zmq.Again:
             self._counters["heartbeat_not_sent"] += 1
 
@@ -210,49 +233,56 @@ class Sockets:
             self._listen_to(address)
 
     def mind_the_door(self, now_ms: float) -> None:
-        """Let no more clients in than there are descriptors for."""
-        came = 0
-        for _ in range(ENTRANCES_A_TURN):
-            try:
-                self.entrances.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                break
-            came += 1
+        """Let no more in than there are descriptors for."""
+        came = sum(entrance.came() for entrance in (self._clients, self._peers, self._beats_out))
         was_shut = self.door.shut
         self.door.look(now_ms, came)
         self._counters["client_door_shut"] += self.door.shut and not was_shut
+
+    def mind_the_weight(self, now_ms: float) -> None:
+        """Where memory grows without bound, whatever others have made this process hold for them goes: everybody out.
+        Who is welcome comes back by itself."""
+        if not self._weight.is_too_much(now_ms):
+            return
+        self._counters["connections_put_out"] += 1
+        log.warning("memory has grown by %d MiB: everybody has to connect anew", self._weight.grown_mib)
+        for entrance in (self._beats_out, self._peers, self._clients):
+            entrance.renew()
 
     # ------------------------------------------------------------ construction
 
     def close(self) -> None:
         """Close everything; what was not sent is dropped."""
-        self.door.close()
-        self._beats_door.close()
+        self._close_doors()
         self._context.destroy(linger=0)
 
     def flush_and_close(self, linger_ms: int) -> None:
         """Close everything, giving the last answers so long to leave."""
-        self.door.close()
-        self._beats_door.close()
+        self._close_doors()
         self._refused.close()
-        self.clients.disable_monitor()
-        self.entrances.close(0)
-        self.clients.close(linger_ms)
-        self.beats_out.close(linger_ms)
+        self._clients.close(linger_ms)
+        self._beats_out.close(linger_ms)
         for dealer in self._dealers.values():
             dealer.close(linger_ms)
-        for socket in (self.peers, self.beats_in, self.answers, *([self.zap.socket] if self.zap else [])):
+        self._peers.close(0)
+        for socket in (self.beats_in, self.answers, *([self.zap.socket] if self.zap else [])):
             socket.close(0)
         # A read that hangs still holds the query thread's socket, and ``term`` waits for it: the process ends anyway.
         ending = threading.Thread(target=self._context.term, name="ending", daemon=True)
         ending.start()
         ending.join(linger_ms / 1000 + 1)
 
-    def _listen(self, host: str, port: int) -> Door:
+    def _close_doors(self) -> None:
+        for door in self._doors:
+            door.close()
+
+    def _listen(self, port: int, make: Callable[[str, int], Door]) -> Door:
+        host = self._config.peer(self._me).host
         try:
-            return Door(host, port)
+            self._doors.append(make(host, port))
         except OSError as error:
             raise self._cannot_listen(host, port, error.errno, error.strerror) from None
+        return self._doors[-1]
 
     def _cannot_listen(self, host: str, port: int, number: int | None, why: str | None) -> HfzmqError:
         here, file = self._config.peer(self._me), self._config.path or "peers.yaml"
@@ -267,33 +297,29 @@ class Sockets:
         hint = f"is this the machine of peer {self._me}? its host in {file} must be an address of this machine"
         return HfzmqError(f"{which}: cannot listen there: {why}", hint=hint)
 
-    def _publisher(self) -> zmq.Socket[bytes]:
-        here = self._config.peer(self._me)
-        return self._bind(zmq.PUB, here.host, here.beat_port, 0, zap.BEATS, self._beats_door)
+    def _entrance(self, kind: int, port: int, door: Door, size_max: int, domain: bytes) -> Entrance:
+        host = self._config.peer(self._me).host
+        where = f"tcp://{_bracketed(host)}:{port}"
+        try:
+            return Entrance(door, where, lambda: self._server(kind, size_max, domain), self.poller, kind == zmq.ROUTER)
+        except zmq.ZMQError as error:
+            raise self._cannot_listen(host, port, error.errno, error.strerror) from None
 
-    def _bind(
-        self, kind: int, host: str, port: int, size_max: int, domain: bytes, door: Door | None = None
-    ) -> zmq.Socket[bytes]:
-        socket = self._context.socket(kind)
+    def _server(self, kind: int, size_max: int, domain: bytes) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
         self._common(socket)
         if self._keyring is not None:
             curve.serve(socket, self._keyring.own, domain)
         if domain == zap.CLIENTS:
             socket.setsockopt(zmq.AFFINITY, CLIENTS_THREAD)
         if kind == zmq.ROUTER:
+            queue = CLIENT_QUEUE_MESSAGES if domain == zap.CLIENTS else PEER_QUEUE_MESSAGES
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-            socket.setsockopt(zmq.SNDHWM, CLIENT_QUEUE_MESSAGES)
-            socket.setsockopt(zmq.RCVHWM, CLIENT_QUEUE_MESSAGES)
-            socket.setsockopt(zmq.MAXMSGSIZE, size_max)
+            socket.setsockopt(zmq.SNDHWM, queue)
+            socket.setsockopt(zmq.RCVHWM, queue)
         else:
             socket.setsockopt(zmq.SNDHWM, HEARTBEAT_QUEUE_MESSAGES)
-        if door:
-            socket.setsockopt(zmq.USE_FD, door.hand_over())
-        try:
-            socket.bind(f"tcp://{_bracketed(host)}:{port}")
-        except zmq.ZMQError as error:
-            socket.close(0)
-            raise self._cannot_listen(host, port, error.errno, error.strerror) from None
+        socket.setsockopt(zmq.MAXMSGSIZE, size_max)  # it holds before a handshake, too
         return socket
 
     def _dealer(self, peer: PeerAddress) -> zmq.Socket[bytes]:
@@ -332,6 +358,10 @@ class Sockets:
         socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
         socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         socket.setsockopt(zmq.IPV6, 1)
+
+
+def _door_of_peers(host: str, port: int) -> Door:
+    return Door(host, port, "peers", RESERVE_OF_PEERS, BACKLOG_OF_PEERS)
 
 
 def _beats_of(peer: PeerAddress) -> str:

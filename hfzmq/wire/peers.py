@@ -43,6 +43,8 @@ from hfzmq.wire.transfer import Chunk, Pull
 from hfzmq.yaml_reader import is_host
 
 VERSION = 1
+BYTES_AN_ARRAY = 8  # the shortest entry takes 11
+ARRAYS_AT_LEAST = 16
 ROLES = (FOLLOWER, PRECANDIDATE, CANDIDATE, LEADER)
 
 
@@ -86,7 +88,7 @@ def encode(sender: Sender, content: Content) -> bytes:
 def decode(frame: bytes) -> Letter:
     """The message of some bytes; WireError names the field that is wrong."""
     try:
-        values = msgpack.unpackb(frame, max_map_len=0, max_ext_len=0)
+        values = msgpack.unpackb(frame, max_map_len=0, max_ext_len=0, list_hook=_counting(frame))
     except (ValueError, RecursionError) as error:
         raise WireError("frame", f"not msgpack: {error}") from None
     if not isinstance(values, list) or len(values) < 7:
@@ -105,6 +107,20 @@ def decode(frame: bytes) -> Letter:
     if len(values) != 7 + count:
         raise WireError("frame", f"{count} fields in a message of kind {kind}")
     return Letter(sender, make(values[7:]))
+
+
+def _counting(frame: bytes) -> Callable[[list[Any]], list[Any]]:
+    """Refuse more arrays than a message of so many bytes can need: 4 MiB of empty ones would be 256 MiB of lists."""
+    left = ARRAYS_AT_LEAST + len(frame) // BYTES_AN_ARRAY
+
+    def count(items: list[Any]) -> list[Any]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise WireError("frame", f"an array for {BYTES_AN_ARRAY} bytes at most")
+        return items
+
+    return count
 
 
 # ------------------------------------------------------------ the kinds

@@ -23,6 +23,7 @@ import zmq
 from hfzmq import config as configuration
 from hfzmq.cli.processes import free_addresses
 from hfzmq.client.ask import ask
+from hfzmq.client.line import curve_for
 from hfzmq.config import Limits, Timing
 from hfzmq.wire.requests import decode_reply, digest, encode_request, encode_rows
 from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
@@ -173,7 +174,7 @@ def test_a_request_asked_again_of_a_leader_that_began_with_a_snapshot_is_acknowl
     tmp_path: Path,
 ) -> None:
     timing = Timing(handover_settle_ms=500)
-    with Mesh(tmp_path, timing=timing, limits=Limits(log_entries_keep=10)) as mesh:
+    with Mesh(tmp_path, timing=timing, limits=Limits(log_entries_keep=10), keyed=False) as mesh:
         request = submission(mesh, "keeper")
         here = mesh.config.peer(mesh.wait_for_leader(1))
         first = wait_for("an ack", lambda: ask(here.host, here.client_port, request, 2000))
@@ -197,16 +198,19 @@ def test_a_request_asked_again_of_a_leader_that_began_with_a_snapshot_is_acknowl
 # ------------------------------------------------------------ crowds
 
 
-def test_a_thousand_clients_at_once_are_each_acknowledged_once_and_stored_once(tmp_path: Path) -> None:
+def test_a_thousand_clients_with_keys_at_once_are_each_acknowledged_once_and_stored_once(tmp_path: Path) -> None:
     descriptors(5 * CROWD)
-    with Mesh(tmp_path, keyed=False) as mesh, zmq.Context() as context:
+    with Mesh(tmp_path) as mesh, zmq.Context() as context:
         context.set(zmq.MAX_SOCKETS, CROWD + 10)
         here = mesh.config.peer(mesh.wait_for_leader(1))
+        curve = curve_for(mesh.config.keys, here.id)
+        assert curve is not None
         requests = [submission(mesh, f"p{number:04d}") for number in range(CROWD)]
         poller, waiting, answers = zmq.Poller(), {}, 0
         for request in requests:
             client = context.socket(zmq.DEALER)
             client.setsockopt(zmq.LINGER, 0)
+            curve.show(client)
             client.connect(f"tcp://{here.host}:{here.client_port}")
             poller.register(client, zmq.POLLIN)
             waiting[client] = request

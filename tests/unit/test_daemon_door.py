@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from hfzmq.daemon import door
-from hfzmq.daemon.door import RESERVE, SLACK, Door
+from hfzmq.daemon.door import RESERVE, RESERVE_OF_PEERS, SLACK, Door
 
 KNOCK_S = 0.3
 
@@ -70,6 +70,31 @@ def test_who_is_in_is_not_cut_off(here: Door) -> None:
         inside.sendall(b"good")
         assert outside.recv(100) == b"good"
         inside.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs socket filters")
+def test_the_peers_doors_are_shut_later_than_the_clients_and_opened_sooner(
+    here: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 0
+    monkeypatch.setattr(os, "listdir", lambda path: [""] * count)
+    peers = Door("127.0.0.1", 0, "peers", RESERVE_OF_PEERS, 16)
+    here.inner = (peers,)
+    here._limit = 1000
+    for free, shut in (
+        (RESERVE, (False, False)),
+        (RESERVE - 1, (True, False)),
+        (RESERVE_OF_PEERS, (True, False)),
+        (RESERVE_OF_PEERS - 1, (True, True)),
+        (RESERVE_OF_PEERS + SLACK, (True, False)),
+        (RESERVE + SLACK, (False, False)),
+    ):
+        count = 1000 - free
+        here._count_at_ms = 0.0
+        here.look(1.0, came=0)
+        assert (here.shut, peers.shut) == shut, free
+        assert (knock(here), knock(peers)) == (not shut[0], not shut[1])
+    peers.close()
 
 
 def test_those_who_came_are_counted_between_two_looks_at_the_descriptors(

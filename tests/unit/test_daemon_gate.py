@@ -172,6 +172,22 @@ def test_ever_new_lives_and_strangers_take_bounded_room(monkeypatch: pytest.Monk
     assert len(world.gate.strangers(0)) <= 8
 
 
+def test_a_peer_of_ever_new_lives_fills_neither_the_log_nor_the_place_of_who_comes_later(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    for number in range(3 * gate_module.LIVES_MAX):
+        world.admit(join(9, number.to_bytes(16, "big")), peer=9, incarnation=number.to_bytes(16, "big"))
+    # Once: a line for each message from the 1,025th on, and a peer that came later could not be let in any more.
+    assert len(caplog.records) == gate_module.STRANGERS_OF_A_PEER_MAX
+    newest = (9, (3 * gate_module.LIVES_MAX - 1).to_bytes(16, "big"))
+    assert len(world.gate.strangers(0)) == len(world.gate._asked) == gate_module.STRANGERS_OF_A_PEER_MAX
+    assert world.gate.strangers(0)[newest]
+    world.admit(join(8, ONE), peer=8)
+    assert world.gate.strangers(0)[8, ONE]
+    assert "peer 8" in caplog.text
+
+
 def test_one_peers_lives_say_nothing_about_anothers() -> None:
     world = World()
     assert world.admit(peer=2, incarnation=ONE, boot=9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -385,3 +386,23 @@ def test_the_largest_request_fits_into_one_append_with_the_default_limits() -> N
         START, U63, BATCH, Origin("x" * 64, b"e" * 16, U63, b"d" * 16), bytes(limits.client_message_bytes_max)
     )
     assert len(encode(SENDER, AppendRequest(U63, START, (entry,), U63, U63))) <= limits.peer_message_bytes_max
+
+
+def test_a_message_of_nothing_but_arrays_is_refused_before_it_is_memory() -> None:
+    frame = b"\xdd" + (4 << 20).to_bytes(4, "big") + b"\x90" * (4 << 20)
+    tracemalloc.start()
+    with pytest.raises(WireError, match="array"):
+        decode(frame)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20 * len(frame)  # as many pointers, and an eighth of the lists; once: 64 times
+
+
+def test_an_append_of_the_shortest_entries_there_are_passes() -> None:
+    before = Place(1, 1, bytes(16))
+    entries = []
+    for _ in range(1000):
+        entries.append(chained(before, 1, NOOP, None, b""))
+        before = Place(entries[-1].index, 1, entries[-1].chain)
+    letter = Letter(SENDER, AppendRequest(1, Place(1, 1, bytes(16)), tuple(entries), 1, 1))
+    assert decode(encode(letter.sender, letter.content)) == letter
