@@ -16,7 +16,19 @@ from tests.provenance import CORE, ROOT, provenance
 from tests.simulation.sized import Size, Told, replay
 
 COMPARED = 100
-SIMULATION = ("world", "invariants", "disk", "losses", "client", "bed", "peer", "operator", "strikes", "storm")
+SIMULATION = (
+    "world",
+    "invariants",
+    "disk",
+    "losses",
+    "client",
+    "bed",
+    "peer",
+    "operator",
+    "strikes",
+    "ailments",
+    "storm",
+)
 COPIED = ("hfzmq/*.py", "hfzmq/core/*.py", "tests/*.py", "tests/simulation/*.py", "setup.cfg", "pyproject.toml")
 
 

@@ -325,6 +325,7 @@ class Invariants:
             and leader.serves
             and leader.membership == self.membership
             and not leader.membership.learners
+            and all(leader.membership.counts(peer.number, peer.incarnation) for peer in peers)
             and all(client.done for client in self.clients.values())
             and all(peer.disk.applied == leader.log.last.index for peer in peers)
             and [peer.number for peer in peers if peer.replica and peer.replica.leading] == [peers[0].number]

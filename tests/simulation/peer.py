@@ -80,6 +80,8 @@ class Peer:
         self._fetching_until = 0.0
         self.transfer_ms = (1.0, 300.0)
         self._disk_free_at = 0.0
+        self._full_until = 0.0
+        self._sync_fails = False
         self._wake_at = 0.0
         self.synced_at = 0.0  # when the core was last told of a sync
         self.ambush: Callable[[Peer, list[Effect]], None] | None = None
@@ -114,8 +116,8 @@ class Peer:
         self.take(Tick())
 
     def power_on(self) -> None:
-        """Start, if it is not running and not dead."""
-        if not self.up and not self.dead and not self.halted:
+        """Start, if it is not running and not dead, and there is room on its disk for what a start writes."""
+        if not self.up and not self.dead and not self.halted and self.world.now >= self._full_until:
             self.start()
 
     def crash(self) -> None:
@@ -272,13 +274,36 @@ class Peer:
         """The disk finishes nothing before then."""
         self._disk_free_at = max(self._disk_free_at, until)
 
+    def fill_disk(self, until: float) -> None:
+        """No write is taken before then; it is started again when there is room."""
+        self.world.note("full", self.number)
+        self._full_until = until
+        self.world.at(until, self.power_on)
+
+    def fail_sync(self) -> None:
+        """The next sync says that it failed."""
+        self.world.note("failing sync", self.number)
+        self._sync_fails = True
+
+    def _ails(self) -> bool:
+        """Whether a write fails now; then this daemon has ended."""
+        if self.world.now < self._full_until:
+            self._unsynced = []  # what is refused for want of room is not written in part
+        elif not self._sync_fails:
+            return False
+        self._sync_fails = False
+        self.crash()
+        self.world.after(self.world.rng.uniform(5, 1500), self.power_on)
+        return True
+
     def _submit(self, effect: Write) -> None:
         self._unsynced.append(effect)
         self._disk_free_at = max(self._disk_free_at, self.world.now) + self.world.rng.uniform(*self.sync_ms)
         self.world.at(self._disk_free_at, self._synced, self.life, effect)
 
     def disk_recovers(self) -> None:
-        """The disk is fast from now on, also with what it has been told to write already."""
+        """The disk is well and fast from now on, also with what it has been told to write already."""
+        self._full_until, self._sync_fails = 0.0, False
         self.sync_ms = (0.05, 1.0)
         self._disk_free_at = self.world.now
         for effect in self._unsynced if self.up else ():
@@ -290,6 +315,8 @@ class Peer:
             return
         if self.world.now < self._disk_free_at and effect is self._unsynced[-1]:
             self.world.at(self._disk_free_at, self._synced, life, effect)  # stalled meanwhile
+            return
+        if self._ails():
             return
         self._unsynced.pop(0)
         self._sync(effect)

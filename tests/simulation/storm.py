@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hfzmq.core.contract import ACK, LEADER, Became, Effect, Reply, Send
 from hfzmq.core.messages import AppendReply, AppendRequest, TimeoutNow, VoteReply
 from hfzmq.settings import Limits, Timing
+from tests.simulation.ailments import Ailments
 from tests.simulation.client import Client
 from tests.simulation.invariants import Invariants
 from tests.simulation.operator import Operator
@@ -105,7 +106,7 @@ class Storm:
             client.think_ms = rng.choice((chaos_ms / client.total, chaos_ms / client.total, 20.0))
             self.world.after(rng.uniform(0, 1000), client.ask)
         self.faults = 0
-        self._chaos_over = False
+        self.chaos_over = False
         kinds = [self._crash, self._power_cut, self._pause, self._split, self._one_way, self._isolate, self._bridge,
                  self._stall, self._flaky, self._weather, self._link, self._figure_8, self._figure_8]  # fmt: skip
         strikes = Strikes(self)
@@ -123,6 +124,7 @@ class Storm:
         self._ambushes = {kind: rng.choice(AMBUSHES[kind]) for kind in rng.sample(list(AMBUSHES), rng.randint(0, 3))}
         if clients < 0 and members:
             self._members_change |= strikes.begin()
+            Ailments(self).begin()
         if self._ambushes and clients < 0:
             for peer in self.peers.values():
                 peer.ambush = self._ambush
@@ -163,7 +165,7 @@ class Storm:
     def heal(self) -> None:
         """Everything is well from now on."""
         self.world.note("heal")
-        self._chaos_over = True
+        self.chaos_over = True
         self.operator.calm()
         self.network.mend()
         self.network.weather = Weather()
@@ -226,12 +228,12 @@ class Storm:
     # ------------------------------------------------------------ faults
 
     def _unless_over(self, action: Callable[[], None]) -> None:
-        if not self._chaos_over:
+        if not self.chaos_over:
             action()
 
     def _ambush(self, peer: Peer, effects: list[Effect]) -> None:
         """Strike right after a peer has said or become something."""
-        if self._chaos_over or not effects:
+        if self.chaos_over or not effects:
             return
         rng = self.world.rng
         for effect in effects:
@@ -245,7 +247,7 @@ class Storm:
                 return
 
     def _strike(self, peer: Peer) -> None:
-        if self._chaos_over:
+        if self.chaos_over:
             return
         rng = self.world.rng
         how = rng.choice(("crash", "crash", "pause", "stall", "cut off", "cut off", "almost"))
@@ -265,7 +267,7 @@ class Storm:
 
     def _leave_behind(self, peer: Peer) -> None:
         """Whoever has just given the lead away does not hear that it was taken; clients may still ask it."""
-        if self._chaos_over:
+        if self.chaos_over:
             return
         rng = self.world.rng
         self.world.note("left behind", peer.number)

@@ -56,6 +56,28 @@ def test_a_leader_whose_disk_is_slower_than_its_only_follower_counts_itself_no_e
     stage.finish()
 
 
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_peer_whose_disk_is_full_ends_the_others_go_on_and_it_is_back_when_there_is_room(number: int) -> None:
+    stage = mesh()
+    peer = stage.peers[number]
+    peer.fill_disk(stage.world.now + 4 * LEASE_MS)
+    assert steady(stage, 3 * LEASE_MS) > 5
+    peer.power_on()
+    assert not peer.up, "without room it does not even start"
+    assert stage.until(lambda: peer.up, 2 * LEASE_MS)
+    stage.finish()
+
+
+def test_a_sync_that_fails_ends_its_daemon_and_what_it_was_for_is_acknowledged_by_those_who_synced_it() -> None:
+    stage = mesh()
+    for follower in (2, 3):
+        stage.peers[follower].fail_sync()
+    lives = [stage.peers[follower].life for follower in (2, 3)]
+    assert ask(stage) > 5, "acknowledged, though no follower has synced it"
+    assert all(stage.peers[follower].life > life for follower, life in zip((2, 3), lives, strict=True))
+    stage.finish()
+
+
 def test_what_a_majority_of_followers_has_synced_is_not_lost_with_the_leaders_disk() -> None:
     stage = mesh()
     stage.peers[1].stall(stage.world.now + 500)
