@@ -60,6 +60,7 @@ def init(peers: int | None, hosts: tuple[str, ...], base_port: int, name: str, p
     count = peers or max(len(hosts), 1 if len(hosts) > 1 else DEFAULT_PEERS)
     if len(hosts) not in (0, 1, count):
         raise click.UsageError(f"{len(hosts)} hosts for {counted(count, 'peer')}: give one host, or one for each peer")
+    _check_base_port(count, hosts, base_port)
     made = lay_out(name, hosts * count if len(hosts) == 1 else hosts or ("127.0.0.1",) * count, base_port)
     try:
         text = render(made, security=plain)
@@ -67,6 +68,14 @@ def init(peers: int | None, hosts: tuple[str, ...], base_port: int, name: str, p
     except ConfigError as error:
         raise click.UsageError(f"{error.field}: {error.bound}") from None
     click.echo(text, nl=False)
+
+
+def _check_base_port(count: int, hosts: tuple[str, ...], base_port: int) -> None:
+    on_one_host = max(map(hosts.count, hosts)) if len(hosts) > 1 else count
+    most = 65_535 - PORTS_APART * (on_one_host - 1) - 2
+    if base_port > most:
+        many = counted(on_one_host, "peer")
+        raise click.UsageError(f"--base-port: at most {most} for {many} on one host, got {base_port}")
 
 
 def lay_out(name: str, hosts: tuple[str, ...], base_port: int) -> Config:

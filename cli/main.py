@@ -139,7 +139,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # from click 8.2 on: a group without a command; no error line
             click.echo(error.format_message(), err=True)
             return error.exit_code
-        return _say(session, error, error.format_message(), _usage_hint(error), error.exit_code)
+        return _say(session, error, _plain(error.format_message()), _usage_hint(error), error.exit_code)
     except HfzmqError as error:
         if isinstance(error, CannotWrite):
             give_up_stdout()
@@ -174,6 +174,14 @@ def _say(session: Session, error: BaseException, message: str, hint: str, code: 
     except OSError:  # nobody can be told; the exit code says it
         pass
     return code
+
+
+def _plain(message: str) -> str:
+    """What click says, without its names of types: ``'two' is not a valid integer range``."""
+    for kind, word in (("integer", "whole number"), ("float", "number")):
+        message = message.replace(f"is not a valid {kind} range", f"is no {word}")
+        message = message.replace(f"is not a valid {kind}", f"is no {word}")
+    return message
 
 
 def _usage_hint(error: click.ClickException) -> str:

@@ -78,6 +78,7 @@ def read_lines(source: str) -> Lines:
     try:
         return Lines(source, path.open("rb"))
     except FileNotFoundError:
-        raise NotFound(f"no such file: {source}") from None
+        hint = "a CSV or JSON lines with a reading in each line; - for stdin"
+        raise NotFound(f"no such file: {source}", hint=hint) from None
     except OSError as error:
         raise InvalidInput(source, f"a file that can be read: {error.strerror or error}") from None

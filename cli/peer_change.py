@@ -218,12 +218,12 @@ def risk_of_removal(view: MeshView, peer: int) -> str:
     alive = [row.id for row in view.peers if row.id in left and row.reachable and row.membership == VOTER]
     if len(alive) < len(left) // 2 + 1:
         return (
-            f"without peer {peer} only {len(alive)} of {len(left)} voters would answer: no majority, and nothing is "
+            f"without peer {peer}, only {len(alive)} of {len(left)} voters would answer: no majority, and nothing is "
             "stored until more are up"
         )
     if len(left) <= 2:
         word = "1 voter would be left: when it" if len(left) == 1 else "2 voters would be left: when one"
-        return f"without peer {peer} {word} fails, nothing is stored"
+        return f"without peer {peer}, {word} fails, nothing is stored"
     return ""
 
 

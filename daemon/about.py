@@ -1,7 +1,7 @@
 """What a peer says about itself and about the mesh: the answers to ``status`` and ``members``.
 
-Touches nothing but the database's size on disk. Must not know: sockets, requests. Keeps: every number is of the moment
-it is asked for, none is remembered here.
+Touches nothing but the sizes of the files on disk. Must not know: sockets, requests. Keeps: every number is of the
+moment it is asked for, none is remembered here.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class About:
             "uptime_ms": int(now - self._started_ms),
             "fsync_ms": round(self.fsync_ms, 3),
             "now_ms": self._wall_clock_ms(),
-            "db_bytes": self._store.path.stat().st_size,
+            "db_bytes": self._store.size_bytes(),
             "wal_bytes": walscan.size_of(self._store.path),
             "disk_free_bytes": disk_free_bytes(self._store.path.parent),
             "files_aside": aside.count(self._store.path),

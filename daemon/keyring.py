@@ -53,7 +53,10 @@ class Keyring:
         one = self.in_force.of(self.own.public)
         issue = f"hfzmq keys issue NAME --role peer --id {me}"
         if self.own.public in self.in_force.revoked:
-            raise KeysError(f"{self.own.path}: this key of peer {me} is revoked", hint=f"a new one: {issue}")
+            raise KeysError(
+                f"{self.own.path}: this key of peer {me} is revoked",
+                hint=f"with an admin's key a new one, to be brought here: {issue}",
+            )
         if one is not None and (one.role, one.peer) == (PEER, me):
             return ""
         if one is not None:

@@ -47,6 +47,7 @@ from hfzmq.core.membership import Membership
 from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
+from hfzmq.daemon.backups import Backups
 from hfzmq.daemon.beginning import first_replica
 from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.desk import Desk
@@ -65,7 +66,6 @@ from hfzmq.daemon.vitals import Vitals
 from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch
-from hfzmq.daemon.weight import Weight
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
 from hfzmq.wire.hints import Hints
@@ -128,8 +128,12 @@ class Node:
         self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
         notify = SdNotify.of(os.environ)
         self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
-        self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
-        self.weight = Weight(config.limits)
+        self.backups = Backups(
+            data_dir / "backups", self.store.path, lambda: self.replica.applied, self.counters, monotonic_ms
+        )
+        self.desk = Desk(
+            config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.backups, self.counters
+        )
         self._to_write: list[Persist | Apply | Compact] = []
         if doubt:
             self._note(doubt)
@@ -155,7 +159,7 @@ class Node:
         while not self._drained():
             now_ms = monotonic_ms()
             wake_ms = min(self.replica.wake_at_ms(now_ms), self.transfers.wake_at_ms(), self.watch.wake_at_ms(now_ms))
-            wake_ms = min(wake_ms, self.vitals.wake_at_ms())
+            wake_ms = min(wake_ms, self.vitals.wake_at_ms(), self.backups.wake_at_ms())
             wait_ms = 0.0 if self._to_write else wake_ms - monotonic_ms()
             ready = dict(poller.poll(int(max(0.0, wait_ms) + 0.999)))
             if self.sockets.peers in ready:
@@ -177,6 +181,7 @@ class Node:
             self._step(Tick())
             self._commit()
             self.transfers.tick(monotonic_ms())
+            self.backups.tick(monotonic_ms())
             self._take_snapshot()
             self._housekeeping(idle=not ready)
             self.vitals.turned()
@@ -186,6 +191,7 @@ class Node:
         self.queries.close()
         self.watch.close()
         self.transfers.close()
+        self.backups.close()
         self.sockets.flush_and_close(linger_ms=200)
         self.store.close()
         self.vitals.close()
@@ -238,7 +244,8 @@ class Node:
                 frames, key = self.sockets.take(socket)
             except zmq.Again:
                 break
-            event = self.desk.take(frames, self.replica.leading is not None, self.locks.role(key))
+            role, name = self.locks.role(key), self.locks.name(key)
+            event = self.desk.take(frames, self.replica.leading is not None, role, name)
             if isinstance(event, Proposal):
                 proposals.append(event)
             elif event is not None:
@@ -348,10 +355,7 @@ class Node:
         now = monotonic_ms()
         self.voice.introduce(now, self.replica.membership)
         self.sockets.mind_the_door(now)
-        if self.weight.is_too_much(now):
-            self.counters["connections_put_out"] += 1
-            log.warning("memory has grown by %d MiB: everybody has to connect anew", self.weight.grown_mib)
-            self.sockets.put_all_out()
+        self.sockets.mind_the_weight(now)
         self.sockets.make_refused_anew(now)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)

@@ -27,6 +27,7 @@ from hfzmq.daemon.door import BACKLOG_OF_PEERS, RESERVE_OF_PEERS, Door
 from hfzmq.daemon.entrance import Entrance
 from hfzmq.daemon.keyring import Keyring
 from hfzmq.daemon.refused import Refused
+from hfzmq.daemon.weight import Weight
 from hfzmq.errors import HfzmqError, PortInUse
 
 SEND_QUEUE_MESSAGES = 64
@@ -54,6 +55,7 @@ class Sockets:
         self._context = zmq.Context(2)
         self._dealers: dict[int, zmq.Socket[bytes]] = {}
         self._refused = Refused()
+        self._weight = Weight(config.limits)
         self.poller = zmq.Poller()  # of all that is read here
         here, limits = config.peer(me), config.limits
         self.zap = None if keyring is None else zap.Zap(self._context, keyring, counters)  # before anything binds
@@ -237,8 +239,13 @@ class Sockets:
         self.door.look(now_ms, came)
         self._counters["client_door_shut"] += self.door.shut and not was_shut
 
-    def put_all_out(self) -> None:
-        """Whatever others have made this process hold for them goes. Who is welcome comes back by itself."""
+    def mind_the_weight(self, now_ms: float) -> None:
+        """Where memory grows without bound, whatever others have made this process hold for them goes: everybody out.
+        Who is welcome comes back by itself."""
+        if not self._weight.is_too_much(now_ms):
+            return
+        self._counters["connections_put_out"] += 1
+        log.warning("memory has grown by %d MiB: everybody has to connect anew", self._weight.grown_mib)
         for entrance in (self._beats_out, self._peers, self._clients):
             entrance.renew()
 
@@ -274,8 +281,21 @@ class Sockets:
         try:
             self._doors.append(make(host, port))
         except OSError as error:
-            raise _cannot_listen(host, port, error.errno, error.strerror) from None
+            raise self._cannot_listen(host, port, error.errno, error.strerror) from None
         return self._doors[-1]
+
+    def _cannot_listen(self, host: str, port: int, number: int | None, why: str | None) -> HfzmqError:
+        here, file = self._config.peer(self._me), self._config.path or "peers.yaml"
+        name = next((name for name, value in here._asdict().items() if value == port), "port")
+        which = f"{host}:{port}, {name} of peer {self._me}"
+        if number == zmq.EADDRINUSE:
+            return PortInUse(
+                f"{which}: in use by another process",
+                hint=f"is this peer running already? who has it: ss -ltnp 'sport = :{port}'; other ports: {file}, on "
+                "all machines",
+            )
+        hint = f"is this the machine of peer {self._me}? its host in {file} must be an address of this machine"
+        return HfzmqError(f"{which}: cannot listen there: {why}", hint=hint)
 
     def _entrance(self, kind: int, port: int, door: Door, size_max: int, domain: bytes) -> Entrance:
         host = self._config.peer(self._me).host
@@ -283,7 +303,7 @@ class Sockets:
         try:
             return Entrance(door, where, lambda: self._server(kind, size_max, domain), self.poller, kind == zmq.ROUTER)
         except zmq.ZMQError as error:
-            raise _cannot_listen(host, port, error.errno, error.strerror) from None
+            raise self._cannot_listen(host, port, error.errno, error.strerror) from None
 
     def _server(self, kind: int, size_max: int, domain: bytes) -> zmq.Socket[bytes]:
         socket: zmq.Socket[bytes] = self._context.socket(kind)
@@ -342,15 +362,6 @@ class Sockets:
 
 def _door_of_peers(host: str, port: int) -> Door:
     return Door(host, port, "peers", RESERVE_OF_PEERS, BACKLOG_OF_PEERS)
-
-
-def _cannot_listen(host: str, port: int, number: int | None, why: str | None) -> HfzmqError:
-    if number == zmq.EADDRINUSE:
-        return PortInUse(
-            f"{host}:{port} is in use by another process",
-            hint=f"who: ss -ltnp 'sport = :{port}'; is this peer running already?",
-        )
-    return HfzmqError(f"cannot listen on {host}:{port}: {why}", hint="host must be an address of this machine")
 
 
 def _beats_of(peer: PeerAddress) -> str:

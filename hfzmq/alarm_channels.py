@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LOG, BELL, COMMAND, APPRISE = "log", "bell", "command", "apprise"
 STEPS = (1, 2, 3)
+_KINDS_HINT = "mail, ntfy, webhook and the like: kind: apprise, with their url"
+_ARGV_HINT = "the program, then each argument: argv: [/usr/local/bin/page, --now]"
 CHANNELS_MAX = 32
 ARGUMENTS_MAX = 64
 ARGUMENT_CHARS_MAX = 4096
@@ -128,7 +130,13 @@ def _parse_channel(reader: YamlReader, node: yaml.Node, place: str) -> Channel:
         reader.fail(fields["name"], f"{place}.name", "1 to 32 letters, digits, points and dashes", hint="e.g. pager")
     kind = reader.scalar(fields["kind"], f"{place}.kind", "a kind")
     if kind not in _KEYS:
-        reader.fail(fields["kind"], f"{place}.kind", "one of " + ", ".join(_KEYS), hint="mail, ntfy, webhook: apprise")
+        reader.fail(
+            fields["kind"],
+            f"{place}.kind",
+            "one of " + ", ".join(_KEYS),
+            got=kind if kind.isalpha() else None,
+            hint=_KINDS_HINT,
+        )
     needed, optional = _KEYS[kind]
     fields = reader.mapping(node, place, required=("name", "kind", *needed), optional=("from_step", *optional))
     return Channel(
@@ -155,7 +163,7 @@ def _refuse_glued(reader: YamlReader, node: yaml.Node, place: str) -> None:
 
 def _argv(reader: YamlReader, node: yaml.Node, place: str) -> tuple[str, ...]:
     found = []
-    for number, item in enumerate(reader.sequence(node, place, 1, ARGUMENTS_MAX)):
+    for number, item in enumerate(reader.sequence(node, place, 1, ARGUMENTS_MAX, hint=_ARGV_HINT)):
         expected = f"text of at most {ARGUMENT_CHARS_MAX} printable characters"
         text = reader.scalar(item, f"{place}[{number}]", expected)
         if len(text) > ARGUMENT_CHARS_MAX or not text.isprintable() or (number == 0 and not text):

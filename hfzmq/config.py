@@ -62,7 +62,13 @@ class Config(NamedTuple):
             if peer.id == peer_id:
                 return peer
         known = ", ".join(str(p.id) for p in self.peers)
-        raise ConfigError(self.path, None, "peers", f"no peer with id {peer_id}", hint=f"ids in this file: {known}")
+        raise ConfigError(
+            self.path,
+            None,
+            "peers",
+            f"no peer with id {peer_id}",
+            hint=f"ids in this file: {known}; a new peer is listed here first",
+        )
 
     @property
     def peer_ids(self) -> tuple[int, ...]:
@@ -88,7 +94,9 @@ def read(path: str | Path) -> str:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
-        hint = "write one: hfzmq config init > peers.yaml" if missing else "a file that this user may read is needed"
+        hint = (
+            f"{_WHICH}; or write one: hfzmq config init > peers.yaml" if missing else f"{_WHICH}, one that you may read"
+        )
         raise ConfigError(str(path), None, "", error.strerror or "cannot be read", hint=hint) from None
     if len(data) > FILE_BYTES_MAX:
         raise ConfigError(str(path), None, "", f"longer than {FILE_BYTES_MAX} bytes", hint="is it the right file?")
@@ -210,6 +218,7 @@ _LIMIT_BOUNDS = {
     "log_bytes_keep": (65_536, 1 << 34),
 }
 RULE_ITEMS_MAX = 10_000
+_WHICH = "name the mesh's file: --config FILE"
 _APART = "each peer has its own id, and its own three ports on its host"
 
 
@@ -238,6 +247,7 @@ def _peers(reader: YamlReader, node: yaml.Node) -> tuple[PeerAddress, ...]:
     peers: list[PeerAddress] = []
     lines: dict[int, int] = {}
     owners: dict[tuple[str, int], str] = {}
+    owner_lines: dict[tuple[str, int], int] = {}
     for number, item in enumerate(reader.sequence(node, "peers", 1, PEERS_MAX)):
         key = f"peers[{number}]"
         fields = reader.mapping(item, key, required=PeerAddress._fields)
@@ -252,7 +262,10 @@ def _peers(reader: YamlReader, node: yaml.Node) -> tuple[PeerAddress, ...]:
         for name, port in ports.items():
             owner = owners.setdefault((machine, port), f"{key}.{name}")
             if owner != f"{key}.{name}":
-                reader.fail(fields[name], f"{key}.{name}", f"{host}:{port} is already taken by {owner}", hint=_APART)
+                line = owner_lines[machine, port]
+                cause = f"{host}:{port} is already taken by {owner} in line {line}"
+                reader.fail(fields[name], f"{key}.{name}", cause, hint=_APART)
+            owner_lines[machine, port] = line_of(fields[name])
         peers.append(PeerAddress(peer_id, host, **ports))
     return tuple(sorted(peers))
 
@@ -267,7 +280,11 @@ def _thresholds(reader: YamlReader, node: yaml.Node | None) -> Thresholds:
         name, other = ("amber_from", red_from) if "amber_from" in fields else ("red_from", amber_from)
         side = "below red_from" if name == "amber_from" else "above amber_from"
         reader.fail(
-            child(node, name), f"tiers.{name}", f"must be {side} ({other:g})", hint="set both: amber_from and red_from"
+            child(node, name),
+            f"tiers.{name}",
+            f"must be {side} ({other:g})",
+            got=getattr(thresholds, name),
+            hint="set both: amber_from and red_from",
         )
     return thresholds
 
@@ -278,7 +295,8 @@ def _check_relations(reader: YamlReader, top: dict[str, yaml.Node], timing: Timi
             child(top.get("timing"), "heartbeat_ms", "lease_ms"),
             "timing.heartbeat_ms",
             f"at most a fifth of lease_ms ({timing.lease_ms // 5})",
-            hint="a lease must survive a few lost heartbeats",
+            got=timing.heartbeat_ms,
+            hint="a lease must survive a few lost heartbeats: make it longer, or these more frequent",
         )
     # An entry holds one client message and some framing; an append holds at least one entry.
     for name in ("client_message_bytes_max", "append_bytes_max"):

@@ -39,13 +39,22 @@ def overlay(config: Config, environ: Mapping[str, str]) -> Config:
         _refuse_order(wrong, numbers)
     level = given.get(LOG_LEVEL, config.log_level).lower()
     if level not in LOG_LEVELS:
-        raise ConfigError(_WHERE, None, LOG_LEVEL, "one of " + ", ".join(LOG_LEVELS), hint="or unset it")
+        raise ConfigError(
+            _WHERE,
+            None,
+            LOG_LEVEL,
+            "one of " + ", ".join(LOG_LEVELS),
+            got=level,
+            hint=f"export {LOG_LEVEL}=info, or unset it",
+        )
     return config._replace(heart_rate=heart_rate, log_level=level)
 
 
 def _whole(variable: str, text: str, low: int, high: int) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) or not low <= int(text) <= high:
-        raise ConfigError(_WHERE, None, variable, f"a whole number, {low} to {high}", hint="decimal digits only")
+        raise ConfigError(
+            _WHERE, None, variable, f"a whole number, {low} to {high}", got=text, hint="decimal digits only"
+        )
     return int(text)
 
 

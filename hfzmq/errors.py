@@ -35,12 +35,15 @@ class InvalidInput(HfzmqError):
 class ConfigError(InvalidInput):
     """A configuration file is wrong: says the file, the line, the key and the cause (exit 6)."""
 
-    def __init__(self, path: str, line: int | None, key: str, cause: str, *, hint: str = "") -> None:
-        super().__init__(key, cause, hint=hint)
+    def __init__(
+        self, path: str, line: int | None, key: str, cause: str, *, got: object = None, hint: str = ""
+    ) -> None:
+        super().__init__(key, cause, got=got, hint=hint)
         self.path = path
         self.line = line
         place = f"{path}:{line}" if line else path
-        self.args = (f"{place}: {key}: {cause}" if key else f"{place}: {cause}",)
+        shown = "" if got is None else f", got {_short(got)}"
+        self.args = (f"{place}: {key}: {cause}{shown}" if key else f"{place}: {cause}{shown}",)
 
 
 class NotFound(HfzmqError):

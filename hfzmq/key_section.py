@@ -185,7 +185,8 @@ def _items(reader: YamlReader, fields: dict[str, yaml.Node], section: str) -> li
 def _key(reader: YamlReader, node: yaml.Node, where: str, seen: dict[str, str]) -> str:
     text = reader.scalar(node, where, KEY_RULE)
     if not is_key(text):
-        reader.fail(node, where, KEY_RULE, hint="keys are made by: hfzmq keys init, hfzmq keys issue")
+        hint = f"copy all of it, this has {len(text)}; which there are: hfzmq keys show -o json, where it is in force"
+        reader.fail(node, where, KEY_RULE, hint=hint)
     owner = seen.setdefault(text, where)
     if owner != where:
         reader.fail(node, where, f"the key of {owner} once more", hint="each key belongs to one only: hfzmq keys issue")

@@ -97,11 +97,12 @@ def read_secret(path: Path, others: int = _OTHERS) -> OwnKey:
             data = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise KeysError(
-            f"{path}: no such secret key", hint="make keys: hfzmq keys init; or name one: --key FILE"
+            f"{path}: no such secret key", hint="bring it from where hfzmq keys init ran, or name another: --key FILE"
         ) from None
     except OSError as error:
         raise KeysError(
-            f"{path}: the secret key cannot be read: {error.strerror}", hint=f"its owner must run this: ls -l {path}"
+            f"{path}: the secret key cannot be read: {error.strerror}",
+            hint=f"it is for its owner alone; who that is: ls -l {path}; be that user, or name another: --key FILE",
         ) from None
     if mode & others:
         raise KeysError(
@@ -116,7 +117,10 @@ def read_secret(path: Path, others: int = _OTHERS) -> OwnKey:
             f"{path}: not a secret key of hfzmq", hint="such files are made by hfzmq keys init and keys issue"
         )
     if _public_of(secret) != public:
-        raise KeysError(f"{path}: its public key does not belong to its secret one", hint="put it back from a copy")
+        raise KeysError(
+            f"{path}: its public key does not belong to its secret one",
+            hint="put it back from a copy, or make a new one: hfzmq keys issue",
+        )
     return OwnKey(public, secret, str(path))
 
 

@@ -19,9 +19,11 @@ from hfzmq.errors import ConfigError
 
 HOST_HINT = "only the host: no scheme, port or space; no IPv6; 0.0.0.0 cannot be reached"
 COMPARE = "compare with a whole file: hfzmq config init"  # the hint where there is no better one
+IN_MS = "in milliseconds: 1000 is one second"
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)?\.?[0-9]*([eE][-+]?[0-9]{1,3})?")
+_NEARLY_A_NUMBER = re.compile(r"[-+]?[0-9][0-9A-Za-z.,:_%]{0,11}")
 _HEX16 = re.compile(r"[0-9a-fA-F]{32}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
@@ -35,6 +37,15 @@ def is_host(value: str) -> bool:
         except ValueError:
             return False
     return len(value) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+
+
+def likely(name: str, known: Sequence[str]) -> str:
+    """``did you mean lease_ms? ``: of ``known`` the one that whoever wrote ``name`` may have meant; '' for none."""
+    import difflib  # only who has made a mistake needs it
+
+    beginning = [one for one in known if one.startswith(name) or name.startswith(one)]
+    near = difflib.get_close_matches(name, known, 1) or beginning[:1]
+    return f"did you mean {near[0]}? " if near and name else ""
 
 
 class YamlReader:
@@ -52,22 +63,35 @@ class YamlReader:
             cause = f"not YAML: a control character ({error.character!r})"
             raise ConfigError(self.path, line, "", cause, hint="take it out") from None
         except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            cause = getattr(error, "problem", None) or "cannot be read"
-            place = mark.line + 1 if mark else None
-            raise ConfigError(self.path, place, "", f"not YAML: {cause}", hint=COMPARE) from None
+            raise self._not_yaml(error) from None
         except RecursionError:
             raise ConfigError(self.path, None, "", "not YAML: nested too deep", hint=COMPARE) from None
 
-    def fail(self, node: yaml.Node | None, key: str, cause: str, *, hint: str = COMPARE) -> NoReturn:
+    def _not_yaml(self, error: yaml.YAMLError) -> ConfigError:
+        mark, begun = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+        cause = getattr(error, "problem", None) or "cannot be read"
+        place = mark.line + 1 if mark else None
+        if "'\\t'" in cause:
+            return ConfigError(self.path, place, "", "a tab, which YAML does not take", hint="indent with spaces")
+        if mark and begun and begun.line < mark.line:
+            # Where it was noticed; what is wrong lies somewhere from where that part begins.
+            hint = f"a quotation mark, bracket or colon missing in between? {COMPARE}"
+            return ConfigError(self.path, place, "", f"not YAML from line {begun.line + 1} on: {cause}", hint=hint)
+        return ConfigError(self.path, place, "", f"not YAML: {cause}", hint=f"a space behind each colon; {COMPARE}")
+
+    def fail(
+        self, node: yaml.Node | None, key: str, cause: str, *, got: object = None, hint: str = COMPARE
+    ) -> NoReturn:
         """Raise ConfigError at the line of ``node``."""
-        raise ConfigError(self.path, None if node is None else line_of(node), key, cause, hint=hint)
+        raise ConfigError(self.path, None if node is None else line_of(node), key, cause, got=got, hint=hint)
 
     def mapping(
         self, node: yaml.Node | None, key: str, *, required: Sequence[str] = (), optional: Sequence[str] = ()
     ) -> dict[str, yaml.Node]:
         """The values of a mapping by key: all of ``required``, some of ``optional``, no others, none twice."""
         known = (*required, *optional)
+        if node is None and not key:
+            self.fail(node, key, "there is nothing in it, needed is a mapping of " + ", ".join(required))
         if not isinstance(node, yaml.MappingNode):
             self.fail(node, key, "a mapping of " + ", ".join(known))
         found: dict[str, yaml.Node] = {}
@@ -75,7 +99,9 @@ class YamlReader:
         for key_node, value in node.value:
             name = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
             if name not in known:
-                self.fail(key_node, prefix + name, "unknown key", hint="known: " + ", ".join(known))
+                self.fail(
+                    key_node, prefix + name, "unknown key", hint=likely(name, known) + "known: " + ", ".join(known)
+                )
             if name in found:
                 self.fail(key_node, prefix + name, "given twice", hint="keep one of them")
             found[name] = value
@@ -84,10 +110,10 @@ class YamlReader:
                 self.fail(node, prefix + name, "missing")
         return found
 
-    def sequence(self, node: yaml.Node, key: str, least: int, most: int) -> list[yaml.Node]:
+    def sequence(self, node: yaml.Node, key: str, least: int, most: int, *, hint: str = COMPARE) -> list[yaml.Node]:
         """The nodes of a list of ``least`` to ``most`` items."""
         if not isinstance(node, yaml.SequenceNode) or not least <= len(node.value) <= most:
-            self.fail(node, key, f"a list of {least} to {most} items")
+            self.fail(node, key, f"a list of {least} to {most} items", hint=hint)
         return list(node.value)
 
     def scalar(self, node: yaml.Node, key: str, expected: str) -> str:
@@ -101,7 +127,7 @@ class YamlReader:
         expected = f"text of {least} to {most} printable characters without spaces"
         value = self.scalar(node, key, expected)
         if not least <= len(value) <= most or not value.isprintable() or " " in value:
-            self.fail(node, key, expected)
+            self.fail(node, key, expected, got=value)
         return value
 
     def host(self, node: yaml.Node, key: str) -> str:
@@ -109,7 +135,7 @@ class YamlReader:
         expected = "an IPv4 address or a host name"
         value = self.scalar(node, key, expected)
         if not is_host(value):
-            self.fail(node, key, expected, hint=HOST_HINT)
+            self.fail(node, key, expected, got=value, hint=HOST_HINT)
         return value
 
     def choice(self, node: yaml.Node, key: str, known: Sequence[str]) -> str:
@@ -117,7 +143,7 @@ class YamlReader:
         expected = "one of " + ", ".join(known)
         value = self.scalar(node, key, expected)
         if value not in known:
-            self.fail(node, key, expected, hint="lower case")
+            self.fail(node, key, expected, got=value, hint=(likely(value.lower(), known) + "lower case"))
         return value
 
     def hex16(self, node: yaml.Node, key: str) -> bytes:
@@ -125,15 +151,19 @@ class YamlReader:
         expected = "32 hexadecimal digits"
         value = self.scalar(node, key, expected)
         if not _HEX16.fullmatch(value):
-            self.fail(node, key, expected, hint="make one: hfzmq config init")
+            hint = "take it from the other machines' file; for a new mesh: hfzmq config init"
+            self.fail(node, key, expected, got=value, hint=hint)
         return bytes.fromhex(value)
 
     def integer(self, node: yaml.Node, key: str, low: int, high: int) -> int:
         """A whole number from ``low`` to ``high``, written plainly in decimal digits."""
         expected = f"a whole number, {low} to {high}"
         value = self.scalar(node, key, expected)
-        if not _plain(node) or not _INTEGER.fullmatch(value) or not low <= int(value) <= high:
-            self.fail(node, key, expected, hint="decimal digits only: no quotes, no point, no leading zero")
+        if not _plain(node) or not _INTEGER.fullmatch(value):
+            hint = "decimal digits only: no quotes, no point, no leading zero"
+            self.fail(node, key, expected, got=_written(node), hint=hint)
+        if not low <= int(value) <= high:
+            self.fail(node, key, expected, got=int(value), hint=IN_MS if key.endswith("_ms") else COMPARE)
         return int(value)
 
     def fraction(self, node: yaml.Node, key: str) -> float:
@@ -142,7 +172,7 @@ class YamlReader:
         value = self.scalar(node, key, expected)
         number = _decimal(value) if _plain(node) else math.nan
         if not 0 < number < 1:  # NaN fails this too
-            self.fail(node, key, expected, hint="a number like 0.3, without quotes")
+            self.fail(node, key, expected, got=_written(node), hint="a number like 0.3, without quotes")
         return number
 
     def integers(self, node: yaml.Node | None, key: str, bounds: Mapping[str, tuple[int, int]]) -> dict[str, int]:
@@ -181,6 +211,24 @@ def child(node: yaml.Node | None, *names: str) -> yaml.Node | None:
         values = {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
         return next((values[name] for name in names if name in values), node)
     return node
+
+
+class _Written:
+    """A value as it stands in the file, to be shown just so."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+
+def _written(node: yaml.Node) -> _Written | None:
+    """What stands where a number belongs, if it looks like one: anything else may be a secret that got there."""
+    text = str(node.value)
+    if not _NEARLY_A_NUMBER.fullmatch(text):
+        return None
+    return _Written(text if _plain(node) else f'"{text}"')
 
 
 def _plain(node: yaml.Node) -> bool:

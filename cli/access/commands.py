@@ -72,7 +72,7 @@ def issue(
 ) -> None:
     """Make a key called NAME here, and tell the mesh (with an admin's key) that it is in force."""
     if not is_name(name):
-        raise InvalidInput("NAME", NAME_RULE, got=name)
+        raise InvalidInput("NAME", NAME_RULE, got=name, hint="such as: hfzmq keys issue bed-9 --role client")
     if (role == PEER) is not (peer is not None):
         raise click.UsageError("--id N goes with --role peer: whose key it is going to be")
     from hfzmq.cli.access.files import issue_into_file, secret_of

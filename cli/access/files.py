@@ -91,7 +91,7 @@ def found(who: str, listed: list[Listed]) -> str:
     named = list(dict.fromkeys(one.key for one in listed if one.name == who))
     if not named:
         known = ", ".join(sorted({one.name for one in listed}))
-        raise NotFound(f"no key is called {who}", hint=f"there are: {known}")
+        raise NotFound(f"no key is called {who}", hint=f"there are: {known}; all of them: hfzmq keys show")
     if len(named) > 1:
         raise KeysError(f"{len(named)} keys are called {who}", hint="name the key itself: hfzmq keys show -o json")
     return named[0]
@@ -115,10 +115,10 @@ def refuse_listed(own: OwnKey, listed: list[Listed], revoked: tuple[str, ...] | 
 
 def refuse_last_admin(key: str, listed: list[Listed], revoked: tuple[str, ...] | frozenset[str]) -> None:
     """KeysError where nobody could issue or revoke a key afterwards."""
-    admins = {one.key for one in listed if one.role == ADMIN and one.key not in revoked}
+    admins = {one.key: one.name for one in listed if one.role == ADMIN and one.key not in revoked}
     if key in admins and len(admins) == 1:
         raise KeysError(
-            "this is the only admin's key",
+            f"{admins[key]}: this is the only admin's key",
             hint="first another one: hfzmq keys issue admin-2 --role admin; or with --last-admin",
         )
 

@@ -28,6 +28,7 @@ from hfzmq.clinical.alarm.types import CAUSES
 from hfzmq.clinical.report import Refusal
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput, NotFound
+from hfzmq.yaml_reader import likely
 
 ALL = "all"
 NOT_KNOWN = "not known"
@@ -110,7 +111,9 @@ def other_rules(
     if isinstance(made, AlarmRules) and settings:
         made = from_mapping(to_mapping(made) | dict(map(_setting, settings)))
     if isinstance(made, Refusal):
-        raise InvalidInput(made.field, made.bound, hint=made.hint)
+        is_rule = made.field in AlarmRules._fields
+        hint = made.hint if is_rule else likely(made.field, AlarmRules._fields) + made.hint
+        raise InvalidInput(made.field, made.bound, hint=hint)
     return made
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, VITALS, check_patient_id, check_vitals
+from hfzmq.yaml_reader import likely
 
 LINE_BYTES_MAX = 1 << 16
 TIMESTAMP_BOUND = "Unix milliseconds UTC, 2000 to 2100"
@@ -67,7 +68,7 @@ def from_json(
         patient = name if isinstance(name := values.get("patient_id"), str) else None
         for name in values:
             if name not in JSON_FIELDS:
-                raise _Wrong(name[:40], "unknown field", "known: " + ", ".join(JSON_FIELDS))
+                raise _Wrong(name[:40], "unknown field", likely(name, JSON_FIELDS) + "known: " + ", ".join(JSON_FIELDS))
         for name in _NEEDED:
             if name not in values:
                 raise _Wrong(name, "missing")
@@ -113,10 +114,12 @@ def _checked(values: Mapping[str, Any]) -> Reading:
         raise _Wrong(*refusal)
     at = values["timestamp"]
     if not isinstance(at, int) or isinstance(at, bool) or not TIMESTAMP_MS_MIN <= at <= TIMESTAMP_MS_MAX:
-        raise _Wrong("timestamp", TIMESTAMP_BOUND, "seconds? multiply by 1000")
+        raise _Wrong("timestamp", f"{TIMESTAMP_BOUND}, got {at!r}"[:100], "seconds? multiply by 1000")
     refusal = check_vitals([values[vital.name] for vital in VITALS])
     if refusal is not None:
-        raise _Wrong(*refusal)
+        given = values[refusal.field]
+        shown = "" if given is None else f", got {given!r}"
+        raise _Wrong(refusal.field, f"{refusal.bound}{shown[:60]}", refusal.hint)
     return Reading(*(values[name] for name in Reading._fields))
 
 

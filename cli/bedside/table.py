@@ -64,6 +64,9 @@ def read_header(
     stand. InvalidInput: no header, a column missing or given twice."""
     if line is None:
         raise InvalidInput(str(path), "a header and readings", hint="the file is empty")
+    if b"\0" in line:
+        hint = "a spreadsheet? save it as CSV, in UTF-8, with these columns: " + ", ".join(required)
+        raise InvalidInput(f"{path}:1", "text with a header, this is another kind of file", hint=hint)
     names: list[str] = []
     delimiter = ","
     for delimiter in _DELIMITERS:

@@ -84,16 +84,23 @@ class Work:
         if self._stop.is_set():
             return
         if in_time and useless:
-            bound = f"a line that can be used; all {self._unusable} were rejected"
+            many = f"{self._unusable} {'was' if self._unusable == 1 else 'were'} rejected"
+            bound = f"no line of it can be used, {many}"
             raise InvalidInput(self._source_name, bound, hint="each is named above, with what is wrong")
         if in_time and (ended or not self._source.batch):
             return
         if pending:
-            word = self._courier.traffic.word
-            message = f"{pending} {word} are not acknowledged yet; they wait in {self._courier.queue.directory}"
+            word, where = self._courier.traffic.word, self._courier.queue.directory
+            message = (
+                f"{pending} {word} are not acknowledged yet; they wait in {where}"
+                if pending > 1
+                else f"1 {word[:-1]} is not acknowledged yet; it waits in {where}"
+            )
+            hint = "who is away? hfzmq status; the same command goes on where this one stopped"
         else:
             message = "the duration was over before the source was read to its end"
-        raise TimedOut(message, hint="the same command goes on where this one stopped")
+            hint = "the same command goes on where this one stopped"
+        raise TimedOut(message, hint=hint)
 
     # --------------------------------------------------------------------------------------- what a kind of work does
 

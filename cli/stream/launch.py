@@ -100,7 +100,12 @@ def settings_of(
     config = load_config(config_path, key=BEDSIDE_KEY)
     if batch_rows > config.limits.batch_rows_max:
         bound = f"1 to {config.limits.batch_rows_max}"
-        raise InvalidInput("--batch", bound, got=batch_rows, hint=f"limits.batch_rows_max in {config.path}")
+        raise InvalidInput(
+            "--batch",
+            bound,
+            got=batch_rows,
+            hint=f"no more than limits.batch_rows_max in {config.path}, the same for all peers",
+        )
     number = config.heart_rate.patients if patients is None else patients
     rate = RATE_HZ if rate_hz is None else rate_hz
     in_time = None if duration_s is None or source is not None else max(1, int(duration_s * number * rate + 1e-6))

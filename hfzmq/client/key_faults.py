@@ -35,6 +35,11 @@ def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.ya
         )
     if fault == ROLE:
         return f"peer {peer}: {own} does not allow this", f"name another key: --key FILE; which there are: {show}"
+    if keys is None:  # a peer with keys lets a plain client's handshake fail in more than one way
+        return (
+            f"peer {peer} wants a key, and {path} is plain",
+            "take that mesh's peers.yaml, and a secret key of it: hfzmq keys show",
+        )
     if fault == SERVER:
         return (
             f"peer {peer} does not serve with the key that {path} lists for it",
@@ -42,9 +47,4 @@ def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.ya
         )
     if fault == UNKNOWN:
         return f"nobody has said which key peer {peer} serves with", f"list it under keys.peers in {path}: {show}"
-    if keys is None:
-        return (
-            f"peer {peer} wants a key, and {path} is plain",
-            "take that mesh's peers.yaml, and a secret key of it",
-        )
     return f"peer {peer} is plain, it has no keys", f"start it with this very file: --config {path}"

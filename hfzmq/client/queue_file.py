@@ -109,7 +109,7 @@ def _locked(directory: Path) -> int:
         os.close(lock)
         raise DataDirError(
             f"the queue in {directory} is in use by another client process",
-            hint="a second client on this machine needs its own name: --client-id NAME",
+            hint="does it run already? a second one needs a queue of its own: --client-id NAME, or --queue DIR",
         ) from None
     return lock
 
@@ -153,15 +153,15 @@ def _identity(db: apsw.Connection, directory: Path, client_id: str | None, mesh_
     op = REPORTS.op if db.execute("PRAGMA user_version").get == 1 else db.execute("SELECT op FROM op").get
     if op != traffic.op:
         raise DataDirError(
-            f"the queue in {directory} is not for {traffic.word}: its rows go out as {op!r}",
-            hint="reports and readings each need a queue of their own: --queue DIR",
+            f"the queue in {directory} is not for {traffic.word}: what waits in it goes out as {op!r}",
+            hint="reports (hfzmq client) and heart rates (hfzmq stream) each need a queue of their own: --queue DIR",
         )
     meta: list[Any] = db.execute("SELECT client_id, mesh_id FROM meta").fetchall()
     owner, mesh = meta[0]
     if mesh != mesh_id:
         raise DataDirError(
             f"the queue in {directory} belongs to another mesh ({mesh.hex()})",
-            hint="another mesh needs another queue: --queue DIR",
+            hint="another mesh needs another queue: --queue DIR; restored from a backup of that one: hfzmq queue move",
         )
     if client_id is not None and client_id != owner:
         raise DataDirError(

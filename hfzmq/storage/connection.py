@@ -18,6 +18,8 @@ from hfzmq.storage.directory import may
 
 BUSY_MS = 20  # nobody else writes; only a checkpoint may wait so long for readers
 
+NO_SPACE = "no space left on the disk"
+
 # name, what is set, what must be read back
 PRAGMAS: tuple[tuple[str, str, object], ...] = (
     ("synchronous", "FULL", 2),  # first: it also guards the change to WAL. NORMAL loses commits with the power
@@ -55,11 +57,16 @@ def abandon(connection: apsw.Connection) -> None:
         connection.close(True)
 
 
+def disk_hint(path: Path) -> str:
+    """What to look at where a disk failed."""
+    return f"is there room (df -h {path.parent}), may a file grow (ulimit -f)? else the disk: dmesg -T"
+
+
 def refusal(error: Exception, path: Path) -> DataDirError:
     """What stands behind an error of SQLite or the system while the file at ``path`` was opened, and what to do."""
     code = getattr(error, "errno", None)
     if isinstance(error, apsw.FullError) or code in (errno.ENOSPC, errno.EDQUOT):
-        return DataDirError(f"{path}: no space left on the disk", hint="free some space, then start again")
+        return DataDirError(f"{path}: {NO_SPACE}", hint=f"make room, then start it again: df -h {path.parent}")
     if isinstance(error, apsw.ReadOnlyError) or code == errno.EROFS:
         return DataDirError(f"{path}: read-only", hint="the daemon needs a data directory that it may write to")
     if code in (errno.EACCES, errno.EPERM) or isinstance(error, apsw.PermissionsError):
@@ -78,11 +85,12 @@ def refusal(error: Exception, path: Path) -> DataDirError:
         return DataDirError(f"{path}: damaged: {error}", hint="not a file of hfzmq? give another --data-dir")
     if isinstance(error, apsw.BusyError):
         return DataDirError(f"{path}: another program is writing to it", hint="close it, then start again")
-    return DataDirError(f"{path}: {error}", hint="look at the disk and at the system's log")
+    why = getattr(error, "strerror", None) or error  # of the system's errors without their number and path
+    return DataDirError(f"{path}: {why}", hint=disk_hint(path))
 
 
 def _no_rights(path: Path) -> DataDirError:
     return DataDirError(
         f"{path}: permission denied",
-        hint="the user that runs the daemon needs read and write rights to the directory and its files",
+        hint=f"who runs the daemon needs rights to read and write the directory and its files: ls -la {path.parent}",
     )

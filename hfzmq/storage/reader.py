@@ -239,7 +239,7 @@ class Reader:
                 raise InvalidInput("db", "a database of hfzmq", got=str(self.path), hint=_HINT)
             version = connection.execute("SELECT schema_version FROM meta").get
             if version != SCHEMA_VERSION:
-                hint = "install the hfzmq that wrote it"
+                hint = "install the hfzmq that wrote it (hfzmq --version on that machine)"
                 raise InvalidInput("db", f"schema version {SCHEMA_VERSION}", got=version, hint=hint)
         except BaseException:
             connection.close()
@@ -289,7 +289,10 @@ class Reader:
     def _unreadable(self, error: Exception) -> InvalidInput | DataDirError:
         if isinstance(error, apsw.NotADBError):
             return InvalidInput("db", "a database of hfzmq", got=str(self.path), hint=_HINT)
-        return DataDirError(f"{self.path}: cannot be read: {error}", hint="damaged, or not copied whole?")
+        return DataDirError(
+            f"{self.path}: cannot be read: {error}",
+            hint="damaged, or not copied whole? copies are made by: hfzmq backup --db FILE --to FILE",
+        )
 
 
 _HINT = "the file of a peer: DIR/hfzmq_<id>.db"
@@ -300,7 +303,7 @@ def _check_path(path: Path) -> None:
         if path.is_dir():
             raise InvalidInput("db", "a file, not a directory", got=str(path), hint=_HINT)
         if not path.exists():
-            raise NotFound(f"{path}: no such file", hint=_HINT)
+            raise NotFound(f"{path}: no such file", hint=f"{_HINT}; which there are: ls {path.parent}")
     except PermissionError:
         raise DataDirError(f"{path}: permission denied", hint="rights to the directory are needed") from None
 

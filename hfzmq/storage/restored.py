@@ -57,7 +57,7 @@ def read_note(path: Path) -> Note | None:
         return Note(
             Place(int(index), int(term), _binary(chain, CHAIN_BYTES)), _binary(told["state"], HASH_BYTES), lives
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter is told by whoever makes the directory
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataDirError(

@@ -10,6 +10,7 @@ again, for what an fsync has failed for once may be gone though the next one say
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from hfzmq.storage import aside, compaction, directory, install, tables
 from hfzmq.storage.access_book import AccessBook
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
-from hfzmq.storage.connection import abandon, refusal
+from hfzmq.storage.connection import NO_SPACE, abandon, disk_hint, refusal
 from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
@@ -60,6 +61,7 @@ class Store:
     def _go_on_from(self, connection: apsw.Connection, recovered: Recovered, cursor: Cursor) -> None:
         self.recovered = recovered
         self._connection = connection
+        self._file = directory.identity_of(self.path)
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
         self._probe = cursor.probe
@@ -114,6 +116,15 @@ class Store:
         """What became of the actions on alarms in the entry at ``index``, in their order, if it is not long ago."""
         return self._alarms.outcomes(index)
 
+    def size_bytes(self) -> int:
+        """How large the file is, without its WAL. DiskFailed as with ``write``, also where it is gone."""
+        self._refuse_after_failure()
+        try:
+            self._check_name()
+            return self.path.stat().st_size
+        except (OSError, _Gone) as error:
+            raise self._failed(error) from error
+
     @property
     def wal_pages(self) -> int:
         """Pages of 4 KiB in the WAL after the last commit."""
@@ -139,6 +150,7 @@ class Store:
         if self._has_waste:
             self._in_transaction(self._sweep)
         try:
+            self._check_name()
             self._checkpointer.when_idle()
             self._mark.sync_when_due()
         except Exception as error:
@@ -200,6 +212,7 @@ class Store:
             work()
             self._seal()
             self._connection.execute("COMMIT")
+            self._check_name()
             self._note_commit()
             self._checkpointer.after_commit()
         except Exception as error:
@@ -286,12 +299,32 @@ class Store:
         abandon(self._connection)
         self._mark.close()
 
+    def _check_name(self) -> None:
+        """What is written into a file that has lost its name is gone with this process: it must not be promised."""
+        if directory.identity_of(self.path) != self._file:
+            raise _Gone("deleted, moved or replaced while this peer has it open")
+
     def _failed(self, error: Exception) -> DiskFailed:
         self._give_up(error)
+        if isinstance(error, _Gone):
+            return DiskFailed(f"{self.path}: {error}", hint=_GONE_HINT)
         if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):  # to start again on this file would end here again
             with suppress(DiskFailed):
                 self.distrust(f"damaged: {error}, while it was written")
-        return DiskFailed(f"{self.path}: cannot write: {str(error) or type(error).__name__}", hint=_HINT)
+        if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"make room, then start it again; the others go on meanwhile: df -h {self.path.parent}"
+            return DiskFailed(f"{self.path}: {NO_SPACE}", hint=hint)
+        why = str(error) or type(error).__name__
+        hint = f"{disk_hint(self.path)}; then restart this peer: a failed sync is never tried again"
+        return DiskFailed(f"{self.path}: cannot write: {why}", hint=hint)
 
 
+class _Gone(Exception):
+    """The name of the file leads to another one, or nowhere."""
+
+
+_GONE_HINT = (
+    "start it again: what it lacks it takes from the other peers; stop a peer before touching its files, and copy them "
+    "with: hfzmq backup"
+)
 _HINT = "look at the disk and the system's log, then restart this peer: a failed sync is never tried again"

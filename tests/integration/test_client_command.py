@@ -192,7 +192,7 @@ def test_a_source_of_which_no_line_can_be_used_is_exit_6_each_time(ward: Ward) -
         code, out, err = ward.run("--source", path)
         assert code == 6
         assert f"rejected: {path}:2: line: more cells than the header has (a decimal comma? write 1.9)" in err
-        assert f"error: {path}: a line that can be used; all 2 were rejected" in err
+        assert f"error: {path}: no line of it can be used, 2 were rejected" in err
         assert "0 readings" in out.splitlines()[-1]
         assert "2 rejected" in out.splitlines()[-1]
     code, out, err = ward.run("--source", "-", "-o", "jsonl", given="nonsense\n")

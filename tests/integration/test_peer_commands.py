@@ -39,7 +39,7 @@ def mesh() -> Iterator[FakeMesh]:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that is there is heard also on a machine with too much to do; one that is away refuses at once."""
-    monkeypatch.setattr(ask.ask_all, "__defaults__", (None, 10_000, None))
+    monkeypatch.setattr(ask.ask_all, "__defaults__", (None, 10_000, None, None))
 
 
 class Operator:
@@ -365,7 +365,7 @@ def test_remove_and_transfer_of_no_member_name_the_members(operator: Operator, m
 def test_remove_that_leaves_two_voters_wants_a_yes(operator: Operator, mesh: FakeMesh) -> None:
     done = operator.peer("remove", 3)
     assert done.code == 1
-    assert "warning: without peer 3 2 voters would be left: when one fails, nothing is stored" in done.err
+    assert "warning: without peer 3, 2 voters would be left: when one fails, nothing is stored" in done.err
     assert "hint: if it must be, say it again with --yes" in done.err
     assert changes(mesh) == []
     assert operator.peer("remove", 3, "--yes").code == 0
@@ -382,7 +382,7 @@ def test_remove_that_leaves_no_living_majority_wants_a_yes(operator: Operator, m
     mesh.peers[5].die()
     done = operator.peer("remove", 3)
     assert done.code == 1
-    assert "without peer 3 only 2 of 4 voters would answer" in done.err
+    assert "without peer 3, only 2 of 4 voters would answer" in done.err
     assert operator.peer("remove", 5).code == 0, "one that is dead costs no majority"
 
 

@@ -408,7 +408,7 @@ def test_a_full_disk_at_the_start_is_told(tmp_path: Path) -> None:
     disk = FaultyDisk("full", full)
     with pytest.raises(DataDirError, match="no space left") as caught:
         Store.open(tmp_path, 1, mesh(), vfs="full")
-    assert "free some space" in caught.value.hint
+    assert "make room" in caught.value.hint
     disk.armed = False
     store = Store.open(tmp_path, 1, mesh(), vfs="full")  # half of a founding is no file
     assert store.identity.boot_no == 1

@@ -225,7 +225,7 @@ def test_bad_input_is_refused_by_name_and_bound(ward: Ward, words: tuple[str, ..
 def test_a_file_of_which_no_line_can_be_used_is_an_error(ward: Ward) -> None:
     code, _, err = ward.run("--source", ward.csv("x,y,z", "a,b,c"), "--headless")
     assert code == 6
-    assert "all 2 were rejected" in err
+    assert "no line of it can be used, 2 were rejected" in err
 
 
 def test_a_queue_of_reports_is_refused(ward: Ward) -> None:

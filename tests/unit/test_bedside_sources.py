@@ -95,7 +95,7 @@ def test_a_bad_field_of_a_json_line_is_named_with_its_bound(change: dict[str, An
     values = {key: value for key, value in {**GOOD, **change}.items() if value is not ...}
     refused = from_json(json.dumps(values), "stdin", 7)
     assert isinstance(refused, Refused)
-    assert (refused.line, refused.field, refused.bound) == (7, field, bound)
+    assert (refused.line, refused.field, refused.bound.partition(", got ")[0]) == (7, field, bound)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_bytes_that_are_no_text_are_refused_by_the_line(tmp_path: Path) -> None:
         ("age,serum_sodium\n1,2\n", "serum_creatinine"),
         (STUDY.replace("time", "when"), "day"),
         ("age," + STUDY, "age: a column once"),
-        ("\x00\x01\x02", "this column is missing"),
+        ("\x00\x01\x02", "another kind of file"),
     ],
 )
 def test_a_file_without_the_columns_is_refused_whole(tmp_path: Path, text: str, said: str) -> None:

@@ -81,7 +81,7 @@ def test_bad_rows_are_named_by_line_and_field_and_lose_none_of_the_others(run: A
     assert found.code == 6
     said = found.err.splitlines()
     assert said[0].startswith(f"{path}:3: age: a number, 18 to 120 years")
-    assert said[1] == f"{path}:4: serum_creatinine: 0.1 to 20 mg/dL (umol/L? divide by 88.4)"
+    assert said[1] == f"{path}:4: serum_creatinine: 0.1 to 20 mg/dL, got 168 (umol/L? divide by 88.4)"
     assert said[2].startswith(f"{path}:6: ejection_fraction: missing")
     assert said[3].startswith(f"{path}:7: day: a whole number")
     assert "2 lines judged, 4 refused" in found.err
@@ -142,7 +142,7 @@ def test_a_file_without_a_reading_is_refused_be_there_a_header_or_not(run: Any, 
         ("70;134;1.2;38;40", "columns split by ';'? here it is ','"),
         ('70,134,"1,9",38,40', "serum_creatinine: a number, 0.1 to 20 mg/dL, got '1,9' (a decimal comma? write 1.9)"),
         ("70,134,abc,38,40", "serum_creatinine: a number, 0.1 to 20 mg/dL, got 'abc'\n"),
-        ("70,134,168,38,40", "serum_creatinine: 0.1 to 20 mg/dL (umol/L? divide by 88.4)"),
+        ("70,134,168,38,40", "serum_creatinine: 0.1 to 20 mg/dL, got 168 (umol/L? divide by 88.4)"),
     ],
 )
 def test_what_is_no_number_is_shown_and_the_hint_is_about_it(run: Any, tmp_path: Path, line: str, said: str) -> None:

@@ -28,6 +28,7 @@ class Daemon:
             readings_stored=VerdictCounts((5, 1, 2, 3, 0, 0, 0, 4)),
             identity=SimpleNamespace(boot_no=3),
             path=Path(__file__),
+            size_bytes=lambda: Path(__file__).stat().st_size,
             amnesia=None,
         )
         config = Config("ward", bytes(16), file, TIMING)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 
-import click
 import pytest
 
-from hfzmq.cli.main import root
 from hfzmq.clinical.alarm.rules import AlarmRules, to_mapping
 from hfzmq.clinical.alarm.types import ACTIONS, WHAT, Episode, Event
 from hfzmq.storage.tables import SCHEMA_VERSION
+from tests.named_commands import unknown_in
 from tests.provenance import ROOT
 from tests.simulation.planted import table
 
@@ -45,7 +45,6 @@ def test_the_protocol_names_the_columns_the_events_and_the_actions_of_alarms() -
 
 CHAPTERS = (*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "operations").glob("*.md"))
 DOCS = ("README.md", "CHANGELOG.md", "model/README.md", *(str(path.relative_to(ROOT)) for path in CHAPTERS))
-MANY = "|"  # alarms ls|ack: each of them
 MARK = "episode"  # `hfzmq episode 12 step 1` marks a notice and is no command
 
 
@@ -59,21 +58,6 @@ def commands_in(text: str) -> list[list[str]]:
     return [words for words in commands if words[0] != MARK]
 
 
-def unknown_in(words: list[str]) -> str:
-    """The first of ``words`` that is no command or option; '' when all are."""
-    here: list[click.Command] = [root]
-    while words and not words[0].startswith("-") and all(isinstance(one, click.Group) for one in here):
-        names, *words = words
-        groups = [one for one in here if isinstance(one, click.Group)]
-        found = [one.get_command(click.Context(one), name) for one in groups for name in names.split(MANY)]
-        if None in found:
-            return names
-        here = [one for one in found if one is not None]
-    known = {option for one in here for parameter in one.params for option in parameter.opts} | {"--help"}
-    options = [word.strip("[].,;()") for word in words if word.strip("[").startswith("-")]
-    return next((option for option in options if option != "-" and not set(option.split(MANY)) <= known), "")
-
-
 @pytest.mark.parametrize("doc", DOCS)
 def test_every_command_and_option_that_a_document_names_is_there(doc: str) -> None:
     commands = commands_in((ROOT / doc).read_text())
@@ -82,8 +66,11 @@ def test_every_command_and_option_that_a_document_names_is_there(doc: str) -> No
 
 def test_what_a_document_may_not_name_would_be_found() -> None:
     block = "```sh\nhfzmq model guess --age 7   # no\nhfzmq client --fast > x\n```\n"
-    told = block + "and `hfzmq alarms ls|nod`, `hfzmq serve -x`."
-    assert [unknown_in(words) for words in commands_in(told)] == ["guess", "--fast", "ls|nod", "-x"]
+    told = (
+        block + "and `hfzmq alarms ls|nod`, `hfzmq serve -x`, `hfzmq backup look FILE`, `hfzmq backup FILE --pier 1`."
+    )
+    found = [unknown_in(words) for words in commands_in(told)]
+    assert found == ["guess", "--fast", "ls|nod", "-x", "look", "--pier"]
 
 
 def test_the_readme_shows_every_command_of_the_model() -> None:
@@ -125,3 +112,38 @@ def test_the_architecture_lists_every_file_once_and_none_that_is_not_there() -> 
         gone, missing = set(names) - there - parts, (there | parts - own) - set(names)
         assert not gone, f"docs/architecture.md lists in {folder}/ what is not there: {gone}"
         assert not missing, f"docs/architecture.md does not list in {folder}/: {missing}"
+
+
+# ------------------------------------------------------------ the operator's pages
+
+OPERATIONS = ROOT / "docs" / "operations"
+
+
+def test_the_readme_and_the_operators_day_lead_to_every_page_for_operators() -> None:
+    pages = {path.name for path in OPERATIONS.glob("*.md")}
+    assert set(re.findall(r"\(docs/operations/(\w+\.md)\)", (ROOT / "README.md").read_text())) == pages
+    assert set(re.findall(r"\(operations/(\w+\.md)\)", (ROOT / "docs" / "operations.md").read_text())) == pages
+
+
+@pytest.mark.parametrize("doc", DOCS)
+def test_every_link_to_a_file_or_a_heading_leads_somewhere(doc: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]*(?:#[\w-]+)?)\)", (ROOT / doc).read_text()):
+        name, _, heading = target.partition("#")
+        path = (ROOT / doc).parent / name if name else ROOT / doc
+        assert path.exists(), target
+        if heading:
+            heads = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], target
+
+
+def test_what_check_can_say_is_explained_line_by_line() -> None:
+    calls = [
+        node for node in ast.walk(ast.parse((ROOT / "cli" / "check.py").read_text())) if isinstance(node, ast.Call)
+    ]
+    findings = [call.args[1] for call in calls if getattr(call.func, "id", "") == "Finding"]
+    parts = [node.value for text in findings for node in ast.walk(text) if isinstance(node, ast.Constant)]
+    said = {" ".join(part.split()) for part in parts if isinstance(part, str) and len(part.split()) > 1}
+    told = (OPERATIONS / "doctor.md").read_text()
+    missing = {part for part in said if part.strip(": ;,") not in told}
+    assert len(said) > 8
+    assert missing == set()

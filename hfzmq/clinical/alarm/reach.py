@@ -56,12 +56,13 @@ def refuse_unreachable(config: Config, rules: AlarmRules) -> None:
         raise ConfigError(
             config.path, line, "alarms.channels", bound, hint="a lower from_step, or one more step in steps_ms"
         )
-    short = [patient for patient, limit_ms in _limits(rules) if limit_ms < SILENT_MS_MIN]
+    short = [(patient, limit_ms) for patient, limit_ms in _limits(rules) if limit_ms < SILENT_MS_MIN]
     if short:
-        rule = "expected" if short[0] else "silent_ms"
-        bound = f"{short[0]}: {SILENT_MS_MIN} ms or more" if short[0] else f"{SILENT_MS_MIN} ms or more"
+        patient, limit_ms = short[0]
+        rule = "expected" if patient else "silent_ms"
+        bound = f"{patient}: {SILENT_MS_MIN} ms or more" if patient else f"{SILENT_MS_MIN} ms or more"
         hint = f"hfzmq client measures every {SPEAKS_EVERY_MS} ms: {SILENT_MS_CALM} or more raises no false NO DATA"
-        raise _wrong(config, rule, bound, hint)
+        raise _wrong(config, rule, bound, hint, got=limit_ms)
 
 
 def doubts(config: Config, rules: AlarmRules) -> list[Doubt]:
@@ -114,8 +115,8 @@ def _limits(rules: AlarmRules) -> list[tuple[str, int]]:
     return [("", rules.silent_ms), *(one for one in rules.expected if one.silent_ms)]
 
 
-def _wrong(config: Config, rule: str, bound: str, hint: str) -> ConfigError:
-    return ConfigError(config.path, _line(config, rule), f"alarms.rules.{rule}", bound, hint=hint)
+def _wrong(config: Config, rule: str, bound: str, hint: str, got: object = None) -> ConfigError:
+    return ConfigError(config.path, _line(config, rule), f"alarms.rules.{rule}", bound, got=got, hint=hint)
 
 
 def _line(config: Config, rule: str) -> int | None:

@@ -10,6 +10,7 @@ from hfzmq.clinical.alarm.reach import refuse_unreachable
 from hfzmq.clinical.alarm.rules import AlarmRules, from_mapping
 from hfzmq.config import Config
 from hfzmq.errors import ConfigError
+from hfzmq.yaml_reader import likely
 
 
 def rules_of(config: Config) -> AlarmRules:
@@ -21,4 +22,7 @@ def rules_of(config: Config) -> AlarmRules:
         return rules
     lines = {setting.name: setting.line for setting in config.alarm_rules}
     line = lines.get(rules.field) or min(lines.values(), default=None)  # a relation may name a rule that is a default
-    raise ConfigError(config.path, line, f"alarms.rules.{rules.field}", rules.bound, hint=rules.hint)
+    is_rule = rules.field in AlarmRules._fields
+    got = settings.get(rules.field) if is_rule else None
+    hint = rules.hint if is_rule else likely(rules.field, AlarmRules._fields) + rules.hint
+    raise ConfigError(config.path, line, f"alarms.rules.{rules.field}", rules.bound, got=got, hint=hint)
