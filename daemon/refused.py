@@ -1,9 +1,11 @@
 """Connections that the other side would not have: found by their monitors, made anew until it would.
 
     connected --400, or another server's key--> refused --RETRY_MS--> told to be made anew
+              --ended, and not tried again----> given up --'
 
 Touches monitor sockets. Must not know: why (a key that was not issued yet, or is revoked). ZeroMQ gives a connection up
-for good once it was refused, silently; this is who notices.
+for good once it was refused, or once one byte came that is no ZMTP (something else had the port for a while, a message
+was too large, a byte was changed on its way), silently; this is who notices.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ AUTH, PROTOCOL, NO_DETAIL = (
     int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL),
     int(zmq.Event.HANDSHAKE_FAILED_NO_DETAIL),
 )
+ENDED = int(zmq.Event.DISCONNECTED)
+ON_ITS_WAY = (int(zmq.Event.CONNECT_DELAYED), int(zmq.Event.CONNECT_RETRIED), int(zmq.Event.CONNECTED))
+SUCCEEDED = int(zmq.Event.HANDSHAKE_SUCCEEDED)
 _BROKEN_PIPE = 32  # the other side closed in the middle of a handshake: a server that could not read what came
 WHY = {
     AUTH: "it does not accept this peer's key",
@@ -40,7 +45,7 @@ class Refused:
     def watch(self, name: object, socket: zmq.Socket[bytes]) -> None:
         """From now on, under ``name``; it takes the place of the socket that had the name."""
         self.forget(name)
-        monitor = socket.get_monitor_socket(AUTH | PROTOCOL | NO_DETAIL | int(zmq.Event.HANDSHAKE_SUCCEEDED))
+        monitor = socket.get_monitor_socket(AUTH | PROTOCOL | NO_DETAIL | SUCCEEDED | ENDED | sum(ON_ITS_WAY))
         monitor.setsockopt(zmq.LINGER, 0)
         self._monitors[name] = monitor
 
@@ -77,8 +82,13 @@ class Refused:
     def _note(self, now_ms: float, name: object, frames: list[bytes]) -> None:
         event, value = struct.unpack("=hi", frames[0])
         key = (name, frames[1].decode("utf-8", "replace"))
-        if event == int(zmq.Event.HANDSHAKE_SUCCEEDED):
+        if event == SUCCEEDED:
             self.why.pop(key, None)
+            self._due.pop(key, None)
+        elif event in ON_ITS_WAY:
+            self._due.pop(key, None)  # ZeroMQ itself tries again
+        elif event == ENDED:
+            self._due.setdefault(key, now_ms + RETRY_MS)  # unless it does
         elif event in (AUTH, PROTOCOL):
             self.why[key] = WHY[event]
             self._due.setdefault(key, now_ms + RETRY_MS)

@@ -103,7 +103,7 @@ def damaged(chance: Random, frame: bytes) -> bytes:
 
 
 def requests(mesh_id: bytes) -> list[dict[str, Any]]:
-    """One right request of each op, as a map. (Of ``access`` and ``change`` only what takes an admin's key.)"""
+    """One right request of each op, as a map; some take an admin's key."""
 
     def of(op: str, **fields: object) -> dict[str, Any]:
         return {"v": 1, "mesh": mesh_id, "op": op, **fields}
@@ -121,6 +121,7 @@ def requests(mesh_id: bytes) -> list[dict[str, Any]]:
         of("readings", before_id=9, limit=10), of("alerts", limit=10), of("alarms", state="open"),
         of("alarm_events", episode=1), of("beds", since_ms=1000), of("seen", beds=encode_rows([ROW])),
         of("change", action="transfer", peer=1), of("alarm", action="ack", episode=1, by="nobody"),
+        of("backup", take=EPOCH, offset=0, length=100, at_least=1),
     ]  # fmt: skip
 
 

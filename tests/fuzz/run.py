@@ -31,6 +31,7 @@ from tests.provenance import PRODUCT, origin
 WRITERS = 3
 WARM_UP_S = 5.0
 CALM_S = 10.0
+NO_LEADER_S = 60.0
 CALM, TOGETHER = "calm", "all together"
 AT_ONCE = 4  # processes of attacks at a time: more would measure this machine's cores and not the daemons
 
@@ -84,13 +85,18 @@ def _all(
         writer.start()
     pids = {number: process.pid for number, process in field.processes.items()}
     found: list[Result] = []
+    stopped: list[str] = []
     warm: dict[int, float] = {}
     with Gauge(pids) as gauge:
         time.sleep(WARM_UP_S)
         tried = Trial(field, writers, gauge, seed)
         until = time.monotonic() + duration_s
         for number, (at_once, leads, last_of_round) in enumerate(_plan(names, Random(seed))):
-            leader = field.wait_for_leader()
+            try:
+                leader = field.wait_for_leader(within_s=NO_LEADER_S)
+            except AssertionError as error:
+                stopped = [f"it ended there: {error}"]
+                break
             peer = leader if leads else max(set(field.config.peer_ids) - {leader})
             result = tried.run(at_once, peer, CALM_S if not at_once else seconds)
             found.append(result)
@@ -112,7 +118,7 @@ def _all(
         if mib > trial.RSS_KEPT_MIB
     ]
     wrong += [writer.wrong for writer in writers if writer.wrong]
-    return found, wrong + _read_back(field, writers), sum(len(writer.acks) for writer in writers)
+    return found, stopped + wrong + _read_back(field, writers), sum(len(writer.acks) for writer in writers)
 
 
 def _plan(names: Sequence[str], chance: Random) -> Iterator[tuple[list[str], bool, bool]]:

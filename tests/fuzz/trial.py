@@ -147,7 +147,7 @@ class Trial:
     def wrong_lines(self) -> list[str]:
         """What daemons have said since the last time and should never have to say."""
         wrong = []
-        for number in self._field.config.peer_ids:
+        for number in self._field.processes:
             said = self._field.log(number)
             for line in said[self._read[number] :].splitlines():
                 if any(word in line for word in WRONG_WORDS) or _level(line) == "error":
