@@ -130,7 +130,7 @@ def test_a_port_in_use_is_named_with_the_command_that_finds_its_owner(tmp_path: 
     with socket.create_server(("127.0.0.1", mesh.config.peer(1).client_port)):
         code, words = refused_start("--id", 1, "--config", mesh.path, "--data-dir", tmp_path / "d")
     assert code == 1
-    assert f"127.0.0.1:{mesh.config.peer(1).client_port} is in use" in words
+    assert f"127.0.0.1:{mesh.config.peer(1).client_port}, client_port of peer 1: in use" in words
     assert "hint: " in words
 
 

@@ -321,8 +321,13 @@ def test_keys_issued_and_revoked_while_a_peer_is_down_hold_when_it_is_back_after
         assert "peer 3: no answer; it will apply it when it is back" in done.stdout
         writer = Writer(mesh)
         leader = mesh.wait_for_leader(1)
-        for _ in range(60):
+        last = mesh.ask(3, "SELECT max(idx) FROM log")[0][0]
+
+        def compacted() -> bool:
             writer.send_until_acked(leader)
+            return all(mesh.ask(number, "SELECT min(idx) FROM log")[0][0] > last + 1 for number in (1, 2))
+
+        wait_for("what peer 3 lacks is in no log", compacted, 60)
         mesh.start(3)
         mesh.wait_until_equal()
         assert "has taken a snapshot" in mesh.log(3)
