@@ -24,7 +24,7 @@ from hfzmq.config import Config, PeerAddress
 from hfzmq.daemon import curve, zap
 from hfzmq.daemon.clocks import monotonic_ms
 from hfzmq.daemon.door import BACKLOG_OF_PEERS, RESERVE_OF_PEERS, Door
-from hfzmq.daemon.entrance import Entrance
+from hfzmq.daemon.entrance import Entrance, scatter_routing_ids
 from hfzmq.daemon.keyring import Keyring
 from hfzmq.daemon.refused import Refused
 from hfzmq.daemon.weight import Weight
@@ -52,6 +52,7 @@ class Sockets:
         self._me = me
         self._counters = counters
         self._keyring = keyring
+        scatter_routing_ids()
         self._context = zmq.Context(2)
         self._dealers: dict[int, zmq.Socket[bytes]] = {}
         self._refused = Refused()
