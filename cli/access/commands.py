@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hfzmq.access import ADMIN, CLIENT, NAME_RULE, PEER, ROLES, fingerprint, is_key, is_name
+from hfzmq.access import NAME_RULE, PEER, ROLES, fingerprint, is_key, is_name
 from hfzmq.cli.format import json_text, table
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import NO_KEY, Seconds, config_only_option, config_option, load_config, output_option
@@ -155,7 +155,6 @@ def show(config_path: str, directory: Path | None, output: str, offline: bool) -
 
 
 _HEAD = ("name", "role", "in force", "from", "fingerprint", "secret key", "mode")
-_MAY = {CLIENT: "submits, reads", ADMIN: "everything", PEER: "is a peer"}
 
 
 def _cells(row: Row) -> list[object]:

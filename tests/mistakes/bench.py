@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +27,7 @@ from hfzmq.cli.throwaway import with_throwaway_keys
 from hfzmq.config import Config, PeerAddress, load, render
 from hfzmq.storage import Store
 from tests.provenance import ROOT
+from tests.system.mesh import wait_for
 from tests.unit.cli_world import run
 
 PROCESS_S = 60.0
@@ -143,7 +143,7 @@ class Bench:
                 cwd=self.folder, env=self._environ(), stdout=file, stderr=file, text=True,
             )  # fmt: skip
         self._daemons.append(daemon)
-        wait_until(lambda: "ready: peer" in log.read_text() or daemon.poll() is not None, log.read_text)
+        wait_for(log.read_text, lambda: "ready: peer" in log.read_text() or daemon.poll() is not None, DAEMON_S)
         assert daemon.poll() is None, log.read_text()
         return daemon
 
@@ -181,14 +181,6 @@ class Bench:
         for pattern, name in _PLACEHOLDERS:
             text = re.sub(pattern, name, text, flags=re.MULTILINE)
         return text
-
-
-def wait_until(condition: Callable[[], bool], what: Callable[[], str], within_s: float = DAEMON_S) -> None:
-    """Ask until it is true; AssertionError after the deadline."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what()}"
-        time.sleep(0.02)
 
 
 def few_files(limit: int) -> Callable[[], None]:

@@ -9,9 +9,10 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from unittest import mock
 
-from tests.mistakes.bench import Bench, Made, copy_ward, found_ward, wait_until
+from tests.mistakes.bench import DAEMON_S, Bench, Made, copy_ward, found_ward
 from tests.mistakes.chapter import Chapter
 from tests.mistakes.files import backed_up, finding
+from tests.system.mesh import wait_for
 
 AHEAD_S = 90
 
@@ -28,7 +29,7 @@ class MeshChapter(Chapter):
         with closing(Bench(ward)) as mesh:
             for peer in (1, 2, 3):
                 mesh.serve("--id", peer, "--data-dir", f"data{peer}")
-            wait_until(lambda: mesh.hfzmq("status").said.code == 0, lambda: mesh.hfzmq("status").said.err)
+            wait_for(lambda: mesh.hfzmq("status").said.err, lambda: mesh.hfzmq("status").said.code == 0, DAEMON_S)
             done = mesh.hfzmq("keys", "issue", "old", "--role", "client")
             assert done.said.code == 0, done
             assert mesh.hfzmq("keys", "revoke", "old").said.code == 0

@@ -47,15 +47,15 @@ def hfzmq(*words: object) -> list[str]:
     return [sys.executable, "-m", "hfzmq", *map(str, words)]
 
 
-def wait_for(what: str, condition: Callable[[], Found], within_s: float = 20.0) -> Found:
-    """Ask until it is true; AssertionError after the deadline."""
+def wait_for(what: str | Callable[[], str], condition: Callable[[], Found], within_s: float = 20.0) -> Found:
+    """Ask until it is true; AssertionError after the deadline. ``what``: in words, or who has the words by then."""
     deadline = time.monotonic() + within_s
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what}")
+            raise AssertionError(f"not within {within_s} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.02)
 
 

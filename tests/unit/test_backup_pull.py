@@ -41,6 +41,7 @@ from hfzmq.wire.backup import (
     told,
 )
 from hfzmq.wire.requests import decode_reply, decode_request, encode_reply, encode_request
+from tests.unit.works import Later, at_once
 
 MESH = b"m" * 16
 BYTES = 200_000
@@ -70,34 +71,6 @@ class Content:
 
     def stop(self) -> None:
         Content.stopped += 1
-
-
-def at_once(work: Callable[[], Any]) -> Future[Any]:
-    future: Future[Any] = Future()
-    try:
-        future.set_result(work())
-    except Exception as error:
-        future.set_exception(error)
-    return future
-
-
-class Later:
-    """Work that is done when the test says so."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
-
-    def __call__(self, work: Callable[[], Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.waiting.append((future, work))
-        return future
-
-    def finish(self) -> None:
-        future, work = self.waiting.pop(0)
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
 
 
 class Giver:

@@ -27,37 +27,10 @@ from hfzmq.daemon.worker import in_thread
 from hfzmq.storage.snapshot import Snapshot, sync_and_hash
 from hfzmq.wire.peers import Sender, decode, encode
 from hfzmq.wire.transfer import ANY_SNAPSHOT, CHUNK_BYTES_MAX, Chunk, Pull, snapshot_id
+from tests.unit.works import Later, at_once
 
 PIECE = 1000
 ENVELOPE = Sender(b"m" * 16, 1, b"i" * 16, 1, 2)
-
-
-def at_once(work: Callable[[], Any]) -> Future[Any]:
-    future: Future[Any] = Future()
-    try:
-        future.set_result(work())
-    except Exception as error:
-        future.set_exception(error)
-    return future
-
-
-class Later:
-    """Work that is done when the test says so."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[Future[Any], Callable[[], Any]]] = []
-
-    def __call__(self, work: Callable[[], Any]) -> Future[Any]:
-        future: Future[Any] = Future()
-        self.waiting.append((future, work))
-        return future
-
-    def finish(self) -> None:
-        future, work = self.waiting.pop(0)
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
 
 
 class World:
