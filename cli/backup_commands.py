@@ -86,8 +86,9 @@ def backup(
     from hfzmq.storage.backup import make
 
     with shown() as progress:
-        made = make(db, to, progress)
-    _print(made, output, f"backed up {db}", time.monotonic() - began)
+        made = make(db, to, progress, tail=True)
+    more = {"tail_entries": made.tail_entries}
+    _print(made, output, f"backed up {db}", time.monotonic() - began, more)
 
 
 def _take(config_path: str, to: Path, peer: int | None, output: str, began: float) -> None:
@@ -96,7 +97,8 @@ def _take(config_path: str, to: Path, peer: int | None, output: str, began: floa
 
     with shown() as progress:
         taken = take(config, to, peer, progress, lambda line: click.echo(line, err=True))
-    more = {"peer": taken.peer, "acknowledged_index": taken.acknowledged}
+    tail_entries = taken.backup.tail_entries
+    more = {"peer": taken.peer, "acknowledged_index": taken.acknowledged, "tail_entries": tail_entries}
     _print(taken.backup, output, f"backed up from peer {taken.peer}", time.monotonic() - began, more)
 
 
@@ -151,12 +153,20 @@ def lines(found: Backup) -> list[str]:
     return [
         f"mesh         {found.mesh_id.hex()}, members {members}",
         f"until entry  {found.place.index} of term {found.place.term}, state {found.state_hash.hex()}",
+        *_tail_line(found),
         f"made         {utc(found.at_ms)}" + (f"; the log's clock {utc(found.stored_ms)}" if found.stored_ms else ""),
         f"rows         {rows}",
         f"sessions     {thousands(found.sessions)}",
         f"file         {found.path}, {thousands(found.size_bytes)} bytes",
         f"sha256       {found.digest.hex()}",
     ]
+
+
+def _tail_line(found: Backup) -> list[str]:
+    if not found.tail_entries:
+        return []
+    last = "the last entry was" if found.tail_entries == 1 else f"the last {thousands(found.tail_entries)} entries were"
+    return [f"not known    {last} in that peer's log, not known to be committed; what of it was acknowledged is kept"]
 
 
 def utc(at_ms: int) -> str | None:

@@ -16,7 +16,8 @@ from hfzmq.clinical.alarm.facts import Action, RulesSet
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.config import Config
-from hfzmq.core.types import HardState
+from hfzmq.core import sessions
+from hfzmq.core.types import BATCH, HardState, Origin, chained
 from hfzmq.errors import ConfigError, DataDirError, HfzmqError, InvalidInput
 from hfzmq.key_section import Keys
 from hfzmq.storage import Store, backup, report_rows, restored
@@ -105,6 +106,77 @@ def test_the_peer_writes_on_while_it_is_copied_and_the_backup_is_of_one_moment(
     assert made.place.index == before
     assert tape.applied == before + len(copied)
     assert backup.make(store.path, tmp_path / "later.backup").place.index == tape.applied
+
+
+@pytest.fixture
+def survivor(store: Store, tape: Tape) -> Store:
+    """Its leader died before it said that the last entries are committed: they are in the log and in no table."""
+    last = tape.batch([report(number) for number in range(300, 317)], client="bed-9")
+    tail = [last, tape.readings([JudgedReading("p1", STAMP_MS + 99, 61.0, "", 0)])]
+    tail += [tape.facts(Action("ack", 1, "bob")), tape.config(founded(0, (1, 2)))]
+    origin = last.origin
+    assert origin
+    again = chained(
+        tape.last, 4, BATCH, origin, last.body
+    )  # the same request, which the next leader appended once more
+    tape.log.append(again)
+    tail += [again, tape.batch([report(400)], client="bed-9")]
+    store.write([tape.persist(*tail)])
+    return store
+
+
+def test_the_log_of_the_last_survivor_is_taken_in_as_the_mesh_would_have_applied_it(
+    survivor: Store, tape: Tape, tmp_path: Path
+) -> None:
+    before = survivor.path.read_bytes(), tape.applied
+    made = backup.make(survivor.path, tmp_path / "ward.backup", tail=True)
+    assert (survivor.path.read_bytes(), tape.applied) == before
+    plain = backup.make(survivor.path, tmp_path / "plain.backup")
+    assert (plain.place.index, plain.tail_entries, plain.rows["risk_reports"]) == (tape.applied, 0, 39)
+    survivor.write([tape.apply()])  # as if a leader had come after all
+    assert (made.place.index, made.state_hash) == (tape.applied, tape.state_hash)
+    assert made.tail_entries == 6
+    assert made.rows["risk_reports"] == 39 + 17 + 1, "what stands twice in the log is stored once"
+    assert [member.peer for member in made.members.members] == [1, 2]
+    for table in ("risk_reports", "heartbeats", "alarm_episodes", "alarm_events", "sessions"):
+        assert table_rows(made.path, table) == table_rows(survivor.path, table), table
+    assert backup.verify(made.path) == made._replace(tail_entries=0)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["1", "plain.backup", "ward.backup"]
+
+
+def test_a_client_that_sends_what_was_in_the_tail_again_is_recognised_by_the_restored_mesh(
+    survivor: Store, tape: Tape, tmp_path: Path
+) -> None:
+    made = backup.make(survivor.path, tmp_path / "ward.backup", tail=True)
+    restore(made.path, NEW, 1, tmp_path / "new")
+    new = Store.open(tmp_path / "new", 1, NEW)
+    known, last = sessions.Sessions(new.recovered.sessions), tape.log[-1].origin
+    assert last
+    assert known.judge(last)[0] == sessions.AGAIN
+    assert known.judge(Origin(last.client, last.epoch, last.seq + 1, last.digest))[0] == sessions.NEW
+    new.close()
+
+
+def test_a_survivor_that_knew_nothing_to_be_committed_is_backed_up_too(tmp_path: Path) -> None:
+    tape, store = Tape(), Store.open(tmp_path / "1", 1, mesh())
+    with pytest.raises(DataDirError, match="holds nothing"):
+        backup.make(store.path, tmp_path / "ward.backup", tail=True)
+    store.write([tape.persist(tape.config(founded(1)), tape.batch([report(1)]), hard_state=HardState(1, 1))])
+    with pytest.raises(DataDirError, match="holds nothing"):
+        backup.make(store.path, tmp_path / "ward.backup")
+    made = backup.make(store.path, tmp_path / "ward.backup", tail=True)
+    assert (made.place.index, made.tail_entries, made.rows["risk_reports"]) == (2, 2, 1)
+    store.close()
+
+
+def test_an_entry_of_the_tail_that_cannot_be_read_is_told_and_leaves_nothing(
+    store: Store, tape: Tape, tmp_path: Path
+) -> None:
+    bad = chained(tape.last, 3, BATCH, None, b"\xff what no version has written")
+    store.write([tape.persist(bad)])
+    with pytest.raises(DataDirError, match=f"damaged, not backed up: entry {bad.index} cannot be read"):
+        backup.make(store.path, tmp_path / "ward.backup", tail=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["1"]
 
 
 def test_no_file_is_ever_overwritten(store: Store, tmp_path: Path) -> None:

@@ -58,6 +58,19 @@ def test_a_backup_is_made_verified_and_restored(db: Path, tmp_path: Path, new_ya
     assert (tmp_path / "2" / "hfzmq_2.db").exists()
 
 
+def test_a_file_with_entries_not_known_to_be_committed_is_backed_up_with_them_and_says_how_many(tmp_path: Path) -> None:
+    tape, store = Tape(), Store.open(tmp_path / "1", 1, mesh())
+    store.write([tape.persist(tape.config(founded(1)), tape.batch([report(1)])), tape.apply()])
+    store.write([tape.persist(tape.batch([report(2), report(3)]), tape.batch([report(4)]))])
+    done = run("backup", "--db", str(store.path), "--to", str(tmp_path / "ward.backup"))
+    assert done.code == 0
+    assert "4 reports until entry 4" in done.out
+    assert "not known    the last 2 entries were in that peer's log, not known to be committed; " in done.out
+    done = run("backup", "--db", str(store.path), "--to", str(tmp_path / "again.backup"), "-o", "json")
+    assert json.loads(done.out)["tail_entries"] == 2
+    store.close()
+
+
 def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: Path, new_yaml: str) -> None:
     old_yaml = tmp_path / "old.yaml"
     old_yaml.write_text(render(mesh()))
