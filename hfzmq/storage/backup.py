@@ -29,6 +29,7 @@ from hfzmq.core.types import Place
 from hfzmq.errors import DataDirError, InvalidInput
 from hfzmq.storage import directory, log_tail, snapshot, tables
 from hfzmq.storage.checksums import Damaged
+from hfzmq.storage.connection import NO_SPACE
 from hfzmq.storage.directory import FILE_MODE
 from hfzmq.storage.recount import counts_of, recount
 from hfzmq.storage.snapshot import NOBODY, sync_and_hash
@@ -115,6 +116,9 @@ def make(
             f"{left}: exists already", hint="another backup runs, or was killed: then remove it"
         ) from None
     except (apsw.Error, OSError) as error:
+        if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"make room, or give another disk: df -h {to.parent}; up to {COPIES_MAX} times {db_path} is needed"
+            raise DataDirError(f"{to}: no backup was made: {NO_SPACE}", hint=hint) from None
         why = getattr(error, "strerror", None) or error
         hint = f"is there such a directory, room in it, the right to write? ls -ld {to.parent}; df -h {to.parent}"
         raise DataDirError(f"{to}: no backup was made: {why}", hint=hint) from None

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -25,7 +26,7 @@ from hfzmq.storage.backup import Backup
 from hfzmq.storage.restore import restore
 from hfzmq.wire.access import Issued, Revoked
 from hfzmq.wire.readings import JudgedReading
-from tests.integration.storage_world import STAMP_MS, Tape, founded, mesh, report
+from tests.integration.storage_world import STAMP_MS, FaultyDisk, Tape, founded, mesh, report
 
 NEW = mesh(mesh_id=b"another mesh's id")
 PEER_1, PEER_2, PEER_2_NEW, PEER_4, BED, BED_OLD, BOSS, STOLEN = (letter * 40 for letter in "abcdefgh")  # keys
@@ -185,6 +186,22 @@ def test_no_file_is_ever_overwritten(store: Store, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="does not exist yet"):
         backup.make(store.path, to)
     assert to.read_text() == "mine"
+
+
+@pytest.mark.parametrize("full", [".copy", ".part", ".part-raw"])
+def test_a_disk_that_is_full_is_called_that_and_nothing_stays_on_it(
+    store: Store, tmp_path: Path, full: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before(operation: str, file: str) -> None:
+        if operation == "write" and file.endswith(f"ward.backup{full}"):
+            raise apsw.FullError
+
+    disk = FaultyDisk("full", before)
+    monkeypatch.setattr(apsw, "Connection", partial(apsw.Connection, vfs=disk.vfs_name))
+    with pytest.raises(DataDirError, match=r"ward\.backup: no backup was made: no space left on the disk") as told:
+        backup.make(store.path, tmp_path / "ward.backup")
+    assert f"df -h {tmp_path}" in told.value.hint
+    assert [one.name for one in tmp_path.iterdir()] == ["1"]
 
 
 def test_on_a_disk_without_hard_links_it_gets_its_name_likewise_and_overwrites_nothing(
