@@ -48,7 +48,11 @@ class _BackupGroup(click.Group):
             before.pop()
         if any(word == "--to" or word.startswith("--to=") for word in before + behind):
             raise click.UsageError(f"--to and {rest[0]}: which of them is the backup?", ctx)
-        return [*before, f"--to={rest[0]}", *behind]
+        named = [*before, f"--to={rest[0]}", *behind]
+        _, more, _ = self.make_parser(ctx).parse_args(list(named))
+        if more and more[0] not in self.commands:
+            raise click.UsageError(f"{rest[0]} and {more[0]}: a backup is one new file, which of them is it?", ctx)
+        return named
 
 
 @click.group(cls=_BackupGroup, invoke_without_command=True, subcommand_metavar="[FILE | verify FILE]")

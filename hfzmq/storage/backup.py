@@ -128,7 +128,11 @@ def verify(path: Path) -> Backup:
     """What the backup at ``path`` holds, everything in it counted anew. DataDirError when it must not be used,
     InvalidInput when it is no backup."""
     if not path.is_file():
-        hint = "there is no such file; one is made by: hfzmq backup --db FILE --to FILE"
+        hint = "there is no such file; one is made by: hfzmq backup FILE"
+        if path.is_dir():
+            hint = f"that is a directory; which file in it? ls {path}"
+        elif path.exists():
+            hint = "that is no regular file; what comes through a pipe must be written to a file first"
         raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path), hint=hint)
     size_bytes, digest = sync_and_hash(path)
     try:

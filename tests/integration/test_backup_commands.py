@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -81,11 +82,19 @@ def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: 
     bad = tmp_path / "bad"
     bad.write_bytes(to.read_bytes()[:-5000] + bytes(5000))
     restoring = ("restore", str(to), "--id", "1")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
     for words, code, told in (
         (("backup",), 2, "Usage: hfzmq backup"),
         (("backup", "--db", str(db)), 2, "which file?"),
         (("backup", str(tmp_path / "x"), "--to", str(tmp_path / "x")), 2, "which of them is the backup?"),
-        (("backup", str(tmp_path / "x"), str(tmp_path / "y")), 2, "No such command"),
+        (("backup", str(tmp_path / "x"), str(tmp_path / "y")), 2, f"/x and {tmp_path}/y: a backup is one"),
+        (("backup", str(tmp_path / "x"), "-o", "json", "y"), 2, "/x and y: a backup is one new file"),
+        (("backup", str(tmp_path / "x"), "--nonsense"), 2, "No such option"),
+        (("backup", "verify", str(tmp_path)), 6, f"that is a directory; which file in it? ls {tmp_path}"),
+        (("backup", "verify", str(fifo)), 6, "that is no regular file"),
+        ((*restoring[:1], str(fifo), *restoring[2:], "--config", new_yaml, "--data-dir", str(tmp_path / "x")), 6,
+            "that is no regular file"),
         (("backup", "--db", str(db), "--peer", "1", str(tmp_path / "x")), 2, "leave --config and --peer out"),
         (("backup", "--db", str(db), "verify", str(to)), 2, "verify takes a FILE"),
         (("backup", "--db", str(db), "--to", str(to)), 6, "never overwritten"),
@@ -93,7 +102,7 @@ def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: 
         (("backup", "--db", str(to), "--to", str(tmp_path / "x")), 6, "the file of a peer, no backup"),
         (("backup", "--db", str(db), "--to", str(tmp_path / "no" / "x")), 1, "is there such a directory"),
         (("backup", "--db", str(db), "--to", str(tmp_path / "other")), 1, "then remove it"),
-        (("backup", "verify", str(tmp_path / "none")), 6, "a file that hfzmq backup made"),
+        (("backup", "verify", str(tmp_path / "none")), 6, "there is no such file"),
         (("backup", "verify", str(db)), 6, "this is the own file of peer 1"),
         (("backup", "verify", str(bad)), 1, "damaged"),
         ((*restoring, "--config", str(old_yaml), "--data-dir", str(tmp_path / "x")), 6, "config init"),

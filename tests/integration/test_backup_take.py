@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hfzmq.client import backup_take
+from hfzmq.client.backup_part import Part
 from hfzmq.config import Config, Limits, PeerAddress, load, render
 from hfzmq.core.types import HardState
 from hfzmq.storage import Store, backup
@@ -312,8 +313,13 @@ def test_nothing_is_overwritten_and_nobody_is_asked_for_what_cannot_be_written(w
     part.write_text("somebody's")
     done = ward.take()
     assert (done.code, "then remove it" in done.err) == (1, True)
+    assert f"no backup here writes it; one that was killed has left it: then remove it: rm {part}" in done.err
     assert part.read_text() == "somebody's"
     part.unlink()
+    other = Part(ward.to)
+    done = ward.take()
+    assert (done.code, "another backup is being written there" in done.err) == (1, True)
+    other.discard()
     ward.to = tmp_path / "none" / "ward.db"
     done = ward.take()
     assert (done.code, "No such file or directory" in done.err, "is there room" in done.err) == (1, True, True)
