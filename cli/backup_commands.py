@@ -23,6 +23,7 @@ from hfzmq.config import PEER_ID_MAX
 if TYPE_CHECKING:
     from hfzmq.storage.backup import Backup
 
+FORGETFUL = "the backup holds what is left; were hfzmq_N.db-wal and hfzmq_N.mark copied with it? is there another peer?"
 QUICK_S = 1.0  # what takes longer shows progress
 
 
@@ -91,7 +92,9 @@ def backup(
 
     with shown() as progress:
         made = make(db, to, progress, tail=True)
-    more = {"tail_entries": made.tail_entries}
+    if made.forgotten:
+        click.echo(f"warning: {db} may lack what it once held: {made.forgotten}; {FORGETFUL}", err=True)
+    more = {"tail_entries": made.tail_entries, "forgotten": made.forgotten}
     _print(made, output, f"backed up {db}", time.monotonic() - began, more)
 
 

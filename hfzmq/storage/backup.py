@@ -31,6 +31,7 @@ from hfzmq.storage import directory, log_tail, snapshot, tables
 from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.connection import NO_SPACE
 from hfzmq.storage.directory import FILE_MODE
+from hfzmq.storage.forgotten import Looking
 from hfzmq.storage.recount import counts_of, recount
 from hfzmq.storage.snapshot import NOBODY, sync_and_hash
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, AppliedState, Meta
@@ -50,8 +51,9 @@ class Backup(NamedTuple):
     """What a backup holds. ``place``: the last entry in its tables. ``at_ms``: when it was made, Unix ms;
     ``stored_ms``: the log's clock, 0 for none. ``sessions``: clients that the mesh knows. ``rows``: by table.
     ``revoked``: public keys that the mesh has put out of force. ``digest``: SHA-256 of the whole file, 32 bytes: what a
-    restored mesh is founded on. ``tail_entries``: how many at its end the peer did not know to be committed (log_tail);
-    told by whoever made it, the file does not say."""
+    restored mesh is founded on. ``tail_entries``: how many at its end the peer did not know to be committed (log_tail),
+    ``forgotten``: what the peer's file had once held and does not, '' for nothing (forgotten.py); both are told by
+    whoever made it, the file does not say."""
 
     path: Path
     mesh_id: bytes
@@ -66,6 +68,7 @@ class Backup(NamedTuple):
     size_bytes: int
     digest: bytes
     tail_entries: int = 0
+    forgotten: str = ""
 
 
 def make(
@@ -88,11 +91,19 @@ def make(
     try:
         _new(copy)
         try:
-            _copy(db_path, copy, progress, opened, tail)
+            looking = Looking(db_path)
+
+            def is_open() -> None:
+                looking.held()
+                opened()
+
+            _copy(db_path, copy, progress, is_open, tail)
             progress(CHECKING, 0.0)
             with closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # it has no WAL to wait for
                 found = recount(connection)
+                meta = tables.meta_of(connection.execute(tables.SELECT_META).fetchone())
+                forgotten = looking.said(meta, *found)
                 tail_entries = log_tail.take_in(connection, *found) if tail else 0
             progress(CHECKING, 0.4)
             snapshot.make(copy, part)
@@ -101,7 +112,7 @@ def make(
             made = verify(part)
             name(part, to)
             progress(CHECKING, 1.0)
-            return made._replace(path=to, tail_entries=tail_entries)
+            return made._replace(path=to, tail_entries=tail_entries, forgotten=forgotten)
         finally:
             for path in (copy, part):
                 for side in ("", "-wal", "-shm", "-journal"):
@@ -212,7 +223,10 @@ def _whose_peer(source: apsw.Connection, path: Path, tail: bool) -> None:
         raise InvalidInput("--db", "the file of a peer, no backup", got=str(path), hint=f"hfzmq backup verify {path}")
     place = tables.applied_of(source.execute(tables.SELECT_APPLIED).fetchone()).place
     if not (place.index or (tail and source.execute("SELECT max(idx) FROM log").get)):
-        raise DataDirError(f"{path}: holds nothing, not backed up", hint="its mesh has not begun: hfzmq status")
+        raise DataDirError(
+            f"{path}: holds nothing, not backed up",
+            hint=f"has its mesh begun? hfzmq status; was it copied without {path.name}-wal?",
+        )
 
 
 def _whose(found: apsw.Connection, path: Path) -> Meta:

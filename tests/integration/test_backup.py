@@ -23,6 +23,7 @@ from hfzmq.errors import ConfigError, DataDirError, HfzmqError, InvalidInput
 from hfzmq.key_section import Keys
 from hfzmq.storage import Store, backup, report_rows, restored
 from hfzmq.storage.backup import Backup
+from hfzmq.storage.mark import mark_path
 from hfzmq.storage.restore import restore
 from hfzmq.wire.access import Issued, Revoked
 from hfzmq.wire.readings import JudgedReading
@@ -186,6 +187,29 @@ def test_no_file_is_ever_overwritten(store: Store, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="does not exist yet"):
         backup.make(store.path, to)
     assert to.read_text() == "mine"
+
+
+def test_a_peers_file_that_lost_its_last_entries_says_so_and_one_that_is_written_meanwhile_never(
+    store: Store, tape: Tape, tmp_path: Path
+) -> None:
+    def write(what: str, share: float) -> None:
+        tape.write(store, [report(500 + tape.applied)])
+
+    assert backup.make(store.path, tmp_path / "a.backup", write).forgotten == ""
+    store.close()
+    store = Store.open(tmp_path / "1", 1, mesh())
+    tape.write(store, [report(900)])
+    old, alone = tmp_path / "old" / "hfzmq_1.db", tmp_path / "alone" / "hfzmq_1.db"
+    for copy in (old, alone):
+        copy.parent.mkdir()
+        shutil.copy(store.path, copy)  # without its WAL
+    shutil.copy(mark_path(store.path), mark_path(old))
+    assert backup.make(old, tmp_path / "b.backup").forgotten == "start 1, but 2 were counted"
+    assert "hfzmq_1.mark, is not beside it" in backup.make(alone, tmp_path / "c.backup").forgotten
+    mark_path(old).write_bytes(bytes(9000))
+    assert "cannot be read" in backup.make(old, tmp_path / "d.backup").forgotten
+    store.close()
+    assert backup.make(store.path, tmp_path / "e.backup").forgotten == ""
 
 
 @pytest.mark.parametrize("full", [".copy", ".part", ".part-raw"])

@@ -68,8 +68,16 @@ def test_a_file_with_entries_not_known_to_be_committed_is_backed_up_with_them_an
     assert "4 reports until entry 4" in done.out
     assert "not known    the last 2 entries were in that peer's log, not known to be committed; " in done.out
     done = run("backup", "--db", str(store.path), "--to", str(tmp_path / "again.backup"), "-o", "json")
-    assert json.loads(done.out)["tail_entries"] == 2
+    told = json.loads(done.out)
+    assert (told["tail_entries"], told["forgotten"], done.err) == (2, "", "")
     store.close()
+
+
+def test_a_file_that_was_copied_without_its_mark_is_backed_up_with_a_warning(db: Path, tmp_path: Path) -> None:
+    db.with_suffix(".mark").unlink()
+    done = run("backup", "--db", str(db), "--to", str(tmp_path / "ward.backup"))
+    assert done.code == 0
+    assert f"warning: {db} may lack what it once held: its mark, hfzmq_1.mark, is not beside it; " in done.err
 
 
 def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: Path, new_yaml: str) -> None:
