@@ -23,6 +23,7 @@ from hfzmq.config import PEER_ID_MAX
 if TYPE_CHECKING:
     from hfzmq.storage.backup import Backup
 
+FORGETFUL = "the backup holds what is left; were hfzmq_N.db-wal and hfzmq_N.mark copied with it? is there another peer?"
 QUICK_S = 1.0  # what takes longer shows progress
 
 
@@ -48,7 +49,11 @@ class _BackupGroup(click.Group):
             before.pop()
         if any(word == "--to" or word.startswith("--to=") for word in before + behind):
             raise click.UsageError(f"--to and {rest[0]}: which of them is the backup?", ctx)
-        return [*before, f"--to={rest[0]}", *behind]
+        named = [*before, f"--to={rest[0]}", *behind]
+        _, more, _ = self.make_parser(ctx).parse_args(list(named))
+        if more and more[0] not in self.commands:
+            raise click.UsageError(f"{rest[0]} and {more[0]}: a backup is one new file, which of them is it?", ctx)
+        return named
 
 
 @click.group(cls=_BackupGroup, invoke_without_command=True, subcommand_metavar="[FILE | verify FILE]")
@@ -86,8 +91,11 @@ def backup(
     from hfzmq.storage.backup import make
 
     with shown() as progress:
-        made = make(db, to, progress)
-    _print(made, output, f"backed up {db}", time.monotonic() - began)
+        made = make(db, to, progress, tail=True)
+    if made.forgotten:
+        click.echo(f"warning: {db} may lack what it once held: {made.forgotten}; {FORGETFUL}", err=True)
+    more = {"tail_entries": made.tail_entries, "forgotten": made.forgotten}
+    _print(made, output, f"backed up {db}", time.monotonic() - began, more)
 
 
 def _take(config_path: str, to: Path, peer: int | None, output: str, began: float) -> None:
@@ -96,7 +104,8 @@ def _take(config_path: str, to: Path, peer: int | None, output: str, began: floa
 
     with shown() as progress:
         taken = take(config, to, peer, progress, lambda line: click.echo(line, err=True))
-    more = {"peer": taken.peer, "acknowledged_index": taken.acknowledged}
+    tail_entries = taken.backup.tail_entries
+    more = {"peer": taken.peer, "acknowledged_index": taken.acknowledged, "tail_entries": tail_entries}
     _print(taken.backup, output, f"backed up from peer {taken.peer}", time.monotonic() - began, more)
 
 
@@ -151,12 +160,20 @@ def lines(found: Backup) -> list[str]:
     return [
         f"mesh         {found.mesh_id.hex()}, members {members}",
         f"until entry  {found.place.index} of term {found.place.term}, state {found.state_hash.hex()}",
+        *_tail_line(found),
         f"made         {utc(found.at_ms)}" + (f"; the log's clock {utc(found.stored_ms)}" if found.stored_ms else ""),
         f"rows         {rows}",
         f"sessions     {thousands(found.sessions)}",
         f"file         {found.path}, {thousands(found.size_bytes)} bytes",
         f"sha256       {found.digest.hex()}",
     ]
+
+
+def _tail_line(found: Backup) -> list[str]:
+    if not found.tail_entries:
+        return []
+    last = "the last entry was" if found.tail_entries == 1 else f"the last {thousands(found.tail_entries)} entries were"
+    return [f"not known    {last} in that peer's log, not known to be committed; what of it was acknowledged is kept"]
 
 
 def utc(at_ms: int) -> str | None:

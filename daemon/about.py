@@ -117,6 +117,7 @@ class About:
             "serves": replica.serves,
             "quorum": replica.liveness.hears_majority(now, replica.membership),
             "last_index": replica.log.last.index,
+            "last_term": replica.log.last.term,
             "commit_index": replica.commit,
             "applied_index": replica.applied,
             "durable_index": replica.log.durable,

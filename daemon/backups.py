@@ -2,8 +2,8 @@
 
 Touches the disk (a folder of its own in the data directory), a process, threads. Must not know: sockets, who leads,
 whose keys are in force. Keeps: one at a time, of whoever came first; what is handed out is what ``hfzmq backup --db``
-would have written, checked alike, never older than what was asked for; nobody is kept waiting in the loop: pieces are
-read by the query thread; nothing stays on the disk.
+would have written (without the log's tail, unless that is asked for), checked alike, never older than what was asked
+for; nobody is kept waiting in the loop: pieces are read by the query thread; nothing stays on the disk.
 
     nothing --ask--> waiting until so much is applied --> making (in a process) --> kept --end, or KEPT_MS without
                               |                               |                       |    a word--> nothing
@@ -54,6 +54,7 @@ class _Job:
     take: bytes
     by: str
     at_least: int
+    tail: bool
     said_ms: float
     path: Path
     doing: tuple[str, float] = (WAITING, 0.0)
@@ -148,8 +149,8 @@ class Backups:
     def _begin(self, by: str, request: TakeBackup) -> _Job:
         self._made += 1
         path = self._directory / f"{self._db_path.stem}-{os.getpid()}-{self._made}.backup"
-        job = self._job = _Job(request.take, by, request.at_least, self._clock_ms(), path)
-        if not request.at_least and not self._applied():
+        job = self._job = _Job(request.take, by, request.at_least, request.tail, self._clock_ms(), path)
+        if not (request.at_least or request.tail or self._applied()):
             job.failure = DataDirError("this peer holds nothing: its mesh has not begun", hint="hfzmq status")
         return job
 
@@ -157,7 +158,7 @@ class Backups:
         def progress(doing: str, share: float) -> None:
             job.doing = doing, min(1.0, max(0.0, float(share)))
 
-        apart = job.apart = Apart(self._db_path, job.path, BACKUP, progress)
+        apart = job.apart = Apart(self._db_path, job.path, BACKUP, progress, job.tail)
         log.info("a backup is made, for %s", _whose(job))
         job.making = self._work(lambda: _make_if_room(self._db_path, job.path, apart))
 
@@ -239,7 +240,8 @@ def _read(made: Snapshot, request: TakeBackup) -> bytes:
             data = os.pread(file.fileno(), min(request.length, made.size_bytes - request.offset), request.offset)
         if not data:
             raise OSError("it is shorter than it was")
-        answer = wire.piece_of(request.take, request.offset, made.size_bytes, made.sha256, made.place.index, data)
+        size, sha256, entry = made.size_bytes, made.sha256, made.place.index
+        answer = wire.piece_of(request.take, request.offset, size, sha256, entry, data, made.tail_entries)
     except FileNotFoundError:
         answer = wire.Gone(request.take)
     except OSError as error:

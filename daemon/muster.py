@@ -274,7 +274,8 @@ class _Muster:
         wall_ms = time.time_ns() // 1_000_000
         return {
             "id": self._me, "mesh": self.config.mesh_name, "role": FOLLOWER, "leader": 0, "serves": False,
-            "term": self._store.recovered.hard_state.term, "quorum": False, "last_index": index,
+            "term": self._store.recovered.hard_state.term, "quorum": False,
+            "last_index": index, "last_term": self._note.place.term,
             "commit_index": index, "applied_index": index, "durable_index": index,
             "state_hash": self._note.state_hash.hex(), "reports": self._store.reports_stored,
             "version": hfzmq.__version__, "boot": self._store.identity.boot_no, "now_ms": wall_ms,

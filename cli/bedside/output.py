@@ -80,6 +80,8 @@ def link_sentence(event: Event) -> str:
     if kind == "rejected":
         place = f"{event['source']}:{event['line']}: " if "line" in event else ""
         place += f"peer {event['peer']}: " if "peer" in event else ""
+        if event["field"] == "seq" and event.get("by") == "mesh" and not patient:  # no row was rejected
+            return printable(f"a new session: {event['hint']}")
         hint = f" ({event['hint']})" if event["hint"] else ""
         return printable(f"{patient + ' ' if patient else ''}rejected: {place}{event['field']}: {event['bound']}{hint}")
     if kind == "connected":

@@ -8,6 +8,7 @@ of it is there, synced, hashed and counted row by row; nothing is ever written o
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from contextlib import suppress
@@ -34,11 +35,11 @@ class Part:
         try:
             self._descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
         except FileExistsError:
-            raise DataDirError(
-                f"{self.path}: exists already", hint="another backup runs, or was killed: then remove it"
-            ) from None
+            raise self._in_the_way() from None
         except OSError as error:
             raise self._failed(error) from None
+        with suppress(OSError):  # a file system without locks: nobody can be told whether it is still written
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def begin(self, size: int) -> None:
         """A backup of ``size`` bytes comes; what there was of another one goes."""
@@ -91,6 +92,19 @@ class Part:
             self._descriptor = -1
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
+
+    def _in_the_way(self) -> DataDirError:
+        hint = "another backup runs, or was killed: then remove it"
+        with suppress(OSError):
+            found = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                fcntl.flock(found, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                hint = f"no backup here writes it; one that was killed has left it: then remove it: rm {self.path}"
+            except BlockingIOError:
+                hint = "another backup is being written there: wait for it, or take another name"
+            finally:
+                os.close(found)
+        return DataDirError(f"{self.path}: exists already", hint=hint)
 
     def _failed(self, error: OSError) -> DataDirError:
         return DataDirError(f"{self.to}: no backup can be written there: {error.strerror or error}", hint=_HINT)

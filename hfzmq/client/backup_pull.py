@@ -45,20 +45,27 @@ class Target(Protocol):
 
 
 class Pull:
-    """One backup, which must hold the entry ``at_least``. ``size``, ``sha256``: of the whole, once known (size 0: not
+    """One backup, which must hold the entry ``at_least`` and, with ``tail``, what stands in that peer's log beyond what
+    it knows to be committed: ``tail_entries``, so many. ``size``, ``sha256``: of the whole, once known (size 0: not
     yet). ``making``: what the peer does to it, and which share is done. ``steps``: rises with all that brings it on."""
 
     def __init__(
-        self, part: Target, at_least: int, new_take: Callable[[], bytes] = lambda: os.urandom(TAKE_BYTES)
+        self,
+        part: Target,
+        at_least: int,
+        new_take: Callable[[], bytes] = lambda: os.urandom(TAKE_BYTES),
+        tail: bool = False,
     ) -> None:
         self._part = part
         self._at_least = at_least
+        self._tail = tail
         self._new_take = new_take
         self._begun = 1
         self._length = PIECE_BYTES_MAX
         self._take = new_take()
         self.size = 0
         self.sha256 = b""
+        self.tail_entries = 0
         self.making: tuple[str, float] = ("", 0.0)
         self.steps = 0
 
@@ -74,7 +81,8 @@ class Pull:
 
     def wanted(self) -> TakeBackup:
         """The next request."""
-        return TakeBackup(self._take, self._part.have if self.size else 0, self._length, self._at_least)
+        offset = self._part.have if self.size else 0
+        return TakeBackup(self._take, offset, self._length, self._at_least, tail=self._tail)
 
     def farewell(self) -> TakeBackup:
         """The last request: that peer need not keep it any more."""
@@ -116,7 +124,7 @@ class Pull:
             if piece.entry < self._at_least:
                 raise MeshUnavailable(f"it gives a backup until entry {piece.entry}, {self._at_least} was asked for")
             self._part.begin(piece.size)
-            self.size, self.sha256 = piece.size, piece.sha256
+            self.size, self.sha256, self.tail_entries = piece.size, piece.sha256, piece.tail_entries
         if piece.offset == self._part.have:
             self._part.write(piece.data)
             self.steps += 1

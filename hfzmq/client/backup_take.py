@@ -2,11 +2,13 @@
 
 Touches sockets, the clock, the disk (through backup_part). Must not know: how it is shown. Keeps: what is written holds
 all that the mesh had acknowledged when it was begun, as long as somebody leads (a quorum round says up to which entry
-that is, and the peer waits until it has applied so much); one request under way; a peer that cannot is left for the
-next one, unless it was named.
+that is, and the peer waits until it has applied so much); when nobody does, all that stands in one peer's log, the one
+that would win an election among those that answer; one request under way; a peer that cannot is left for the next one,
+unless it was named.
 
     who is there, who leads --> up to which entry --> from the highest follower id, ..., the leader last: pull, end
-                                                       --> hash, sync, count, name
+                            `-> nobody ------------> from the newest log, with its tail                    |
+                                                                           hash, sync, count, name <------'
 """
 
 from __future__ import annotations
@@ -42,6 +44,10 @@ REST_S, REST_S_MAX = 0.1, 2.0
 FAULTS_MAX = 3  # failed handshakes in a row: one that is broken off looks like a wrong key
 FAR_BEHIND = 1000  # entries
 PULLING = "pulling"
+NOBODY_LEADS = (
+    "warning: nobody leads; this backup holds all that is in the log of one peer, committed or not; "
+    "what the others hold and that peer does not may be missing in it"
+)
 
 Say = Callable[[str], None]
 """Told, in one line, what the operator should know while it goes on."""
@@ -78,13 +84,13 @@ def take(config: Config, to: Path, peer: int | None, progress: Progress, say: Sa
         acknowledged = _acknowledged(config)
         chosen = _ranked(config, there, acknowledged) if peer is None else [_named(config, there, peer, refusing)]
         if acknowledged is None:  # there is somebody to take it from
-            say("warning: nobody leads; what the others hold and this peer does not may be missing in this backup")
+            say(NOBODY_LEADS)
         at_least = acknowledged if acknowledged is not None else 0
         for number, one in enumerate(chosen, 1):
             try:
                 with short_context() as context:
                     asking = _Asking(context, config, one, progress, say, others=number < len(chosen))
-                    made = asking.take(Pull(part, at_least), part)
+                    made = asking.take(Pull(part, at_least, tail=acknowledged is None), part)
                 return Taken(made, one, acknowledged)
             except _NotFromHere as gone:
                 if number == len(chosen):
@@ -116,16 +122,18 @@ def _named(config: Config, there: Mapping[int, object], peer: int, refusing: Map
 
 
 def _ranked(config: Config, there: Mapping[int, Mapping[str, Any]], acknowledged: int | None) -> list[int]:
-    """Whom to ask, one after the other: those far behind or that differ last, then the leader, the highest id first."""
+    """Whom to ask, one after the other: those far behind or that differ last, then the leader, the highest id first.
+    When nobody leads, those behind whoever would be elected, by (term, index) of the last entry, are those behind."""
     if not there:
         hosts = ", ".join(f"{one.host}:{one.client_port}" for one in config.peers)
         raise NoDaemonReached(f"no daemon answered ({hosts})", hint=NO_DAEMON_HINT)
     applied = {one: _number(told.get("applied_index")) for one, told in there.items()}
     newest = max([acknowledged or 0, *applied.values()])
+    ends = {one: (_number(told.get("last_term")), _number(told.get("last_index"))) for one, told in there.items()}
     odd = {other for told in there.values() for other in _numbers(told.get("differs"))}
 
     def rank(one: int) -> tuple[bool, bool, bool, int]:
-        behind = newest - applied[one] > (FAR_BEHIND if acknowledged is not None else 0)
+        behind = ends[one] < max(ends.values()) if acknowledged is None else newest - applied[one] > FAR_BEHIND
         return behind, one in odd, there[one].get("role") == "leader", -one
 
     return sorted(there, key=rank)
@@ -184,7 +192,7 @@ class _Asking:
             with suppress(_NotFromHere):
                 self._exchange(pull.farewell(), FAREWELL_S)
             self._hang_up()
-        return part.finish(self._config.mesh_id)
+        return part.finish(self._config.mesh_id)._replace(tail_entries=pull.tail_entries)
 
     def _pull(self, pull: Pull) -> None:
         """Until all bytes are there."""
@@ -219,7 +227,7 @@ class _Asking:
             return
         if answer.field == KEY_FIELD:
             raise not_allowed(self._config, answer._asdict())
-        if answer.field == "op":
+        if answer.field in ("op", "tail"):
             raise _NotFromHere(
                 MeshUnavailable(
                     f"peer {self._peer} is of a version that gives no backup over the mesh",

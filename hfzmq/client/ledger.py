@@ -102,12 +102,25 @@ class Ledger:
             )
             self.changed.notify_all()
 
-    def disowned(self, batch: Batch, status: str, pending: int, directory: object) -> None:
-        """The mesh has another history of this queue's session; ``pending`` rows go out under a new epoch."""
-        hint = (
-            f"{status}: the queue in {directory} is an old or a second copy; the {pending} {self.traffic.word} in it "
-            "are sent under a new epoch, and some of them may be stored twice"
-        )
+    def disowned(self, batch: Batch, reply: Reply, pending: int, directory: object) -> None:
+        """The mesh has another history of this queue's session; ``pending`` rows go out under a new epoch. A mesh that
+        expects an earlier request than the one that is due has lost what it had acknowledged: nothing that waits is
+        stored. Otherwise it is this queue that has gone back."""
+        expected, word = reply.get("expected"), self.traffic.word
+        waits = f"what waits ({pending} {word.removesuffix('s') if pending == 1 else word}) is sent as a new session"
+        if reply["status"] == "GAP" and type(expected) is int and 0 < expected < batch.seq:
+            lost = batch.seq - expected
+            which = f"request {expected}" if lost == 1 else f"requests {expected} to {batch.seq - 1}"
+            hint = (
+                f"GAP: the mesh no longer knows {which} of this client, which it had acknowledged: it was restored "
+                f"from an older backup, or has lost its disks; what was in {'it' if lost == 1 else 'them'} is lost; "
+                f"{waits}, and none of it is stored twice"
+            )
+        else:
+            hint = (
+                f"{reply['status']}: the queue in {directory} is an old or a second copy; {waits}, and some of it may "
+                "be stored twice"
+            )
         self._refusal("seq", "the next one of this session", hint, patient=None, seq=batch.seq)
 
     def stranger(self, peer: int, reply: Reply) -> None:

@@ -132,7 +132,7 @@ class Sender:
         if reply is None:
             return
         if reply["status"] in ("CONFLICT", "GAP"):
-            self._doubted(batch, reply["status"])
+            self._doubted(batch, reply)
             return
         self._doubt = None
         if reply["status"] == "ACK":
@@ -147,7 +147,7 @@ class Sender:
                 if letter is not None:
                     self._ledger.rejected(letter, batch.seq)
 
-    def _doubted(self, batch: Batch, status: str) -> None:
+    def _doubted(self, batch: Batch, reply: Reply) -> None:
         now = time.monotonic()
         if self._doubt is None or self._doubt[:2] != (batch.epoch, batch.seq):
             self._doubt = (batch.epoch, batch.seq, now)
@@ -158,8 +158,8 @@ class Sender:
         self._doubt = None
         if self._queue.disowned(batch.seq):
             pending = self._queue.pending()
-            log.warning("%s at seq %d: %d rows go out under a new epoch", status, batch.seq, pending)
-            self._ledger.disowned(batch, status, pending, self._queue.directory)
+            log.warning("%s at seq %d: %d rows go out under a new epoch", reply["status"], batch.seq, pending)
+            self._ledger.disowned(batch, reply, pending, self._queue.directory)
 
     # ---------------------------------------------------------------------------------------------------- meanwhile
 

@@ -1,4 +1,4 @@
-"""A snapshot or a backup made in a process of its own: ``python -m hfzmq.storage.apart DATABASE FILE [backup]``.
+"""A snapshot or a backup made in a process of its own: ``python -m hfzmq.storage.apart DATABASE FILE [backup [tail]]``.
 
 Why not in a thread: SQLite gives the interpreter's lock up at each row, and a thread that asks for it back waits for a
 busy loop's whole slice. Of 200,000 reports it never finished beside a loop that did not rest.
@@ -35,6 +35,7 @@ from hfzmq.storage.snapshot import Snapshot
 PACKAGES = Path(__file__).resolve().parents[2]
 READY, GO, OPENED = "ready", "go", "opened"
 SNAPSHOT, BACKUP = "snapshot", "backup"
+TAIL = "tail"
 BACKUP_NICE = 10  # nobody waits for it at a bed
 
 
@@ -45,7 +46,7 @@ def make_apart(db_path: Path, into: Path) -> Snapshot:
 
 class Apart:
     """One making of ``what`` (SNAPSHOT, BACKUP) of the file at ``db_path`` into ``into``. ``progress`` is called in the
-    thread of ``run``, for a backup."""
+    thread of ``run``, for a backup; ``tail``: as for ``backup.make``."""
 
     def __init__(
         self,
@@ -53,11 +54,13 @@ class Apart:
         into: Path,
         what: str = SNAPSHOT,
         progress: backup.Progress = lambda _doing, _share: None,
+        tail: bool = False,
     ) -> None:
         self._db_path = db_path
         self._into = into
         self._what = what
         self._progress = progress
+        self._tail = tail
         self._mutex = threading.Lock()
         self._stopped = False
         self._process: subprocess.Popen[str] | None = None
@@ -84,8 +87,9 @@ class Apart:
                 process.stdin.close()
         if process.returncode or not isinstance(told, list):
             raise self._failure(told, complaint, process.returncode)
-        index, term, chain, size, sha256 = told
-        return Snapshot(self._into, Place(index, term, bytes.fromhex(chain)), size, bytes.fromhex(sha256))
+        index, term, chain, size, sha256, tail_entries = told
+        place = Place(index, term, bytes.fromhex(chain))
+        return Snapshot(self._into, place, size, bytes.fromhex(sha256), tail_entries)
 
     def stop(self) -> None:
         """Nobody wants it any more: ``run`` ends soon, with an error. What it has begun to write stays."""
@@ -97,6 +101,7 @@ class Apart:
     def _begun(self) -> subprocess.Popen[str]:
         words = [str(self._db_path.absolute()), str(self._into.absolute())]
         words += [self._what] if self._what != SNAPSHOT else []
+        words += [TAIL] if self._tail else []
         search = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
         with self._mutex:
             if self._stopped:
@@ -132,34 +137,35 @@ class Apart:
 # ------------------------------------------------------------ the other process
 
 
-def main(database: str, into: str, what: str = SNAPSHOT) -> int:
+def main(database: str, into: str, what: str = SNAPSHOT, tail: str = "") -> int:
     """Make it; say when the files are open, and then what was made, or why not. The exit code."""
     _say(READY)
     if not sys.stdin.readline():
         return 0  # whoever wanted it is gone
     threading.Thread(target=_end_with_the_other, daemon=True).start()
-    make = _backup if what == BACKUP else _snapshot
+
+    def opened() -> None:
+        _say(OPENED)
+
+    source, to = Path(database), Path(into)
     try:
-        _, place, size, sha256 = make(Path(database), Path(into), lambda: _say(OPENED))
+        made = _backup(source, to, opened, tail == TAIL) if what == BACKUP else snapshot.make(source, to, opened)
     except HfzmqError as error:
         _say(json.dumps({"cause": str(error), "hint": error.hint}))
         return 1
-    _say(json.dumps([place.index, place.term, place.chain.hex(), size, sha256.hex()]))
+    index, term, chain = made.place.index, made.place.term, made.place.chain.hex()
+    _say(json.dumps([index, term, chain, made.size_bytes, made.sha256.hex(), made.tail_entries]))
     return 0
 
 
-def _snapshot(database: Path, into: Path, opened: Callable[[], None]) -> Snapshot:
-    return snapshot.make(database, into, opened)
-
-
-def _backup(database: Path, into: Path, opened: Callable[[], None]) -> Snapshot:
+def _backup(database: Path, into: Path, opened: Callable[[], None], tail: bool) -> Snapshot:
     def progress(doing: str, share: float) -> None:
         _say(json.dumps({"doing": doing, "share": share}))
 
     with suppress(OSError):
         os.nice(BACKUP_NICE)
-    made = backup.make(database, into, progress, opened)
-    return Snapshot(into, made.place, made.size_bytes, made.digest)
+    made = backup.make(database, into, progress, opened, tail=tail)
+    return Snapshot(into, made.place, made.size_bytes, made.digest, made.tail_entries)
 
 
 def _say(line: str) -> None:

@@ -5,8 +5,8 @@ under the name that was asked for is whole, synced, and was counted row by row, 
 nothing is ever written over; it names no peer, so that put in a peer's place by hand it is refused, instead of being
 taken for a disk that has forgotten.
 
-    peer's file --SQLite's online backup, of one moment--> NAME.copy --recount--> --snapshot--> NAME.part
-                                                                      --recount, sync, link--> NAME
+    peer's file --SQLite's online backup, of one moment--> NAME.copy --recount--> (--the log's tail, if asked for-->)
+                                              --snapshot--> NAME.part --recount, sync, link--> NAME
 
 The peer may run and write meanwhile: it is read from this process through a connection that cannot write, in one read
 transaction; what holds that back is the daemon's checkpoint, for as long as the copying takes.
@@ -27,9 +27,11 @@ import apsw
 from hfzmq.core.membership import Membership
 from hfzmq.core.types import Place
 from hfzmq.errors import DataDirError, InvalidInput
-from hfzmq.storage import directory, snapshot, tables
+from hfzmq.storage import directory, log_tail, snapshot, tables
 from hfzmq.storage.checksums import Damaged
+from hfzmq.storage.connection import NO_SPACE
 from hfzmq.storage.directory import FILE_MODE
+from hfzmq.storage.forgotten import Looking
 from hfzmq.storage.recount import counts_of, recount
 from hfzmq.storage.snapshot import NOBODY, sync_and_hash
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, AppliedState, Meta
@@ -49,7 +51,9 @@ class Backup(NamedTuple):
     """What a backup holds. ``place``: the last entry in its tables. ``at_ms``: when it was made, Unix ms;
     ``stored_ms``: the log's clock, 0 for none. ``sessions``: clients that the mesh knows. ``rows``: by table.
     ``revoked``: public keys that the mesh has put out of force. ``digest``: SHA-256 of the whole file, 32 bytes: what a
-    restored mesh is founded on."""
+    restored mesh is founded on. ``tail_entries``: how many at its end the peer did not know to be committed (log_tail),
+    ``forgotten``: what the peer's file had once held and does not, '' for nothing (forgotten.py); both are told by
+    whoever made it, the file does not say."""
 
     path: Path
     mesh_id: bytes
@@ -63,6 +67,8 @@ class Backup(NamedTuple):
     revoked: frozenset[str]
     size_bytes: int
     digest: bytes
+    tail_entries: int = 0
+    forgotten: str = ""
 
 
 def make(
@@ -70,10 +76,13 @@ def make(
     to: Path,
     progress: Progress = lambda _what, _share: None,
     opened: Callable[[], None] = lambda: None,
+    *,
+    tail: bool = False,
 ) -> Backup:
     """Back the peer's file at ``db_path`` up into ``to``, a new file; ``opened`` is called as soon as that file is
-    open. InvalidInput: there is something already, or no file of a peer; DataDirError: what is there is damaged, or the
-    disk refuses. Both leave nothing behind."""
+    open. ``tail``: with what stands in its log beyond what it knew to be committed. InvalidInput: there is something
+    already, or no file of a peer; DataDirError: what is there is damaged, or the disk refuses. Both leave nothing
+    behind."""
     refuse_existing(to)
     if not db_path.is_file():
         hint = f"which is it? ls {db_path.parent}; it is DIR/hfzmq_<id>.db of its --data-dir"
@@ -82,11 +91,20 @@ def make(
     try:
         _new(copy)
         try:
-            _copy(db_path, copy, progress, opened)
+            looking = Looking(db_path)
+
+            def is_open() -> None:
+                looking.held()
+                opened()
+
+            _copy(db_path, copy, progress, is_open, tail)
             progress(CHECKING, 0.0)
             with closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # it has no WAL to wait for
-                recount(connection)
+                found = recount(connection)
+                meta = tables.meta_of(connection.execute(tables.SELECT_META).fetchone())
+                forgotten = looking.said(meta, *found)
+                tail_entries = log_tail.take_in(connection, *found) if tail else 0
             progress(CHECKING, 0.4)
             snapshot.make(copy, part)
             _stamp(part)
@@ -94,7 +112,7 @@ def make(
             made = verify(part)
             name(part, to)
             progress(CHECKING, 1.0)
-            return made._replace(path=to)
+            return made._replace(path=to, tail_entries=tail_entries, forgotten=forgotten)
         finally:
             for path in (copy, part):
                 for side in ("", "-wal", "-shm", "-journal"):
@@ -109,6 +127,9 @@ def make(
             f"{left}: exists already", hint="another backup runs, or was killed: then remove it"
         ) from None
     except (apsw.Error, OSError) as error:
+        if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            hint = f"make room, or give another disk: df -h {to.parent}; up to {COPIES_MAX} times {db_path} is needed"
+            raise DataDirError(f"{to}: no backup was made: {NO_SPACE}", hint=hint) from None
         why = getattr(error, "strerror", None) or error
         hint = f"is there such a directory, room in it, the right to write? ls -ld {to.parent}; df -h {to.parent}"
         raise DataDirError(f"{to}: no backup was made: {why}", hint=hint) from None
@@ -118,7 +139,11 @@ def verify(path: Path) -> Backup:
     """What the backup at ``path`` holds, everything in it counted anew. DataDirError when it must not be used,
     InvalidInput when it is no backup."""
     if not path.is_file():
-        hint = "there is no such file; one is made by: hfzmq backup --db FILE --to FILE"
+        hint = "there is no such file; one is made by: hfzmq backup FILE"
+        if path.is_dir():
+            hint = f"that is a directory; which file in it? ls {path}"
+        elif path.exists():
+            hint = "that is no regular file; what comes through a pipe must be written to a file first"
         raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path), hint=hint)
     size_bytes, digest = sync_and_hash(path)
     try:
@@ -170,11 +195,11 @@ def _new(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE))
 
 
-def _copy(db_path: Path, copy: Path, progress: Progress, opened: Callable[[], None]) -> None:
+def _copy(db_path: Path, copy: Path, progress: Progress, opened: Callable[[], None], tail: bool) -> None:
     with closing(apsw.Connection(str(db_path.absolute()), flags=apsw.SQLITE_OPEN_READONLY)) as source:
         source.set_busy_timeout(BUSY_MS)
         source.execute("BEGIN")  # the copy is of this moment, however long it takes
-        _whose_peer(source, db_path)
+        _whose_peer(source, db_path, tail)
         opened()
         with (
             closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as target,
@@ -185,7 +210,7 @@ def _copy(db_path: Path, copy: Path, progress: Progress, opened: Callable[[], No
                 progress(COPYING, 1 - copying.remaining / max(1, copying.page_count))
 
 
-def _whose_peer(source: apsw.Connection, path: Path) -> None:
+def _whose_peer(source: apsw.Connection, path: Path, tail: bool) -> None:
     wanted = "DIR/hfzmq_<id>.db of a peer's --data-dir"
     try:
         if source.execute("PRAGMA application_id").get != APPLICATION_ID:
@@ -196,9 +221,11 @@ def _whose_peer(source: apsw.Connection, path: Path) -> None:
     meta = tables.meta_of(source.execute(tables.SELECT_META).fetchone())
     if meta.incarnation == NOBODY:
         raise InvalidInput("--db", "the file of a peer, no backup", got=str(path), hint=f"hfzmq backup verify {path}")
-    if not tables.applied_of(source.execute(tables.SELECT_APPLIED).fetchone()).place.index:
-        raise InvalidInput(
-            "--db", "a file that holds something", got=str(path), hint="its mesh has not begun: hfzmq status"
+    place = tables.applied_of(source.execute(tables.SELECT_APPLIED).fetchone()).place
+    if not (place.index or (tail and source.execute("SELECT max(idx) FROM log").get)):
+        raise DataDirError(
+            f"{path}: holds nothing, not backed up",
+            hint=f"has its mesh begun? hfzmq status; was it copied without {path.name}-wal?",
         )
 
 

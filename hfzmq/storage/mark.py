@@ -82,11 +82,7 @@ class MarkFile:
         except FileNotFoundError:
             return None
         try:
-            found = [_unpacked(os.pread(descriptor, _SLOT.size + 4, slot * SLOT_BYTES)) for slot in (0, 1)]
-            slots = [(*one, slot) for slot, one in enumerate(found) if one is not None]
-            if not slots:
-                raise Damaged("the mark: neither of its slots can be read")
-            number, mark, slot = max(slots)
+            number, mark, slot = _newest(descriptor)
             os.fdatasync(descriptor)  # the life before may have ended before it was synced: from here on it is
         except BaseException:
             os.close(descriptor)
@@ -135,6 +131,27 @@ class MarkFile:
         os.pwrite(self._descriptor, _packed(mark, self._number), (1 - self._synced_slot) * SLOT_BYTES)
         self.mark = mark
         self._dirty = True
+
+
+def read(path: Path) -> Mark | None:
+    """What the mark at ``path`` says, whoever writes it; None where there is none. Damaged, OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return _newest(descriptor)[1]
+    finally:
+        os.close(descriptor)
+
+
+def _newest(descriptor: int) -> tuple[int, Mark, int]:
+    """(number, mark, slot) of what was written last."""
+    found = [_unpacked(os.pread(descriptor, _SLOT.size + 4, slot * SLOT_BYTES)) for slot in (0, 1)]
+    slots = [(*one, slot) for slot, one in enumerate(found) if one is not None]
+    if not slots:
+        raise Damaged("the mark: neither of its slots can be read")
+    return max(slots)
 
 
 def behind(mark: Mark, found: Mark, chain_at: Callable[[int], bytes | None]) -> str:

@@ -33,12 +33,14 @@ SLACK = 8  # a copy of which more than one page in so many is free is copied onc
 
 
 class Snapshot(NamedTuple):
-    """``place``: the last entry in the tables. ``sha256``: of the whole file, 32 bytes."""
+    """``place``: the last entry in the tables. ``sha256``: of the whole file, 32 bytes. ``tail_entries``: of a backup,
+    see there."""
 
     path: Path
     place: Place
     size_bytes: int
     sha256: bytes
+    tail_entries: int = 0
 
 
 def make(db_path: Path, into: Path, opened: Callable[[], None] = lambda: None) -> Snapshot:

@@ -26,33 +26,36 @@ TEXT_CHARS_MAX = 1000
 WAITING = "waiting"  # what a peer does that has not applied so much yet
 
 REQUIRED = ("take", "offset")
-OPTIONAL = ("length", "at_least", "end")
+OPTIONAL = ("length", "at_least", "end", "tail")
 
 
 class TakeBackup(NamedTuple):
     """Give me what stands from ``offset`` on, ``length`` bytes at most, of the backup that is made for ``take`` (16
     random bytes, new ones for each backup). ``at_least``: it must hold this entry of the log. ``end``: I am through
-    with it."""
+    with it. ``tail``: also what stands in that peer's log beyond what it knows to be committed, for nobody leads."""
 
     take: bytes
     offset: int
     length: int = PIECE_BYTES_MAX
     at_least: int = 0
     end: bool = False
+    tail: bool = False
 
 
 def take_of(fields: Fields) -> TakeBackup:
     """The request in ``fields``; WireError names what is wrong."""
     values = fields.values
-    end = values.get("end", False)
-    if not isinstance(end, bool):
-        raise WireError("end", "true or false")
+    end, tail = values.get("end", False), values.get("tail", False)
+    for name, value in (("end", end), ("tail", tail)):
+        if not isinstance(value, bool):
+            raise WireError(name, "true or false")
     return TakeBackup(
         fields.binary("take", TAKE_BYTES),
         fields.integer("offset", 0, SIZE_MAX),
         fields.integer("length", 1, PIECE_BYTES_MAX) if "length" in values else PIECE_BYTES_MAX,
         fields.integer("at_least", 0, U63) if "at_least" in values else 0,
         end,
+        tail,
     )
 
 
@@ -61,7 +64,8 @@ def take_of(fields: Fields) -> TakeBackup:
 
 class Piece(NamedTuple):
     """``data`` stands at ``offset`` of the backup's ``size`` bytes, which hash (SHA-256) to ``sha256``; ``entry``:
-    the index of the last one in it."""
+    the index of the last one in it; ``tail_entries``: how many of the last ones that peer did not know to be
+    committed."""
 
     take: bytes
     offset: int
@@ -70,6 +74,7 @@ class Piece(NamedTuple):
     entry: int
     data: bytes
     data_sha256: bytes
+    tail_entries: int = 0
 
     @property
     def is_sound(self) -> bool:
@@ -124,9 +129,11 @@ class Refused(NamedTuple):
 Answer = Piece | Making | Gone | Failed | Busy | Ended | Refused
 
 
-def piece_of(take: bytes, offset: int, size: int, sha256: bytes, entry: int, data: bytes) -> Piece:
+def piece_of(
+    take: bytes, offset: int, size: int, sha256: bytes, entry: int, data: bytes, tail_entries: int = 0
+) -> Piece:
     """With the hash of its bytes."""
-    return Piece(take, offset, size, sha256, entry, data, hashlib.sha256(data).digest())
+    return Piece(take, offset, size, sha256, entry, data, hashlib.sha256(data).digest(), tail_entries)
 
 
 def told(answer: Answer) -> tuple[str, dict[str, Any]]:
@@ -171,6 +178,7 @@ def _piece(take: bytes, reply: Mapping[str, Any]) -> Piece:
         integer(reply.get("entry"), "entry"),
         data,
         binary(reply.get("data_sha256"), "data_sha256", SHA_BYTES),
+        integer(reply.get("tail_entries", 0), "tail_entries"),
     )
 
 

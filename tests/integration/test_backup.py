@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -16,15 +17,17 @@ from hfzmq.clinical.alarm.facts import Action, RulesSet
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.config import Config
-from hfzmq.core.types import HardState
+from hfzmq.core import sessions
+from hfzmq.core.types import BATCH, HardState, Origin, chained
 from hfzmq.errors import ConfigError, DataDirError, HfzmqError, InvalidInput
 from hfzmq.key_section import Keys
 from hfzmq.storage import Store, backup, report_rows, restored
 from hfzmq.storage.backup import Backup
+from hfzmq.storage.mark import mark_path
 from hfzmq.storage.restore import restore
 from hfzmq.wire.access import Issued, Revoked
 from hfzmq.wire.readings import JudgedReading
-from tests.integration.storage_world import STAMP_MS, Tape, founded, mesh, report
+from tests.integration.storage_world import STAMP_MS, FaultyDisk, Tape, founded, mesh, report
 
 NEW = mesh(mesh_id=b"another mesh's id")
 PEER_1, PEER_2, PEER_2_NEW, PEER_4, BED, BED_OLD, BOSS, STOLEN = (letter * 40 for letter in "abcdefgh")  # keys
@@ -107,12 +110,122 @@ def test_the_peer_writes_on_while_it_is_copied_and_the_backup_is_of_one_moment(
     assert backup.make(store.path, tmp_path / "later.backup").place.index == tape.applied
 
 
+@pytest.fixture
+def survivor(store: Store, tape: Tape) -> Store:
+    """Its leader died before it said that the last entries are committed: they are in the log and in no table."""
+    last = tape.batch([report(number) for number in range(300, 317)], client="bed-9")
+    tail = [last, tape.readings([JudgedReading("p1", STAMP_MS + 99, 61.0, "", 0)])]
+    tail += [tape.facts(Action("ack", 1, "bob")), tape.config(founded(0, (1, 2)))]
+    origin = last.origin
+    assert origin
+    again = chained(
+        tape.last, 4, BATCH, origin, last.body
+    )  # the same request, which the next leader appended once more
+    tape.log.append(again)
+    tail += [again, tape.batch([report(400)], client="bed-9")]
+    store.write([tape.persist(*tail)])
+    return store
+
+
+def test_the_log_of_the_last_survivor_is_taken_in_as_the_mesh_would_have_applied_it(
+    survivor: Store, tape: Tape, tmp_path: Path
+) -> None:
+    before = survivor.path.read_bytes(), tape.applied
+    made = backup.make(survivor.path, tmp_path / "ward.backup", tail=True)
+    assert (survivor.path.read_bytes(), tape.applied) == before
+    plain = backup.make(survivor.path, tmp_path / "plain.backup")
+    assert (plain.place.index, plain.tail_entries, plain.rows["risk_reports"]) == (tape.applied, 0, 39)
+    survivor.write([tape.apply()])  # as if a leader had come after all
+    assert (made.place.index, made.state_hash) == (tape.applied, tape.state_hash)
+    assert made.tail_entries == 6
+    assert made.rows["risk_reports"] == 39 + 17 + 1, "what stands twice in the log is stored once"
+    assert [member.peer for member in made.members.members] == [1, 2]
+    for table in ("risk_reports", "heartbeats", "alarm_episodes", "alarm_events", "sessions"):
+        assert table_rows(made.path, table) == table_rows(survivor.path, table), table
+    assert backup.verify(made.path) == made._replace(tail_entries=0)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["1", "plain.backup", "ward.backup"]
+
+
+def test_a_client_that_sends_what_was_in_the_tail_again_is_recognised_by_the_restored_mesh(
+    survivor: Store, tape: Tape, tmp_path: Path
+) -> None:
+    made = backup.make(survivor.path, tmp_path / "ward.backup", tail=True)
+    restore(made.path, NEW, 1, tmp_path / "new")
+    new = Store.open(tmp_path / "new", 1, NEW)
+    known, last = sessions.Sessions(new.recovered.sessions), tape.log[-1].origin
+    assert last
+    assert known.judge(last)[0] == sessions.AGAIN
+    assert known.judge(Origin(last.client, last.epoch, last.seq + 1, last.digest))[0] == sessions.NEW
+    new.close()
+
+
+def test_a_survivor_that_knew_nothing_to_be_committed_is_backed_up_too(tmp_path: Path) -> None:
+    tape, store = Tape(), Store.open(tmp_path / "1", 1, mesh())
+    with pytest.raises(DataDirError, match="holds nothing"):
+        backup.make(store.path, tmp_path / "ward.backup", tail=True)
+    store.write([tape.persist(tape.config(founded(1)), tape.batch([report(1)]), hard_state=HardState(1, 1))])
+    with pytest.raises(DataDirError, match="holds nothing"):
+        backup.make(store.path, tmp_path / "ward.backup")
+    made = backup.make(store.path, tmp_path / "ward.backup", tail=True)
+    assert (made.place.index, made.tail_entries, made.rows["risk_reports"]) == (2, 2, 1)
+    store.close()
+
+
+def test_an_entry_of_the_tail_that_cannot_be_read_is_told_and_leaves_nothing(
+    store: Store, tape: Tape, tmp_path: Path
+) -> None:
+    bad = chained(tape.last, 3, BATCH, None, b"\xff what no version has written")
+    store.write([tape.persist(bad)])
+    with pytest.raises(DataDirError, match=f"damaged, not backed up: entry {bad.index} cannot be read"):
+        backup.make(store.path, tmp_path / "ward.backup", tail=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["1"]
+
+
 def test_no_file_is_ever_overwritten(store: Store, tmp_path: Path) -> None:
     to = tmp_path / "ward.backup"
     to.write_text("mine")
     with pytest.raises(InvalidInput, match="does not exist yet"):
         backup.make(store.path, to)
     assert to.read_text() == "mine"
+
+
+def test_a_peers_file_that_lost_its_last_entries_says_so_and_one_that_is_written_meanwhile_never(
+    store: Store, tape: Tape, tmp_path: Path
+) -> None:
+    def write(what: str, share: float) -> None:
+        tape.write(store, [report(500 + tape.applied)])
+
+    assert backup.make(store.path, tmp_path / "a.backup", write).forgotten == ""
+    store.close()
+    store = Store.open(tmp_path / "1", 1, mesh())
+    tape.write(store, [report(900)])
+    old, alone = tmp_path / "old" / "hfzmq_1.db", tmp_path / "alone" / "hfzmq_1.db"
+    for copy in (old, alone):
+        copy.parent.mkdir()
+        shutil.copy(store.path, copy)  # without its WAL
+    shutil.copy(mark_path(store.path), mark_path(old))
+    assert backup.make(old, tmp_path / "b.backup").forgotten == "start 1, but 2 were counted"
+    assert "hfzmq_1.mark, is not beside it" in backup.make(alone, tmp_path / "c.backup").forgotten
+    mark_path(old).write_bytes(bytes(9000))
+    assert "cannot be read" in backup.make(old, tmp_path / "d.backup").forgotten
+    store.close()
+    assert backup.make(store.path, tmp_path / "e.backup").forgotten == ""
+
+
+@pytest.mark.parametrize("full", [".copy", ".part", ".part-raw"])
+def test_a_disk_that_is_full_is_called_that_and_nothing_stays_on_it(
+    store: Store, tmp_path: Path, full: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def before(operation: str, file: str) -> None:
+        if operation == "write" and file.endswith(f"ward.backup{full}"):
+            raise apsw.FullError
+
+    disk = FaultyDisk("full", before)
+    monkeypatch.setattr(apsw, "Connection", partial(apsw.Connection, vfs=disk.vfs_name))
+    with pytest.raises(DataDirError, match=r"ward\.backup: no backup was made: no space left on the disk") as told:
+        backup.make(store.path, tmp_path / "ward.backup")
+    assert f"df -h {tmp_path}" in told.value.hint
+    assert [one.name for one in tmp_path.iterdir()] == ["1"]
 
 
 def test_on_a_disk_without_hard_links_it_gets_its_name_likewise_and_overwrites_nothing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,27 @@ def test_a_backup_is_made_verified_and_restored(db: Path, tmp_path: Path, new_ya
     assert (tmp_path / "2" / "hfzmq_2.db").exists()
 
 
+def test_a_file_with_entries_not_known_to_be_committed_is_backed_up_with_them_and_says_how_many(tmp_path: Path) -> None:
+    tape, store = Tape(), Store.open(tmp_path / "1", 1, mesh())
+    store.write([tape.persist(tape.config(founded(1)), tape.batch([report(1)])), tape.apply()])
+    store.write([tape.persist(tape.batch([report(2), report(3)]), tape.batch([report(4)]))])
+    done = run("backup", "--db", str(store.path), "--to", str(tmp_path / "ward.backup"))
+    assert done.code == 0
+    assert "4 reports until entry 4" in done.out
+    assert "not known    the last 2 entries were in that peer's log, not known to be committed; " in done.out
+    done = run("backup", "--db", str(store.path), "--to", str(tmp_path / "again.backup"), "-o", "json")
+    told = json.loads(done.out)
+    assert (told["tail_entries"], told["forgotten"], done.err) == (2, "", "")
+    store.close()
+
+
+def test_a_file_that_was_copied_without_its_mark_is_backed_up_with_a_warning(db: Path, tmp_path: Path) -> None:
+    db.with_suffix(".mark").unlink()
+    done = run("backup", "--db", str(db), "--to", str(tmp_path / "ward.backup"))
+    assert done.code == 0
+    assert f"warning: {db} may lack what it once held: its mark, hfzmq_1.mark, is not beside it; " in done.err
+
+
 def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: Path, new_yaml: str) -> None:
     old_yaml = tmp_path / "old.yaml"
     old_yaml.write_text(render(mesh()))
@@ -68,11 +90,19 @@ def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: 
     bad = tmp_path / "bad"
     bad.write_bytes(to.read_bytes()[:-5000] + bytes(5000))
     restoring = ("restore", str(to), "--id", "1")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
     for words, code, told in (
         (("backup",), 2, "Usage: hfzmq backup"),
         (("backup", "--db", str(db)), 2, "which file?"),
         (("backup", str(tmp_path / "x"), "--to", str(tmp_path / "x")), 2, "which of them is the backup?"),
-        (("backup", str(tmp_path / "x"), str(tmp_path / "y")), 2, "No such command"),
+        (("backup", str(tmp_path / "x"), str(tmp_path / "y")), 2, f"/x and {tmp_path}/y: a backup is one"),
+        (("backup", str(tmp_path / "x"), "-o", "json", "y"), 2, "/x and y: a backup is one new file"),
+        (("backup", str(tmp_path / "x"), "--nonsense"), 2, "No such option"),
+        (("backup", "verify", str(tmp_path)), 6, f"that is a directory; which file in it? ls {tmp_path}"),
+        (("backup", "verify", str(fifo)), 6, "that is no regular file"),
+        ((*restoring[:1], str(fifo), *restoring[2:], "--config", new_yaml, "--data-dir", str(tmp_path / "x")), 6,
+            "that is no regular file"),
         (("backup", "--db", str(db), "--peer", "1", str(tmp_path / "x")), 2, "leave --config and --peer out"),
         (("backup", "--db", str(db), "verify", str(to)), 2, "verify takes a FILE"),
         (("backup", "--db", str(db), "--to", str(to)), 6, "never overwritten"),
@@ -80,7 +110,7 @@ def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: 
         (("backup", "--db", str(to), "--to", str(tmp_path / "x")), 6, "the file of a peer, no backup"),
         (("backup", "--db", str(db), "--to", str(tmp_path / "no" / "x")), 1, "is there such a directory"),
         (("backup", "--db", str(db), "--to", str(tmp_path / "other")), 1, "then remove it"),
-        (("backup", "verify", str(tmp_path / "none")), 6, "a file that hfzmq backup made"),
+        (("backup", "verify", str(tmp_path / "none")), 6, "there is no such file"),
         (("backup", "verify", str(db)), 6, "this is the own file of peer 1"),
         (("backup", "verify", str(bad)), 1, "damaged"),
         ((*restoring, "--config", str(old_yaml), "--data-dir", str(tmp_path / "x")), 6, "config init"),

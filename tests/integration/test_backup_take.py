@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hfzmq.client import backup_take
+from hfzmq.client.backup_part import Part
 from hfzmq.config import Config, Limits, PeerAddress, load, render
 from hfzmq.core.types import HardState
 from hfzmq.storage import Store, backup
@@ -53,6 +54,7 @@ class Peer:
         self.leads = number == 1
         self.serves = True  # as far as a leader is concerned
         self.applied = 2
+        self.last = (1, 2)  # term and index of the last entry in its log
         self.differs: list[int] = []
         self.takes: list[TakeBackup] = []
         self.instead: Callable[[TakeBackup], Answer | None] = lambda request: None
@@ -68,6 +70,7 @@ class Peer:
         request = decode_request(frame, MESH, Limits())
         if isinstance(request, Status):
             told = {"id": self.number, "role": "leader" if self.leads else "follower", "applied_index": self.applied}
+            told |= {"last_term": self.last[0], "last_index": self.last[1]}
             return encode_reply("OK", peer={**told, "differs": self.differs})
         if isinstance(request, Reports):
             if self.leads and self.serves:
@@ -83,7 +86,8 @@ class Peer:
 
     def _piece(self, request: TakeBackup) -> Answer:
         piece = self.data[request.offset : request.offset + min(SHORT, request.length)]
-        return wire.piece_of(request.take, request.offset, len(self.data), self.sha256, 2, piece)
+        tail_entries = self.last[1] - self.applied if request.tail else 0
+        return wire.piece_of(request.take, request.offset, len(self.data), self.sha256, 2, piece, tail_entries)
 
 
 class Ward:
@@ -133,7 +137,8 @@ def test_it_is_taken_from_the_follower_of_the_highest_id_and_is_the_very_file(wa
     assert {request.at_least for request in takes[:-1]} == {2}, "what was acknowledged until now"
     assert takes[-1].end, "it was told that it need not keep it any more"
     verified = run("backup", "verify", str(ward.to), "-o", "json")
-    assert {**json.loads(verified.out), "peer": 3, "acknowledged_index": 2} == told
+    assert {**json.loads(verified.out), "peer": 3, "acknowledged_index": 2, "tail_entries": 0} == told
+    assert not any(request.tail for request in takes), "who leads knows what is committed"
 
 
 def test_a_peer_that_is_named_is_asked_also_if_it_leads(ward: Ward) -> None:
@@ -249,14 +254,22 @@ def test_of_two_operators_the_second_is_told_who_when_it_takes_too_long(
     assert ward.left() == []
 
 
-def test_without_a_leader_the_one_who_has_applied_most_is_asked_and_what_may_be_missing_is_said(ward: Ward) -> None:
+def test_without_a_leader_the_newest_log_is_asked_for_with_its_end_and_what_may_be_missing_is_said(ward: Ward) -> None:
     ward.peers[1].serves = False
-    ward.peers[1].applied = 3
+    ward.peers[1].last = (2, 4)  # it would be elected: an entry of a later term than the others'
+    ward.peers[2].last = (1, 9)
+    ward.peers[3].applied = 3
     done = ward.take("-o", "json")
     assert done.code == 0
     told = json.loads(done.out)
-    assert (told["peer"], told["acknowledged_index"]) == (1, None)
-    assert "warning: nobody leads; what the others hold" in done.err
+    assert (told["peer"], told["acknowledged_index"], told["tail_entries"]) == (1, None, 2)
+    assert "warning: nobody leads; this backup holds all that is in the log of one peer" in done.err
+    assert all(request.tail for request in ward.peers[1].takes if not request.end)
+    ward.to.unlink()
+    assert "not known    the last 2 entries were in that peer's log" in ward.take().out
+    ward.to.unlink()
+    ward.peers[1].last = (2, 3)
+    assert "not known    the last entry was in that peer's log" in ward.take().out
 
 
 def test_a_peer_that_stays_behind_is_told_as_such(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,8 +281,9 @@ def test_a_peer_that_stays_behind_is_told_as_such(ward: Ward, monkeypatch: pytes
     assert ward.peers[2].takes[-1].end
 
 
-def test_a_peer_of_an_earlier_version_is_named(ward: Ward) -> None:
-    ward.peers[3].version = lambda: encode_reply("REFUSED", field="op", bound="one of submit, ...", hint="lower case")
+@pytest.mark.parametrize("field", ["op", "tail"])
+def test_a_peer_of_an_earlier_version_is_named(ward: Ward, field: str) -> None:
+    ward.peers[3].version = lambda: encode_reply("REFUSED", field=field, bound="one of submit, ...", hint="lower case")
     done = ward.take("--peer", "3")
     assert done.code == 1
     assert "peer 3 is of a version that gives no backup over the mesh" in done.err
@@ -299,8 +313,13 @@ def test_nothing_is_overwritten_and_nobody_is_asked_for_what_cannot_be_written(w
     part.write_text("somebody's")
     done = ward.take()
     assert (done.code, "then remove it" in done.err) == (1, True)
+    assert f"no backup here writes it; one that was killed has left it: then remove it: rm {part}" in done.err
     assert part.read_text() == "somebody's"
     part.unlink()
+    other = Part(ward.to)
+    done = ward.take()
+    assert (done.code, "another backup is being written there" in done.err) == (1, True)
+    other.discard()
     ward.to = tmp_path / "none" / "ward.db"
     done = ward.take()
     assert (done.code, "No such file or directory" in done.err, "is there room" in done.err) == (1, True, True)

@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 
 from hfzmq import Client
+from hfzmq.cli.bedside.output import link_sentence
+from hfzmq.client.ledger import Ledger
 from hfzmq.client.place import default_queue_dir
+from hfzmq.client.queue_types import Batch
+from hfzmq.client.traffic import REPORTS
 from hfzmq.clinical.report import Report
 from hfzmq.config import Limits, render
 from hfzmq.errors import DataDirError, DiskFailed, InvalidInput, TimedOut
@@ -252,7 +256,10 @@ def test_a_wiped_mesh_gets_what_is_unsent_under_a_new_epoch_and_says_so(
     assert days(mesh) == [0, 1, 2]
     (event,) = told.of("rejected")
     assert event["field"] == "seq"
-    assert "2 reports" in event["hint"]
+    assert "no longer knows request 1 of this client, which it had acknowledged" in event["hint"]
+    assert "what waits (2 reports) is sent as a new session, and none of it is stored twice" in event["hint"]
+    sentence = link_sentence(event)
+    assert sentence.startswith("a new session: GAP: the mesh no longer knows"), "no row was rejected"
 
 
 def test_an_old_copy_of_the_queue_loses_nothing_that_is_new(mesh: FakeMesh, told: Told, tmp_path: Path) -> None:
@@ -267,7 +274,18 @@ def test_an_old_copy_of_the_queue_loses_nothing_that_is_new(mesh: FakeMesh, told
         client.submit(row(2))
         client.wait(30)
     assert days(mesh) == [0, 1, 2]
-    assert len(told.of("rejected")) == 1
+    (event,) = told.of("rejected")
+    assert "is an old or a second copy; what waits (1 report) is sent as a new session" in event["hint"]
+    assert "may be stored twice" in event["hint"]
+
+
+def test_a_mesh_that_is_ahead_of_the_queue_or_does_not_say_what_it_expects_blames_the_queue(told: Told) -> None:
+    batch = Batch(b"e" * 16, 7, b"", b"", 1, 1)
+    for number, (expected, said) in enumerate(
+        [(9, "second copy"), (None, "second copy"), (0, "second copy"), (7, "second copy"), (5, "requests 5 to 6 of")]
+    ):
+        Ledger(REPORTS, told).disowned(batch, {"status": "GAP", "expected": expected}, 3, "q")
+        assert said in told.of("rejected")[number]["hint"], expected
 
 
 # ----------------------------------------------------------------------------------------------- link, hints, callbacks

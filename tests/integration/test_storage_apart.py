@@ -152,3 +152,14 @@ def test_one_that_is_called_off_ends_at_once_with_its_process(tmp_path: Path) ->
         one.run()
     assert not (tmp_path / "ward").exists()
     store.close()
+
+
+def test_a_backup_with_the_end_of_the_log_says_how_much_that_was(tmp_path: Path) -> None:
+    store, tape = Store.open(tmp_path / "live", 1, mesh()), Tape()
+    store.write([tape.persist(tape.config(founded()), tape.batch([report(1)])), tape.apply()])
+    store.write([tape.persist(tape.batch([report(2)]))])
+    with_it = Apart(store.path, tmp_path / "with", BACKUP, tail=True).run()
+    without = Apart(store.path, tmp_path / "without", BACKUP).run()
+    assert (with_it.place.index, with_it.tail_entries) == (3, 1)
+    assert (without.place.index, without.tail_entries) == (2, 0)
+    store.close()

@@ -65,6 +65,17 @@ def no_backup(at: Bench) -> Made:
     return at.hfzmq("backup", "verify", "data/hfzmq_1.db")
 
 
+@mistake("a directory taken for a backup", 6, "data", "directory")
+def directory_no_backup(at: Bench) -> Made:
+    at.store(1)
+    return at.hfzmq("backup", "verify", "data")
+
+
+@mistake("two files for one backup", 2, "monday.hfzmq", "tuesday.hfzmq")
+def two_files(at: Bench) -> Made:
+    return at.hfzmq("backup", "monday.hfzmq", "tuesday.hfzmq")
+
+
 @mistake("a backup that was damaged on its way", 1, "ward.hfzmq", "damaged")
 def damaged(at: Bench) -> Made:
     backed_up(at)

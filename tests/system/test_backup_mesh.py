@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hfzmq.client import backup_pull, backup_take
 from hfzmq.client.backup_take import PULLING, Taken, take
 from hfzmq.clinical.report import Report
 from hfzmq.errors import KeysError
+from hfzmq.storage import Reader
 from hfzmq.storage.backup import verify
 from hfzmq.wire.backup import TAKE_BYTES, Busy, Making, Piece, read_answer
 from hfzmq.wire.requests import encode_request
@@ -235,3 +237,35 @@ def test_honest_acks_are_not_noticeably_slower_while_a_backup_is_taken(filled: M
         assert backup.returncode == 0
     assert loud < quiet + 0.25, (quiet, loud)
     assert filled.wait_for_leader() == leader
+
+
+def test_the_last_survivor_s_backup_holds_whatever_was_acknowledged_and_stands_in_its_log(tmp_path: Path) -> None:
+    """The leader dies in the breath in which it acknowledges: the other one has the entry, and was not told that it is
+    committed."""
+    acked: list[str] = []
+    with Mesh(tmp_path) as mesh:
+        leader = mesh.wait_for_leader(1)
+        mesh.kill(3)
+
+        def told(event: dict[str, Any]) -> None:
+            if event["event"] == "ack":
+                acked.append(event["patient"])
+                if len(acked) == 20:
+                    mesh.kill(leader)
+
+        with Client(mesh.config, "bed", tmp_path / "queue", told, batch_rows=1) as client:
+            for number in range(30):
+                client.submit(ROW._replace(patient_id=f"n{number}"))
+            wait_for("the leader is gone", lambda: len(acked) == 20 and mesh.leader() != leader)
+        assert len(acked) == 20
+        applied = mesh.status()[2]["applied_index"]
+        done = command(mesh, tmp_path / "ward.db", "-o", "json")
+        assert "nobody leads" in done.stderr
+        offline = hfzmq("backup", "--db", tmp_path / "2" / "hfzmq_2.db", "--to", tmp_path / "offline.db", "-o", "json")
+        alike = subprocess.run(offline, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+        for file, said in ((tmp_path / "ward.db", done.stdout), (tmp_path / "offline.db", alike.stdout)):
+            made = json.loads(said)
+            assert made["applied_index"] == applied + made["tail_entries"] == mesh.status()[2]["last_index"]
+            with closing(Reader(file)) as reader:
+                kept = [row[1] for row in reader.reports(limit=1000)]
+            assert kept[:20] == acked, "a report that was acknowledged is in its log and not in the backup"

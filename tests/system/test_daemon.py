@@ -193,9 +193,9 @@ def test_consistent_reads_see_everything_acknowledged_and_a_follower_redirects_t
 
 def test_status_says_what_it_promises(tmp_path: Path) -> None:
     promised = {
-        "id", "mesh", "role", "term", "leader", "serves", "quorum", "last_index", "commit_index", "applied_index",
-        "durable_index", "state_hash", "reports", "version", "boot", "uptime_ms", "fsync_ms", "now_ms", "db_bytes",
-        "wal_bytes", "disk_free_bytes", "files_aside",
+        "id", "mesh", "role", "term", "leader", "serves", "quorum", "last_index", "last_term", "commit_index",
+        "applied_index", "durable_index", "state_hash", "reports", "version", "boot", "uptime_ms", "fsync_ms", "now_ms",
+        "db_bytes", "wal_bytes", "disk_free_bytes", "files_aside",
         "hears", "refused_peers", "counters", "events", "members_index", "members", "asking", "founded", "amnesia",
         "differs", "scrubs", "readings", "alerts",
     }  # fmt: skip

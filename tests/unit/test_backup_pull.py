@@ -56,9 +56,11 @@ class Content:
     stopped = 0
     made = 0
 
-    def __init__(self, db_path: Path, into: Path, what: str, progress: Callable[[str, float], None]) -> None:
+    def __init__(
+        self, db_path: Path, into: Path, what: str, progress: Callable[[str, float], None], tail: bool
+    ) -> None:
         assert what == "backup"
-        self._into, self._progress = into, progress
+        self._into, self._progress, self._tail = into, progress, tail
 
     def run(self) -> Snapshot:
         self._progress("copying", 0.5)
@@ -67,7 +69,7 @@ class Content:
         Content.made += 1
         Content.last = random.Random(Content.made).randbytes(BYTES)
         self._into.write_bytes(Content.last)
-        return Snapshot(self._into, Place(40, 2, b"c" * 16), *sync_and_hash(self._into))
+        return Snapshot(self._into, Place(40, 2, b"c" * 16), *sync_and_hash(self._into), 3 * self._tail)
 
     def stop(self) -> None:
         Content.stopped += 1
@@ -329,6 +331,19 @@ def test_a_peer_that_has_not_applied_so_much_waits_and_makes_it_then(giver: Give
     giver.applied = 40
     assert giver.backups.wake_at_ms() <= giver.now + 100
     assert isinstance(giver.made(wanted), Piece)
+
+
+def test_who_asks_for_the_end_of_the_log_too_is_told_how_much_it_was(giver: Giver) -> None:
+    giver.applied = 0  # the peer's log may hold something that it does not know to be committed
+    sink = Sink()
+    pull = Pull(sink, 0, takes(), tail=True)
+    pull.heard(giver.made(short(pull.wanted())))
+    assert pull.tail_entries == 3
+    giver.ask(pull.farewell())
+    giver.applied = 40
+    pull = Pull(sink, 40, takes())
+    pull.heard(giver.made(short(pull.wanted())))
+    assert pull.tail_entries == 0
 
 
 def test_a_second_one_is_told_whose_is_in_the_way_and_gets_its_own_afterwards(giver: Giver) -> None:

@@ -34,14 +34,16 @@ def asked(**fields: object) -> object:
     return decode_request(encode_request(MESH, "backup", **fields), MESH, Limits())
 
 
-@given(st.integers(0, SIZE_MAX), st.integers(1, PIECE_BYTES_MAX), st.integers(0, 2**63 - 1), st.booleans())
-def test_a_request_comes_out_as_it_went_in(offset: int, length: int, at_least: int, end: bool) -> None:
-    request = TakeBackup(TAKE, offset, length, at_least, end)
+@given(
+    st.integers(0, SIZE_MAX), st.integers(1, PIECE_BYTES_MAX), st.integers(0, 2**63 - 1), st.booleans(), st.booleans()
+)
+def test_a_request_comes_out_as_it_went_in(offset: int, length: int, at_least: int, end: bool, tail: bool) -> None:
+    request = TakeBackup(TAKE, offset, length, at_least, end, tail)
     assert asked(**request._asdict()) == request
 
 
 def test_what_is_optional_may_be_left_out() -> None:
-    assert asked(take=TAKE, offset=0) == TakeBackup(TAKE, 0, PIECE_BYTES_MAX, 0, False)
+    assert asked(take=TAKE, offset=0) == TakeBackup(TAKE, 0, PIECE_BYTES_MAX, 0, False, False)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,7 @@ def test_what_is_optional_may_be_left_out() -> None:
         ({"take": TAKE, "offset": 0, "length": PIECE_BYTES_MAX + 1}, "length"),
         ({"take": TAKE, "offset": 0, "at_least": 1.5}, "at_least"),
         ({"take": TAKE, "offset": 0, "end": 1}, "end"),
+        ({"take": TAKE, "offset": 0, "tail": 1}, "tail"),
         ({"take": TAKE, "offset": 0, "file": "/etc/passwd"}, "file"),
     ],
 )
@@ -65,7 +68,7 @@ def test_a_wrong_request_names_its_field(fields: dict[str, Any], field: str) -> 
     assert caught.value.field == field
 
 
-PIECE = piece_of(TAKE, 3, 10, b"s" * 32, 7, b"data")
+PIECE = piece_of(TAKE, 3, 10, b"s" * 32, 7, b"data", tail_entries=2)
 ANSWERS: list[Answer] = [
     PIECE,
     Making(TAKE, "copying", 0.5, 200),
@@ -99,6 +102,7 @@ def test_a_piece_is_sound_until_one_bit_of_it_changes() -> None:
         (PIECE, {"sha256": b"short"}, "sha256"),
         (PIECE, {"data_sha256": None}, "data_sha256"),
         (PIECE, {"entry": -1}, "entry"),
+        (PIECE, {"tail_entries": -1}, "tail_entries"),
         (PIECE, {"take": b""}, "take"),
         (Making(TAKE, "x", 0.5, 200), {"share": 1.5}, "share"),
         (Making(TAKE, "x", 0.5, 200), {"share": float("nan")}, "share"),
