@@ -94,7 +94,7 @@ def _look(
     from hfzmq.client.ask import ask_all, knowing
     from hfzmq.client.key_faults import sentence
 
-    config = knowing(config, only, timeout_ms)
+    listed, config = config, knowing(config, only, timeout_ms)
     refusing: dict[int, str] = {}
     answers = ask_all(config, "status", timeout_ms=timeout_ms, only=only, refusing=refusing)
     view = mesh_view(config, answers, only)
@@ -102,6 +102,7 @@ def _look(
     yield from judge(view, told, limits, refusing)
     for peer, fault in refusing.items():
         yield Finding(WARNING, sentence(config.keys, {peer: fault}, config.path)[0])
+    yield from older_keys(listed, view, refusing)
     numbers += measured(view, told, limits)
     teller = next((peer for peer in view.reading if peer.serves), None) or next(iter(view.reading), None)
     if teller is not None:
@@ -126,6 +127,16 @@ def judge(
         yield Finding(CRITICAL, str(mismatch))
     for peer in view.peers:
         yield from _of_one(peer, told.get(peer.id, {}), limits, bool(view.mismatches))
+
+
+def older_keys(config: Config, view: MeshView, refusing: Container[int] = ()) -> Iterator[Finding]:
+    """The peers that ``config`` lists another key for than the mesh says they serve with: who starts anew there, or
+    asks such a peer alone, does not find it."""
+    served = dict(view.told.keys) if view.told else {}
+    file = dict(config.keys.peers) if config.keys else {}
+    older = [peer for peer in file if peer not in refusing and served.get(peer, file[peer]) != file[peer]]
+    if older:
+        yield Finding(WARNING, f"{view.file} lists an older key for {_peers(older)}: hfzmq keys update")
 
 
 def _standing(view: MeshView) -> Finding:
