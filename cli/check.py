@@ -119,10 +119,14 @@ def judge(
     view: MeshView, told: dict[int, dict[str, Any]], limits: Limits, refusing: Container[int] = ()
 ) -> Iterator[Finding]:
     """What the peers' answers say; ``refusing``: who would not have our key, and is no peer that is away."""
+    from hfzmq.cli.mesh_words import unheard
+
     yield _standing(view)
     away = [peer.id for peer in view.peers if peer.counted and not peer.reachable and peer.id not in refusing]
     if view.answers and away:
         yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
+    for broken in unheard(view):
+        yield Finding(WARNING, broken)
     for mismatch in view.mismatches:
         yield Finding(CRITICAL, str(mismatch))
     for peer in view.peers:
@@ -141,13 +145,15 @@ def older_keys(config: Config, view: MeshView, refusing: Container[int] = ()) ->
 
 def _standing(view: MeshView) -> Finding:
     from hfzmq.cli.mesh_view import unreached
-    from hfzmq.cli.mesh_words import answering, not_begun
+    from hfzmq.cli.mesh_words import answering, not_begun, only_copy
 
     if not view.answers:
         return Finding(CRITICAL, str(unreached(view)))
     waits = {peer.id: peer.standing for peer in view.peers if peer.reachable}
     if not view.founded:
         return Finding(CRITICAL, f"mesh {view.mesh} has not begun: {not_begun(view)}")
+    if not view.serves and only_copy(view)[0]:
+        return Finding(CRITICAL, ": ".join(only_copy(view)))
     if not view.serves:
         who = f"peer {next(iter(waits))} knows no leader with a quorum" if view.asked_one else answering(view)
         return Finding(CRITICAL, f"mesh {view.mesh}: {who}, and nothing is stored: no leader with a quorum")
@@ -159,7 +165,11 @@ def _of_one(peer: PeerView, said: dict[str, Any], limits: Limits, differs_told: 
     if not peer.reachable:
         return
     behind = peer.trails_leader_by
-    if behind is not None and behind >= limits.lag_warning:
+    if peer.membership == "asking" and peer.counted:
+        yield Finding(WARNING, f"peer {peer.id} came back with another disk and asks to join")
+    elif peer.membership == "learner" and behind is not None and behind >= limits.lag_warning:
+        yield Finding(WARNING, f"peer {peer.id} is catching up, {thousands(behind)} entries behind the leader")
+    elif peer.membership in (None, "voter") and behind is not None and behind >= limits.lag_warning:
         code = CRITICAL if behind >= limits.lag_critical else WARNING
         yield Finding(code, f"peer {peer.id} is {thousands(behind)} entries behind the leader")
     if said.get("differs") and not differs_told:
@@ -189,9 +199,10 @@ def measured(view: MeshView, told: dict[int, dict[str, Any]], limits: Limits) ->
     """The numbers behind the bar."""
     there = [peer for peer in view.peers if peer.reachable]
     yield Number("peers", view.total)
-    yield Number("reachable", view.reached)
+    yield Number("reachable", sum(peer.counted for peer in there))
+    voting = [peer for peer in there if peer.membership in (None, "voter")]
     for label, values, warning, critical, unit in (
-        ("lag", [peer.trails_leader_by for peer in there], limits.lag_warning, limits.lag_critical, ""),
+        ("lag", [peer.trails_leader_by for peer in voting], limits.lag_warning, limits.lag_critical, ""),
         ("fsync", [peer.fsync_ms for peer in there], None, None, "ms"),
         ("applied", [peer.applied_index for peer in there], None, None, "c"),
         ("reports", [peer.reports for peer in there], None, None, "c"),

@@ -141,5 +141,6 @@ class About:
             "members_index": about_members.pop("index"),
             **about_members,
             "amnesia": self._store.amnesia,
+            "incarnation": self._store.identity.incarnation.hex(),
             "scrubs": self.scrubs(),
         }

@@ -26,7 +26,7 @@ class Daemon:
             strangers=lambda now_ms: self.strangers,
             reports_stored=7,
             readings_stored=VerdictCounts((5, 1, 2, 3, 0, 0, 0, 4)),
-            identity=SimpleNamespace(boot_no=3),
+            identity=SimpleNamespace(incarnation=bytes(16), boot_no=3),
             path=Path(__file__),
             size_bytes=lambda: Path(__file__).stat().st_size,
             amnesia=None,
