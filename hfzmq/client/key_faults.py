@@ -40,6 +40,11 @@ def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.ya
             f"peer {peer} wants a key, and {path} is plain",
             "take that mesh's peers.yaml, and a secret key of it: hfzmq keys show",
         )
+    if fault == SERVER and list(faults.values()).count(SERVER) > 1:  # one new key is an operator's; all are a file's
+        return (
+            f"peer {peer} does not serve with the key that {path} lists for it",
+            f"compare {path} with that machine's: {show} on both",
+        )
     if fault == SERVER:
         return (
             f"peer {peer} does not serve with the key that {path} lists for it",
