@@ -94,7 +94,7 @@ def _look(
     from hfzmq.client.ask import ask_all, knowing
     from hfzmq.client.key_faults import sentence
 
-    config = knowing(config, only, timeout_ms)
+    listed, config = config, knowing(config, only, timeout_ms)
     refusing: dict[int, str] = {}
     answers = ask_all(config, "status", timeout_ms=timeout_ms, only=only, refusing=refusing)
     view = mesh_view(config, answers, only)
@@ -102,6 +102,7 @@ def _look(
     yield from judge(view, told, limits, refusing)
     for peer, fault in refusing.items():
         yield Finding(WARNING, sentence(config.keys, {peer: fault}, config.path)[0])
+    yield from older_keys(listed, view, refusing)
     numbers += measured(view, told, limits)
     teller = next((peer for peer in view.reading if peer.serves), None) or next(iter(view.reading), None)
     if teller is not None:
@@ -118,25 +119,41 @@ def judge(
     view: MeshView, told: dict[int, dict[str, Any]], limits: Limits, refusing: Container[int] = ()
 ) -> Iterator[Finding]:
     """What the peers' answers say; ``refusing``: who would not have our key, and is no peer that is away."""
+    from hfzmq.cli.mesh_words import unheard
+
     yield _standing(view)
     away = [peer.id for peer in view.peers if peer.counted and not peer.reachable and peer.id not in refusing]
     if view.answers and away:
         yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
+    for broken in unheard(view):
+        yield Finding(WARNING, broken)
     for mismatch in view.mismatches:
         yield Finding(CRITICAL, str(mismatch))
     for peer in view.peers:
         yield from _of_one(peer, told.get(peer.id, {}), limits, bool(view.mismatches))
 
 
+def older_keys(config: Config, view: MeshView, refusing: Container[int] = ()) -> Iterator[Finding]:
+    """The peers that ``config`` lists another key for than the mesh says they serve with: who starts anew there, or
+    asks such a peer alone, does not find it."""
+    served = dict(view.told.keys) if view.told else {}
+    file = dict(config.keys.peers) if config.keys else {}
+    older = [peer for peer in file if peer not in refusing and served.get(peer, file[peer]) != file[peer]]
+    if older:
+        yield Finding(WARNING, f"{view.file} lists an older key for {_peers(older)}: hfzmq keys update")
+
+
 def _standing(view: MeshView) -> Finding:
     from hfzmq.cli.mesh_view import unreached
-    from hfzmq.cli.mesh_words import answering, not_begun
+    from hfzmq.cli.mesh_words import answering, not_begun, only_copy
 
     if not view.answers:
         return Finding(CRITICAL, str(unreached(view)))
     waits = {peer.id: peer.standing for peer in view.peers if peer.reachable}
     if not view.founded:
         return Finding(CRITICAL, f"mesh {view.mesh} has not begun: {not_begun(view)}")
+    if not view.serves and only_copy(view)[0]:
+        return Finding(CRITICAL, ": ".join(only_copy(view)))
     if not view.serves:
         who = f"peer {next(iter(waits))} knows no leader with a quorum" if view.asked_one else answering(view)
         return Finding(CRITICAL, f"mesh {view.mesh}: {who}, and nothing is stored: no leader with a quorum")
@@ -148,7 +165,11 @@ def _of_one(peer: PeerView, said: dict[str, Any], limits: Limits, differs_told: 
     if not peer.reachable:
         return
     behind = peer.trails_leader_by
-    if behind is not None and behind >= limits.lag_warning:
+    if peer.membership == "asking" and peer.counted:
+        yield Finding(WARNING, f"peer {peer.id} came back with another disk and asks to join")
+    elif peer.membership == "learner" and behind is not None and behind >= limits.lag_warning:
+        yield Finding(WARNING, f"peer {peer.id} is catching up, {thousands(behind)} entries behind the leader")
+    elif peer.membership in (None, "voter") and behind is not None and behind >= limits.lag_warning:
         code = CRITICAL if behind >= limits.lag_critical else WARNING
         yield Finding(code, f"peer {peer.id} is {thousands(behind)} entries behind the leader")
     if said.get("differs") and not differs_told:
@@ -178,9 +199,10 @@ def measured(view: MeshView, told: dict[int, dict[str, Any]], limits: Limits) ->
     """The numbers behind the bar."""
     there = [peer for peer in view.peers if peer.reachable]
     yield Number("peers", view.total)
-    yield Number("reachable", view.reached)
+    yield Number("reachable", sum(peer.counted for peer in there))
+    voting = [peer for peer in there if peer.membership in (None, "voter")]
     for label, values, warning, critical, unit in (
-        ("lag", [peer.trails_leader_by for peer in there], limits.lag_warning, limits.lag_critical, ""),
+        ("lag", [peer.trails_leader_by for peer in voting], limits.lag_warning, limits.lag_critical, ""),
         ("fsync", [peer.fsync_ms for peer in there], None, None, "ms"),
         ("applied", [peer.applied_index for peer in there], None, None, "c"),
         ("reports", [peer.reports for peer in there], None, None, "c"),

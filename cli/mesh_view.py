@@ -8,7 +8,7 @@ to join, and whoever peers.yaml lists and the mesh does not, is a row all the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from hfzmq.cli.format import printable
@@ -19,6 +19,7 @@ from hfzmq.wire.members import LEARNER, VOTER, Told, newest
 NO_ANSWER = "no answer"
 REFUSES_MESH = "refuses: mesh: "
 ROLES = ("follower", "precandidate", "candidate", "leader")
+HEARS_WITHIN_MS = 10_000  # a peer that runs for so long hears whomever it can hear
 ASKING, NO_MEMBER = "asking", "none"  # beside VOTER and LEARNER: how a peer belongs to the mesh
 
 
@@ -28,8 +29,8 @@ class PeerView(NamedTuple):
     ``trails_leader_by``: entries of the leader's log that this peer's log has not; None without a leader.
     ``refused_peers``: ids of peers that came with other data than those this one met first. ``membership``: VOTER,
     LEARNER, ASKING (not a member, or with another disk than the member's), NO_MEMBER; None when nobody told.
-    ``counted``: the mesh has a member of this id. ``incarnation``: hex, of the member or of who asks. ``amnesia``: why
-    it does not trust its own disk. ``hears``: (id, how many ms ago), by this peer's word.
+    ``counted``: the mesh has a member of this id. ``incarnation``: hex, of the member or of who answers or asks.
+    ``amnesia``: why it does not trust its own disk. ``hears``: (id, how many ms ago), by this peer's word.
     """
 
     id: int
@@ -61,6 +62,8 @@ class PeerView(NamedTuple):
     other_versions: int = 0  # messages of peers that speak another version, dropped by this one
     readings: dict[str, int] | None = None  # heart rates stored, by validation status
     alerts: dict[str, int] | None = None  # heart-rate alerts stored, by category
+    differs: tuple[int, ...] = ()  # ids of peers that it saw hold another state
+    counters: dict[str, int] | None = None  # of what it refused, dropped, answered
 
     @property
     def readings_total(self) -> int | None:
@@ -110,7 +113,34 @@ class MeshView(NamedTuple):
     def alarms(self) -> tuple[str, ...]:
         """What must be said loudly: peers whose states differ, that came back with other data, that do not trust their
         disk and are not voters again yet, or that hear others speak another version."""
-        return (*map(str, self.mismatches), *_lost_disks(self.peers), *_amnesiacs(self.peers), *_versions(self.peers))
+        newcomers = {peer.id for peer in self.peers if peer.membership == ASKING and _has_just_begun(peer)}
+        lost = _lost_disks(self.peers, newcomers)
+        return (*map(str, self.mismatches), *lost, *_amnesiacs(self.peers), *_versions(self.peers))
+
+    @property
+    def deaf(self) -> tuple[tuple[int, int], ...]:
+        """(a, b): both answer and are members, neither has just begun, and a does not hear b's heartbeats."""
+        there = [
+            peer
+            for peer in self.peers
+            if peer.reachable and peer.membership in (VOTER, LEARNER) and (peer.uptime_ms or 0) >= HEARS_WITHIN_MS
+        ]
+        heard = {peer.id: {other for other, age_ms in peer.hears if age_ms < HEARS_WITHIN_MS} for peer in there}
+        return tuple((a.id, b.id) for a in there for b in there if a.id != b.id and b.id not in heard[a.id])
+
+    @property
+    def replaced(self) -> tuple[int, ...]:
+        """The voters that answer with another disk than the one that they voted with."""
+        voters = self.told.voters if self.told is not None and self.told.founded else ()
+        return tuple(one.id for one in self.peers if one.id in voters and one.reachable and one.membership == ASKING)
+
+    @property
+    def majority_lost(self) -> bool:
+        """Whether so many voters have lost their disks that no majority can ever vote again."""
+        if self.told is None or self.serves:
+            return False
+        voters = len(self.told.voters)
+        return voters - len(self.replaced) < voters // 2 + 1
 
     @property
     def founded(self) -> bool:
@@ -159,7 +189,8 @@ class MeshView(NamedTuple):
 def mesh_view(config: Config, answers: Mapping[int, Mapping[str, Any] | None], only: int | None = None) -> MeshView:
     """What ``answers`` (by peer id; None or no key: no answer) say together. With ``only``, that peer's view alone."""
     told = newest(answers.values())
-    peers = [_peer_view(row, answers.get(row[0].id)) for row in _rows(config, told) if only in (None, row[0].id)]
+    rows = [row for row in _rows(config, told) if only in (None, row[0].id)]
+    peers = [_another_life(_peer_view(row, answers.get(row[0].id)), answers, told) for row in rows]
     terms = [peer.term for peer in peers if peer.term is not None]
     serving = [peer for peer in peers if peer.serves and peer.term is not None]
     leader, quorum = None, False
@@ -189,10 +220,16 @@ def unreached(view: MeshView, hint: str = "start one: hfzmq serve --id N --data-
     return NoDaemonReached(f"no daemon answered at {asked}", hint=hint)
 
 
-def _lost_disks(peers: Iterable[PeerView]) -> Iterator[str]:
+def _has_just_begun(peer: PeerView) -> bool:
+    return peer.reachable and peer.uptime_ms is not None and peer.uptime_ms < HEARS_WITHIN_MS
+
+
+def _lost_disks(peers: Iterable[PeerView], newcomers: Container[int]) -> Iterator[str]:
     by: dict[int, list[int]] = {}
     for peer in peers:
         for refused in peer.refused_peers:
+            if refused in newcomers:  # it is about to ask to be let in
+                continue
             by.setdefault(refused, []).append(peer.id)
     for refused, refusing in sorted(by.items()):
         who = " and ".join(filter(None, (", ".join(map(str, refusing[:-1])), str(refusing[-1]))))
@@ -215,6 +252,16 @@ def _versions(peers: Iterable[PeerView]) -> Iterator[str]:
                 f"peer {peer.id} hears somebody who speaks another version of the peers' protocol: "
                 f"{peer.other_versions} messages dropped; run one version of hfzmq on all machines"
             )
+
+
+def _another_life(peer: PeerView, answers: Mapping[int, Mapping[str, Any] | None], told: Told | None) -> PeerView:
+    """``peer``, as one that asks to join where it answers with another disk than that of the member of its id; whoever
+    the leader already told so is one anyway."""
+    own = _text((answers.get(peer.id) or {}).get("peer") or {}, "incarnation") if peer.reachable else None
+    member = told.of(peer.id) if told is not None and told.founded else None
+    if not own or member is None or not member.incarnation or own == member.incarnation:
+        return peer
+    return peer._replace(membership=ASKING, incarnation=own)
 
 
 def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
@@ -291,6 +338,8 @@ def _peer_view(row: _Row, answer: Mapping[str, Any] | None) -> PeerView:
         other_versions=_counted(said, "peer_message_other_version"),
         readings=_counts(said, "readings"),
         alerts=_counts(said, "alerts"),
+        differs=_ids(said, "differs"),
+        counters=_counts(said, "counters"),
     )
 
 

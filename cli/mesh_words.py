@@ -17,8 +17,42 @@ BEGINS = "a new mesh begins when all its first peers are up"
 
 
 def answering(view: MeshView) -> str:
-    """``2 of 3 peers answer``: members, and nobody else."""
-    return f"{view.reached} of {view.total} peers answer"
+    """``2 of 3 peers answer``: members, and nobody else; ``, peer 3 asks to join``: it answers with another disk."""
+    asks = [peer.id for peer in view.peers if peer.counted and peer.reachable and peer.membership == ASKING]
+    words = f", {listed(asks)} {'asks' if len(asks) == 1 else 'ask'} to join" if asks else ""
+    return f"{view.reached} of {view.total} peers answer{words}"
+
+
+def unheard(view: MeshView) -> tuple[str, ...]:
+    """Whose links are broken while both ends live: ``peers 1 and 3 do not hear each other``."""
+    deaf = set(view.deaf)
+    found = []
+    for a, b in sorted(deaf):
+        if (b, a) not in deaf:
+            found.append(f"peer {a} does not hear peer {b}")
+        elif a < b:
+            found.append(f"peers {a} and {b} do not hear each other")
+    return tuple(found)
+
+
+def only_copy(view: MeshView) -> tuple[str, str]:
+    """What is so, and what to do, where a majority of the disks is gone; ('', '') where it is not."""
+    if not view.majority_lost:
+        return "", ""
+    emptied = f"{listed(view.replaced)} came back with {'another disk' if len(view.replaced) == 1 else 'other disks'}"
+    holders = [peer for peer in view.peers if peer.reachable and peer.membership in (VOTER, LEARNER)]
+    best = max(holders, key=lambda peer: (peer.last_index or 0, -peer.id), default=None)
+    if best is None:
+        return f"{emptied}, and a majority of the disks is gone", "look for a backup: hfzmq restore --help"
+    alone = "alone holds data" if len(holders) == 1 else "holds most data"
+    return (
+        f"peer {best.id} {alone}, until entry {thousands(best.last_index or 0)}: {emptied}, and a majority of the "
+        "disks is gone",
+        f"do not touch peer {best.id}; hfzmq backup --peer {best.id} FILE, then hfzmq restore (backup.md, Restore)",
+    )
+
+
+LINK_HINT = "the peer and beat ports of both in peers.yaml, the same on all machines; the firewall between them"
 
 
 def not_begun(view: MeshView) -> str:
@@ -34,10 +68,12 @@ def not_begun(view: MeshView) -> str:
 
 def notes(view: MeshView) -> tuple[str, ...]:
     """What is worth a line and is no alarm: who catches up, who waits to be added, who is listed and no member."""
-    found = []
+    found = [f"{broken}: {LINK_HINT}" for broken in unheard(view)]
     for peer in view.peers:
         if peer.membership == LEARNER:
             found.append(learns(view, peer))
+        elif peer.membership == ASKING and peer.counted and view.majority_lost:
+            found.append(f"peer {peer.id} came back with another disk, and no leader is left to let it in")
         elif peer.membership == ASKING and peer.counted:
             found.append(
                 f"peer {peer.id} came back with another disk and asks to join again: the leader takes it in by itself"

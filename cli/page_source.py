@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, InvalidInput, NoDaemonReached, NoLeader
+
+if TYPE_CHECKING:
+    from hfzmq.cli.mesh_view import MeshView
 
 PAGE_ROWS = 1000  # what one request may ask for
 ASK_TIMEOUT_MS = 1000
@@ -152,8 +155,23 @@ class MeshSource:
         self._config = with_members(self._config, newest(answers.values()))
         if not view.reading:
             raise unreached(view, _OR_A_FILE)
+        if self._only is None:
+            _refuse_empty(view)
         best_first = sorted(view.reading, key=lambda peer: (-(peer.applied_index or 0), not peer.serves, peer.id))
         return [peer.id for peer in best_first]
+
+
+def _refuse_empty(view: MeshView) -> None:
+    """NoLeader where nobody that answers holds what the mesh has stored: no rows from there would look like none at
+    all."""
+    from hfzmq.cli.mesh_view import ASKING
+    from hfzmq.cli.mesh_words import listed, not_begun
+
+    if all(peer.membership == ASKING for peer in view.reading):
+        empty = listed(peer.id for peer in view.reading)
+        raise NoLeader(f"no member of the mesh answers: {empty} came back with another disk", hint="hfzmq status")
+    if view.waiting_for:
+        raise NoLeader(f"the mesh has not begun: {not_begun(view)}", hint="hfzmq status")
 
 
 def _without_patient(read: Callable[..., list[tuple[Any, ...]]]) -> Callable[..., list[tuple[Any, ...]]]:

@@ -6,6 +6,7 @@ broken in two by a narrow terminal; JSON has the keys that others script against
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import click
@@ -13,7 +14,17 @@ import click
 from hfzmq.cli.format import cell, csv_line, json_text, table, width_of
 from hfzmq.cli.layout import as_text, folded, stacked, terminal_width
 from hfzmq.cli.mesh_view import MeshView, PeerView, mesh_view, unreached
-from hfzmq.cli.mesh_words import answering, best_informed, heart_rates, listed, not_begun, notes
+from hfzmq.cli.mesh_words import (
+    LINK_HINT,
+    answering,
+    best_informed,
+    heart_rates,
+    listed,
+    not_begun,
+    notes,
+    only_copy,
+    unheard,
+)
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option
 from hfzmq.errors import MeshUnavailable, NoLeader
 
@@ -41,6 +52,7 @@ PEER_KEYS = (
     "incarnation",
     "amnesia",
 )
+JSON_KEYS = (*PEER_KEYS, "hears", "differs", "counters")
 TABLE_KEYS = (
     ("peer", "id"),
     ("role", "role"),
@@ -69,9 +81,12 @@ def status(config_path: str, peer: int | None, output: str) -> None:
     Exit 0 when a leader has a quorum, 4 when daemons answer but none leads, 3 when none answers.
     """
     from hfzmq.client.ask import ask_all, knowing
+    from hfzmq.client.key_faults import sentence
 
     config = knowing(load_config(config_path), peer)
-    view = mesh_view(config, ask_all(config, "status", only=peer), peer)
+    refusing: dict[int, str] = {}
+    answers = ask_all(config, "status", only=peer, refusing=refusing)
+    view = mesh_view(config, answers, peer)
     if output == "json":
         click.echo(json_text(as_json(view)))
     elif output == "csv":
@@ -82,7 +97,10 @@ def status(config_path: str, peer: int | None, output: str) -> None:
         click.echo(as_table(view, terminal_width()))
     for alarm in view.alarms:
         click.echo(f"ALARM: {alarm}", err=True)
-    failure = verdict(view)
+    for refused, fault in refusing.items():
+        cause, hint = sentence(config.keys, {refused: fault}, config.path)
+        click.echo(f"note: {cause}: {hint}", err=True)
+    failure = verdict(view, refusing)
     if failure:
         raise failure
 
@@ -97,7 +115,8 @@ def as_json(view: MeshView) -> dict[str, Any]:
         "founded": view.founded,
         "members_index": view.told.index if view.told else None,
         "waiting_for": list(view.waiting_for),
-        "peers": [{key: getattr(row, key) for key in PEER_KEYS} for row in view.peers],
+        "peers": [{key: getattr(row, key) for key in JSON_KEYS} for row in view.peers],
+        "asking": [one._asdict() for one in view.told.asking] if view.told else [],
         "mismatches": [{"applied_index": m.applied_index, "state_hashes": dict(m.hashes)} for m in view.mismatches],
     }
 
@@ -152,12 +171,19 @@ def headline(view: MeshView) -> str:
     )
 
 
-def verdict(view: MeshView) -> MeshUnavailable | None:
-    """None when a leader has a quorum; otherwise the error that says what is missing."""
+def verdict(view: MeshView, refusing: Container[int] = ()) -> MeshUnavailable | None:
+    """None when a leader has a quorum; otherwise the error that says what is missing. ``refusing``: who runs, and would
+    not have our key: it need not be started."""
     if view.serves:
         return None
     if not view.answers:
         return unreached(view)
+    unknown = [peer for peer in view.waiting_for if peer in refusing]
+    if unknown:
+        return NoLeader(
+            f"what {listed(unknown)} holds is not known: it runs, and does not speak with this command's keys",
+            hint="do as the note says, and leave its disk alone until then",
+        )
     if not view.founded:
         return NoLeader(
             f"the mesh has not begun: {not_begun(view)}",
@@ -165,6 +191,12 @@ def verdict(view: MeshView) -> MeshUnavailable | None:
             if view.waiting_for
             else "hfzmq status again in a moment",
         )
+    cause, hint = only_copy(view)
+    if cause:
+        return NoLeader(cause, hint=hint)
+    broken = unheard(view)
+    if broken:
+        return NoLeader(f"{answering(view)}, {', '.join(broken)}, and none leads a quorum", hint=LINK_HINT)
     return NoLeader(
         f"{answering(view)}, and none leads a quorum",
         hint="an election takes a second or two; a majority of the peers must be up and hear each other",

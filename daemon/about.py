@@ -97,6 +97,11 @@ class About:
             {life[0] for life, asks in heard.items() if life not in removed and (not asks or life[0] in alive)}
         )
 
+    def replaced(self) -> list[int]:
+        """Ids of voters that were lately heard with another disk than the one that they voted with."""
+        voters = self._replica.membership.voters
+        return sorted({peer for peer, _ in self._gate.strangers(self._clock_ms()) if peer in voters})
+
     def status(self) -> dict[str, Any]:
         """What docs/protocol.md promises under ``status``."""
         now, replica = self._clock_ms(), self._replica
@@ -136,11 +141,13 @@ class About:
             "files_aside": aside.count(self._store.path),
             "hears": hears,
             "refused_peers": self.refused_peers(),
+            "replaced": self.replaced(),
             "differs": list(replica.agreement.differs),
             "counters": dict(self._counters),
             "events": [list(event) for event in self.events],
             "members_index": about_members.pop("index"),
             **about_members,
             "amnesia": self._store.amnesia,
+            "incarnation": self._store.identity.incarnation.hex(),
             "scrubs": self.scrubs(),
         }

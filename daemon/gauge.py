@@ -73,6 +73,8 @@ class Gauge(NamedTuple):
     amnesia: str | None
     door_shut: bool
     scrubs: int
+    holders: tuple[tuple[int, int], ...] = ()  # (peer, its last entry) of others that hold data
+    replaced: tuple[int, ...] = ()  # voters that were heard with another disk than the one that they voted with
 
 
 def read(
@@ -128,6 +130,8 @@ def read(
         amnesia=status["amnesia"],
         door_shut=door_shut,
         scrubs=status["scrubs"],
+        holders=tuple((row[0], row[4]) for row in status["hears"] if row[4]),
+        replaced=tuple(status["replaced"]),
     )
 
 

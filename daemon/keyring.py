@@ -3,15 +3,16 @@
 Touches nothing. Must not know: sockets, files, storage. Keeps: the list is whole at every moment; who goes out of force
 is told once, to whoever changed it, so that connections can be ended.
 
-    peers.yaml --reread--.
-    the log    --told----'--> in_force      (None: plain, nobody needs a key)
+    peers.yaml    --reread--.
+    the log       --told----+--> in_force
+    another peer  --borrow--'    until the log is as far as it was there      (None: plain, nobody needs a key)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hfzmq.access import PEER, AccessList, Listed
+from hfzmq.access import LOG, PEER, AccessList, Listed, name_of_peer
 from hfzmq.config import Config
 from hfzmq.errors import KeysError
 from hfzmq.key_section import Keys, OwnKey
@@ -26,6 +27,8 @@ class Keyring:
         self._file = keys
         self._issued = tuple(issued)
         self._revoked = frozenset(revoked)
+        self._borrowed: dict[int, str] = {}
+        self._until = 0
         self.in_force = self._made()
 
     def reread(self, keys: Keys) -> list[Listed]:
@@ -37,6 +40,26 @@ class Keyring:
         """The log says something else now; who is out of force by that."""
         self._issued, self._revoked = tuple(issued), frozenset(revoked)
         return self._changed()
+
+    def borrow(self, served: dict[int, str], until: int) -> list[int]:
+        """Another peer, which has applied the log up to the entry ``until``, says with which key peers serve; the ids
+        of those who are to be spoken to with another key by that. A key that is out of force here stays so, and
+        nobody's goes out of force."""
+        news = {
+            peer: key
+            for peer, key in served.items()
+            if key not in self.in_force.revoked and key not in (*self.in_force.listed, self.in_force.key_of(peer))
+        }
+        if news:
+            self._borrowed, self._until = {**self._borrowed, **news}, max(self._until, until)
+            self._changed()
+        return sorted(news)
+
+    def repay(self, applied: int) -> None:
+        """The log was applied up to the entry ``applied``: what it says of the keys is as new as what was borrowed."""
+        if self._borrowed and applied >= self._until:
+            self._borrowed = {}
+            self._changed()
 
     def peer_of(self, key: str) -> int:
         """The id of the peer that may speak with ``key``; 0 for none."""
@@ -76,7 +99,8 @@ class Keyring:
         return [one for key, one in before.listed.items() if before.of(key) and not self.in_force.of(key)]
 
     def _made(self) -> AccessList:
-        return AccessList([*self._file.listed(), *self._issued], {*self._file.revoked, *self._revoked})
+        borrowed = [Listed(key, PEER, name_of_peer(peer), peer, LOG) for peer, key in self._borrowed.items()]
+        return AccessList([*self._file.listed(), *self._issued, *borrowed], {*self._file.revoked, *self._revoked})
 
 
 def keyring_of(config: Config, me: int, issued: Iterable[Listed], revoked: Iterable[str]) -> tuple[Keyring | None, str]:

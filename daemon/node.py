@@ -52,6 +52,7 @@ from hfzmq.daemon.beginning import first_replica
 from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.desk import Desk
 from hfzmq.daemon.gate import Gate
+from hfzmq.daemon.hearsay import Hearsay
 from hfzmq.daemon.keyring import keyring_of
 from hfzmq.daemon.locks import Locks
 from hfzmq.daemon.notify import Notifier
@@ -98,15 +99,15 @@ class Node:
         except BaseException:
             self.store.close()
             raise
-        recovered = self.store.recovered
         now = monotonic_ms()
         self.voice = Voice(self.store.identity, self.sockets, config.timing.lease_ms)
-        self.sessions = Sessions(recovered.sessions)
+        self.sessions = Sessions(self.store.recovered.sessions)
         self.replica = first_replica(config, peer_id, self.store, self.sessions, joins, now, self.voice.boot)
         self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms)
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
         self.locks = Locks(keyring, self.sockets, self.about.addresses, self._note)
         self.about.in_force = self.locks.in_force if keyring else None
+        self.hearsay = Hearsay(peer_id, config.mesh_id, keyring, self.sockets.renew)
         self.transfers = Transfers(
             data_dir, self.store.path, self.voice.send, self.counters, oldest=lambda: self.replica.log.base.index
         )
@@ -357,6 +358,7 @@ class Node:
         self.sockets.mind_the_door(now)
         self.sockets.mind_the_weight(now)
         self.sockets.make_refused_anew(now)
+        self.hearsay.turn(now, self.replica, self.about.addresses)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
             if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:

@@ -33,10 +33,19 @@ def unready_because(
         reasons.append("stopping")
     if gauge is None:
         return [*reasons, "starting"]
-    if not gauge.founded:
+    if not gauge.founded and gauge.holders and not gauge.last:
+        peer, last = max(gauge.holders, key=lambda one: one[1])
+        reasons.append(f"this peer is empty, and peer {peer} holds data until entry {last}: do not touch that one")
+    elif not gauge.founded:
         reasons.append("the mesh has not begun: all its first peers must be up together")
     if not gauge.quorum:
         reasons.append(f"no quorum heard: {gauge.heard} of {gauge.others} other peers")
+    if not gauge.leader and gauge.founded and gauge.voters - len(gauge.replaced) < gauge.voters // 2 + 1:
+        lost = ", ".join(map(str, gauge.replaced))
+        reasons.append(
+            f"a majority of the disks is gone (peers {lost}), and this one holds data until entry {gauge.last}: "
+            f"do not touch it; hfzmq backup --peer {gauge.peer} FILE, then hfzmq restore"
+        )
     if not gauge.leader:
         reasons.append("no leader known")
     elif gauge.leader == gauge.peer and not gauge.serves:

@@ -93,15 +93,21 @@ class AccessList:
 
     def __init__(self, listed: Iterable[Listed] = (), revoked: Iterable[str] = ()) -> None:
         self.listed: dict[str, Listed] = {}
-        for one in listed:
+        every = tuple(listed)
+        for one in every:
             self.listed.setdefault(one.key, one)
         self.revoked = frozenset(revoked)
         self._valid = {key: one for key, one in self.listed.items() if key not in self.revoked}
-        self._peers = {one.peer: key for key, one in self._valid.items() if one.role == PEER}
+        # A key that the file has taken over from the log is listed twice: where the log names it counts, the later one.
+        self._peers = {one.peer: one.key for one in every if one.role == PEER and self._is(one)}
 
     def of(self, key: str) -> Listed | None:
         """Whose key it is; None for one that is unknown or revoked."""
         return self._valid.get(key)
+
+    def _is(self, one: Listed) -> bool:
+        valid = self._valid.get(one.key)
+        return valid is not None and (valid.role, valid.peer) == (one.role, one.peer)
 
     def key_of(self, peer: int) -> str | None:
         """The key that ``peer`` serves with; None where none is in force."""

@@ -1,4 +1,4 @@
-"""``hfzmq keys init | issue | revoke | show``: who may speak to the mesh.
+"""``hfzmq keys init | issue | revoke | update | show``: who may speak to the mesh.
 
 Touches the command line, stdout (what was made, what is in force), stderr (what to do next). Keeps: a secret key is
 never printed; what a command says is in force is what the file, or the mesh, then says.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hfzmq.access import NAME_RULE, PEER, ROLES, fingerprint, is_key, is_name
+from hfzmq.access import ADMIN, CLIENT, NAME_RULE, PEER, ROLES, fingerprint, is_key, is_name, name_of_peer
 from hfzmq.cli.format import json_text, table
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import NO_KEY, Seconds, config_only_option, config_option, load_config, output_option
@@ -133,6 +133,40 @@ def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_adm
     click.echo(f"{fingerprint(key)} is revoked ({told})")
     for line in mesh.applied_words(key):
         click.echo(line)
+    from hfzmq.cli.access.files import lists_for
+
+    peer = lists_for(config, key)
+    if peer:
+        click.echo(
+            f"next: {config_path} still lists this key for peer {peer}: hfzmq keys update --config {config_path}, on "
+            f"every machine; if peer {peer} has no newer one: hfzmq keys issue {name_of_peer(peer)}-new --role peer "
+            f"--id {peer}",
+            err=True,
+        )
+
+
+@keys.command()
+@config_option
+@_TIMEOUT
+def update(config_path: str, timeout_s: float) -> None:
+    """Write into peers.yaml the public key that each peer serves with, as the mesh says.
+
+    For every machine, after a peer got a new key through the mesh: who starts anew, and who asks one peer alone, knows
+    the peers' keys from this file.
+    """
+    config = load_config(config_path)
+    from hfzmq.cli.access.files import update_file
+    from hfzmq.cli.access.mesh import Mesh
+
+    changed = update_file(config_path, Mesh(config, timeout_s).peer_keys())
+    for peer, key, before in changed:
+        click.echo(
+            f"{config_path}: peer {peer}: {fingerprint(key)}" + (f", was {fingerprint(before)}" if before else "")
+        )
+    if changed:
+        click.echo("next: the same on every machine, or bring this file there; no restart is needed", err=True)
+    else:
+        click.echo(f"{config_path} lists the keys that the peers serve with")
 
 
 @keys.command()

@@ -77,6 +77,27 @@ def revoke_in_file(config_path: str, who: str, last_admin: bool) -> str:
     return key
 
 
+def update_file(config_path: str, served: dict[int, str]) -> list[tuple[int, str, str]]:
+    """Have the file list the key that each peer is ``served`` with, by its id; (peer, the key, the one before or '') of
+    those that it did not list. One that the file itself revokes is left out."""
+    keys = keys_of(load(config_path))
+    changed = []
+    text = read(config_path)
+    for peer, key in sorted(served.items()):
+        before = dict(keys.peers).get(peer, "")
+        if key != before and key not in keys.revoked:
+            text = with_entry(text, config_path, SECTION_OF[PEER], key, str(peer))
+            changed.append((peer, key, before))
+    if changed:
+        _write(config_path, text)
+    return changed
+
+
+def lists_for(config: Config, key: str) -> int:
+    """The peer that the file lists ``key`` for; 0 for none."""
+    return next((peer for peer, listed in config.keys.peers if listed == key), 0) if config.keys else 0
+
+
 def keys_of(config: Config) -> Keys:
     """The keys of a file; KeysError where it is plain."""
     if config.keys is None:

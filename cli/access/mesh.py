@@ -52,6 +52,18 @@ class Mesh:
         except WireError as error:
             raise MeshUnavailable(f"a peer of another version answers: {error}", hint="hfzmq status") from None
 
+    def peer_keys(self) -> dict[int, str]:
+        """The public key that each peer serves with, as the peer that has applied most says. MeshUnavailable."""
+        known = self.known()
+        said = [
+            one["peer"] for one in ask_all(self._config, "status", timeout_ms=ASK_MS).values() if one and "peer" in one
+        ]
+        best = max(said, key=lambda one: int(one.get("applied_index", 0)), default=None)
+        told = members.told_by(best)
+        if told is None:
+            raise MeshUnavailable("no peer says with which keys the peers serve", hint="hfzmq status")
+        return {peer: key for peer, key in told.keys if key not in known.revoked}
+
     def check_issue(self, name: str, role: str) -> AccessList:
         """KeysError where the name is taken."""
         known = self.known()

@@ -73,6 +73,11 @@ def in_force(
             well = False
             issue = f"hfzmq keys issue {name_of_peer(peer)}-new --role peer --id {peer}"
             yield Finding(WARNING, "keys", f"peer {peer} has no key in force{by}", "nobody lets it in", issue)
+        elif told is not None and keys.key_of(peer) not in (None, access.key_of(peer)):
+            well = False
+            why = "who starts anew, or asks it alone, knows it by that file"
+            listed = f"{config.path} lists another key for peer {peer} than it serves with"
+            yield Finding(WARNING, "keys", listed, why, f"hfzmq keys update --config {config.path}, on every machine")
     usable = [one for one in found if one.public]
     for one in usable:
         finding = _of_one(one, access, here, by)

@@ -48,7 +48,7 @@ def look(config: Config) -> Iterator[Finding]:
 def judge(config: Config, answers: Answers) -> Iterator[Finding]:
     """What the answers say."""
     from hfzmq.cli.mesh_view import mesh_view
-    from hfzmq.cli.mesh_words import answering, listed, not_begun
+    from hfzmq.cli.mesh_words import LINK_HINT, answering, listed, not_begun, only_copy, unheard
 
     view = mesh_view(config, answers)
     file = config.path or "peers.yaml"
@@ -69,11 +69,17 @@ def judge(config: Config, answers: Answers) -> Iterator[Finding]:
         who = listed(view.waiting_for) if view.waiting_for else "the first peers"
         why = "a new mesh begins when all its first peers were up together once"
         yield Finding(CRITICAL, "quorum", f"the mesh has {not_begun(view)}", why, f"start {who}")
+    elif not view.serves and only_copy(view)[0]:
+        cause, do = only_copy(view)
+        yield Finding(CRITICAL, "quorum", cause, "what it holds and no backup has is nowhere else", do)
     elif not view.serves:
         why = "nothing is stored: clients keep what they have"
         yield Finding(CRITICAL, "quorum", f"{answering(view)}, and nobody leads a quorum", why, "start who is away")
     else:
         yield Finding(OK, "quorum", f"peer {view.leader} leads in term {view.term}, {answering(view)}")
+    for broken in unheard(view):
+        why = "while the third is away these two are no quorum, and nothing is stored"
+        yield Finding(WARNING, "reach", broken, why, LINK_HINT)
     for mismatch in view.mismatches:
         why = "peers that hold different states: the odd one begins anew by itself, where most agree"
         yield Finding(CRITICAL, "states", str(mismatch), why, "hfzmq backup --db FILE --to FILE, before all else")

@@ -2,7 +2,8 @@
 
 Touches sockets. Keeps: all peers are asked in parallel, so the slowest costs its own time and no more; a peer that
 refuses the connection is known to be away at once; a status is asked of every member of the mesh and of whoever asks to
-be one, also of those that peers.yaml does not know: the first answer that names them brings them in.
+be one, also of those that peers.yaml does not know: the first answer that names them brings them in; and a peer whose
+key was changed through the mesh is asked with the new one, as soon as another peer tells it.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def ask_all(
     request = encode_request(config.mesh_id, op, **(fields or {}))
     where = [(peer.id, peer.host, peer.client_port) for peer in peers]
     answers, faults = _ask_each(where, request, timeout_ms, config.keys, grow=op == "status" and only is None)
+    if any(fault in (SERVER, UNKNOWN) for fault in faults.values()):
+        _ask_with_newer_keys(config, where, request, timeout_ms, answers, faults)
     if faults and not any(answers.values()):
         raise key_fault(config, faults)
     if refusing is not None:
@@ -141,6 +144,35 @@ def _unanswered(pirate: Pirate, config: Config, timeout_ms: int) -> Exception:
     if pirate.last_status == "BUSY":
         return TimedOut(f"the leader was busy for {timeout_ms} ms", hint="ask again; hfzmq status shows how it is")
     return NoLeader("daemons answer, but none of them leads a quorum", hint="see which are away: hfzmq status")
+
+
+def _ask_with_newer_keys(
+    config: Config,
+    where: list[Where],
+    request: bytes,
+    timeout_ms: int,
+    answers: dict[int, Answer | None],
+    faults: dict[int, str],
+) -> None:
+    """Ask those again that serve with another key than ``config`` lists for them, with the keys that the other peers
+    say they serve with: a key that was changed through the mesh stands in its log, and in no file."""
+    doubted = {peer for peer, fault in faults.items() if fault in (SERVER, UNKNOWN) and not answers.get(peer)}
+    others = [(peer.id, peer.host, peer.client_port) for peer in config.peers if peer.id not in doubted]
+    if not doubted or not others or config.keys is None:
+        return
+    asked = encode_request(config.mesh_id, "members")
+    said = map(members.told_by, _ask_each(others, asked, timeout_ms, config.keys)[0].values())
+    tried = {(peer, config.keys.key_of(peer)) for peer in doubted}
+    for peer, key in sorted({pair for told in said if told for pair in told.keys if pair[0] in doubted} - tried):
+        if answers.get(peer):
+            continue
+        places = [place for place in where if place[0] == peer]
+        again, found = _ask_each(places, request, timeout_ms, config.keys.knowing({peer: key}))
+        answers.update(again)
+        if again.get(peer):
+            faults.pop(peer, None)
+        else:
+            faults.update(found)
 
 
 def _ask_each(

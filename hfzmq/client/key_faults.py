@@ -40,10 +40,16 @@ def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.ya
             f"peer {peer} wants a key, and {path} is plain",
             "take that mesh's peers.yaml, and a secret key of it: hfzmq keys show",
         )
-    if fault == SERVER:
+    if fault == SERVER and list(faults.values()).count(SERVER) > 1:  # one new key is an operator's; all are a file's
         return (
             f"peer {peer} does not serve with the key that {path} lists for it",
             f"compare {path} with that machine's: {show} on both",
+        )
+    if fault == SERVER:
+        return (
+            f"peer {peer} does not serve with the key that {path} lists for it",
+            f"bring it into {path}: hfzmq keys update; where no other peer answers: on peer {peer}'s machine, "
+            f"hfzmq keys issue peer-{peer} --role peer --id {peer} --offline writes that of its own secret",
         )
     if fault == UNKNOWN:
         return f"nobody has said which key peer {peer} serves with", f"list it under keys.peers in {path}: {show}"

@@ -15,6 +15,7 @@ from hfzmq.clinical.heart_rate import HeartRateRules
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, Limits, PeerAddress, Timing
 from hfzmq.errors import WireError
+from hfzmq.key_section import OwnKey
 from hfzmq.wire import requests as wire
 from hfzmq.wire.members import LEARNER, VOTER
 from hfzmq.wire.readings import JudgedReading, SubmitReadings, judge_rows
@@ -33,14 +34,18 @@ Answer = Callable[[bytes], "bytes | Later | None"]
 
 
 class FakePeer:
-    """A daemon's client port. ``answer`` gets a request's frame; None loses it. ``heard``: (when, frame) of each."""
+    """A daemon's client port. ``answer`` gets a request's frame; None loses it. ``heard``: (when, frame) of each.
+    ``own``: the pair that it serves with, to whatever client."""
 
-    def __init__(self, answer: Answer, port: int = 0) -> None:
+    def __init__(self, answer: Answer, port: int = 0, own: OwnKey | None = None) -> None:
         self.answer = answer
         self.heard: list[tuple[float, bytes]] = []
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        if own is not None:
+            self._socket.setsockopt(zmq.CURVE_SERVER, 1)
+            self._socket.setsockopt(zmq.CURVE_SECRETKEY, own.secret.encode())
         self._socket.bind(f"tcp://127.0.0.1:{port or '*'}")
         self.port = int(self._socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1])
         self._stop = threading.Event()

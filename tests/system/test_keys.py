@@ -395,6 +395,41 @@ def test_a_peer_gets_a_new_key_and_clients_that_know_the_old_one_alone_find_it_a
         mesh.assert_equal_tables()
 
 
+def test_a_peer_that_lost_its_disk_comes_back_though_its_file_lists_a_revoked_key_for_the_leader(
+    tmp_path: Path,
+) -> None:
+    with Mesh(tmp_path) as mesh:
+        leader = mesh.wait_for_leader(1)
+        Writer(mesh).send_until_acked(leader)
+        old = read_secret(secret(mesh, "peer-2")).public
+        keys(mesh, "issue", "peer-2-new", "--role", "peer", "--id", 2)
+        mesh.terminate(2)
+        os.replace(secret(mesh, "peer-2-new"), secret(mesh, "peer-2"))
+        mesh.start(2)
+        mesh.wait_until_equal()
+        done = keys(mesh, "revoke", old)
+        assert "hfzmq keys update" in done.stderr
+        mesh.peer("transfer", 2)
+        lost = leader
+        mesh.kill(lost)
+        mesh.wipe(lost)
+        mesh.start(lost)
+
+        def votes() -> bool:
+            told = mesh.status().get(2, {})
+            return told.get("serves") is True and [lost, "voter"] in [[row[0], row[6]] for row in told["members"]]
+
+        wait_for("it votes again, and nobody else led", lambda: votes() and "newer key" in mesh.log(lost))
+        mesh.wait_until_equal()
+        shown = subprocess.run(
+            hfzmq("status", "--config", mesh.path, "--peer", 2, "--key", secret(mesh, "admin")),
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert shown.returncode == 0, shown
+        keys(mesh, "update")
+        assert configuration.load(str(mesh.path)).keys != mesh.config.keys
+
+
 def cut_out(mesh: Mesh, number: int) -> None:
     """No file lists a key of this peer any more."""
     assert mesh.config.keys is not None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from hfzmq.client.ask import ask
 from hfzmq.wire.requests import digest, encode_request, encode_rows
-from tests.system.mesh import Mesh, wait_for
+from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
 
 MINORITY, MAJORITY = {1, 2}, {3, 4, 5}
 
@@ -71,3 +72,20 @@ def test_the_majority_goes_on_and_the_minority_refuses_at_once(tmp_path: Path) -
         writer.send_until_acked(leader)
         rows = mesh.assert_equal_rows()
         assert [row[1] for row in rows] == writer.acked
+
+
+def test_two_peers_that_live_and_do_not_hear_each_other_are_named_while_the_third_still_holds_it_together(
+    tmp_path: Path,
+) -> None:
+    with Mesh(tmp_path, links=True) as mesh:
+        assert mesh.links is not None
+        mesh.wait_for_leader(1)
+        mesh.links.split({1}, {3})
+
+        def check() -> subprocess.CompletedProcess[str]:
+            line = hfzmq("check", "--config", mesh.path)
+            return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+        wait_for("check names them", lambda: "peers 1 and 3 do not hear each other" in check().stdout, 60)
+        mesh.links.mend()
+        wait_for("all is well again", lambda: check().returncode == 0, 60)

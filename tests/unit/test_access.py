@@ -68,6 +68,12 @@ def test_a_peer_serves_with_its_last_key_that_is_in_force() -> None:
     assert AccessList(listed).keys_of_peers() == {2: B}
 
 
+def test_a_key_that_the_file_took_over_from_the_log_is_no_older_for_that() -> None:
+    log = [Listed(A, PEER, "peer-2b", 2, LOG), Listed(B, PEER, "peer-2c", 2, LOG)]
+    assert AccessList([Listed(B, PEER, "peer-2", 2), *log]).key_of(2) == B
+    assert AccessList([Listed(B, CLIENT, "ward"), *log]).key_of(2) == A
+
+
 @pytest.mark.parametrize("text", [A[:-1], A + "0", A[:-1] + '"', A[:-1] + " ", "#" * 40, "", None, 7, A.encode()])
 def test_what_is_no_key_of_32_bytes_in_z85_is_none(text: object) -> None:
     assert not is_key(text)

@@ -100,6 +100,45 @@ def test_each_fault_has_its_word(path: str, mesh: Answers) -> None:
         assert words in checked(path, code), words
 
 
+def long_up(peer: int, disk: str, hears: tuple[int, ...], told: dict[str, Any], **more: Any) -> Answer:
+    """A peer that has run for long, with a disk of its own."""
+    heard = [[one, 40, "follower", 7, 812, 810, "ab" * 16] for one in hears]
+    return says(peer, **{"incarnation": disk * 16, "uptime_ms": 90_000, "hears": heard, **told, **more})
+
+
+def test_a_link_that_is_broken_while_both_ends_live_is_a_warning(path: str, mesh: Answers) -> None:
+    told = members_told()
+    first = long_up(1, "aa", (2,), told, role="leader", serves=True)
+    mesh.update({1: first, 2: long_up(2, "aa", (1, 3), told), 3: long_up(3, "aa", (2,), told)})
+    assert "WARNING - peers 1 and 3 do not hear each other |" in checked(path, WARNING)
+
+
+def test_the_only_copy_is_critical_and_says_not_to_touch_it(path: str, mesh: Answers) -> None:
+    told, empty = members_told(), members_told(0, founded=False)
+    new = {"last_index": 0, "applied_index": 0}
+    mesh.update({1: long_up(1, "bb", (), empty, **new), 3: long_up(3, "bb", (), empty, **new)})
+    mesh[2] = long_up(2, "aa", (), told, last_index=5434)
+    found = checked(path, CRITICAL)
+    assert "CRITICAL - peer 2 alone holds data, until entry 5,434: peers 1 and 3 came back with other disks" in found
+    assert "do not touch peer 2; hfzmq backup --peer 2 FILE" in found
+
+
+def test_a_peer_that_asks_to_join_answers_and_one_that_learns_is_not_critical_however_far_behind(
+    path: str, mesh: Answers
+) -> None:
+    told = members_told(roles={1: "voter", 2: "voter", 3: "learner"})
+    first = long_up(1, "aa", (2, 3), told, role="leader", serves=True, last_index=90_000)
+    second = long_up(2, "aa", (1, 3), told, last_index=90_000)
+    mesh.update({1: first, 2: second, 3: long_up(3, "aa", (1, 2), told)})
+    found = checked(path, WARNING)
+    assert "peer 3 is catching up, 89,188 entries behind the leader |" in found
+    assert "lag=0;" in found
+    mesh[3] = long_up(3, "bb", (1, 2), members_told(0, founded=False))
+    found = checked(path, WARNING)
+    assert "WARNING - peer 3 came back with another disk and asks to join |" in found
+    assert "peers=3 reachable=3" in found
+
+
 def test_who_refuses_the_key_is_not_said_to_be_away(path: str, mesh: Answers) -> None:
     refusing: Any = {-3: AUTH}
     mesh.update(well() | {3: None} | refusing)

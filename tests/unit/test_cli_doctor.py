@@ -313,6 +313,12 @@ def test_a_mesh_that_is_well_needs_nothing_and_each_fault_is_found() -> None:
     assert only(judged(p1=lead, p2=says(2, state_hash="cd" * 16, **told), p3=third)["states"]).severity == CRITICAL
     assert "peer 2 runs 0.0.9" in only(judged(p1=lead, p2=says(2, version="0.0.9", **told), p3=third)["versions"]).what
     assert "peer 3" in only(judged(p1=lead, p2=says(2, refused_peers=[3], **told), p3=third)["reach"]).what
+    old: dict[str, Any] = {"incarnation": "aa" * 16, "uptime_ms": 90_000}
+    new: dict[str, Any] = {"incarnation": "bb" * 16, "uptime_ms": 90_000}
+    apart = judged(p1=says(1, "leader", **told, **old), p2=says(2, **told, **old))
+    assert any(one.what == "peers 1 and 2 do not hear each other" for one in apart["reach"])
+    alone = judged(p1=says(1, **told, **new), p2=says(2, **told, **old), p3=says(3, **told, **new))
+    assert only(alone["quorum"]).do.startswith("do not touch peer 2; hfzmq backup --peer 2")
     assert only(judged(p1=lead, p2=says(2, files_aside=1, **told), p3=third)["aside"]).severity == WARNING
 
 

@@ -16,7 +16,7 @@ from hfzmq.config import render
 from hfzmq.errors import NoLeader
 from hfzmq.storage import Store
 from tests.integration.storage_world import Tape, mesh, report
-from tests.unit.cli_world import CONFIG, FOREIGN, Answer, run, says
+from tests.unit.cli_world import CONFIG, FOREIGN, Answer, members_told, run, says
 
 FIELDS = ["id", "patient_id", "timestamp", "probability", "tier"]
 
@@ -34,6 +34,7 @@ class FakeMesh:
         self.stale_ms: int | None = 0
         self.asked: list[tuple[int, dict[str, Any]]] = []
         self.applied = {1: 90, 2: 80, 3: 100}
+        self.told: dict[int, dict[str, Any]] = {}  # what else a peer says of itself
 
     def ask_all(
         self, config: Any, op: str, fields: dict[str, Any] | None = None, timeout_ms: int = 0, only: int | None = None
@@ -53,7 +54,8 @@ class FakeMesh:
         if op == "status":
             if self.said.get(peer_id) == FOREIGN:
                 return FOREIGN
-            return says(peer_id, "leader" if peer_id == 1 else "follower", applied_index=self.applied[peer_id])
+            role = "leader" if peer_id == 1 else "follower"
+            return says(peer_id, role, applied_index=self.applied[peer_id], **self.told.get(peer_id, {}))
         self.asked.append((peer_id, fields))
         if peer_id in self.said:
             return self.said[peer_id]
@@ -262,3 +264,16 @@ def test_a_number_that_no_id_can_be_is_a_usage_error_that_names_the_option(
 
 def test_the_greatest_id_is_no_error(ward: FakeMesh, config: str) -> None:
     assert run("reports", config, "--after-id", str(2**63 - 1), "-o", "jsonl")[:2] == (0, "")
+
+
+def test_no_rows_from_peers_that_are_empty_are_no_answer_while_another_one_holds_data(
+    ward: FakeMesh, config: str
+) -> None:
+    empty = {**members_told(0, founded=False), "incarnation": "bb" * 16, "serves": False}
+    ward.rows, ward.away = [], {2}
+    ward.told = {1: empty, 3: empty}
+    done = run("reports", "--last", "2", config)
+    assert (done.code, "the mesh has not begun: waiting for peer 2" in done.err) == (4, True)
+    ward.told = {1: {**members_told(), "incarnation": "bb" * 16}, 3: {**members_told(), "incarnation": "bb" * 16}}
+    done = run("reports", "--last", "2", config)
+    assert (done.code, "no member of the mesh answers: peers 1 and 3" in done.err) == (4, True)

@@ -12,6 +12,7 @@ import pytest
 
 from hfzmq.cli.mesh_view import mesh_view
 from hfzmq.cli.status import as_table
+from hfzmq.client.line import SERVER
 from hfzmq.config import render
 from tests.unit.cli_world import CONFIG, FOREIGN, Answer, members_told, run, says
 
@@ -30,9 +31,15 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     """What the peers answer; one that is not in here gives no answer."""
     told: Answers = {}
 
-    def ask_all(config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None) -> Answers:
+    def ask_all(
+        config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None, refusing: Any = None
+    ) -> Answers:
         assert op == "status"
-        everybody = sorted({*config.peer_ids, *told})  # the real one asks whoever the answers name, too
+        if refusing is not None:  # under -N: why N refuses our key, or we its
+            refusing.update({-peer: fault for peer, fault in told.items() if peer < 0})
+        everybody = sorted(
+            {*config.peer_ids, *(peer for peer in told if peer > 0)}
+        )  # the real one asks whoever the answers name, too
         return {peer_id: told.get(peer_id) for peer_id in ([only] if only else everybody)}
 
     monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
@@ -310,6 +317,104 @@ def test_a_list_of_members_that_cannot_be_used_is_as_none(other: dict[str, objec
 def test_odd_values_about_members_are_unknown(other: dict[str, object]) -> None:
     peer = mesh_view(CONFIG, {1: says(1, "leader", **members_told() | other)}).peer(1)
     assert (peer.hears, peer.amnesia) == ((), None)
+
+
+def lives(told: dict[str, object], own: str, **more: object) -> dict[str, Any]:
+    """What a peer says that runs for long, with the disk ``own`` (its members' are ``aa...``)."""
+    return {**told, "incarnation": own * 16, "uptime_ms": 90_000, **more}
+
+
+OLD_DISK, NEW_DISK = "aa", "bb"
+
+
+def hearing(*ids: int) -> list[list[object]]:
+    return [[peer, 40, "follower", 7, 812, 810, "ab" * 16] for peer in ids]
+
+
+def test_two_that_live_and_do_not_hear_each_other_are_named_with_a_leader_and_without(
+    path: str, answers: Answers
+) -> None:
+    told = members_told()
+    answers.update({
+        1: says(1, "leader", **lives(told, OLD_DISK, hears=hearing(2))),
+        2: says(2, **lives(told, OLD_DISK, hears=hearing(1, 3))),
+        3: says(3, **lives(told, OLD_DISK, hears=hearing(2))),
+    })  # fmt: skip
+    done = run("status", "--config", path)
+    assert (done.code, "note: peers 1 and 3 do not hear each other: the peer and beat ports" in done.out) == (0, True)
+    answers[3] = says(3, **lives(told, OLD_DISK, hears=hearing(1, 2)))
+    assert "peer 1 does not hear peer 3" in run("status", "--config", path).out
+    answers.update({1: says(1, **lives(told, OLD_DISK, hears=[], quorum=False)), 2: None})
+    answers[3] = says(3, **lives(told, OLD_DISK, hears=[], quorum=False))
+    done = run("status", "--config", path)
+    assert (done.code, "peers 1 and 3 do not hear each other" in done.err) == (4, True)
+
+
+def test_one_that_has_just_begun_or_is_of_a_version_that_does_not_tell_is_not_said_to_be_deaf() -> None:
+    told = members_told()
+    young = {1: says(1, "leader", **told), 2: says(2, **told), 3: says(3, **told)}
+    assert mesh_view(CONFIG, young).deaf == ()
+
+
+def test_the_only_copy_is_named_with_what_to_do_and_the_empty_ones_are_no_members(path: str, answers: Answers) -> None:
+    told, empty = members_told(), members_told(index=0, founded=False)
+    new = {"last_index": 0, "applied_index": 0, "reports": 0, "quorum": False, "leader": 0}
+    answers.update({
+        1: says(1, **lives(empty, NEW_DISK, **new)),
+        2: says(2, **lives(told, OLD_DISK, quorum=False, leader=0, last_index=5434)),
+        3: says(3, **lives(empty, NEW_DISK, amnesia="no database", **new)),
+    })  # fmt: skip
+    done = run("status", "--config", path)
+    assert done.code == 4
+    assert "error: peer 2 alone holds data, until entry 5,434: peers 1 and 3 came back with other disks" in done.err
+    assert "hint: do not touch peer 2; hfzmq backup --peer 2 FILE" in done.err
+    assert "1 of 3 peers answer, peers 1 and 3 ask to join" in done.out
+    assert "the leader takes it in by itself" not in done.out
+    assert "it votes" not in done.out
+
+
+def test_while_a_majority_may_still_be_there_nobody_is_told_to_restore() -> None:
+    told, empty = members_told(), members_told(index=0, founded=False)
+    one = {1: says(1, **lives(empty, NEW_DISK, quorum=False)), 2: says(2, **lives(told, OLD_DISK, quorum=False))}
+    assert mesh_view(CONFIG, {**one, 3: None}).majority_lost is False
+    assert mesh_view(CONFIG, {**one, 3: says(3, "leader", **lives(told, OLD_DISK))}).majority_lost is False
+
+
+def test_a_peer_that_lost_its_disk_is_not_said_to_vote_and_not_to_need_a_replacement(
+    path: str, answers: Answers
+) -> None:
+    told = members_told()
+    answers.update({
+        1: says(1, "leader", **lives(told, OLD_DISK, hears=hearing(2), refused_peers=[3])),
+        2: says(2, **lives(told, OLD_DISK, hears=hearing(1), refused_peers=[3])),
+        3: says(3, **lives(members_told(founded=False), NEW_DISK, amnesia="no database", uptime_ms=400)),
+    })  # fmt: skip
+    done = run("status", "--config", path)
+    assert "peer 3 came back with another disk and asks to join again: the leader takes it in by itself" in done.out
+    assert "it votes" not in done.out
+    assert "must be replaced" not in done.out + done.err
+    answers[3] = says(3, **lives(members_told(founded=False), NEW_DISK, uptime_ms=60_000))
+    assert "peer 3 came back with other data than before" in run("status", "--config", path).err
+
+
+def test_a_peer_that_runs_with_another_key_than_the_file_lists_is_not_told_to_be_started(
+    path: str, answers: Any
+) -> None:
+    empty = members_told(index=0, founded=False)
+    answers.update({1: says(1, quorum=False, **empty), 3: says(3, quorum=False, **empty), -2: SERVER})
+    done = run("status", "--config", path)
+    assert done.code == 4
+    assert "what peer 2 holds is not known: it runs" in done.err
+    assert "start peer 2" not in done.err
+
+
+def test_json_has_what_the_docs_tell_to_look_for(path: str, answers: Answers) -> None:
+    told = members_told(asking={4: "cc" * 16})
+    answers.update({1: says(1, "leader", **told, differs=[3], counters={"connection_refused_key": 2})})
+    value = json.loads(run("status", "--config", path, "-o", "json").out)
+    first = value["peers"][0]
+    assert (first["differs"], first["counters"], first["hears"]) == ([3], {"connection_refused_key": 2}, [])
+    assert [one["id"] for one in value["asking"]] == [4]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])

@@ -26,7 +26,7 @@ class Daemon:
             strangers=lambda now_ms: self.strangers,
             reports_stored=7,
             readings_stored=VerdictCounts((5, 1, 2, 3, 0, 0, 0, 4)),
-            identity=SimpleNamespace(boot_no=3),
+            identity=SimpleNamespace(incarnation=bytes(16), boot_no=3),
             path=Path(__file__),
             size_bytes=lambda: Path(__file__).stat().st_size,
             amnesia=None,
@@ -127,3 +127,10 @@ def test_the_status_tells_what_other_members_say_of_themselves_and_how_long_ago(
     assert status["readings"] == {"valid": 5, "invalid_physiological": 3, "invalid_system": 3, "corrupted": 4}
     assert status["alerts"] == {"physiological_anomaly": 3, "system_anomaly": 3, "data_corruption": 4}
     assert status["differs"] == []
+
+
+def test_a_voter_that_is_heard_with_another_disk_is_told() -> None:
+    daemon = Daemon(Bench(2))
+    assert daemon.about.status()["replaced"] == []
+    daemon.strangers = {(1, b"n" * 16): True, (9, b"x" * 16): True}
+    assert daemon.about.status()["replaced"] == [1]

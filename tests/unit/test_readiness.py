@@ -59,6 +59,16 @@ def test_each_thing_that_is_amiss_is_a_reason(changed: dict[str, Any], reason: s
     assert reasons(**changed) == [reason]
 
 
+def test_the_only_copy_is_not_to_be_touched_as_it_says_itself_and_as_the_empty_ones_say() -> None:
+    alone = reasons(leader=0, replaced=(1, 3), last=5434)
+    assert alone[0].startswith("a majority of the disks is gone (peers 1, 3), and this one holds data until entry 5434")
+    assert "hfzmq backup --peer 2 FILE" in alone[0]
+    assert reasons(leader=0, replaced=(1,)) == ["no leader known"]
+    assert reasons(replaced=(1, 3)) == []
+    empty = reasons(founded=False, last=0, holders=((2, 5434),))
+    assert empty == ["this peer is empty, and peer 2 holds data until entry 5434: do not touch that one"]
+
+
 def test_before_the_first_picture_a_peer_is_starting() -> None:
     assert unready_because(None, 0, 0, False, False) == ["starting"]
 
