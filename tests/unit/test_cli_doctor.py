@@ -314,6 +314,13 @@ def test_a_mesh_that_is_well_needs_nothing_and_each_fault_is_found() -> None:
     assert "peer 2 runs 0.0.9" in only(judged(p1=lead, p2=says(2, version="0.0.9", **told), p3=third)["versions"]).what
     assert "peer 3" in only(judged(p1=lead, p2=says(2, refused_peers=[3], **told), p3=third)["reach"]).what
     assert only(judged(p1=lead, p2=says(2, files_aside=1, **told), p3=third)["aside"]).severity == WARNING
+    one, other = {"timing.lease_ms": 1000}, {"timing.lease_ms": 5000}
+    files = {"p1": says(1, "leader", settings=one, **told), "p2": says(2, settings=one, **told)}
+    assert "settings" not in judged(**files, p3=third)
+    odd = only(judged(**files, p3=says(3, settings=other, **told))["settings"])
+    assert odd.what == "peer 3's peers.yaml differs: timing.lease_ms 5000 against 1000"
+    assert odd.severity == WARNING
+    assert "restart peer 3" in odd.do
 
 
 def test_a_clock_is_off_only_beyond_its_error_and_the_odd_one_is_named() -> None:
