@@ -1,7 +1,8 @@
 """The standard output of every command: what it cannot take is an error with a cause, not an accident.
 
-Touches stdout, and where they were closed stdin and stderr. Must not know: commands. Keeps: a reader that went away stays a BrokenPipeError, which is no error of
-ours; every other failure to write is CannotWrite, so that it is never taken for a failure of the mesh or of a disk.
+Touches stdout, and stdin and stderr where they were closed. Must not know: commands. Keeps: a reader that went away
+stays a BrokenPipeError, which is no error of ours; every other failure to write is CannotWrite, so that it is never
+taken for a failure of the mesh or of a disk.
 """
 
 from __future__ import annotations
