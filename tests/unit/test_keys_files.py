@@ -325,3 +325,28 @@ def test_a_key_that_the_mesh_refused_to_issue_leaves_no_secret_and_one_that_may_
     own = read_secret(secret) if left else write_secret(secret, "bed-9", "client")
     assert run(*words).code == error.exit_code
     assert read_secret(secret) == own  # what was there before is never taken away
+
+
+def test_config_check_says_of_each_key_what_the_file_alone_cannot_say_is_well(ward: Path) -> None:
+    where = ("--config", str(ward))
+
+    def checked() -> str:
+        done = run("config", "check", *where)
+        assert done.code == 0
+        return done.out + done.err
+
+    assert "keys for all peers, 1 admin, 1 client" in checked()
+    assert "warning" not in checked()
+    assert "note" not in checked()
+    whole = ward.read_text()
+    third = next(line for line in whole.splitlines() if line.startswith("    3: "))
+    ward.write_text(whole.replace(third + "\n", ""))
+    assert "keys for 2 of 3 peers" in checked()
+    assert "warning: keys.peers: no key for peer 3 in this file\nhint: none is needed if" in checked()
+    ward.write_text(whole)
+    assert run("keys", "revoke", "peer-2", "--offline", *where).code == 0
+    assert "warning: keys.peers.2: this key is revoked: peer 2 does not start with it\nhint: " in checked()
+    ward.write_text(whole)
+    assert run("keys", "revoke", "admin", "--offline", "--last-admin", *where).code == 0
+    assert "keys for all peers, 0 admins, 1 client" in checked()
+    assert "note: no admin's key in this file" in checked()
