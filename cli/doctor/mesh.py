@@ -69,7 +69,7 @@ def judge(config: Config, answers: Answers) -> Iterator[Finding]:
     if not view.founded:
         who = listed(view.waiting_for) if view.waiting_for else "the first peers"
         why = "a new mesh begins when all its first peers were up together once"
-        yield Finding(CRITICAL, "quorum", f"the mesh has {not_begun(view)}", why, f"start {who}")
+        yield Finding(CRITICAL, "quorum", f"the mesh has not begun: {not_begun(view)}", why, f"start {who}")
     elif not view.serves:
         why = "nothing is stored: clients keep what they have"
         yield Finding(CRITICAL, "quorum", f"{answering(view)}, and nobody leads a quorum", why, "start who is away")
