@@ -242,15 +242,15 @@ class _Asking:
 
     def _stuck(self, answer: Answer | None, pull: Pull) -> HfzmqError:
         come = f"; {pull.share:.0%} of the backup had come" if pull.size else ""
-        if pull.making[0] == WAITING:
-            return TimedOut(
-                f"peer {self._peer} is behind: it has not come to the last acknowledged entry in {PATIENCE_S:.0f} s",
-                hint="who is behind: hfzmq status; or from another peer: --peer N",
-            )
         if answer is None:
             return NoDaemonReached(
                 f"peer {self._peer} has not answered for {PATIENCE_S:.0f} s{come}",
                 hint="has it ended? hfzmq status; or from another peer: --peer N",
+            )
+        if pull.making[0] == WAITING and not pull.size:
+            return TimedOut(
+                f"peer {self._peer} is behind: it has not come to the last acknowledged entry in {PATIENCE_S:.0f} s",
+                hint="who is behind: hfzmq status; or from another peer: --peer N",
             )
         return TimedOut(f"nothing of use came from peer {self._peer} for {PATIENCE_S:.0f} s{come}", hint="hfzmq status")
 

@@ -9,8 +9,9 @@ import signal
 import subprocess
 
 from tests.nemesis.faults import MEMBERS, Fault
+from tests.nemesis.launch import command
 from tests.nemesis.means import PEER_COMMAND, REJOIN
-from tests.system.mesh import ROOT, hfzmq, wait_for
+from tests.system.mesh import ROOT, wait_for
 
 COMMAND_S = 120  # a deadline, for busy machines; it takes seconds
 VOTES_WITHIN_S = 30.0
@@ -101,14 +102,14 @@ class Transfers(Fault):
 
     def tick(self) -> None:
         """One after the other."""
-        if all(command.poll() is not None for command in self._commands):
-            words = hfzmq("peer", "transfer", self.follower(), "--config", self.world.path, "--timeout", 5)
+        if all(one.poll() is not None for one in self._commands):
+            words = command("peer", "transfer", self.follower(), "--config", self.world.path, "--timeout", 5)
             self._commands.append(self.world.helper(words))
 
     def stop(self) -> None:
         """Let the last one come to its end."""
-        for command in self._commands:
-            command.wait(COMMAND_S)
+        for one in self._commands:
+            one.wait(COMMAND_S)
 
 
 class RemoveAndAdd(Fault):
@@ -134,7 +135,7 @@ class RemoveAndAdd(Fault):
 
     def _peer(self, *words: object) -> None:
         done = subprocess.run(
-            hfzmq("peer", *words, "--config", self.world.path),
+            command("peer", *words, "--config", self.world.path),
             cwd=ROOT, capture_output=True, text=True, timeout=COMMAND_S, check=False,
         )  # fmt: skip
         if done.returncode:

@@ -2,6 +2,9 @@
 
     python -m tests.nemesis.launch LINKS CLOCKS serve --id 1 ...
 
+A ``-`` in place of LINKS or CLOCKS leaves them alone, for commands. A mesh in namespaces of its own is plain, as one on
+the loopback may be: relays lose, double and hold back whole messages, and CURVE takes that for an attack.
+
 LINKS is JSON: an endpoint to connect to -> the relay that stands for it. All peers keep the same peers.yaml with their
 real addresses, which are what the mesh replicates, and yet each speaks through relays of its own.
 
@@ -26,6 +29,11 @@ import zmq
 
 BUG_VARIABLE = "HFZMQ_NEMESIS_BUG"
 FORMAT = struct.Struct("dd")
+
+
+def command(*words: object) -> list[str]:
+    """The command line of hfzmq for the operator of a nemesis's mesh."""
+    return [sys.executable, "-m", "tests.nemesis.launch", "-", "-", *map(str, words)]
 
 
 def write_clocks(path: Path, wall_s: float = 0.0, rate: float = 1.0) -> None:
@@ -70,9 +78,19 @@ def plant(name: str) -> None:
     planting.plant(found[0])
 
 
+def trust_the_namespaces() -> None:
+    """Whatever address they have, nobody from outside comes in there."""
+    from hfzmq import key_section
+
+    key_section.is_loopback = lambda host: True
+
+
 if __name__ == "__main__":
-    reroute(Path(sys.argv[1]))
-    shift(Path(sys.argv[2]))
+    if sys.argv[1] != "-":
+        reroute(Path(sys.argv[1]))
+    if sys.argv[2] != "-":
+        shift(Path(sys.argv[2]))
+    trust_the_namespaces()
     if os.environ.get(BUG_VARIABLE):
         plant(os.environ[BUG_VARIABLE])
     from hfzmq.cli.main import main

@@ -127,6 +127,7 @@ def _figures(
         **origin(PRODUCT),
         "network": "namespaces" if world.net else "loopback",
         "links": "relays" if world.proxy else "direct",
+        "keys": world.config.keys is not None,
         "bug": world.bug or None,
         "lease_ms": world.config.timing.lease_ms,
         "episodes": len(episodes),
