@@ -14,6 +14,7 @@ import click
 from hfzmq.cli.format import counted, thousands
 from hfzmq.cli.nagios import CRITICAL, OK, UNKNOWN, WARNING, Finding, Number, Plugin, line, worst
 from hfzmq.cli.options import Seconds, config_option, load_config, peer_option
+from hfzmq.cli.same_file import differing
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError
 
@@ -69,8 +70,8 @@ def check(
 ) -> int:
     """One line for Nagios, and exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
 
-    Quorum and leader, peers that are away or behind, states that differ, disks that were damaged, RED alarms that
-    nobody has seen.
+    Quorum and leader, peers that are away or behind, states or settings that differ, disks that were damaged, RED
+    alarms that nobody has seen.
     """
     limits = Limits(red_warning, red_critical, lag_warning, lag_critical)
     numbers: list[Number] = []
@@ -129,6 +130,8 @@ def judge(
         yield Finding(WARNING, broken)
     for mismatch in view.mismatches:
         yield Finding(CRITICAL, str(mismatch))
+    for words in differing({peer.id: told.get(peer.id, {}) for peer in view.peers if peer.reachable}).values():
+        yield Finding(WARNING, words)
     for peer in view.peers:
         yield from _of_one(peer, told.get(peer.id, {}), limits, bool(view.mismatches))
 

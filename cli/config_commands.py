@@ -6,9 +6,11 @@ Touches one file and stdout. Keeps: what ``config init`` writes has been read ba
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 
 import click
 
+from hfzmq.access import ADMIN, CLIENT, name_of_peer
 from hfzmq.alarm_channels import Channel, missing_programs, unknown_urls
 from hfzmq.cli.format import counted, json_text
 from hfzmq.cli.groups import HelpGroup
@@ -112,6 +114,8 @@ def check(config_path: str) -> None:
             "hint: it is to be on each machine that runs hfzmq serve, for any of them may come to lead",
             err=True,
         )
+    for line in _about_keys(found):
+        click.echo(line, err=True)
     if count % 2 == 0:
         click.echo(f"note: {count} peers bear no more failures than {count - 1}", err=True)
 
@@ -153,8 +157,34 @@ def show(config_path: str, output: str) -> None:
 def _security(found: Config) -> str:
     if found.keys is None:
         return "plain: no keys, for this machine alone"
-    without = [str(peer) for peer in found.peer_ids if found.keys.key_of(peer) is None]
-    return "keys for all peers" if not without else f"no key for peer {', '.join(without)}: hfzmq keys issue"
+    keys = [peer for peer in found.peer_ids if found.keys.key_of(peer) is not None]
+    many = "all peers" if len(keys) == len(found.peers) else f"{len(keys)} of {counted(len(found.peers), 'peer')}"
+    roles = [one.role for one in found.keys.listed() if one.key not in found.keys.revoked]
+    admins, clients = counted(roles.count(ADMIN), "admin"), counted(roles.count(CLIENT), "client")
+    return f"keys for {many}, {admins}, {clients}"
+
+
+def _about_keys(found: Config) -> Iterator[str]:
+    """What its list of keys lacks, by the file alone: others may have been issued through the mesh."""
+    if found.keys is None:
+        return
+    listed = dict(found.keys.peers)
+    for peer in found.peer_ids:
+        issue = f"hfzmq keys issue {name_of_peer(peer)}-new --role peer --id {peer}"
+        if found.keys.key_of(peer) is None and peer in listed:
+            yield f"warning: keys.peers.{peer}: this key is revoked: peer {peer} does not start with it"
+            yield f"hint: unless it has a new one by now (hfzmq keys show): {issue}; add --offline where no mesh runs"
+        elif found.keys.key_of(peer) is None:
+            yield f"warning: keys.peers: no key for peer {peer} in this file"
+            yield (
+                "hint: none is needed if one was issued through the mesh (hfzmq keys show); else: "
+                f"hfzmq keys issue {name_of_peer(peer)} --role peer --id {peer}"
+            )
+    if not any(one.role == ADMIN and one.key not in found.keys.revoked for one in found.keys.listed()):
+        yield (
+            "note: no admin's key in this file: for a client that is enough; where hfzmq serve runs nobody may change "
+            "members or keys, unless one was issued through the mesh: hfzmq keys issue admin-2 --role admin --offline"
+        )
 
 
 def _check_channels(found: Config) -> None:

@@ -18,7 +18,7 @@ import click
 
 from hfzmq import __version__
 from hfzmq.cli.groups import HelpGroup
-from hfzmq.cli.stdout import CannotWrite, give_up_stdout, guarded_stdout
+from hfzmq.cli.stdout import CannotWrite, give_up_stdout, guarded_stdout, open_closed_streams
 from hfzmq.errors import HfzmqError
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run one command line (without the program's name) and return its exit code; never raises."""
     session = Session()
     try:
+        open_closed_streams()
         words = list(sys.argv[1:] if args is None else args)
         if args is None and (asked := _completed()) is not None:
             return asked

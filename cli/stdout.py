@@ -1,7 +1,8 @@
 """The standard output of every command: what it cannot take is an error with a cause, not an accident.
 
-Touches stdout. Must not know: commands. Keeps: a reader that went away stays a BrokenPipeError, which is no error of
-ours; every other failure to write is CannotWrite, so that it is never taken for a failure of the mesh or of a disk.
+Touches stdout, and stdin and stderr where they were closed. Must not know: commands. Keeps: a reader that went away
+stays a BrokenPipeError, which is no error of ours; every other failure to write is CannotWrite, so that it is never
+taken for a failure of the mesh or of a disk.
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ class CannotWrite(HfzmqError):
     """Standard output takes no more: a full disk, a device that failed (exit 1)."""
 
 
+def open_closed_streams() -> None:
+    """What whoever started us has closed (``>&-``) leads nowhere: no command need ask whether there is one, and no file
+    that is opened later takes its number, where something might write into it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+
+
 @contextmanager
 def guarded_stdout() -> Iterator[None]:
     """Within it, and when it ends well, a failed write to sys.stdout raises CannotWrite or BrokenPipeError."""
-    plain: TextIO | None = sys.stdout
-    if plain is None:  # closed by whoever started us: click is silent then
-        yield
-        return
+    plain: TextIO = sys.stdout
     sys.stdout = cast(TextIO, _Guarded(plain))
     try:
         yield

@@ -19,6 +19,7 @@ from hfzmq.storage import Store, aside, walscan
 from hfzmq.storage.directory import disk_free_bytes
 from hfzmq.wire import members
 from hfzmq.wire.access import told_access
+from hfzmq.wire.same_settings import told_settings
 
 
 class About:
@@ -42,6 +43,7 @@ class About:
         self._clock_ms = clock_ms
         self._wall_clock_ms = wall_clock_ms
         self._started_ms = clock_ms()
+        self._settings = told_settings(config)  # in force until the next start, whatever the file says by then
         self.in_force: Callable[[], AccessList] | None = None  # the keys; None where there are none
         self.fsync_ms = 0.0  # of the last commit
         self.scrubs: Callable[[], int] = lambda: 0  # how often the whole file was looked through for rot
@@ -150,4 +152,5 @@ class About:
             "amnesia": self._store.amnesia,
             "incarnation": self._store.identity.incarnation.hex(),
             "scrubs": self.scrubs(),
+            "settings": self._settings,
         }

@@ -30,6 +30,7 @@ from hfzmq.errors import HfzmqError, PortInUse
 CONNECTIONS_MAX = 8
 REQUEST_BYTES_MAX = 8192
 CONNECTION_S = 5.0
+IDLE_S = 0.5  # who has asked nothing for so long gives its place to the next, where there are too many
 LOOK_S = 0.2  # at connections that have lasted too long
 TEXT = "text/plain; charset=utf-8"
 
@@ -65,7 +66,8 @@ class _Server(ThreadingHTTPServer):
         self.address_family = family
         self.vitals = vitals
         self.exposition = Exposition(vitals)
-        self._until: dict[Any, float] = {}  # connections, and when each must be over
+        self._until: dict[Any, float] = {}  # connections, the oldest first, and when each must be over
+        self._asked: set[Any] = set()  # of them those that have asked something
         self._lock = threading.Lock()
         super().__init__((str(place[0]), int(place[1])), _Handler)
 
@@ -85,17 +87,31 @@ class _Server(ThreadingHTTPServer):
             raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Let it in, unless there are enough."""
+        """Let it in; where there are enough, in the place of one that has asked nothing for IDLE_S, if there is one."""
+        now = time.monotonic()
         with self._lock:
             if len(self._until) >= CONNECTIONS_MAX:
-                return False
-            self._until[request] = time.monotonic() + CONNECTION_S
+                since = now + CONNECTION_S - IDLE_S
+                idle = next(
+                    (one for one, until in self._until.items() if one not in self._asked and until < since), None
+                )
+                if idle is None:
+                    return False
+                del self._until[idle]
+                _cut_off(idle)
+            self._until[request] = now + CONNECTION_S
             return True
+
+    def asked(self, request: Any) -> None:
+        """It has asked something, and is answered."""
+        with self._lock:
+            self._asked.add(request)
 
     def shutdown_request(self, request: Any) -> None:
         """It is over."""
         with self._lock:
             self._until.pop(request, None)
+            self._asked.discard(request)
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
@@ -104,8 +120,7 @@ class _Server(ThreadingHTTPServer):
         with self._lock:
             for request, until in self._until.items():
                 if now > until:
-                    with contextlib.suppress(OSError):
-                        request.shutdown(socket.SHUT_RDWR)
+                    _cut_off(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Who has gone away is nobody's business; all else is one line."""
@@ -144,6 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer one question."""
+        self.server.asked(self.connection)
         path = self.path.partition("?")[0]
         if path == "/metrics":
             self._answer(200, CONTENT_TYPE, self.server.exposition.text())
@@ -176,6 +192,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Health checks are no events."""
+
+
+def _cut_off(request: Any) -> None:
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> HfzmqError:

@@ -243,9 +243,9 @@ class _Muster:
     def _waits(self, now_ms: float) -> str:
         missing = self._roll.missing(now_ms)
         strange = [peer for peer in missing if now_ms - self._roll.strangers.get(peer, -1e18) < self._linger_ms]
-        words = f"waits for peers {', '.join(map(str, missing))}" if missing else "all first peers are here"
+        words = f"waits for {_listed(missing)}" if missing else "all first peers are here"
         if strange:
-            words += f"; not restored from this backup: peers {', '.join(map(str, strange))}"
+            words += f"; not restored from this backup: {_listed(strange)}"
         return words
 
     def _say(self, now_ms: float) -> None:
@@ -285,3 +285,7 @@ class _Muster:
 
 def _now_ms() -> float:
     return time.monotonic() * 1000
+
+
+def _listed(peers: list[int]) -> str:
+    return f"peer{'s' if len(peers) > 1 else ''} {', '.join(map(str, peers))}"

@@ -18,6 +18,7 @@ from hfzmq.alarm_channels import DEFAULT as DEFAULT_CHANNELS
 from hfzmq.alarm_channels import Channel, parse_channels, render_channels
 from hfzmq.errors import ConfigError
 from hfzmq.key_section import NO_KEYS_YET, PLAIN, Keys, parse_security, render_keys
+from hfzmq.plain_file import open_plain
 from hfzmq.settings import PEER_ID_MAX as PEER_ID_MAX
 from hfzmq.settings import HeartRate as HeartRate
 from hfzmq.settings import Limits as Limits
@@ -90,7 +91,7 @@ def load(path: str | Path, *, unkeyed_is_fine: bool = False) -> Config:
 def read(path: str | Path) -> str:
     """The text of a peers.yaml; ConfigError when it cannot be read or is no text."""
     try:
-        with Path(path).open("rb") as file:
+        with open_plain(Path(path)) as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)

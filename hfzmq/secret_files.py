@@ -24,6 +24,7 @@ from hfzmq.access import is_key
 from hfzmq.config import Config
 from hfzmq.errors import KeysError
 from hfzmq.key_section import OwnKey
+from hfzmq.plain_file import NoPlainFile, open_plain
 
 PEER_KEY, BEDSIDE_KEY, COMMAND_KEY = "peer", "bedside", "command"  # what a process is that looks for its key
 
@@ -92,12 +93,17 @@ def read_secret(path: Path, others: int = _OTHERS) -> OwnKey:
     """The pair in a file. KeysError: it is not there, cannot be read, is none, or others can read it (any bit of
     ``others`` in its mode)."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             data = file.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
         raise KeysError(
             f"{path}: no such secret key", hint="bring it from where hfzmq keys init ran, or name another: --key FILE"
+        ) from None
+    except (NoPlainFile, IsADirectoryError) as error:
+        raise KeysError(
+            f"{path}: not a secret key of hfzmq: {error.strerror}",
+            hint="name the file of a secret key: --key keys/NAME.secret",
         ) from None
     except OSError as error:
         raise KeysError(

@@ -21,9 +21,12 @@ HOST_HINT = "only the host: no scheme, port or space; no IPv6; 0.0.0.0 cannot be
 COMPARE = "compare with a whole file: hfzmq config init"  # the hint where there is no better one
 IN_MS = "in milliseconds: 1000 is one second"
 
+DIGITS_SHOWN = 12  # of a number that is far too long
+
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+_MANY_DIGITS = re.compile(r"-?[1-9][0-9]{18,}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)?\.?[0-9]*([eE][-+]?[0-9]{1,3})?")
-_NEARLY_A_NUMBER = re.compile(r"[-+]?[0-9][0-9A-Za-z.,:_%]{0,11}")
+_NEARLY_A_NUMBER = re.compile(r"[-+]?[0-9][0-9A-Za-z.,:_%]{0,11}|[-+]?\.(nan|NaN|NAN|inf|Inf|INF)")
 _HEX16 = re.compile(r"[0-9a-fA-F]{32}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 
@@ -159,11 +162,14 @@ class YamlReader:
         """A whole number from ``low`` to ``high``, written plainly in decimal digits."""
         expected = f"a whole number, {low} to {high}"
         value = self.scalar(node, key, expected)
-        if not _plain(node) or not _INTEGER.fullmatch(value):
-            hint = "decimal digits only: no quotes, no point, no leading zero"
+        too_long = _plain(node) and _MANY_DIGITS.fullmatch(value)
+        if not too_long and (not _plain(node) or not _INTEGER.fullmatch(value)):
+            digits = any(c.isdigit() for c in value)
+            hint = "decimal digits only" + (": no quotes, no point, no leading zero" if digits else f", such as {low}")
             self.fail(node, key, expected, got=_written(node), hint=hint)
-        if not low <= int(value) <= high:
-            self.fail(node, key, expected, got=int(value), hint=IN_MS if key.endswith("_ms") else COMPARE)
+        if too_long or not low <= int(value) <= high:
+            got = _written(node) if too_long else int(value)
+            self.fail(node, key, expected, got=got, hint=IN_MS if key.endswith("_ms") else COMPARE)
         return int(value)
 
     def fraction(self, node: yaml.Node, key: str) -> float:
@@ -226,6 +232,8 @@ class _Written:
 def _written(node: yaml.Node) -> _Written | None:
     """What stands where a number belongs, if it looks like one: anything else may be a secret that got there."""
     text = str(node.value)
+    if _plain(node) and _MANY_DIGITS.fullmatch(text):
+        return _Written(f"{text[:DIGITS_SHOWN]}... ({len(text.lstrip('-'))} digits)")
     if not _NEARLY_A_NUMBER.fullmatch(text):
         return None
     return _Written(text if _plain(node) else f'"{text}"')

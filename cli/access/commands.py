@@ -16,7 +16,7 @@ from hfzmq.cli.format import json_text, table
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import NO_KEY, Seconds, config_only_option, config_option, load_config, output_option
 from hfzmq.config import PEER_ID_MAX
-from hfzmq.errors import InvalidInput
+from hfzmq.errors import InvalidInput, KeysError
 from hfzmq.secret_files import directory_of
 
 if TYPE_CHECKING:
@@ -88,8 +88,14 @@ def issue(
 
     mesh = Mesh(config, timeout_s)
     mesh.check_issue(name, role)
+    was_there = where.exists()
     own = secret_of(where, name, role)
-    told = mesh.issue(own, role, name, peer or 0)
+    try:
+        told = mesh.issue(own, role, name, peer or 0)
+    except (KeysError, InvalidInput):  # refused for good; after any other failure the same is run again
+        if not was_there:
+            where.unlink(missing_ok=True)
+        raise
     click.echo(f"{where}: {role} {name}, {fingerprint(own.public)}, in force ({told})")
     if role != PEER:
         click.echo(f"next: bring {where} and {config_path} to where it is used (--key FILE)", err=True)

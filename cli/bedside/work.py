@@ -27,6 +27,7 @@ Event = dict[str, Any]
 
 PENDING_MAX = 20_000
 GRACE_S = 3.0  # for acks, once nothing more is read
+FIRST_LOOK_S = 1.0  # a run that was over at once waits so long, to know whether its key is refused
 TURN_S = 0.2  # how long a turn of the loop may wait
 
 
@@ -71,7 +72,8 @@ class Work:
         """Work until the source ends, the duration is over or ``stop``; then wait for acks and tell the summary.
 
         TimedOut: the source ended, or the duration was over, and rows still wait on disk. InvalidInput: there were
-        lines, and not one of them could be used.
+        lines, and not one of them could be used. KeysError: nobody would have this client's key at the end, whether or
+        not something waits.
         """
         ended = self._read_all()
         useless = self._unusable > 0 and not self._used()
@@ -87,6 +89,9 @@ class Work:
             many = f"{self._unusable} {'was' if self._unusable == 1 else 'were'} rejected"
             bound = f"no line of it can be used, {many}"
             raise InvalidInput(self._source_name, bound, hint="each is named above, with what is wrong")
+        refused = self._courier.refusal(FIRST_LOOK_S)
+        if refused is not None:
+            raise refused
         if in_time and (ended or not self._source.batch):
             return
         if pending:

@@ -143,7 +143,8 @@ def _elsewhere(here: str) -> str:
 def space(data_dir: Path, found: os.statvfs_result) -> Iterator[Finding]:
     """How much room is left."""
     free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    told = f"{data_dir}: {free / GIB:.1f} of {total / GIB:.1f} GiB free"
+    unit, name = (GIB, "GiB") if free >= GIB else (1 << 20, "MiB")
+    told = f"{data_dir}: {free / unit:,.1f} of {total / unit:,.1f} {name} free"
     why = "a peer whose disk is full stops; a snapshot needs room for the database once more"
     do = f"df -h {data_dir}; du -sh {data_dir}/*"
     if free < FREE_CRITICAL_BYTES:

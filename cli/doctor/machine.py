@@ -47,7 +47,10 @@ def ports(config: Config, here: Iterable[int]) -> Iterator[Finding]:
 
 
 def _held(peer: PeerAddress, free: list[str], holders: dict[str, str]) -> Finding:
-    who = ", ".join(f"{getattr(peer, name)} by {by or 'another user'}" for name, by in holders.items())
+    held: dict[str, list[str]] = {}
+    for name, by in holders.items():
+        held.setdefault(by or "another user", []).append(str(getattr(peer, name)))
+    who = "; ".join(f"{', '.join(numbers)} by {by}" for by, numbers in held.items())
     told = f"peer {peer.id} on {peer.host}: {who}"
     if not free and len(set(holders.values())) == 1 and "serve" in next(iter(holders.values()), "serve"):
         return Finding(OK, "ports", told)

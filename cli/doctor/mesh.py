@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
+from hfzmq.cli.same_file import differing
 from hfzmq.config import Config
 
 TRIES = 3
@@ -68,7 +69,7 @@ def judge(config: Config, answers: Answers) -> Iterator[Finding]:
     if not view.founded:
         who = listed(view.waiting_for) if view.waiting_for else "the first peers"
         why = "a new mesh begins when all its first peers were up together once"
-        yield Finding(CRITICAL, "quorum", f"the mesh has {not_begun(view)}", why, f"start {who}")
+        yield Finding(CRITICAL, "quorum", f"the mesh has not begun: {not_begun(view)}", why, f"start {who}")
     elif not view.serves and only_copy(view)[0]:
         cause, do = only_copy(view)
         yield Finding(CRITICAL, "quorum", cause, "what it holds and no backup has is nowhere else", do)
@@ -96,6 +97,11 @@ def judge(config: Config, answers: Answers) -> Iterator[Finding]:
             told = f"peer {peer.id} has damaged files beside its own ({aside})"
             do = "on that machine: hfzmq doctor --data-dir DIR"
             yield Finding(WARNING, "aside", told, "its disk has lied or rotted before", do)
+    there = {peer.id: answers.get(peer.id) or {} for peer in view.peers if peer.reachable}
+    for peer_id, words in differing({one: answer.get("peer", {}) for one, answer in there.items()}).items():
+        why = "each peer goes by its own file: by other times, limits and rules, or to other addresses"
+        do = f"hfzmq config show on both machines; then the same file on all of them, and restart peer {peer_id}"
+        yield Finding(WARNING, "settings", words, why, do)
     yield from _versions({peer.id: peer.version for peer in view.peers if peer.version})
 
 

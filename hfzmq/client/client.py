@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from hfzmq.client.ledger import ClientState, Event, Ledger
+from hfzmq.client.pirate import KEY_REFUSED
 from hfzmq.client.place import check_client_id, default_queue_dir
 from hfzmq.client.queue import Queue
 from hfzmq.client.queue_file import default_client_id
@@ -27,7 +28,7 @@ from hfzmq.client.traffic import READINGS, REPORTS, Traffic
 from hfzmq.clinical.heart_rate import Reading
 from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import Config, load
-from hfzmq.errors import InvalidInput, TimedOut
+from hfzmq.errors import InvalidInput, KeysError, TimedOut
 from hfzmq.secret_files import BEDSIDE_KEY, with_own_key
 
 C = TypeVar("C", bound="Courier")
@@ -102,6 +103,20 @@ class Courier:
                 f"{pending} {self.traffic.word} are not acknowledged yet",
                 hint=f"they are kept in {self._queue.directory} and are sent when this client runs again",
             )
+
+    def refusal(self, timeout_s: float = 0.0) -> KeysError | None:
+        """Why the mesh has nothing to do with this client: nobody accepts its key, or it accepts nobody's; None: it
+        has, or is away. Whether anybody is there is waited for, the first time, for ``timeout_s`` at most."""
+        ledger = self._ledger
+        with ledger.changed:
+            ledger.changed.wait_for(lambda: ledger.looked or ledger.failure, timeout_s)
+            link = ledger.link
+        if link.state != KEY_REFUSED:
+            return None
+        pending, word = self._queue.pending(), self.traffic.word
+        waits = f"{pending} {word} wait" if pending > 1 else f"1 {word[:-1]} waits"
+        where = f"; {waits} in {self._queue.directory}" if pending else ""
+        return KeysError(f"key refused: {link.why}{where}", hint=link.hint)
 
     def close(self) -> None:
         """Stop sending and release the queue; what is not acknowledged stays on disk. Waits up to 0.5 s for a peer to

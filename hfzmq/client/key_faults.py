@@ -31,7 +31,7 @@ def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.ya
     if fault == AUTH:
         return (
             f"peer {peer} does not accept {own}",
-            f"is it in force? {show}; a new one: hfzmq keys issue",
+            f"is it in force ({show}), and is {path}'s client_port of peer {peer} right? a new key: hfzmq keys issue",
         )
     if fault == ROLE:
         return f"peer {peer}: {own} does not allow this", f"name another key: --key FILE; which there are: {show}"

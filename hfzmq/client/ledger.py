@@ -47,6 +47,7 @@ class Ledger:
         self.changed = threading.Condition()
         self.failure: BaseException | None = None
         self.link = Link()
+        self.looked = False  # whether anybody was asked before, and answered or not
         self._on_event = on_event
         self._acked = self._rejected = 0
         self._last_ack: tuple[int | None, int | None] = (None, None)
@@ -130,7 +131,7 @@ class Ledger:
     def linked(self, link: Link) -> None:
         """The link to the mesh has changed."""
         with self.changed:
-            before, self.link = self.link, link
+            before, self.link, self.looked = self.link, link, True
             if link.state == CONNECTED:
                 self._tell(event="connected", peer=link.peer, leader=link.leader)
             elif link.state == KEY_REFUSED and before.why != link.why:

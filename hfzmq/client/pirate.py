@@ -61,15 +61,16 @@ class Link(NamedTuple):
     peer: int | None = None
     leader: int | None = None
     why: str = ""  # of KEY_REFUSED, in words
+    hint: str = ""  # and what to do
 
 
 class Pirate:
     """Asks the mesh. One thread at a time; ``close`` it in the thread that asks.
 
     ``rng`` drives the jitter. ``stop`` ends a running ``ask`` within 50 ms. Called in the asking thread: ``on_link``
-    whenever the link changes; ``meanwhile`` some times a second while it waits. With ``mesh_id`` it learns who the
-    members are, beginning with ``told``, and calls ``on_members`` with each newer list. ``keys``: the mesh's
-    (None: it is plain).
+    when it is first known how the link stands, and whenever that changes; ``meanwhile`` some times a second while it
+    waits. With ``mesh_id`` it learns who the members are, beginning with ``told``, and calls ``on_members`` with each
+    newer list. ``keys``: the mesh's (None: it is plain).
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Pirate:
         self._silent_until: dict[int, float] = {}
         self._target = self.addresses.members[0]  # the lowest id leads when all is well
         self.link = Link()
+        self._link_told = False
         self.last_status: str | None = None  # what a peer of this mesh said last
         self.refusals: dict[int, Reply] = {}  # peers that are not of this mesh, and what they said
 
@@ -153,13 +155,13 @@ class Pirate:
             hint = self._hint(reply) if reply is not None else None
             named = hint or named
             following = self._following(target, asked, hint, bool(answered))
-            if following is None and deadline is not None and self._shut_out():
-                return None
             if following is None:
                 cut_off = "NO_QUORUM" in answered.values()
                 state = NO_QUORUM if cut_off else SEARCHING if answered or not self.key_faults else KEY_REFUSED
-                why = sentence(self._keys, self.key_faults)[0] if state == KEY_REFUSED else ""
-                self._set_link(Link(state, next(iter(answered), None), None, why))
+                words = sentence(self._keys, self.key_faults) if state == KEY_REFUSED else ("", "")
+                self._set_link(Link(state, next(iter(answered), None), None, *words))
+                if deadline is not None and self._shut_out():
+                    return None
                 self._rest(self._backoff.next_ms(answered=bool(answered)), deadline)
                 asked.clear()
                 answered.clear()
@@ -360,8 +362,8 @@ class Pirate:
         self._set_link(Link(state, target, leader))
 
     def _set_link(self, link: Link) -> None:
-        if link != self.link:
-            self.link = link
+        if link != self.link or not self._link_told:
+            self.link, self._link_told = link, True
             self._on_link(link)
 
     # -------------------------------------------------------------------------------------------------------- time

@@ -8,6 +8,7 @@ and its directory entries are synced before the first row is accepted.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -20,6 +21,7 @@ from hfzmq.client.traffic import REPORTS, Traffic
 from hfzmq.errors import DataDirError, HfzmqError
 from hfzmq.wire.requests import CLIENT_CHARS_MAX, EPOCH_BYTES
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x68667A71  # 'hfzq'
 
@@ -72,6 +74,8 @@ def open_queue_file(directory: Path, client_id: str | None, mesh_id: bytes, traf
         _make_directory(directory)
         lock = _locked(directory)
     except OSError as error:
+        if error.errno in _FULL:
+            raise _refusal(error, directory) from None
         raise DataDirError(
             f"cannot use the queue directory {directory}: {error.strerror}", hint="give another one: --queue DIR"
         ) from None
@@ -87,10 +91,19 @@ def open_queue_file(directory: Path, client_id: str | None, mesh_id: bytes, traf
         raise
     except (apsw.Error, OSError) as error:
         os.close(lock)
-        raise DataDirError(
-            f"cannot open the queue {directory / 'queue.db'}: {error}",
-            hint="keep the directory for a look; give a new one: --queue DIR",
-        ) from None
+        raise _refusal(error, directory) from None
+
+
+def _refusal(error: Exception, directory: Path) -> DataDirError:
+    """What stands behind an error of SQLite or the system while the queue was opened: what waits in it may be whole."""
+    path = directory / "queue.db"
+    if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in _FULL:
+        hint = f"make room, then run the same again; what waits in it is kept: df -h {directory.parent}"
+        return DataDirError(f"cannot open the queue {path}: no space left on the disk", hint=hint)
+    aside = "keep the directory for a look; give a new one: --queue DIR"
+    if isinstance(error, apsw.IOError):  # SQLite's word for a full disk, too, where it maps the file
+        aside = f"is there room (df -h {directory.parent}), may a file grow (ulimit -f)? else {aside}"
+    return DataDirError(f"cannot open the queue {path}: {error}", hint=aside)
 
 
 def _make_directory(directory: Path) -> None:

@@ -22,6 +22,7 @@ from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.alarm.types import NORMAL, STATES
 from hfzmq.clinical.report import Report, is_range
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
+from hfzmq.plain_file import NoPlainFile, refuse_special
 from hfzmq.storage import alarm_rows, exchange
 from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import may
@@ -304,6 +305,9 @@ def _check_path(path: Path) -> None:
             raise InvalidInput("db", "a file, not a directory", got=str(path), hint=_HINT)
         if not path.exists():
             raise NotFound(f"{path}: no such file", hint=f"{_HINT}; which there are: ls {path.parent}")
+        refuse_special(path)
+    except NoPlainFile as error:
+        raise InvalidInput("db", f"a database of hfzmq; {error.strerror}", got=str(path), hint=_HINT) from None
     except PermissionError:
         raise DataDirError(f"{path}: permission denied", hint="rights to the directory are needed") from None
 

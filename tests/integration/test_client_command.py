@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.judge import judge
 from hfzmq.cli.bedside.readings import Reading
+from hfzmq.cli.throwaway import with_throwaway_keys
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.config import render
 from hfzmq.model.inference import RiskModel
@@ -255,6 +257,29 @@ def test_time_over_without_a_mesh_is_exit_8_and_the_same_command_goes_on(ward: W
     assert code == 0
     assert f"{len(wanted)} reports of an earlier run wait" in err
     assert ward.days_stored() == wanted
+
+
+@pytest.mark.parametrize(
+    ("command", "rows", "waits"), [("client", 60, True), ("client", 0, False), ("stream", 3, True)]
+)
+def test_a_run_whose_key_nobody_accepts_ends_with_7_and_says_so_last(
+    ward: Ward, command: str, rows: int, waits: bool
+) -> None:
+    config = with_throwaway_keys(ward.mesh.config, ward.folder)  # and the fakes have none
+    ward.config.write_text(render(config))
+    if command == "client":
+        path = ward.csv(rows)
+        path.write_text(path.read_text() + "60,137,1.0,38,100\n")  # GREEN: nothing to send
+        words = ["client", "--source", path, "--headless", "--duration", "3"]
+    else:
+        words = ["stream", "--count", rows, "--headless", "--duration", "3"]
+    line = [sys.executable, "-m", "hfzmq", *words, "--config", ward.config, "--queue", ward.folder / "q"]
+    done = subprocess.run(list(map(str, line)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    error, hint = done.stderr.splitlines()[-2:]
+    assert re.match(r"error: key refused: peer \d does not serve with", error), done
+    assert ("wait in" in error) is waits, done
+    assert hint.startswith("hint: ")
+    assert done.returncode == 7
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -191,6 +191,17 @@ def test_more_connections_than_there_are_places_are_turned_away_and_the_places_c
     wait_for("a place", lambda: _answers(desk))
 
 
+def test_connections_that_ask_nothing_keep_nobody_out(desk: Desk) -> None:
+    began = time.monotonic()
+    lines = [desk.raw(b"" if number % 2 else b"GET /hea") for number in range(30)]
+    wait_for("an answer", lambda: _answers(desk))
+    assert time.monotonic() - began < CONNECTION_S - 1  # before their time is over
+    assert desk.ask("/readyz")[0] in (200, 503)
+    assert threading.active_count() < CONNECTIONS_MAX + 20
+    for line in lines:
+        line.close()
+
+
 def _answers(desk: Desk) -> bool:
     try:
         return desk.ask("/healthz")[0] == 200

@@ -279,7 +279,7 @@ def test_without_a_deadline_it_asks_until_somebody_comes(harbour: Harbour) -> No
     assert pirate.ask(FRAME) is not None
     timer.join()
     born[0].die()
-    assert harbour.links == [Link("connected", 1, 1)]
+    assert harbour.links == [Link("searching"), Link("connected", 1, 1)]
 
 
 def test_rests_grow_from_a_tenth_of_a_second_to_five_while_nobody_answers_and_replay_by_seed() -> None:

@@ -7,6 +7,7 @@ import json
 
 from tests.mistakes.bench import Bench, Made
 from tests.mistakes.chapter import Chapter
+from tests.mistakes.serving import own_disk, small_disk
 
 CHAPTER = Chapter("hfzmq client and hfzmq stream")
 mistake = CHAPTER.mistake
@@ -139,6 +140,13 @@ def queue_of_another(at: Bench) -> Made:
 def queue_name(at: Bench) -> Made:
     at.hfzmq("client", "--headless", "--duration", "0.1", "--queue", "queue", "--client-id", "bed-7")
     return at.hfzmq("client", "--headless", "--duration", "0.1", "--queue", "queue", "--client-id", "bed-8")
+
+
+@mistake("a disk without room for the queue", 1, "data/q/queue.db", "no space left", skip=own_disk)
+def queue_without_room(at: Bench) -> Made:
+    (at.folder / "data").mkdir()
+    words = ("client", "--headless", "--duration", "0.1", "--queue", "data/q")
+    return at.process(*words, within=small_disk("48k"))
 
 
 @mistake("a queue of reports for heart rates", 1, "queue", "readings")

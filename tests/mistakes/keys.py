@@ -50,6 +50,11 @@ def no_secret(at: Bench) -> Made:
     return at.hfzmq("status", "--key", "peers.yaml")
 
 
+@mistake("a device given as the key", 7, "/dev/null", "a device, no file")
+def device(at: Bench) -> Made:
+    return at.hfzmq("status", "--key", "/dev/null")
+
+
 @mistake("a key file that is not there", 7, "keys/adnim.secret")
 def misspelt(at: Bench) -> Made:
     return at.hfzmq("status", "--key", "keys/adnim.secret")

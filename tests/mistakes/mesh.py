@@ -138,6 +138,13 @@ def not_allowed_to_back_up(at: Bench) -> Made:
     return at.hfzmq("backup", "ward.hfzmq", "--key", "keys/ward.secret")
 
 
+@mistake("a client's key to issue another", 7, "keys/ward.secret", "admin")
+def not_allowed_to_issue(at: Bench) -> Made:
+    made = at.hfzmq("keys", "issue", "bed-9", "--role", "client", "--key", "keys/ward.secret", "--timeout", 5)
+    assert not (at.folder / "keys" / "bed-9.secret").exists(), "a secret key is left that nobody lists"
+    return made
+
+
 @mistake("a key that was revoked", 7, "keys/old.secret", "does not accept")
 def revoked(at: Bench) -> Made:
     return at.hfzmq("status", "--key", "keys/old.secret")
@@ -148,6 +155,17 @@ def foreign_key(at: Bench) -> Made:
     (at.folder / "other").mkdir(exist_ok=True)
     found_ward(at.folder / "other")
     return at.hfzmq("status", "--key", "other/keys/admin.secret")
+
+
+@mistake("a peers.yaml with two ports of a peer exchanged", 7, "peer 1 does not accept", "keys/admin.secret")
+def exchanged_ports(at: Bench) -> Made:
+    here = at.config.peer(1)
+    was = f"client_port: {here.client_port}, peer_port: {here.peer_port}"
+    text = at.file.read_text()
+    assert was in text
+    text = text.replace(was, f"client_port: {here.peer_port}, peer_port: {here.client_port}")
+    at.write("exchanged.yaml", text)
+    return at.hfzmq("status", "--config", "exchanged.yaml", "--peer", 1)
 
 
 @mistake("the peers.yaml of another mesh", 7, "old.yaml")

@@ -194,13 +194,25 @@ def test_a_bedside_client_whose_key_is_refused_keeps_its_reports_and_says_so(tmp
         words = ("client", "--patients", 2, "--seed", 8, "--headless", "--interval", 0.2, "--config", mesh.path)
         more = ("--queue", queue, "-o", "jsonl", "--duration", 3)
 
-        def run(key: Path) -> list[dict[str, Any]]:
+        def run(key: Path, code: int = 0) -> list[dict[str, Any]]:
             done = subprocess.run(
                 hfzmq(*words, *more, "--key", key), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
             )
+            assert done.returncode == code, done
+            assert ("error: key refused: peer 1 does not accept" in done.stderr) is (code == 7)
             return [json.loads(line) for line in done.stdout.splitlines()]
 
-        events = run(stranger)
+        green = tmp_path / "green.csv"
+        green.write_text("age,serum_sodium,serum_creatinine,ejection_fraction,day\n60,137,1.0,38,100\n")
+        known = ("--config", mesh.path, "--queue", queue, "--key", stranger)
+        nothing_to_send = subprocess.run(
+            hfzmq("client", "--headless", "--source", green, *known),
+            cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert "1 GREEN" in nothing_to_send.stdout
+        assert nothing_to_send.returncode == 7, nothing_to_send
+        assert "error: key refused: peer 1 does not accept" in nothing_to_send.stderr
+        events = run(stranger, 7)
         told = [event for event in events if event["event"] == "disconnected"]
         assert told[0]["link"] == "key refused"
         assert str(stranger) in told[0]["why"]

@@ -185,9 +185,9 @@ def test_a_restored_mesh_begins_only_when_all_its_first_peers_are_up(tmp_path: P
     try:
         new.start(1)
         new.start(2)
-        wait_for("they wait", lambda: all("waits for peers 3" in new.log(peer) for peer in (1, 2)))
+        wait_for("they wait", lambda: all("waits for peer 3" in new.log(peer) for peer in (1, 2)))
         status = new.status()
-        assert {peer["restored"] for peer in status.values()} == {"waits for peers 3"}
+        assert {peer["restored"] for peer in status.values()} == {"waits for peer 3"}
         new.kill(1)
         new.start(1)
         new.start(3)
@@ -220,7 +220,7 @@ def test_a_restored_mesh_goes_by_its_own_peers_keys_and_whoever_was_revoked_stay
     try:
         new.start(1)
         new.start(2)
-        wait_for("they wait", lambda: all("waits for peers 3" in new.log(peer) for peer in (1, 2)))
+        wait_for("they wait", lambda: all("waits for peer 3" in new.log(peer) for peer in (1, 2)))
         for own, answered in ((bed, True), (thief, False), (make_pair(), False), (None, False)):
             with Asker(new, own) as asker:
                 assert (asker.ask(status(new), 2000 if answered else 500) is not None) is answered
@@ -251,7 +251,7 @@ def test_a_list_of_keys_that_keeps_a_restored_mesh_from_beginning_is_mended_by_s
         own.write_text(right.replace(listed(new, 3), make_pair().public))
         for peer in new.config.peer_ids:
             new.start(peer)
-        wait_for("peer 1 waits", lambda: "waits for peers 3," in new.log(1))
+        wait_for("peer 1 waits", lambda: "waits for peer 3," in new.log(1))
         wait_for("peer 3 says why", lambda: "does not let this peer in" in new.log(3))
         assert new.leader() == 0
         own.write_text(right)

@@ -91,6 +91,8 @@ def test_each_fault_has_its_word(path: str, mesh: Answers) -> None:
         (well() | {3: says(3, amnesia="one flipped bit", **members_told(6, {1: "voter", 2: "voter"}))}, WARNING,
          "does not trust its disk: one flipped bit"),
         (well(counters={"peer_message_other_version": 9}), WARNING, "another version"),
+        (well(settings={"a.b": 1}) | {2: says(2, settings={"a.b": 2}, **told)}, WARNING,
+         "peer 2's peers.yaml differs: a.b 2 against 1"),
         (well(files_aside=2), WARNING, "set damaged files aside 2 times"),
         (well(disk_free_bytes=500 << 20), WARNING, "500 MiB of disk left"),
         (well(disk_free_bytes=5 << 20), CRITICAL, "5 MiB of disk left"),

@@ -127,6 +127,9 @@ def test_measuring_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_room_is_judged(free: int, severity: str) -> None:
     found: Any = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_blocks=1 << 24, f_files=0, f_favail=0)
     assert only(disk.space(HERE, found)).severity == severity
+    assert f"{'2.0 of 64.0 GiB' if free > 1 << 30 else f'{free >> 20}.0 of 65,536.0 MiB'} free" in (
+        only(disk.space(HERE, found)).what
+    )
 
 
 @pytest.fixture
@@ -202,6 +205,16 @@ def test_a_port_is_free_or_held_by_whom() -> None:
         assert f"{port} by pid {os.getpid()} (" in told.what
         assert f":{port}'" in told.do
     assert machine.is_free("127.0.0.1", port)
+    with socket.socket() as first, socket.socket() as second, socket.socket() as third:
+        sockets = first, second, third
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+            one.listen()
+        numbers = [one.getsockname()[1] for one in sockets]
+        config = CONFIG._replace(peers=(PeerAddress(1, "127.0.0.1", *numbers),))
+        told = only(machine.ports(config, [1]))
+        assert f"{', '.join(map(str, numbers))} by pid {os.getpid()} (" in told.what
+        assert told.what.count("pid") == 1
     assert machine.is_here("127.0.0.1")
     assert not machine.is_here("192.0.2.1")
 
@@ -309,7 +322,9 @@ def test_a_mesh_that_is_well_needs_nothing_and_each_fault_is_found() -> None:
     assert "hfzmq serve --id 3" in only(away["reach"]).do
     assert only(judged(p1=None)["quorum"]).severity == CRITICAL
     assert only(judged(p1=says(1, serves=False, **told))["quorum"]).severity == CRITICAL
-    assert only(judged(p1=says(1, **members_told(0, founded=False)))["quorum"]).severity == CRITICAL
+    unbegun = only(judged(p1=says(1, **members_told(0, founded=False)))["quorum"])
+    assert unbegun.severity == CRITICAL
+    assert unbegun.what.startswith("the mesh has not begun: waiting for peers 2 and 3: ")
     assert only(judged(p1=lead, p2=says(2, state_hash="cd" * 16, **told), p3=third)["states"]).severity == CRITICAL
     assert "peer 2 runs 0.0.9" in only(judged(p1=lead, p2=says(2, version="0.0.9", **told), p3=third)["versions"]).what
     assert "peer 3" in only(judged(p1=lead, p2=says(2, refused_peers=[3], **told), p3=third)["reach"]).what
@@ -320,6 +335,13 @@ def test_a_mesh_that_is_well_needs_nothing_and_each_fault_is_found() -> None:
     alone = judged(p1=says(1, **told, **new), p2=says(2, **told, **old), p3=says(3, **told, **new))
     assert only(alone["quorum"]).do.startswith("do not touch peer 2; hfzmq backup --peer 2")
     assert only(judged(p1=lead, p2=says(2, files_aside=1, **told), p3=third)["aside"]).severity == WARNING
+    one, other = {"timing.lease_ms": 1000}, {"timing.lease_ms": 5000}
+    files = {"p1": says(1, "leader", settings=one, **told), "p2": says(2, settings=one, **told)}
+    assert "settings" not in judged(**files, p3=third)
+    odd = only(judged(**files, p3=says(3, settings=other, **told))["settings"])
+    assert odd.what == "peer 3's peers.yaml differs: timing.lease_ms 5000 against 1000"
+    assert odd.severity == WARNING
+    assert "restart peer 3" in odd.do
 
 
 def test_a_clock_is_off_only_beyond_its_error_and_the_odd_one_is_named() -> None:

@@ -187,6 +187,30 @@ def test_a_full_standard_output_is_said_and_is_exit_1(words: list[str]) -> None:
     assert done.stderr.count("\n") == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "code"), [("status --config none.yaml", 6), ("client --config none.yaml --source -", 6), ("--help", 0)]
+)
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_internal_error(words: str, code: int, closed: str) -> None:
+    line = f"{sys.executable} -m hfzmq {words} {closed}"
+    done = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done
+    assert "internal error" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_table_for_a_closed_standard_output_is_made_and_goes_nowhere() -> None:
+    code = (
+        "import sys; from hfzmq.cli import main as cli; from hfzmq.cli.layout import terminal_width\n"
+        "import click; cli.wide = click.command()(lambda: click.echo(str(terminal_width())))\n"
+        "cli.COMMANDS['wide'] = cli.Lazy('hfzmq.cli.main', 'wide', 'For tests.')\n"
+        "sys.exit(cli.main())"
+    )
+    line = f'{sys.executable} -c "{code}" wide >&-'
+    done = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_another_failure_of_a_disk_is_not_blamed_on_standard_output(
     command: Callable[[Callable[[], object]], None],
 ) -> None:

@@ -154,6 +154,28 @@ def test_a_wrong_file_is_refused_with_file_line_key_and_cause(
 
 
 @pytest.mark.parametrize(
+    ("value", "shown", "hint"),
+    [
+        ("9" * 40, "999999999999... (40 digits)", "compare with a whole file"),
+        ("-" + "9" * 40, "-99999999999... (40 digits)", "compare with a whole file"),
+        (".nan", ".nan", "decimal digits only, such as 1"),
+        ("-.inf", "-.inf", "decimal digits only, such as 1"),
+        ("many", "", "decimal digits only, such as 1"),
+        ("'7'", '"7"', "no quotes"),
+        ("007", "007", "no leading zero"),
+        ("7.5", "7.5", "no point"),
+    ],
+)
+def test_what_stands_where_a_whole_number_belongs_is_shown_with_a_hint_that_fits(
+    value: str, shown: str, hint: str
+) -> None:
+    error = refusal("batch_rows_max: 500", f"batch_rows_max: {value}")
+    assert str(error).endswith(f", got {shown}" if shown else "1 to 10000")
+    assert error.hint.startswith(hint) or (hint.startswith("no ") and hint in error.hint)
+    assert ("no quotes" in error.hint) is hint.startswith("no ")
+
+
+@pytest.mark.parametrize(
     ("text", "key", "cause"),
     [
         ("", "", "a mapping of mesh, peers"),

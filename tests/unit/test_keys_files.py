@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from hfzmq import config
+from hfzmq.access import AccessList
 from hfzmq.config import Config
-from hfzmq.errors import ConfigError, KeysError
+from hfzmq.errors import ConfigError, HfzmqError, InvalidInput, KeysError, TimedOut
 from hfzmq.key_edit import with_entry, with_section
 from hfzmq.key_section import Keys, OwnKey
 from hfzmq.secret_files import (
@@ -299,3 +300,53 @@ def test_a_file_that_cannot_be_written_leaves_the_keys_for_another_try(
     assert ward.read_text() == before
     assert sorted(path.name for path in ward.parent.iterdir()) == ["keys", "peers.yaml"]
     assert run("keys", "issue", "bed-9", "--role", "client", "--offline", "--config", str(ward)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (KeysError("it takes an admin's key"), False),
+        (InvalidInput("name", "another one"), False),
+        (TimedOut("not known whether it is stored"), True),
+    ],
+)
+def test_a_key_that_the_mesh_refused_to_issue_leaves_no_secret_and_one_that_may_be_issued_does(
+    ward: Path, monkeypatch: pytest.MonkeyPatch, error: HfzmqError, left: bool
+) -> None:
+    def refused(*about: object) -> str:
+        raise error
+
+    monkeypatch.setattr("hfzmq.cli.access.mesh.Mesh.check_issue", lambda *about: AccessList())
+    monkeypatch.setattr("hfzmq.cli.access.mesh.Mesh.issue", refused)
+    words = ("keys", "issue", "bed-9", "--role", "client", "--config", str(ward))
+    secret = ward.parent / "keys" / "bed-9.secret"
+    assert run(*words).code == error.exit_code
+    assert secret.exists() is left
+    own = read_secret(secret) if left else write_secret(secret, "bed-9", "client")
+    assert run(*words).code == error.exit_code
+    assert read_secret(secret) == own  # what was there before is never taken away
+
+
+def test_config_check_says_of_each_key_what_the_file_alone_cannot_say_is_well(ward: Path) -> None:
+    where = ("--config", str(ward))
+
+    def checked() -> str:
+        done = run("config", "check", *where)
+        assert done.code == 0
+        return done.out + done.err
+
+    assert "keys for all peers, 1 admin, 1 client" in checked()
+    assert "warning" not in checked()
+    assert "note" not in checked()
+    whole = ward.read_text()
+    third = next(line for line in whole.splitlines() if line.startswith("    3: "))
+    ward.write_text(whole.replace(third + "\n", ""))
+    assert "keys for 2 of 3 peers" in checked()
+    assert "warning: keys.peers: no key for peer 3 in this file\nhint: none is needed if" in checked()
+    ward.write_text(whole)
+    assert run("keys", "revoke", "peer-2", "--offline", *where).code == 0
+    assert "warning: keys.peers.2: this key is revoked: peer 2 does not start with it\nhint: " in checked()
+    ward.write_text(whole)
+    assert run("keys", "revoke", "admin", "--offline", "--last-admin", *where).code == 0
+    assert "keys for all peers, 0 admins, 1 client" in checked()
+    assert "note: no admin's key in this file" in checked()

@@ -52,6 +52,27 @@ def again(queue: Queue, home: Path) -> Queue:
     return Queue.open(home, "bed", MESH)
 
 
+@pytest.mark.parametrize(
+    ("error", "said", "hint"),
+    [
+        (apsw.FullError("database or disk is full"), "no space left on the disk", "make room, then run the same again"),
+        (OSError(28, "No space left on device"), "no space left on the disk", "make room, then run the same again"),
+        (apsw.IOError("disk I/O error"), "disk I/O error", "is there room (df -h"),
+        (apsw.CorruptError("malformed"), "malformed", "keep the directory for a look"),
+    ],
+)
+def test_a_queue_that_a_full_disk_keeps_shut_is_not_to_be_given_up(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str, hint: str
+) -> None:
+    def full(path: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("hfzmq.client.queue_file._opened", full)
+    with pytest.raises(DataDirError, match=said) as told:
+        Queue.open(home, "bed", MESH)
+    assert told.value.hint.startswith(hint)
+
+
 # --------------------------------------------------------------------------------------------------------- the way out
 
 
