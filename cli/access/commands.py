@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hfzmq.access import ADMIN, CLIENT, NAME_RULE, PEER, ROLES, fingerprint, is_key, is_name, name_of_peer
+from hfzmq.access import NAME_RULE, PEER, ROLES, fingerprint, is_key, is_name, name_of_peer
 from hfzmq.cli.format import json_text, table
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import NO_KEY, Seconds, config_only_option, config_option, load_config, output_option
