@@ -24,6 +24,8 @@ from hfzmq.core.quorum import reached
 from hfzmq.core.types import Entry
 from hfzmq.settings import Limits, Timing
 
+PULLING_LEASES = 600  # so long the log is kept for one that answers nothing while it takes a snapshot in
+
 
 class Accepted(NamedTuple):
     """The logs agree up to ``match`` once ``truncate_from`` on is dropped and ``added`` is added."""
@@ -87,6 +89,7 @@ class Progress:
         "match",
         "next",
         "probing",
+        "pulls",
         "refused_next",
         "sent_ms",
     )
@@ -96,6 +99,7 @@ class Progress:
         self.match = 0
         self.next = next_index
         self.probing = True
+        self.pulls = False  # it was offered a snapshot and does not hold where the log begins yet
         self.inflight: deque[tuple[int, int]] = deque()  # (last index, bytes) of each append under way
         self.inflight_bytes = 0
         self.refused_next = 0  # where it was last refused: asked there again, it is not asked at once
@@ -205,12 +209,12 @@ class Followers:
             while progress.inflight and progress.inflight[0][0] <= progress.match:
                 progress.inflight_bytes -= progress.inflight.popleft()[1]
             progress.next = max(progress.next, progress.match + 1)
-            progress.probing = False
+            progress.probing = progress.pulls = False
         else:
             # Whatever was under way is sent again: a doubled append is harmless, a missing one is not.
             # Who was offered a snapshot says how far it is by now; anybody else is asked at an earlier place each time.
-            offered = progress.next <= self._log.base.index
-            back = reply.match + 1 if offered else min(reply.match + 1, progress.next - 1 or 1)
+            progress.pulls = progress.next <= self._log.base.index
+            back = reply.match + 1 if progress.pulls else min(reply.match + 1, progress.next - 1 or 1)
             progress.next = max(progress.match + 1, back)
             progress.probing = True
             progress.inflight.clear()
@@ -222,11 +226,13 @@ class Followers:
     # ------------------------------------------------------------ counting
 
     def needed(self, now_ms: float) -> int:
-        """Up to where every follower that answers has the log; who answers nothing is not waited for."""
+        """Up to where every follower that answers has the log; who answers nothing is not waited for. Who takes a
+        snapshot in is: checking a large one keeps it from answering, and cut meanwhile, the log would begin after it."""
+        patience_ms = {False: 2 * self._lease_ms, True: PULLING_LEASES * self._lease_ms}
         answering = [
             one.match
             for one in self.progress.values()
-            if one.acked_round and now_ms - one.acked_ms < 2 * self._lease_ms
+            if one.acked_round and now_ms - one.acked_ms < patience_ms[one.pulls]
         ]
         return min(answering, default=self._log.last.index)
 

@@ -8,8 +8,10 @@ import pytest
 
 from hfzmq.config import Limits
 from hfzmq.core.contract import ACK, Compact, Effect, Fetch, Installed, Persist, Reconfigured, Reply, Tick
+from hfzmq.core.journal import WAIT_FOR
 from hfzmq.core.membership import Membership, encode
 from hfzmq.core.messages import AppendReply, AppendRequest, SnapshotOffer
+from hfzmq.core.replication import PULLING_LEASES
 from hfzmq.core.sessions import Session
 from hfzmq.core.types import CONFIG, Entry, Place, chained
 from tests.unit.core_bench import LEASE, Bench, append, ask, batch, end_of, log_of, member, mesh_of, only, origin
@@ -140,6 +142,55 @@ def test_a_follower_that_is_behind_when_the_leader_cuts_is_offered_a_snapshot() 
     refuse(bench, 2, 1)
     bench.live(200, 3)
     assert bench.sent(SnapshotOffer, 2)
+
+
+def pulling() -> tuple[Bench, int]:
+    """A leader whose follower 2 was offered a snapshot and answers nothing from now on, and where the log begins."""
+    bench = Bench(1, limits=SMALL)
+    bench.serve()
+    bench.live(2 * LEASE, 3)
+    for seq in range(1, 60):
+        bench.propose(ask(seq))
+        bench.answer(3)
+    bench.live(100, 3)
+    refuse(bench, 2, 1)
+    bench.live(200, 3)
+    refuse(bench, 2, 1)
+    return bench, bench.replica.log.base.index
+
+
+def test_while_a_follower_is_busy_with_a_snapshot_the_log_is_not_cut_after_it() -> None:
+    """Once: checking a snapshot for more than two leases, it answered nothing; the log then began after what it had
+    taken in, and it was offered the next one, for ever."""
+    bench, base = pulling()
+    bench.live(20 * LEASE, 3)
+    length = bench.replica.log.last.index - base
+    full = 60 + WAIT_FOR[0] * SMALL.log_entries_keep - length
+    for seq in range(60, full):
+        bench.propose(ask(seq))
+        bench.answer(3)
+    assert bench.replica.log.base.index == base
+    bench.propose(ask(full))
+    bench.answer(3)
+    assert bench.replica.log.base.index > base + SMALL.log_entries_keep  # it is not waited for without a bound
+
+
+def test_a_follower_that_has_taken_its_snapshot_or_died_over_it_is_waited_for_no_longer_than_others() -> None:
+    bench, base = pulling()
+    bench.live(100, 3)
+    refuse(bench, 2, bench.replica.commit)
+    bench.answer(2)
+    bench.live(3 * LEASE, 3)
+    for seq in range(60, 90):
+        bench.propose(ask(seq))
+        bench.answer(3)
+    assert bench.replica.log.base.index > base
+    bench, base = pulling()
+    bench.live((PULLING_LEASES + 1) * LEASE, 3, step_ms=LEASE / 4)
+    for seq in range(60, 90):
+        bench.propose(ask(seq))
+        bench.answer(3)
+    assert bench.replica.log.base.index > base
 
 
 # ------------------------------------------------------------ the follower's side
