@@ -227,7 +227,7 @@ class Followers:
 
     def needed(self, now_ms: float) -> int:
         """Up to where every follower that answers has the log; who answers nothing is not waited for. Who takes a
-        snapshot in is: checking a large one keeps it from answering, and cut meanwhile, the log would begin after it."""
+        snapshot in is: checking a large one keeps it from answering; cut meanwhile, the log would begin after it."""
         patience_ms = {False: 2 * self._lease_ms, True: PULLING_LEASES * self._lease_ms}
         answering = [
             one.match
