@@ -55,7 +55,8 @@ class AlarmBook:
         since = (counts.now_ms - KEEP_ENDED_MS,)
         recent = tuple(map(alarm_rows.episode_of, connection.execute(alarm_rows.SELECT_RECENT, since)))
         keys = AccessBook.of(connection.execute(access_book.SELECT_KEYS))
-        return cls(Alarms(rules, beds, recent, counts.now_ms, counts.episodes + 1, counts.now_term), counts, keys)
+        clock = (counts.now_ms, counts.episodes + 1, counts.now_term, counts.listening)
+        return cls(Alarms(rules, beds, recent, *clock), counts, keys)
 
     # ------------------------------------------------------------ what is applied: ``led``, its rows, ``over``
 
@@ -126,7 +127,12 @@ class AlarmBook:
             journal = journal_after(journal, *event)
         lines = self.counts.lines + len(changes.events)
         return self.counts._replace(
-            now_ms=changes.now_ms, now_term=changes.term, episodes=changes.next_id - 1, lines=lines, journal=journal
+            now_ms=changes.now_ms,
+            now_term=changes.term,
+            episodes=changes.next_id - 1,
+            lines=lines,
+            journal=journal,
+            **changes.listening._asdict(),
         )
 
 

@@ -73,6 +73,9 @@ CREATE TABLE applied (
     journal    BLOB    NOT NULL,  -- 16 bytes, a hash over those lines
     kept       INTEGER NOT NULL,  -- a sum over all beds, episodes and rules of alarms, and all keys (alarm_sum.py)
     marked     INTEGER NOT NULL,  -- a sum over the reports that raised an alarm and the alerts that are resolved
+    unheard_ms INTEGER NOT NULL,  -- how long nobody listened, in all: the listened clock is now_ms less this
+    again_ms   INTEGER NOT NULL,  -- by the listened clock: no bed's silence counts from before
+    hushed_until_ms INTEGER NOT NULL,  -- by the log's clock: no silence is told before
     crc        INTEGER NOT NULL
 ) STRICT;
 
@@ -157,11 +160,11 @@ CREATE TABLE alarm_beds (
     patient_id     TEXT    NOT NULL PRIMARY KEY,
     watched        INTEGER NOT NULL,  -- 0: discharged, or never expected: its silence is no alarm
     last_at_ms     INTEGER NOT NULL,  -- when anything believable was last taken in; 0: never
-    quiet_from_ms  INTEGER NOT NULL,  -- since when its silence counts, as long as it has not spoken
+    quiet_from_ms  INTEGER NOT NULL,  -- since when its silence counts, as long as it has not spoken; by the listened clock
     risk_at_ms     INTEGER NOT NULL,  -- when a judgement was last taken in; 0: never since it was admitted
-    risk_from_ms   INTEGER NOT NULL,  -- since when the silence of its judgements counts; 0: none are missed
+    risk_from_ms   INTEGER NOT NULL,  -- since when the silence of its judgements counts, likewise; 0: none are missed
     beat_at_ms     INTEGER NOT NULL,  -- when a heart rate was last taken in that can be believed; 0: never since
-    beat_from_ms   INTEGER NOT NULL,  -- since when the silence of its heart rates counts; 0: none are missed
+    beat_from_ms   INTEGER NOT NULL,  -- since when the silence of its heart rates counts, likewise; 0: none are missed
     silent         INTEGER NOT NULL,  -- bits of what is missing: 1 judgements, 2 heart rates, 4 any word at all
     sign_timestamp INTEGER NOT NULL,  -- the newest that it told, by its own clock; 0: nothing
     last_timestamp INTEGER NOT NULL,  -- of its last judgement that was not late; 0: none

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from hfzmq.clinical.alarm.types import Listening
 from hfzmq.core import membership as members
 from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Session, SessionKey
@@ -20,19 +21,19 @@ from hfzmq.core.types import KINDS, Entry, HardState, Origin, Place
 from hfzmq.storage.checksums import Damaged, Row, sealed, unsealed_as
 from hfzmq.storage.reading_rows import NO_READINGS, VerdictCounts
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 APPLICATION_ID = 0x68667A71  # 'hfzq' in the file's header: a database of hfzmq
 
 HASH_BYTES = 16
 STATE_START = bytes(HASH_BYTES)
 
-_ALARMS = struct.Struct(">QQQQ16sQQ")
+_ALARMS = struct.Struct(">QQQQ16sQQQQQ")
 
 
 class AlarmCounts(NamedTuple):
     """What stands in the alarms' tables: the log's clock (ms), the term of who stamped it last, how many episodes and
-    journal lines there are, a hash over all of these lines, 16 bytes, and two numbers over all rows that alarms change
-    (alarm_sum.py)."""
+    journal lines there are, a hash over all of these lines, 16 bytes, two numbers over all rows that alarms change
+    (alarm_sum.py), and since when silence counts (``Listening``)."""
 
     now_ms: int = 0
     now_term: int = 0
@@ -41,6 +42,14 @@ class AlarmCounts(NamedTuple):
     journal: bytes = STATE_START
     kept: int = 0
     marked: int = 0
+    unheard_ms: int = 0
+    again_ms: int = 0
+    hushed_until_ms: int = 0
+
+    @property
+    def listening(self) -> Listening:
+        """The last three."""
+        return Listening(self.unheard_ms, self.again_ms, self.hushed_until_ms)
 
 
 class AppliedState(NamedTuple):
@@ -102,11 +111,12 @@ INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
 UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
 SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
-INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_APPLIED = """UPDATE applied SET idx = ?, term = ?, chain = ?, applied_hash = ?, next_id = ?, verdicts = ?,
-    now_ms = ?, now_term = ?, episodes = ?, lines = ?, journal = ?, kept = ?, marked = ?, crc = ?"""
+    now_ms = ?, now_term = ?, episodes = ?, lines = ?, journal = ?, kept = ?, marked = ?,
+    unheard_ms = ?, again_ms = ?, hushed_until_ms = ?, crc = ?"""
 SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, now_term, episodes, lines,
-    journal, kept, marked, crc FROM applied"""
+    journal, kept, marked, unheard_ms, again_ms, hushed_until_ms, crc FROM applied"""
 
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
@@ -175,7 +185,7 @@ def applied_row(state: AppliedState) -> Row:
 
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
-    types = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int)
+    types = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int, int, int, int)
     index, term, chain, applied_hash, next_id, packed, *alarms = unsealed_as(row, *types)
     try:
         verdicts = VerdictCounts.unpack(packed)

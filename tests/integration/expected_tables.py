@@ -95,9 +95,10 @@ class ExpectedTables:
         }
 
     @property
-    def counts(self) -> tuple[int, int, int, int, bytes, int, int]:
+    def counts(self) -> tuple[int, int, int, int, bytes, int, int, int, int, int]:
         """What the applied state says of the alarms: the log's clock and the term it was last stamped in, episodes,
-        lines, the journal's hash, the sums over beds, episodes, rules and keys, and over what else alarms marked."""
+        lines, the journal's hash, the sums over beds, episodes, rules and keys, and over what else alarms marked,
+        since when silence counts."""
         rows = self.rows()
         summed = ("alarm_beds", "alarm_episodes", "alarm_rules", "access_keys")
         kept = [(table, row) for table in summed for row in rows[table]]
@@ -105,7 +106,7 @@ class ExpectedTables:
         marked += [("heartbeat_alerts", row) for row in rows["heartbeat_alerts"] if row[RESOLVED_AT]]
         alarms = self.alarms
         counted = alarms.now_ms, alarms.term, alarms.next_id - 1, len(self._lines), self.journal
-        return *counted, _sum(kept), _sum(marked)
+        return *counted, _sum(kept), _sum(marked), *alarms.listening
 
     def take(self, entry: Entry) -> tuple[int, bool]:
         """A batch that counts: how many reports and whether readings came with it."""
@@ -157,7 +158,9 @@ class ExpectedTables:
     def _note(self, changes: Changes) -> None:
         self._beds |= {bed.patient_id: bed for bed in changes.beds}
         for patient, at_ms in changes.heard:
-            self._beds[patient] = self._beds[patient]._replace(last_at_ms=at_ms, beat_at_ms=at_ms, beat_from_ms=at_ms)
+            self._beds[patient] = self._beds[patient]._replace(last_at_ms=at_ms, beat_at_ms=at_ms)
+            listened_ms = at_ms - changes.listening.unheard_ms
+            self._beds[patient] = self._beds[patient]._replace(beat_from_ms=listened_ms)
         self._episodes |= {episode.id: episode for episode in changes.episodes}
         self._rules = changes.rules or self._rules
         for event in changes.events:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
 from hfzmq.clinical.alarm.types import Bed, Calmed, Changes, Episode, Event
+from hfzmq.clinical.alarm.ward import EVER
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import tier_of
 
@@ -32,24 +33,27 @@ class Tables:
         self.events: list[Event] = []
         self.alerted: list[int] = []
         self.calmed: list[Calmed] = []
-        self.now_ms, self.term, self.next_id = 0, 0, 1
+        self.now_ms, self.term, self.next_id, self.listening = 0, 0, 1, EVER
 
     def write(self, changes: Changes) -> None:
         """One transaction."""
         self.rules = changes.rules or self.rules
         self.beds.update({bed.patient_id: bed for bed in changes.beds})
         for patient_id, at in changes.heard:
-            self.beds[patient_id] = self.beds[patient_id]._replace(last_at_ms=at, beat_at_ms=at, beat_from_ms=at)
+            self.beds[patient_id] = self.beds[patient_id]._replace(last_at_ms=at, beat_at_ms=at)
+            listened = at - changes.listening.unheard_ms
+            self.beds[patient_id] = self.beds[patient_id]._replace(beat_from_ms=listened)
         self.episodes.update({episode.id: episode for episode in changes.episodes})
         self.events += changes.events
         self.alerted += changes.alerted
         self.calmed += changes.calmed
         self.now_ms, self.term, self.next_id = changes.now_ms, changes.term, changes.next_id
+        self.listening = changes.listening
 
     def load(self) -> Alarms:
         """As after a restart."""
         beds, episodes = self.beds.values(), self.episodes.values()
-        return Alarms(self.rules, beds, episodes, self.now_ms, self.next_id, self.term)
+        return Alarms(self.rules, beds, episodes, self.now_ms, self.next_id, self.term, self.listening)
 
 
 class Ward:

@@ -90,21 +90,9 @@ class BedState:
         self.calm = bool(self.awaited & RATE_GONE) and not self.active & RATE_BIT and self.rate_count == 0
 
     def silences(self) -> list[tuple[int, int]]:
-        """(since when its silence counts, bit) of all that is awaited."""
+        """(since when its silence counts, by the listened clock, bit) of all that is awaited."""
         since = ((self.risk_from_ms, RISK_GONE), (self.beat_from_ms, RATE_GONE), (self.quiet_from_ms, NEVER_HEARD))
         return [one for one in since if one[1] & self.awaited]
-
-    def pause(self, gap_ms: int, at_least: int) -> None:
-        """For so long nobody listened; and no silence counts from before ``at_least``."""
-        self.quiet_from_ms = max(self.quiet_from_ms + gap_ms, at_least)
-        self.risk_from_ms = max(self.risk_from_ms + gap_ms, at_least) if self.risk_from_ms else 0
-        self.beat_from_ms = max(self.beat_from_ms + gap_ms, at_least) if self.beat_from_ms else 0
-
-    def listen_from(self, now: int) -> None:
-        """Nobody listened until now."""
-        self.quiet_from_ms = now
-        self.risk_from_ms = now if self.risk_from_ms else 0
-        self.beat_from_ms = now if self.beat_from_ms else 0
 
     def forget(self) -> None:
         """The patient left: nothing is on, nothing is counted. The timestamps stay, so that what was told before is

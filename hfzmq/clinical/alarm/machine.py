@@ -52,6 +52,7 @@ from hfzmq.clinical.alarm.types import (
     Bed,
     Changes,
     Episode,
+    Listening,
     Owed,
 )
 from hfzmq.clinical.alarm.ward import OVERTAKEN_MS, Ward
@@ -64,8 +65,8 @@ TICKS_AWAY = 3  # so many stamps at least within ``away_ms``
 
 
 class Alarms(Ward):
-    """All alarms of a mesh. ``now_ms``, ``term``, ``next_id`` and ``rules`` are for reading, and to be kept with the
-    rows."""
+    """All alarms of a mesh. ``now_ms``, ``term``, ``listening``, ``next_id`` and ``rules`` are for reading, and to be
+    kept with the rows."""
 
     @property
     def next_id(self) -> int:
@@ -85,11 +86,11 @@ class Alarms(Ward):
             return
         before, self.term = self.now_ms, term
         self._move(now)
+        if not before:
+            return
         gap = self.now_ms - before if self.now_ms - before <= self.rules.away_ms else 0
-        for bed in self._beds.values() if before else ():
-            if bed.awaited:
-                bed.pause(gap, self.now_ms + HEARD_AGAIN_MS - self._limit_of(bed.patient_id))
-                self._touched[bed.patient_id] = bed
+        unheard_ms = self.listening.unheard_ms + gap
+        self.listening = Listening(unheard_ms, self.listening.again_ms, self.now_ms + HEARD_AGAIN_MS)
 
     def rules_set(self, now: int, rules: AlarmRules) -> None:
         """These rules are in force from now on; streaks and episodes go on. The same again change nothing."""
@@ -127,7 +128,8 @@ class Alarms(Ward):
             self._move(now)
         bed = self._beds.get(patient_id)
         if bed is not None and bed.calm and status == VALID:
-            bed.last_at_ms = bed.beat_at_ms = bed.beat_from_ms = self.now_ms
+            bed.last_at_ms = bed.beat_at_ms = self.now_ms
+            bed.beat_from_ms = self.listened_ms
             self._heard[patient_id] = self.now_ms
             return
         if status in (VALID, PHYSIOLOGICAL):
@@ -225,10 +227,7 @@ class Alarms(Ward):
         if not before:
             self._expect({})
         elif now - before > self.rules.away_ms:
-            for bed in self._beds.values():
-                if bed.awaited:
-                    bed.listen_from(now)
-                    self._touched[bed.patient_id] = bed
+            self.listening = self.listening._replace(again_ms=self.listened_ms)
 
     # ------------------------------------------------------------ what can be read off
 
@@ -239,6 +238,7 @@ class Alarms(Ward):
         changes = Changes(
             self.now_ms,
             self.term,
+            self.listening,
             book.next_id,
             self.rules if self._rules_changed else None,
             tuple(bed.row() for bed in self._touched.values()),

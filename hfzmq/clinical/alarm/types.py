@@ -54,8 +54,17 @@ ESCALATED, ENDED, SENT, FAILED = "escalated", "ended", "sent", "failed"
 WHAT = (RAISED, RECURRED, CAUSE_ENDED, WAS_ACKNOWLEDGED, MISSING, ESCALATED, ENDED, SENT, FAILED, DISCHARGED)
 
 
+class Listening(NamedTuple):
+    """When a silence counts, for all beds alike. The *listened clock* is the log's, less all the time for which nobody
+    listened: what beds keep by it need not be touched when that happens, however many there are."""
+
+    unheard_ms: int = 0  # for so long nobody listened, in all
+    again_ms: int = 0  # by the listened clock: no silence counts from before
+    hushed_until_ms: int = 0  # by the log's clock: no silence is told before
+
+
 class Bed(NamedTuple):
-    """What is remembered of one bed."""
+    """What is remembered of one bed. Each ``*_from_ms`` is by the listened clock."""
 
     patient_id: str
     watched: bool  # False: discharged, or never expected; no NO_DATA until it speaks
@@ -133,11 +142,12 @@ class Calmed(NamedTuple):
 class Changes(NamedTuple):
     """What is to be written, in one transaction with the entries that made it. ``beds`` and ``episodes`` replace the
     rows of their ids; ``events`` are added; ``rules`` is None when they are as before. ``heard``: (patient_id, ms) of
-    beds that are not in ``beds``, whose row stays but for ``last_at_ms``, ``beat_at_ms`` and ``beat_from_ms``, all
-    this."""
+    beds that are not in ``beds``, whose row stays but for ``last_at_ms`` and ``beat_at_ms``, which are this, and
+    ``beat_from_ms``, the same by the listened clock."""
 
     now_ms: int
     term: int
+    listening: Listening
     next_id: int
     rules: AlarmRules | None
     beds: tuple[Bed, ...]

@@ -40,10 +40,12 @@ from hfzmq.clinical.alarm.types import (
     UNSEEN,
     Bed,
     Episode,
+    Listening,
 )
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import UNKNOWN
 
+EVER = Listening()
 OVERTAKEN_MS = 20_000  # what is older than what is known was overtaken on its way, if that is no longer ago
 
 
@@ -60,13 +62,15 @@ class Ward:
         now_ms: int,
         next_id: int,
         term: int = 0,
+        listening: Listening = EVER,
     ) -> None:
         """From the rows that were written: all beds, and the episodes that are not normal or not for KEEP_ENDED_MS
         (older ones may be among them, and are left out). Rules, now 0, next id 1 and no rows: a new mesh. ``term``: of
-        who stamped ``now_ms``."""
+        who stamped ``now_ms``. ``listening``: as it was then."""
         self.rules = rules
         self.now_ms = now_ms
         self.term = term
+        self.listening = listening
         self._limit = dict(rules.expected)
         self._beds = {row.patient_id: BedState(row, self.missed) for row in beds}
         self._episodes = Episodes(episodes, now_ms, next_id)
@@ -100,7 +104,11 @@ class Ward:
         bed = self._beds[key]
         if kind == STREAK:
             return streaks.amber_due_ms(bed, self.rules)
-        return min(bed.silences())[0] + self._limit_of(key) if bed.awaited else None
+        if not bed.awaited:
+            return None
+        listening = self.listening
+        since = max(min(bed.silences())[0], listening.again_ms)
+        return max(since + self._limit_of(key) + listening.unheard_ms, listening.hushed_until_ms)
 
     def _limit_of(self, patient_id: str) -> int:
         return self._limit.get(patient_id) or self.rules.silent_ms
@@ -128,7 +136,7 @@ class Ward:
         bed = self._beds.get(patient_id)
         if bed is None:
             bed = self._beds[patient_id] = BedState(UNHEARD._replace(patient_id=patient_id), self.missed)
-        bed.watched, bed.quiet_from_ms = True, self.now_ms
+        bed.watched, bed.quiet_from_ms = True, self.listened_ms
         self._settle(bed)
         self._timers.arm(SILENCE, patient_id)
 
@@ -150,25 +158,31 @@ class Ward:
 
     # ------------------------------------------------------------ silence, of each source
 
+    @property
+    def listened_ms(self) -> int:
+        """Now, by the listened clock."""
+        return self.now_ms - self.listening.unheard_ms
+
     def _spoke(self, bed: BedState, source: int) -> None:
         """Something believable was taken in: RISK_GONE, or RATE_GONE, is over."""
         bed.last_at_ms = self.now_ms
         bed.watched = True
         if source == RISK_GONE:
-            bed.risk_at_ms = bed.risk_from_ms = self.now_ms
+            bed.risk_at_ms, bed.risk_from_ms = self.now_ms, self.listened_ms
         else:
-            bed.beat_at_ms = bed.beat_from_ms = self.now_ms
+            bed.beat_at_ms, bed.beat_from_ms = self.now_ms, self.listened_ms
         self._missing(bed, bed.silent & ~(source | NEVER_HEARD))
 
     def _beats_unbelievably(self, bed: BedState) -> None:
         """The first heart rate of a watched bed was taken in, and is none: there is a sensor, and it is missed from now
         on. As the bed's first word it is no word: its silence goes on."""
-        bed.beat_from_ms = self.now_ms if bed.risk_from_ms else bed.quiet_from_ms
+        bed.beat_from_ms = self.listened_ms if bed.risk_from_ms else bed.quiet_from_ms
         self._missing(bed, RATE_GONE if bed.silent & NEVER_HEARD else bed.silent)
 
     def _fell_silent(self, bed: BedState) -> None:
-        latest = self.now_ms - self._limit_of(bed.patient_id)
-        self._missing(bed, bed.silent | sum(bit for since, bit in bed.silences() if since <= latest))
+        latest = self.listened_ms - self._limit_of(bed.patient_id)
+        over = sum(bit for since, bit in bed.silences() if max(since, self.listening.again_ms) <= latest)
+        self._missing(bed, bed.silent | over)
 
     def _missing(self, bed: BedState, silent: int) -> None:
         """``silent`` is what is missing by now. One episode tells of all of it; but if it was seen, or resolved, and
