@@ -6,6 +6,7 @@ import pytest
 
 from hfzmq.clinical.alarm.notes import Note, read_note
 from hfzmq.clinical.alarm.rules import AlarmRules, Expected
+from hfzmq.clinical.alarm.ward import EVER
 from tests.unit.alarm_ward import HIGH, LOW, START, Ward, report_of
 
 QUIET = AlarmRules(silent_ms=86_400_000, away_ms=86_400_000)
@@ -577,6 +578,21 @@ def test_a_silent_bed_is_told_within_its_limit_and_the_time_without_a_leader() -
     assert ward.states() == []
     ward.pass_to(9000)
     assert ward.states() == [("NO_DATA", "unacknowledged")]
+
+
+def test_another_leader_and_an_outage_write_no_bed_however_many_there_are() -> None:
+    """Once they wrote all: with 24,000 that took longer than a lease, and nobody led for longer than that."""
+    ward = Ward()
+    led(ward, 500, 1)
+    for number in range(50):
+        ward.green(1000 + number, f"bed-{number}")
+    ward.alarms.take_changes()
+    for at, term in ((2000, 2), (600_000, 2), (1_200_000, 3)):
+        ward.alarms.led(START + at, term)
+        ward.alarms.advance(START + at)
+        changes = ward.alarms.take_changes()
+        assert (changes.beds, changes.heard) == ((), ())
+        assert changes.listening == ward.alarms.listening != EVER
 
 
 def test_a_leader_that_asks_due_ms_never_looks_as_if_the_mesh_was_away() -> None:
