@@ -68,4 +68,4 @@ class Locks:
             self._note(f"the key of {one.name} ({fingerprint(one.key)}) is out of force")
         if any(one.role == PEER for one in out):
             self._sockets.mute_the_revoked()
-        self._sockets.connect(self._addresses())
+        self._sockets.links.connect(self._addresses())

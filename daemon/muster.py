@@ -151,7 +151,7 @@ class _Muster:
         """Whether it may take part; False: it was asked to stop."""
         sockets = self._sockets
         poller = zmq.Poller()
-        for socket in (sockets.peers, sockets.beats_in, sockets.clients):
+        for socket in (sockets.peers, sockets.links.beats_in, sockets.clients):
             poller.register(socket, zmq.POLLIN)
         if sockets.zap:
             poller.register(sockets.zap.socket, zmq.POLLIN)
@@ -204,10 +204,10 @@ class _Muster:
 
     def _read(self, ready: dict[Any, int]) -> None:
         sockets = self._sockets
-        for socket in (sockets.peers, sockets.beats_in, sockets.clients):
+        for socket in (sockets.peers, sockets.links.beats_in, sockets.clients):
             for _ in range(FRAMES_A_TURN if socket in ready else 0):
                 try:
-                    if socket is sockets.beats_in:
+                    if socket is sockets.links.beats_in:
                         self._roll.take(_now_ms(), socket.recv_multipart(zmq.DONTWAIT)[-1])
                         continue
                     frames, key = sockets.take(socket)
@@ -216,7 +216,7 @@ class _Muster:
                 if socket is sockets.clients:
                     self._answer(frames, self._locks.role(key))
         sockets.mind_the_door(_now_ms())
-        sockets.make_refused_anew(_now_ms())
+        sockets.links.make_refused_anew(_now_ms())
 
     def _begin(self) -> None:
         """All first peers hold the same, and none of them more."""

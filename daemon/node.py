@@ -107,11 +107,11 @@ class Node:
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
         self.locks = Locks(keyring, self.sockets, self.about.addresses, self._note)
         self.about.in_force = self.locks.in_force if keyring else None
-        self.hearsay = Hearsay(peer_id, config.mesh_id, keyring, self.sockets.renew)
+        self.hearsay = Hearsay(peer_id, config.mesh_id, keyring, self.sockets.links.renew)
         self.transfers = Transfers(
             data_dir, self.store.path, self.voice.send, self.counters, oldest=lambda: self.replica.log.base.index
         )
-        self.sockets.connect(self.about.addresses())
+        self.sockets.links.connect(self.about.addresses())
         self.ward = Ward(monotonic_ms)
         self.queries = Queries(self.store.path, self.sockets.answers_sender(), self.about.staleness)
         self.about.scrubs = lambda: self.queries.scrubs
@@ -165,7 +165,7 @@ class Node:
             ready = dict(poller.poll(int(max(0.0, wait_ms) + 0.999)))
             if self.sockets.peers in ready:
                 self._read_peers()
-            if self.sockets.beats_in in ready:
+            if self.sockets.links.beats_in in ready:
                 self._read_heartbeats()
             if sockets.zap and sockets.zap.socket in ready:
                 sockets.zap.serve()
@@ -224,7 +224,7 @@ class Node:
                 self._step(Received(admitted.sender, admitted.content, admitted.incarnation, admitted.boot))
 
     def _read_heartbeats(self) -> None:
-        socket = self.sockets.beats_in
+        socket = self.sockets.links.beats_in
         for _ in range(PEER_MESSAGES_A_TURN):
             try:
                 frame = socket.recv(zmq.DONTWAIT)
@@ -322,7 +322,7 @@ class Node:
         self.transfers.forget()
 
     def _reconfigure(self, membership: Membership) -> None:
-        self.sockets.connect(self.about.addresses())
+        self.sockets.links.connect(self.about.addresses())
         voters = ", ".join(map(str, membership.voters)) or "nobody"
         learners = ", ".join(map(str, membership.learners))
         self._note(f"members since entry {membership.index}: {voters}" + (f"; learning: {learners}" * bool(learners)))
@@ -357,12 +357,12 @@ class Node:
         self.voice.introduce(now, self.replica.membership)
         self.sockets.mind_the_door(now)
         self.sockets.mind_the_weight(now)
-        self.sockets.make_refused_anew(now)
+        self.sockets.links.make_refused_anew(now)
         self.hearsay.turn(now, self.replica, self.about.addresses)
         for peer in self.replica.membership.voters + self.replica.membership.learners:
             last = self.replica.liveness.last_of(peer)
             if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
-                self.sockets.renew(peer)
+                self.sockets.links.renew(peer)
                 self.replica.liveness.forget(peer)  # so that this happens once a death
         if self.queries.damage:
             self._halt(Halt(f"its file rots: {self.queries.damage}", distrusted=True))

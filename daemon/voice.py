@@ -32,7 +32,7 @@ class Voice:
 
     def send(self, to: int, content: Content) -> None:
         """To one peer; may be lost."""
-        self._sockets.send(to, peers.encode(self._name(to), content))
+        self._sockets.links.send(to, peers.encode(self._name(to), content))
 
     def publish(self, heartbeat: Heartbeat) -> None:
         """To all who listen; may be lost."""
@@ -56,7 +56,7 @@ class Voice:
     def meet(self, sender: int, address: PeerAddress, membership: Membership) -> None:
         """Somebody says where it is: of use for one that this peer's log does not name (yet)."""
         if sender == address.id and membership.of(sender) is None:
-            self._sockets.acquaint(address)
+            self._sockets.links.acquaint(address)
 
     def _name(self, to: int) -> peers.Sender:
         who = self._identity

@@ -1,0 +1,32 @@
+"""What every TCP socket of a daemon is told, and how its addresses are written.
+
+Touches nothing but the socket it is handed. Keeps: the rules that ZeroMQ's traps ask for (docs/decisions.md).
+"""
+
+from __future__ import annotations
+
+import zmq
+
+HEARTBEAT_QUEUE_MESSAGES = 10
+PEERS_THREAD, CLIENTS_THREAD = 1, 2  # of ZeroMQ: what floods the clients' port leaves the peers alone
+
+
+def common(socket: zmq.Socket[bytes]) -> None:
+    """Of any kind, before it binds or connects."""
+    socket.setsockopt(zmq.AFFINITY, PEERS_THREAD)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RECONNECT_IVL, 50)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, 2000)
+    # Never ZMTP heartbeats: with a full receive queue they abort the process (libzmq issues 3937, 4364, 4767; seen
+    # here after SIGSTOP and SIGCONT). Half-open TCP is found by keep-alive and by the mesh's own heartbeats.
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 10)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
+    socket.setsockopt(zmq.IPV6, 1)
+
+
+def bracketed(host: str) -> str:
+    """An address of IPv6 in brackets, as an endpoint has it."""
+    return f"[{host}]" if ":" in host else host
