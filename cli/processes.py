@@ -45,8 +45,8 @@ class Processes:
     def start(
         self, name: str, *arguments: str, piped: bool = False, output: Path | None = None, module: str = "hfzmq"
     ) -> subprocess.Popen[bytes]:
-        """Run ``hfzmq`` (or another ``module``) with ``arguments``; its log is ``name.log``, its stdout too unless it is
-        ``piped`` or goes to the end of the file ``output``."""
+        """Run ``hfzmq`` (or another ``module``) with ``arguments``; its log is ``name.log``, its stdout too unless it
+        is ``piped`` or goes to the end of the file ``output``."""
         with contextlib.ExitStack() as files:
             log = files.enter_context((self.directory / f"{name}.log").open("ab"))
             process = subprocess.Popen(

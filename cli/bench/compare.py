@@ -1,6 +1,6 @@
 """Systems against each other: all workloads, in rounds, the systems taking turns; medians, and ratios to the sketch.
 
-Touches processes (through measure), the folder's disk. Must not know: screens. Keeps: what is compared was measured in
+Touches processes (through measure). Must not know: screens. Keeps: what is compared was measured in
 the same run, one right after the other, for machines differ and the same machine differs from hour to hour; a ratio is
 the median of the rounds' own ratios.
 """
@@ -8,12 +8,11 @@ the median of the rounds' own ratios.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hfzmq.cli.bench.measure import Figures, Measured, Terms, Workload, measure
-from hfzmq.cli.bench.systems import SKETCH, system_of
+from hfzmq.cli.bench.systems import SKETCH, System
 
 DIGITS = 3  # of a figure that are told: the next round has others
 
@@ -36,8 +35,9 @@ def stages(plan: Plan) -> dict[str, str]:
     return {_stage(one, system): f"{one.name}, {system}" for one in plan.workloads for system in plan.systems}
 
 
-def run(plan: Plan, folder: Path, tick: Callable[[], None], say: Say) -> Found:
-    """All of it. ``tick`` is called several times a second and may raise to end all; ``say`` gets a stage's share."""
+def run(plan: Plan, make: Callable[[str], System], tick: Callable[[], None], say: Say) -> Found:
+    """All of it. ``make``: a system that is not running yet, by its name; ``tick`` is called several times a second and
+    may raise to end all; ``say`` gets a stage's share."""
     found: Found = {(one, system): [] for one in plan.workloads for system in plan.systems}
     for number in range(plan.rounds):
         for workload in plan.workloads:
@@ -49,7 +49,7 @@ def run(plan: Plan, folder: Path, tick: Callable[[], None], say: Say) -> Found:
                     tick()
                     say(stage, (number + min(0.95, event["at_s"] / plan.terms.seconds)) / plan.rounds)
 
-                made = measure(system_of(system, folder, tick), workload, plan.terms, on_tick)
+                made = measure(make(system), workload, plan.terms, on_tick)
                 found[workload, system].append(made)
                 say(stage, (number + 1) / plan.rounds)
     return found
@@ -116,23 +116,3 @@ def short(value: float) -> float:
 
 def _stage(workload: Workload, system: str) -> str:
     return f"{workload.name} {system}"
-
-
-def table_rows(told: Mapping[str, Any]) -> list[tuple[object, ...]]:
-    """A section as rows of TABLE_COLUMNS; then, where there is a sketch, the ratios to it."""
-    rows: list[tuple[object, ...]] = []
-    for workload in told["workloads"]:
-        for system, figures in workload["systems"].items():
-            rows.append((workload["name"], system, *(figures[name] for name in TABLE_FIGURES)))
-        for system, figures in workload.get("ratio_to_sketch", {}).items():
-            rows.append((workload["name"], f"{system} / sketch", *(figures[name] for name in TABLE_FIGURES)))
-    return rows
-
-
-TABLE_FIGURES = (
-    "rate", "p50_us", "p99_us", "client_cpu_us", "peers_cpu_us", "peer_rss_mib", "disk_bytes_per_report",
-)  # fmt: skip
-TABLE_COLUMNS = (
-    "workload", "system", "reports/s", "p50 us", "p99 us", "clients CPU us/report", "peers CPU us/report",
-    "peer MiB", "disk bytes/report",
-)  # fmt: skip

@@ -1,8 +1,8 @@
 """The leader gets kill -9 while somebody writes steadily: how long does that one wait?
 
-Touches processes (through Stage), the writer's history. Must not know: screens. Keeps: a gap is between two moments that
-the writer itself noted; the writer is the product's own client, with its queue on disk; the gaps are told only when every
-file holds what was acknowledged, exactly once.
+Touches processes (through Stage), the writer's history. Must not know: screens. Keeps: a gap is between two moments
+that the writer itself noted; the writer is the product's own client, with its queue on disk; the gaps are told only
+when every file holds what was acknowledged, exactly once.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     failed, at any time, instead of what would follow
 
 Touches sockets, stdout, the clock. Must not know: processes, disks, what is compared. Keeps: every client has a
-connection of its own, as on a ward; what is not answered in time, or answered by one that does not lead, is sent again as
-the same bytes to whoever leads; ``done`` says of each writer how far it was acknowledged, and that is all of it.
+connection of its own, as on a ward; what is not answered in time, or answered by one that does not lead, is sent again
+as the same bytes to whoever leads; ``done`` says of each writer how far it was acknowledged, and that is all of it.
 
 One ROUTER carries all connections (ZMQ_CONNECT_ROUTING_ID names each), for a Poller over a thousand sockets would
 measure the Poller.

@@ -37,8 +37,8 @@ class Sample(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """How much worse the last third may be: by a factor, and by so much on top. ``than``: the third it is compared with;
-    memory grows until the log is compacted for the first time, so it is compared with the second."""
+    """How much worse the last third may be: by a factor, and by so much on top. ``than``: the third that it is compared
+    with; memory grows until the log is compacted for the first time, so it is compared with the second."""
 
     than: int
     factor: float
@@ -56,13 +56,15 @@ BOUNDS = {
 }
 
 
-def long_run(system: System, workload: Workload, terms: Terms, tick: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def long_run(
+    system: System, workload: Workload, terms: Terms, tick: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Load a system that is not running yet for ``terms.seconds``, a sample each ``terms.tick_s``; the part of the
     results file. HfzmqError and NotKept as with ``measure``."""
     try:
         system.start()
         term = system.term()
-        run = LoadRun(system, workload, terms, "bench")
+        run = LoadRun(system, workload, terms)
         samples: list[Sample] = []
         for event in run.events():
             if event["event"] == "tick":
@@ -111,7 +113,8 @@ def not_flat(samples: Sequence[Sample]) -> list[str]:
 
 def _sample(system: System, event: dict[str, Any]) -> Sample:
     found = [one for name, one in costs(system).items() if name != LOAD]
-    us = [math.nan if event[name] is None else event[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")]
-    rss = max(one.rss_bytes for one in found) / MIB
-    descriptors = max(one.descriptors for one in found)
-    return Sample(event["at_s"], event["rate"], *us, round(rss, 1), round(system.wal_bytes() / MIB, 2), descriptors)
+    us = {name: math.nan if event[name] is None else event[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")}
+    rss = max((one.rss_bytes for one in found), default=math.nan) / MIB
+    descriptors = max((one.descriptors for one in found), default=math.nan)
+    wal = round(system.wal_bytes() / MIB, 2)
+    return Sample(event["at_s"], event["rate"], **us, peer_rss_mib=round(rss, 1), wal_mib=wal, descriptors=descriptors)

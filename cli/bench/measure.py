@@ -72,8 +72,8 @@ class Figures(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """``reports``: acknowledged within the time that was measured; ``read_back``: found on each disk, all that were ever
-    acknowledged; ``elections``: how often the lead changed under load."""
+    """``reports``: acknowledged within the time that was measured; ``read_back``: found on each disk, all that were
+    ever acknowledged; ``elections``: how often the lead changed under load."""
 
     figures: Figures
     reports: int
@@ -87,7 +87,7 @@ def measure(system: System, workload: Workload, terms: Terms, on_tick: Tick = la
     try:
         system.start()
         term = system.term()
-        run = LoadRun(system, workload, terms, "bench")
+        run = LoadRun(system, workload, terms)
         before: dict[str, Cost] = {}
         after: dict[str, Cost] = {}
         for event in run.events():
@@ -110,11 +110,11 @@ def measure(system: System, workload: Workload, terms: Terms, on_tick: Tick = la
 class LoadRun:
     """The load's process, started; ``events`` is what it tells, to its end; then ``done`` and ``ledger`` are known."""
 
-    def __init__(self, system: System, workload: Workload, terms: Terms, name: str, **where: Any) -> None:
-        self._processes = system.processes
+    def __init__(self, system: System, workload: Workload, terms: Terms) -> None:
+        self._processes, name = system.processes, system.name
         base_ms = time.time_ns() // 1_000_000
         spec = Spec(
-            **(system.spec | where),
+            **system.spec,
             name=name,
             clients=workload.clients,
             beds=terms.beds,
@@ -126,6 +126,7 @@ class LoadRun:
             tick_s=terms.tick_s,
         )
         made = writers(name, workload.clients, terms.beds, base_ms, terms.report_bytes)
+        system.writes(made)
         self._writers = {writer.name: writer for writer in made}
         path = self._processes.directory / "load.json"
         path.write_text(json.dumps(spec._asdict()), encoding="utf-8")
@@ -172,9 +173,9 @@ def _figures(
         p999_us=done["p999_us"],
         max_us=done["max_us"],
         client_cpu_us=client_us,
-        peers_cpu_us=sum(us.values()),
-        leader_cpu_us=us[leader],
-        follower_cpu_us=sum(followers) / len(followers),
-        peer_rss_mib=max(one.rss_bytes for name, one in after.items() if name != LOAD) / MIB,
+        peers_cpu_us=sum(us.values()) if us else math.nan,
+        leader_cpu_us=us.get(leader, math.nan),
+        follower_cpu_us=sum(followers) / len(followers) if followers else math.nan,
+        peer_rss_mib=max((one.rss_bytes for name, one in after.items() if name != LOAD), default=math.nan) / MIB,
         disk_bytes_per_report=disk_bytes,
     )

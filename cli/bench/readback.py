@@ -1,8 +1,8 @@
 """Was every acknowledged report kept, exactly once? Read back from what stores them, row by row.
 
-Touches nothing by itself: rows come in. Must not know: where they come from, who was measured. Keeps: each row is looked
-at; a writer's reports must stand in its order, 1, 2, 3, ... without a hole, each with the values that were sent; at
-least as many as were acknowledged, at most as many as were sent.
+Touches nothing by itself: rows come in. Must not know: where they come from, who was measured. Keeps: each row is
+looked at; a writer's reports must stand in its order, 1, 2, 3, ... without a hole, each with the values that were sent;
+at least as many as were acknowledged, at most as many as were sent.
 """
 
 from __future__ import annotations

@@ -33,10 +33,10 @@ DRAIN_MAX = 1024  # requests that go into one transaction at most
 LOOK_MS = 200  # how soon SIGTERM is noticed
 COLUMNS = 12
 NUMBER = struct.Struct(">Q")
-# What a report is, and the id that says in which order they came; as in the product, where its own columns are left out.
-CREATE = """CREATE TABLE IF NOT EXISTS risk_reports (id INTEGER PRIMARY KEY, patient_id TEXT, timestamp INTEGER, age REAL,
-    serum_sodium REAL, serum_creatinine REAL, ejection_fraction REAL, day INTEGER, probability REAL, tier TEXT,
-    probability_study REAL, model_id TEXT, flags TEXT)"""
+# What a report is, and an id that says in which order they came; the product's own columns are left out.
+CREATE = """CREATE TABLE IF NOT EXISTS risk_reports (id INTEGER PRIMARY KEY, patient_id TEXT, timestamp INTEGER,
+    age REAL, serum_sodium REAL, serum_creatinine REAL, ejection_fraction REAL, day INTEGER, probability REAL,
+    tier TEXT, probability_study REAL, model_id TEXT, flags TEXT)"""
 INSERT = f"INSERT INTO risk_reports VALUES (NULL{', ?' * COLUMNS})"
 
 Frames = list[bytes]

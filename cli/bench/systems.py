@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from hfzmq.cli.bench.proc import size
 from hfzmq.cli.bench.readback import Acked, all_equal, read_back
+from hfzmq.cli.bench.reports import Writer
 from hfzmq.cli.processes import Processes, free_addresses
 from hfzmq.cli.scenario.stage import TIMING, Stage
 from hfzmq.cli.stored_rows import StoredRows
@@ -25,6 +26,7 @@ from hfzmq.errors import HfzmqError
 from hfzmq.storage import Reader
 
 PEERS = 3
+WRITERS = "bench"  # what those of a new system are called
 MESH, PLAIN, SKETCH = "hfzmq", "hfzmq plain", "sketch"
 SYSTEMS = (MESH, PLAIN, SKETCH)
 SKETCH_MODULE, LOAD_MODULE = "hfzmq.cli.bench.sketch", "hfzmq.cli.bench.load"
@@ -34,13 +36,12 @@ SELECT_ALL = "SELECT * FROM risk_reports ORDER BY id"
 
 
 class System(Protocol):
-    """See the module. ``processes`` takes the load, too; ``spec``: where the load is to go, as Spec's keys."""
+    """See the module. ``name``: what the writers are called; ``processes`` takes the load, too; ``spec``: where the
+    load is to go, as Spec's keys."""
 
-    @property
-    def processes(self) -> Processes: ...
-
-    @property
-    def spec(self) -> dict[str, Any]: ...
+    name: str
+    processes: Processes
+    spec: dict[str, Any]
 
     def start(self) -> None:
         """Until it takes requests."""
@@ -57,14 +58,17 @@ class System(Protocol):
     def wal_bytes(self) -> int:
         """Of the largest WAL now."""
 
+    def writes(self, writers: Sequence[Writer]) -> None:
+        """These are about to."""
+
     def settle(self) -> None:
         """Wait until all hold the same, then stop them in order."""
 
-    def read_back(self, ledger: Sequence[Acked]) -> int:
+    def read_back(self, ledger: Sequence[Acked]) -> float:
         """After ``settle``: NotKept unless every disk holds what was acknowledged; how many bytes one disk holds."""
 
     def close(self) -> None:
-        """No process and no file is left."""
+        """No process of the bench, and no file, is left."""
 
 
 class MeshSystem:
@@ -74,6 +78,7 @@ class MeshSystem:
         folder.mkdir(parents=True)
         timing = TIMING._replace(lease_ms=lease_ms, heartbeat_ms=min(TIMING.heartbeat_ms, lease_ms // 10))
         self._folder = folder
+        self.name = WRITERS
         self.stage = Stage(folder, PEERS, keys=keys, timing=timing, tick=tick)
         self.processes = self.stage.processes
         self.spec = {"config": self.stage.config.path, "port": 0}
@@ -100,6 +105,9 @@ class MeshSystem:
         files = [self.stage.file(peer) for peer in self.stage.config.peer_ids]
         return max(size(file.with_name(file.name + "-wal")) for file in files)
 
+    def writes(self, writers: Sequence[Writer]) -> None:
+        """See System."""
+
     def settle(self) -> None:
         """See System."""
         self.stage.equal()
@@ -107,7 +115,7 @@ class MeshSystem:
         if problems:
             raise HfzmqError("; ".join(problems))
 
-    def read_back(self, ledger: Sequence[Acked]) -> int:
+    def read_back(self, ledger: Sequence[Acked]) -> float:
         """See System."""
         found: dict[str, bytes] = {}
         for peer in self.stage.config.peer_ids:
@@ -129,6 +137,7 @@ class SketchSystem:
         folder.mkdir(parents=True)
         self._folder = folder
         self._tick = tick
+        self.name = WRITERS
         self.processes = Processes(folder)
         self._ports = [address.client_port for address in free_addresses(PEERS)]
         self.files = [folder / f"sketch-{number}" / "sketch.db" for number in range(1, PEERS + 1)]
@@ -159,6 +168,9 @@ class SketchSystem:
         """See System."""
         return max(size(file.with_name(file.name + "-wal")) for file in self.files)
 
+    def writes(self, writers: Sequence[Writer]) -> None:
+        """See System."""
+
     def settle(self) -> None:
         """See System."""
         until = time.monotonic() + SKETCH_WITHIN_S
@@ -173,7 +185,7 @@ class SketchSystem:
         if late:
             raise HfzmqError(f"{', '.join(late)} did not end when asked to")
 
-    def read_back(self, ledger: Sequence[Acked]) -> int:
+    def read_back(self, ledger: Sequence[Acked]) -> float:
         """See System."""
         found = {file.parent.name: read_back(file.parent.name, _rows(file), ledger) for file in self.files}
         all_equal(found)

@@ -1,0 +1,77 @@
+"""Where a bench measures: a folder on a disk, the machine around it; and the file that keeps the figures.
+
+Touches one folder, /proc, the results file. Must not know: what is measured. Keeps: nothing is measured in memory that
+calls itself a disk; the folder goes again, however the run ends.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import zmq
+
+from hfzmq.cli.doctor.disk import IN_MEMORY, measure, mount_of
+from hfzmq.cli.results_file import write_results
+from hfzmq.errors import DataDirError, HfzmqError, InvalidInput
+
+
+@contextmanager
+def on_disk(folder: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A new folder that goes again, and what is known of its disk."""
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix="hfzmq-bench-", dir=folder)).resolve()
+    except OSError as error:
+        where = folder or tempfile.gettempdir()
+        raise DataDirError(f"cannot write into {where}: {error.strerror}", hint="another one: --folder DIR") from None
+    try:
+        mounts = Path("/proc/self/mountinfo")
+        mount = mount_of(place, mounts.read_text()) if mounts.exists() else None
+        if mount is not None and mount.kind in IN_MEMORY:
+            hint = "give one on the disk to measure: --folder DIR"
+            raise InvalidInput("--folder", "on a disk, not in memory", got=f"{place.parent} ({mount.kind})", hint=hint)
+        speed = measure(place)
+        kind = mount.kind if mount else None
+        yield place, {"disk": {"file_system": kind, "fsync_p50_ms": round(speed.p50_ms, 3)}}
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def machine() -> dict[str, Any]:
+    """What a figure hangs on besides the disk."""
+    return {
+        "python": platform.python_version(),
+        "zmq": zmq.zmq_version(),
+        "sqlite": apsw.sqlite_lib_version(),
+        "sqlite_of_sketch": sqlite3.sqlite_version,
+        "processor": _processor(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def put(path: Path, told: Mapping[str, Any]) -> None:
+    """Its sections into the results file, in place of those of the same name."""
+    known: dict[str, Any] = {}
+    if path.exists():
+        try:
+            known = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise HfzmqError(f"{path}: no results file: {error}", hint="give another one: --results FILE") from None
+    write_results(path, known | dict(told))
