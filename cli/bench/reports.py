@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from hfzmq.clinical.report import FLAGS_CHARS_MAX
 from hfzmq.errors import InvalidInput
 from hfzmq.wire.rows import pack_row
 
 REPORT_BYTES = 145  # of a packed row, as the other stores were measured with
 MODEL_ID = "bench"
+SHORT_TEXT = 31  # characters: msgpack's shortest kind
 PERIOD = 997  # of the made-up values
 COLUMNS = slice(1, 10)  # of a stored row: patient_id to tier, in the product's table and in the sketch's
 
@@ -57,10 +59,12 @@ def writers(name: str, count: int, beds: int, base_ms: int, report_bytes: int = 
     each = max(1, beds // count)
     shortest = Writer(name, (_bed(name, 1, 1),), base_ms, "")
     bare = max(len(pack_row(row)) for row in shortest.rows(1, 2 * PERIOD))
-    padding = "n" * (report_bytes - bare) if report_bytes > bare else ""
-    if not padding or len(padding) > 200:
-        bound = f"{bare + 1} to {bare + 200} bytes"
+    length = report_bytes - bare
+    length -= length > SHORT_TEXT  # a longer text has a longer head
+    if not 0 <= length <= FLAGS_CHARS_MAX:
+        bound = f"{bare} to {bare + FLAGS_CHARS_MAX + 1} bytes"
         raise InvalidInput("--report-bytes", bound, got=str(report_bytes), hint="what a report can weigh on the wire")
+    padding = "n" * length
     return tuple(
         Writer(f"{name}-{n:04d}", tuple(_bed(name, n, bed) for bed in range(1, each + 1)), base_ms, padding)
         for n in range(1, count + 1)
