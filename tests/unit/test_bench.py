@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def test_what_was_acknowledged_and_is_there_once_in_order_is_kept() -> None:
     assert read_back("peer 1", stored(6), LEDGER), "one that was sent and not acknowledged may be there"
 
 
-TAMPERED = {
+TAMPERED: dict[str, Callable[[list[Row]], list[Row]]] = {
     "the last one lost": lambda rows: rows[:-1],
     "one in the middle lost": lambda rows: rows[:4] + rows[5:],
     "one doubled": lambda rows: [*rows, rows[-1]],
