@@ -6,6 +6,7 @@ calls itself a disk; the folder goes again, however the run ends.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import shutil
@@ -19,6 +20,7 @@ from typing import Any
 import apsw
 import zmq
 
+import hfzmq
 from hfzmq.cli.doctor.disk import IN_MEMORY, measure, mount_of
 from hfzmq.cli.results_file import write_results
 from hfzmq.errors import DataDirError, HfzmqError, InvalidInput
@@ -50,12 +52,24 @@ def on_disk(folder: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
 def machine() -> dict[str, Any]:
     """What a figure hangs on besides the disk."""
     return {
+        "source": _source(),
         "python": platform.python_version(),
         "zmq": zmq.zmq_version(),
         "sqlite": apsw.sqlite_lib_version(),
         "sqlite_of_sketch": sqlite3.sqlite_version,
         "processor": _processor(),
     }
+
+
+def _source() -> str:
+    """A digest of all that ran: of two results with the same one, the code was the same, whatever git says."""
+    root, whole = Path(hfzmq.__file__).parent, hashlib.sha256()
+    folders = [folder for folder in (root, *root.iterdir()) if folder.is_dir()]  # rglob follows no links, all do here
+    files = {file.relative_to(root) for folder in folders for file in folder.rglob("*.py")}
+    for file in sorted(files):
+        text = (root / file).read_bytes()
+        whole.update(b"%s %d\n" % (file.as_posix().encode(), len(text)) + text)
+    return whole.hexdigest()[:16]
 
 
 def _processor() -> str:

@@ -8,6 +8,7 @@ import re
 import click
 import pytest
 
+from hfzmq.cli.bench.document import put
 from hfzmq.cli.main import root
 from hfzmq.clinical.alarm.rules import AlarmRules, to_mapping
 from hfzmq.clinical.alarm.types import ACTIONS, WHAT, Episode, Event
@@ -125,3 +126,11 @@ def test_the_architecture_lists_every_file_once_and_none_that_is_not_there() -> 
         gone, missing = set(names) - there - parts, (there | parts - own) - set(names)
         assert not gone, f"docs/architecture.md lists in {folder}/ what is not there: {gone}"
         assert not missing, f"docs/architecture.md does not list in {folder}/: {missing}"
+
+
+def test_the_figures_of_performance_are_those_of_the_results() -> None:
+    told = json.loads((ROOT / "docs" / "results" / "bench.json").read_text())
+    text = (ROOT / "docs" / "performance.md").read_text()
+    assert put(text, told) == text, (
+        "write them anew: python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md"
+    )
