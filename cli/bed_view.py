@@ -5,7 +5,7 @@ by the reading's own timestamp stands (seen, when equal; the one told much later
 never replaces a newer one, so the picture does not fall back when the peer that had it in memory dies; a reading is
 never made to look younger than it is; the trend ends in the number that is shown: readings of equal stamps stand in the
 order in which they came, and what has a later stamp than the one shown (a clock that was wrong, a recording again from
-its beginning) is no part of it.
+its beginning) is no part of it. Of what lies between two ends no end is in the trend.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from hfzmq.clinical.report import Report, check_row
+from hfzmq.clinical.report import Report, check_row, is_range
 
 BEDS_MAX = 10_000
 TREND_POINTS = 20
@@ -100,10 +100,11 @@ def _best(old: Bed, new: Bed) -> Bed:
 
 
 def _join(one: Trend, other: Trend, shown: Report) -> Trend:
-    """Both, without doubles, up to ``shown``, which is the last."""
+    """Both, without doubles, up to ``shown``, which is the last if it is one number."""
     last = (shown.timestamp, shown.probability)
     points = [point for point in dict.fromkeys((*one, *other)) if point[0] <= shown.timestamp and point != last]
-    return (*sorted(points, key=itemgetter(0)), last)[-TREND_POINTS:]
+    ends_in = () if is_range(shown.probability, shown.flags) else (last,)
+    return (*sorted(points, key=itemgetter(0)), *ends_in)[-TREND_POINTS:]
 
 
 def _pairs(value: object) -> Iterable[tuple[Any, Any]]:

@@ -29,8 +29,8 @@ from hfzmq.cli.page_source import (
     read_all,
     read_last,
 )
-from hfzmq.cli.screens.words import probability
-from hfzmq.clinical.report import Refusal, check_patient_id
+from hfzmq.cli.screens.words import risk
+from hfzmq.clinical.report import Refusal, check_patient_id, low_of
 from hfzmq.config import Thresholds
 from hfzmq.errors import InvalidInput
 
@@ -201,7 +201,7 @@ def table_text(rows: Sequence[dict[str, Any]], shown: Shown, width: int | None) 
 def _cell(row: dict[str, Any], key: str) -> object:
     value = row.get(key)
     if key == "probability" and isinstance(value, float):
-        return probability(value, Thresholds(), 4)  # in full: -o json, jsonl, csv
+        return risk(low_of(value, str(row.get("flags", ""))), value, Thresholds(), 4)  # in full: -o json, jsonl, csv
     return local_time(value) if key == "timestamp" and isinstance(value, int) else value
 
 

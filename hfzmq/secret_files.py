@@ -187,7 +187,7 @@ def _chosen(config: Config, who: str, environ: Mapping[str, str], explicit: str 
     directory = directory_of(config.path)
     if who == PEER_KEY:
         given = environ.get(CREDENTIALS, "").strip()
-        if given and (Path(given) / CREDENTIAL).exists():
+        if given and _is_there(Path(given) / CREDENTIAL):
             return read_secret(Path(given) / CREDENTIAL, _OTHERS_OF_A_CREDENTIAL)
         return read_secret(directory / f"peer-{peer}{SUFFIX}")
     paths = [directory / f"{name}{SUFFIX}" for name in _ORDER[who]]
@@ -197,7 +197,7 @@ def _chosen(config: Config, who: str, environ: Mapping[str, str], explicit: str 
     for path in paths:
         if os.access(path, os.R_OK):
             return read_secret(path)
-    there = [path for path in paths if path.exists()]
+    there = [path for path in paths if _is_there(path)]
     if there:
         return read_secret(there[0])  # says why not
     raise KeysError(
@@ -207,6 +207,17 @@ def _chosen(config: Config, who: str, environ: Mapping[str, str], explicit: str 
 
 
 # ------------------------------------------------------------ the parts
+
+
+def _is_there(path: Path) -> bool:
+    """Also where nobody may look: then reading it says why not."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _public_of(secret: str) -> str:

@@ -17,7 +17,7 @@ from hfzmq.cli.bedside.output import sentence_of
 from hfzmq.cli.why import Why, Whys
 from hfzmq.client import ClientState
 from hfzmq.clinical.alarm.types import NORMAL
-from hfzmq.clinical.report import DAY_RAW, VITALS
+from hfzmq.clinical.report import DAY_RAW, VITALS, is_range
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.config import Thresholds
 
@@ -170,6 +170,7 @@ class StatusBook:
         patient = event["patient"]
         taken_at_ms, vitals = self._vitals.pop(patient)
         before = self._beds.get(patient, BedNow(patient))
+        between = is_range(event["probability"], ",".join(event["flags"]))  # an end of it is no point of a trend
         if patient not in self._beds and len(self._beds) >= BEDS_MAX:
             del self._beds[min(self._beds, key=lambda name: self._beds[name].taken_at_ms)]
         self._beds[patient] = BedNow(
@@ -181,7 +182,7 @@ class StatusBook:
             tuple(event["flags"]),
             taken_at_ms,
             LOCAL if event["tier"] == GREEN else QUEUED,
-            (*before.trend, event["probability"])[-TREND_POINTS:],
+            before.trend if between else (*before.trend, event["probability"])[-TREND_POINTS:],
         )
         if event["tier"] != GREEN:
             self._on_the_way[patient] = self._on_the_way.get(patient, 0) + 1

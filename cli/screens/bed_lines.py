@@ -1,6 +1,7 @@
 """The board's lines about the beds: the most urgent first, every number whole, every age said.
 
-Touches nothing. Must not know: the mesh. Keeps: every live RED stands before everything else; a probability and the
+Touches nothing. Must not know: the mesh. Keeps: every live RED stands before everything else, and what was RED when it
+fell silent before all that is better known to be; a probability and the
 five vitals of a shown bed are complete at any width; a reading older than STALE_AFTER_MS is dimmed and says STALE, and
 a silent GREEN bed does not look calm; a bed that does not fit is counted by its tier, a stale one as STALE.
 """
@@ -24,7 +25,6 @@ from hfzmq.cli.screens.pulses import pulse_text
 from hfzmq.cli.screens.why_lines import why_cell, why_lines
 from hfzmq.cli.screens.words import (
     NO_DATA,
-    NO_DATA_BADGE,
     STALE_AFTER_MS,
     STALE_BADGE,
     TIER_BADGES,
@@ -37,15 +37,18 @@ from hfzmq.cli.screens.words import (
     vital_text,
 )
 from hfzmq.cli.why import SHORT, Why
-from hfzmq.clinical.report import VITALS, low_of
+from hfzmq.clinical.report import VITALS, is_range, low_of
 from hfzmq.clinical.tiers import AMBER, GREEN, RED, UNKNOWN
 from hfzmq.config import Thresholds
 
 STALE = "STALE"  # counted apart: what a silent bed said last is no tier of now
 # The most urgent first: nothing may push a live RED off the screen, and what is not known may be RED.
-ORDER = (RED, UNKNOWN, AMBER, NO_DATA, STALE, GREEN)
-BADGES = TIER_BADGES | {NO_DATA: NO_DATA_BADGE, STALE: STALE_BADGE}
-TIERS = (RED, UNKNOWN, AMBER, NO_DATA, GREEN)  # among the stale: by what is shown of them
+ORDER = (RED, UNKNOWN, AMBER, STALE, GREEN)
+BADGES = TIER_BADGES | {STALE: STALE_BADGE}
+URGENCY = (  # (how it is counted, what is shown): not knowing comes before a known AMBER
+    (RED, RED), (UNKNOWN, UNKNOWN), (STALE, RED), (STALE, UNKNOWN), (AMBER, AMBER), (STALE, AMBER), (STALE, NO_DATA),
+    (GREEN, GREEN),
+)  # fmt: skip
 LONG = {
     "age": "age",
     "serum_sodium": "sodium",
@@ -69,11 +72,11 @@ def is_stale(bed: Bed, now_ms: int) -> bool:
 
 
 def urgent_first(beds: Iterable[Bed], now_ms: int) -> list[Bed]:
-    """Live RED, UNKNOWN, AMBER and NO DATA, the stale by their last tier, live GREEN; each by falling probability."""
+    """By URGENCY, each by falling probability."""
 
-    def urgency(bed: Bed) -> tuple[int, int, float, str]:
-        tier = TIERS.index(shown_tier(bed, now_ms))
-        return ORDER.index(_class(bed, now_ms)), tier, -bed.report.probability, bed.patient_id
+    def urgency(bed: Bed) -> tuple[int, float, str]:
+        place = URGENCY.index((_class(bed, now_ms), shown_tier(bed, now_ms)))
+        return place, -bed.report.probability, bed.patient_id
 
     return sorted(beds, key=urgency)
 
@@ -278,6 +281,8 @@ def _tier(bed: Bed, thresholds: Thresholds, now_ms: int, live: bool) -> Text:
 
 
 def _trend(bed: Bed, points: int, words: bool, calm: str) -> Text:
+    if is_range(bed.report.probability, bed.report.flags):
+        return text("")  # between two ends it neither rises nor falls
     probabilities = tuple(p for _, p in bed.trend)
     way = direction(probabilities)
     found = text("", calm)

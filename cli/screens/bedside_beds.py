@@ -291,7 +291,7 @@ def _low(bed: BedNow) -> float:
 
 
 def _trend(bed: BedNow, points: int, words: bool, style: str, aligned: bool = False) -> Text:
-    if not bed.trend:
+    if not bed.trend or _low(bed) < bed.probability:  # between two ends it neither rises nor falls
         return text("")
     way = direction(bed.trend)
     blocks = sparkline(bed.trend[-points:] if points else ())

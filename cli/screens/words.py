@@ -64,9 +64,9 @@ def probability(value: float, thresholds: Thresholds, digits_least: int = 2) -> 
     return repr(value)
 
 
-def risk(low: float, high: float, thresholds: Thresholds) -> str:
+def risk(low: float, high: float, thresholds: Thresholds, digits_least: int = 2) -> str:
     """``0.62``; ``0.12-0.71`` where it lies between two ends, because a value is missing and they read differently."""
-    lowest, shown = probability(low, thresholds), probability(high, thresholds)
+    lowest, shown = probability(low, thresholds, digits_least), probability(high, thresholds, digits_least)
     return shown if lowest == shown else f"{lowest}-{shown}"
 
 

@@ -135,6 +135,11 @@ def low_of(probability: float, flags: str) -> float:
     return _low_of(probability, flags, LOWEST)
 
 
+def is_range(probability: float, flags: str) -> bool:
+    """Whether ``probability`` is but the upper end of what it may be, because a value is missing."""
+    return low_of(probability, flags) < probability
+
+
 def study_low_of(probability_study: float, flags: str) -> float:
     """The same of the study's probability."""
     return _low_of(probability_study, flags, STUDY_LOWEST)

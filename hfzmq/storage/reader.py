@@ -20,7 +20,7 @@ import apsw
 
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.alarm.types import NORMAL, STATES
-from hfzmq.clinical.report import Report
+from hfzmq.clinical.report import Report, is_range
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import alarm_rows, exchange
 from hfzmq.storage.checksums import Damaged
@@ -39,7 +39,7 @@ OPEN_STATES = tuple(state for state in STATES if state != NORMAL)
 _LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)
 LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type", "created_at")
 _LAST_READINGS = last_of_each_patient("heartbeats", LAST_READING_FIELDS)
-_TREND = "SELECT timestamp, probability FROM risk_reports WHERE patient_id = ? ORDER BY id DESC LIMIT ?"
+_TREND = "SELECT timestamp, probability, flags FROM risk_reports WHERE patient_id = ? ORDER BY id DESC LIMIT ?"
 
 
 class Reader:
@@ -142,11 +142,13 @@ class Reader:
         return [(row[0], Report._make(row[1:])) for row in self._rows(_LAST_OF_EACH, (limit,))]
 
     def trends(self, patients: Iterable[str], points: int = 20) -> dict[str, list[tuple[int, float]]]:
-        """For each patient asked for its last ``points`` stored (timestamp in ms, probability), oldest first."""
+        """For each patient asked for its last ``points`` stored (timestamp in ms, probability), oldest first; without
+        those that are but the upper end of a range: they would rise and fall with what was measured."""
         found: dict[str, list[tuple[int, float]]] = {}
         for patient in patients:
             rising = reversed(self._rows(_TREND, (patient, points)))
-            found[patient] = sorted(((row[0], row[1]) for row in rising), key=itemgetter(0))
+            known = ((at, risk) for at, risk, flags in rising if not is_range(risk, flags))
+            found[patient] = sorted(known, key=itemgetter(0))
         return found
 
     def applied(self) -> int:

@@ -218,6 +218,9 @@ def test_a_bed_follows_its_events_from_reading_to_acknowledgement() -> None:
     book.take(risk(0.1), NOW, WALL)
     last = book.snapshot(CONNECTED, NOW, WALL).beds[0]
     assert (last.delivery, last.trend) == (LOCAL, (0.7, 0.8, 0.1))
+    book.take(reading(), NOW, WALL)
+    book.take(risk(0.9) | {"tier": "UNKNOWN", "flags": ["missing:age", "probability_low:0.050000"]}, NOW, WALL)
+    assert book.snapshot(CONNECTED, NOW, WALL).beds[0].trend == (0.7, 0.8, 0.1)  # an end of a range is no point
 
 
 def test_a_file_of_many_patients_keeps_the_newest_thousand() -> None:

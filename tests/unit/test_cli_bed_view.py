@@ -62,6 +62,15 @@ def test_the_trend_joins_what_is_stored_and_what_was_seen_in_the_order_of_time()
     assert [p for _, p in later["bed-1"].trend] == [0.7, 0.6, 0.5, 0.2]
 
 
+def test_what_lies_between_two_ends_is_no_point_of_a_trend() -> None:
+    known, between = row(probability=0.5, age_ms=3000), row(probability=0.9, tier="UNKNOWN", age_ms=1000)
+    between = between._replace(flags="missing:serum_sodium,probability_low:0.200000")
+    found = merge_beds({}, [beds_answer(seen=[(3000, known)])], NOW_MS)
+    found = merge_beds(found, [beds_answer(seen=[(1000, between)])], NOW_MS)
+    assert found["bed-1"].report == between
+    assert [p for _, p in found["bed-1"].trend] == [0.5]
+
+
 def test_a_trend_keeps_its_last_points_only() -> None:
     points = [[1_750_000_000_000 + n, n / 100] for n in range(50)]
     found = merge_beds({}, [beds_answer(seen=[(1, row(probability=0.9))], trends={"bed-1": points})], NOW_MS)

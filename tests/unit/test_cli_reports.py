@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from hfzmq.cli.page_command import table_text
+from hfzmq.cli.reports import SHOWN
 from hfzmq.config import render
 from hfzmq.errors import NoLeader
 from hfzmq.storage import Store
@@ -170,6 +172,14 @@ def test_numbers_are_whole_in_every_output(ward: FakeMesh, config: str) -> None:
     rows = list(csv.DictReader(io.StringIO(run("reports", config, "--last", "5", "-o", "csv").out)))
     assert [float(row["probability"]) for row in rows] == wanted
     assert [row["id"] for row in rows] == ["2341", "2342", "2343", "2344", "2345"]
+
+
+def test_a_probability_between_two_ends_shows_both() -> None:
+    row = {"probability": 0.71, "flags": "missing:serum_sodium,probability_low:0.120000"}
+    assert table_text([row], SHOWN._replace(columns=(("probability", "probability"),)), None).split() == [
+        "probability",
+        "0.1200-0.7100",
+    ]
 
 
 def test_nothing_stored_is_an_empty_answer_and_no_error(ward: FakeMesh, config: str) -> None:

@@ -222,6 +222,14 @@ def test_which_secret_a_process_takes(ward: Path, tmp_path: Path) -> None:
     assert "--key FILE" in caught.value.hint
 
 
+def test_a_credential_that_is_there_and_cannot_be_read_is_said_to_be_so(ward: Path) -> None:
+    credential = ward.parent / CREDENTIAL
+    credential.symlink_to(credential)  # nobody can, not even root
+    with pytest.raises(KeysError, match="cannot be read: Too many levels") as caught:
+        with_own_key(config.load(ward), PEER_KEY, {CREDENTIALS: str(ward.parent)}, None, 2)
+    assert str(credential) in str(caught.value)
+
+
 # ------------------------------------------------------------ the commands, offline
 
 

@@ -169,16 +169,17 @@ def test_no_stale_bed_pushes_a_live_red_off_an_80_x_24_board(reds: int, stale: i
     assert f"■ {reds} RED" in screen.splitlines()[0]
 
 
-def test_the_stale_stand_by_their_last_tier_between_the_urgent_and_the_live_green() -> None:
+def test_the_stale_stand_by_their_last_tier_and_what_was_red_before_a_live_amber() -> None:
     beds = [
         bed(row("green", 0.1, "GREEN")),
         bed(row("was-green", 0.2, "GREEN"), 11_000),
         bed(row("was-amber", 0.4, "AMBER"), 11_000),
         bed(row("was-red", 0.9, "RED"), 11_000),
         bed(row("amber", 0.4, "AMBER")),
+        bed(row("red", 0.7, "RED")),
     ]
     screen = drawn(board_status(*beds))
-    at = [screen.index(f" {name} ") for name in ("amber", "was-red", "was-amber", "was-green", "green")]
+    at = [screen.index(f" {name} ") for name in ("red", "was-red", "amber", "was-amber", "was-green", "green")]
     assert at == sorted(at)
 
 

@@ -471,7 +471,7 @@ def test_the_bedside_shows_what_was_judged_there_and_nothing_else(
 # ---------------------------------------------------------------------------------------------------- tables
 
 
-def cell_said(head: str, value: Any) -> str:
+def cell_said(head: str, value: Any, flags: str = "") -> str:
     """What a table has to say of a stored value, by a way of its own; read back where it is a number or a time."""
     if value is None:
         return ""
@@ -481,7 +481,8 @@ def cell_said(head: str, value: Any) -> str:
         assert round(datetime.fromisoformat(said).timestamp() * 1000) == value
         return said
     if head == "probability":
-        return rounded(value)
+        low, high = rounded(low_of(value, flags)), rounded(value)
+        return high if low == high else f"{low}-{high}"
     if isinstance(value, (int, float)):
         said = number(value)
         assert (int(said) if isinstance(value, int) else float(said)) == value
@@ -500,7 +501,7 @@ def rounded(value: float) -> str:
 
 def assert_table(rows: list[dict[str, Any]], shown: Shown, width: int) -> None:
     lines = table_text(rows, shown, width).split("\n")
-    said = [[cell_said(key, row[key]) for _, key in shown.columns] for row in rows]
+    said = [[cell_said(key, row[key], str(row.get("flags", ""))) for _, key in shown.columns] for row in rows]
     heads = [head for head, _ in shown.columns]
     if len(lines) == len(rows) + 1:
         assert squeezed(lines[0]) == squeezed("".join(heads))
