@@ -32,9 +32,10 @@ from hfzmq.config import load
 from hfzmq.errors import HfzmqError
 from hfzmq.secret_files import BEDSIDE_KEY, with_own_key
 
-SILENT_S = 2.0  # whoever has not answered for so long is not waited for
+SILENT_S = 3.0  # whoever has answered nobody for so long is not waited for
+LOST_S = 20.0  # nor for one answer for so long: with 2,000 clients a turn takes a while, on a machine that is busy
 LOOK_EVERY_S = 0.25
-LAST_ACKS_WITHIN_S = 60.0
+FIRST_ACKS_WITHIN_S = LAST_ACKS_WITHIN_S = 60.0
 DRAIN_MAX = 4096
 BUSY_REST_S = 0.02
 
@@ -70,7 +71,7 @@ class Load:
         self._socket: zmq.Socket[bytes] | None = None
         self._acked = 0
         self._moves = -1  # how often it had to look for another leader
-        self._connected_at = 0.0
+        self._connected_at = self._heard_at = 0.0
         self._busy: list[bytes] = []  # whose request is to be sent again soon
         self._interval, self._whole = Histogram(), Histogram()
 
@@ -82,7 +83,7 @@ class Load:
             session.since = time.monotonic()
         self._connect()
         self._tell({"event": "ready"})
-        self._work(time.monotonic() + spec.warm_up_s)
+        self._warm_up()
         self._interval = Histogram()
         began, before = time.monotonic(), self._acked
         self._tell({"event": "begin"})
@@ -99,6 +100,15 @@ class Load:
         us = {name: round(self._whole.percentile(share), 1) for name, share in SHARES.items()}
         told = {"event": "done", "acked": acked, "lasted_s": round(lasted_s, 3), "writers": made, "moves": self._moves}
         self._tell({**told, **us, "max_us": round(self._whole.most, 1)})
+
+    def _warm_up(self) -> None:
+        """So long as asked for, and until everybody was answered once: a thousand handshakes take seconds."""
+        began = time.monotonic()
+        self._work(began + self._spec.warm_up_s)
+        while any(not session.acked for session in self._sessions.values()):
+            if time.monotonic() > began + FIRST_ACKS_WITHIN_S:
+                raise HfzmqError(f"not everybody was answered within {FIRST_ACKS_WITHIN_S:g} s")
+            self._work(time.monotonic() + LOOK_EVERY_S)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -157,7 +167,8 @@ class Load:
                 under_way = [one.since for one in self._sessions.values() if one.acked < one.sent]
                 if not under_way:
                     return
-                if now - max(min(under_way), self._connected_at) > SILENT_S:
+                waited_s = now - max(min(under_way), self._connected_at)
+                if waited_s > LOST_S or now - max(self._heard_at, self._connected_at) > SILENT_S:
                     self._connect()
 
     def _take_answers(self, go_on: bool) -> bool:
@@ -169,6 +180,7 @@ class Load:
                 frames = self._socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return True
+            self._heard_at = time.monotonic()
             name = frames[0]
             session = sessions[name]
             said = speaker.verdict(session, frames[-1])

@@ -25,7 +25,7 @@ from hfzmq.cli.page_source import REPORTS, Filter, MeshSource, read_all
 from hfzmq.cli.processes import Processes
 from hfzmq.client.ask import ask_all
 from hfzmq.config import Config
-from hfzmq.errors import HfzmqError, KeysError, NoDaemonReached, NotFound
+from hfzmq.errors import HfzmqError, NoDaemonReached, NotFound
 
 BY = "hfzmq bench"
 DISCHARGE_WITHIN_S = 30.0
@@ -46,7 +46,9 @@ class RunningSystem:
         self.spec = {"config": config.path, "port": 0, "key": key}
 
     def start(self) -> None:
-        """See System: it runs."""
+        """See System: it runs. KeysError, before anything is stored: our key may not discharge beds."""
+        with suppress(NotFound):
+            self._discharge(self.name)
         self._before = self._bytes()
 
     def leader(self) -> str:
@@ -83,11 +85,12 @@ class RunningSystem:
         """See System."""
         self.processes.kill_all()
         shutil.rmtree(self._folder, ignore_errors=True)
-        actor = Actor(self._config, BY, DISCHARGE_WITHIN_S)
-        with suppress(KeysError):  # a client's key may not; an admin's can: hfzmq alarms resolve --discharge
-            for bed in self._beds:
-                with suppress(NotFound):  # it never came so far
-                    actor.act(DISCHARGE, bed)
+        for bed in self._beds:
+            with suppress(NotFound):  # it never came so far
+                self._discharge(bed)
+
+    def _discharge(self, bed: str) -> None:
+        Actor(self._config, BY, DISCHARGE_WITHIN_S).act(DISCHARGE, bed)
 
     def _rows_of(self, writer: Writer) -> Iterator[list[Any]]:
         """All that is stored of a writer, in the order of ids."""

@@ -236,6 +236,19 @@ def test_a_folder_in_memory_is_refused_for_nothing_is_synced_there(
     assert list((tmp_path / "new").iterdir()) == []
 
 
+def test_where_a_report_was_not_kept_no_figure_is_told_or_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    def lose(*about: object) -> None:
+        raise NotKept("peer 2: 9 reports of bench-0001, who sent 10, of which 10 were acknowledged")
+
+    monkeypatch.setattr(compare, "run", lose)
+    done = run("bench", "--folder", str(tmp_path / "new"), "--results", str(tmp_path / "bench.json"))
+    assert (done.code, done.out) == (1, "")
+    assert "9 reports of bench-0001" in done.err
+    assert not (tmp_path / "bench.json").exists()
+
+
 def _kind_of(path: Any) -> str:
     from hfzmq.cli.doctor.disk import mount_of
 
