@@ -11,6 +11,7 @@ import json
 import platform
 import shutil
 import sqlite3
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,8 +23,11 @@ import zmq
 
 import hfzmq
 from hfzmq.cli.doctor.disk import IN_MEMORY, measure, mount_of
-from hfzmq.cli.results_file import write_results
+from hfzmq.cli.results_file import commit, write_results
 from hfzmq.errors import DataDirError, HfzmqError, InvalidInput
+
+DIRTY = "-dirty"  # behind a commit: files differ from it
+LINKED = tuple(Path(hfzmq.__file__).parent / name for name in ("cli", "daemon", "model"))
 
 
 @contextmanager
@@ -52,6 +56,7 @@ def on_disk(folder: Path | None) -> Iterator[tuple[Path, dict[str, Any]]]:
 def machine() -> dict[str, Any]:
     """What a figure hangs on besides the disk."""
     return {
+        "commit": _commit(),
         "source": _source(),
         "python": platform.python_version(),
         "zmq": zmq.zmq_version(),
@@ -61,11 +66,20 @@ def machine() -> dict[str, Any]:
     }
 
 
+def _commit() -> str | None:
+    """As of the sources: of several runs of one ``make bench``, the first one's results make no other source."""
+    said, root = commit(), Path(hfzmq.__file__).parents[1]
+    if said is None or not said.endswith(DIRTY):
+        return said
+    words = ("git", "status", "--porcelain", "--", "hfzmq", *(link.name for link in LINKED))
+    done = subprocess.run(words, cwd=root, capture_output=True, text=True, timeout=10, check=False)
+    return said if done.returncode or done.stdout else said.removesuffix(DIRTY)
+
+
 def _source() -> str:
     """A digest of all that ran: of two results with the same one, the code was the same, whatever git says."""
     root, whole = Path(hfzmq.__file__).parent, hashlib.sha256()
-    folders = [folder for folder in (root, *root.iterdir()) if folder.is_dir()]  # rglob follows no links, all do here
-    files = {file.relative_to(root) for folder in folders for file in folder.rglob("*.py")}
+    files = {file.relative_to(root) for folder in (root, *LINKED) for file in folder.rglob("*.py")}  # follows no link
     for file in sorted(files):
         text = (root / file).read_bytes()
         whole.update(b"%s %d\n" % (file.as_posix().encode(), len(text)) + text)
