@@ -58,7 +58,7 @@ def test_a_bench_of_both_tells_their_ratio_and_leaves_nothing_but_the_results(tm
     assert (workload["name"], list(workload["systems"])) == ("2 x 5", ["hfzmq", "sketch"])
     for figures in workload["systems"].values():
         assert figures["read_back"] >= figures["reports"] > 0
-        assert figures["rate"] == pytest.approx(figures["reports"], rel=0.3), "of one second"
+        assert figures["reports"] / 3 < figures["rate"] < figures["reports"] * 1.02, "within a second, or a little more"
         assert 0 < figures["p50_us"] <= figures["p99_us"] <= figures["max_us"]
         assert figures["disk_bytes_per_report"] > 100
         assert figures["peer_rss_mib"] > 5
