@@ -1,13 +1,14 @@
 """``hfzmq backup`` and ``hfzmq backup verify``: all that a mesh has stored, in one file that was counted.
 
-Touches a peer's file to read, the backup's to write, stdout (what it holds), stderr (progress). Must not know: SQLite,
-peers that run. Keeps: exit 0 only when the file under the name that was asked for is whole and checked.
+Touches sockets (or, with --db, a peer's file to read), the backup's file to write, stdout (what it holds), stderr
+(progress). Must not know: SQLite, how it comes here. Keeps: exit 0 only when the file under the name that was asked for
+is whole and checked.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hfzmq.cli.format import counted, json_text, thousands
-from hfzmq.cli.options import output_option
+from hfzmq.cli.options import config_option, given, load_config, output_option
+from hfzmq.config import PEER_ID_MAX
 
 if TYPE_CHECKING:
     from hfzmq.storage.backup import Backup
@@ -25,39 +27,77 @@ QUICK_S = 1.0  # what takes longer shows progress
 
 
 class _BackupGroup(click.Group):
-    """``backup --db F --to F`` does it; ``backup verify F`` looks; neither shows the help."""
+    """``backup FILE`` is ``backup --to FILE``; ``backup verify F`` looks; without a word it shows the help."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click."""
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
+        if not ctx.resilient_parsing:
+            args = self._named(ctx, list(args))
         return super().parse_args(ctx, args)
 
+    def _named(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """The first word that is neither an option nor a command is the file; options may stand behind it, too."""
+        _, rest, _ = self.make_parser(ctx).parse_args(list(args))
+        if not rest or rest[0] in self.commands:
+            return args
+        before, behind = args[: len(args) - len(rest)], rest[1:]
+        if before[-1:] == ["--"]:
+            before.pop()
+        if any(word == "--to" or word.startswith("--to=") for word in before + behind):
+            raise click.UsageError(f"--to and {rest[0]}: which of them is the backup?", ctx)
+        return [*before, f"--to={rest[0]}", *behind]
 
-@click.group(cls=_BackupGroup, invoke_without_command=True)
-@click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="A peer's file; the peer may run.")
+
+@click.group(cls=_BackupGroup, invoke_without_command=True, subcommand_metavar="[FILE | verify FILE]")
 @click.option("--to", type=click.Path(path_type=Path), metavar="FILE", help="The backup; must not exist yet.")
+@click.option(
+    "--peer", type=click.IntRange(1, PEER_ID_MAX), metavar="N", help="From this peer.  [default: a follower that fits]"
+)
+@click.option(
+    "--db", type=click.Path(path_type=Path), metavar="FILE", help="From a peer's own file here; the peer may run."
+)
+@config_option
 @output_option("table", "json")
 @click.pass_context
-def backup(ctx: click.Context, db: Path | None, to: Path | None, output: str) -> None:
+def backup(
+    ctx: click.Context, to: Path | None, peer: int | None, db: Path | None, config_path: str, output: str
+) -> None:
     """One file with all that the mesh has stored, of one moment, counted row by row.
 
-    On a peer's machine: hfzmq backup --db DIR/hfzmq_1.db --to FILE. The peer goes on meanwhile. Check a backup again
-    with hfzmq backup verify FILE; bring it back with hfzmq restore.
+    Over the mesh, from any machine with an admin's key: hfzmq backup FILE. On a peer's machine: hfzmq backup --db
+    DIR/hfzmq_1.db --to FILE. The mesh goes on meanwhile. Check a backup again with hfzmq backup verify FILE; bring it
+    back with hfzmq restore.
     """
     if ctx.invoked_subcommand is not None:
-        if db or to:
-            raise click.UsageError("--db and --to make a backup; verify takes a FILE", ctx)
+        if db or to or peer:
+            raise click.UsageError("--db, --peer and --to make a backup; verify takes a FILE", ctx)
         return
-    if db is None or to is None:
-        raise click.UsageError("--db FILE and --to FILE are needed", ctx)
+    if to is None:
+        raise click.UsageError("which file? hfzmq backup FILE, or with --db: --to FILE", ctx)
+    began = time.monotonic()
+    if db is None:
+        _take(config_path, to, peer, output, began)
+        return
+    if peer is not None or given(ctx, "config_path"):
+        raise click.UsageError("--db reads a file: leave --config and --peer out", ctx)
     from hfzmq.storage.backup import make
 
-    began = time.monotonic()
     with shown() as progress:
         made = make(db, to, progress)
     _print(made, output, f"backed up {db}", time.monotonic() - began)
+
+
+def _take(config_path: str, to: Path, peer: int | None, output: str, began: float) -> None:
+    config = load_config(config_path)
+    from hfzmq.client.backup_take import take
+
+    with shown() as progress:
+        taken = take(config, to, peer, progress, lambda line: click.echo(line, err=True))
+    more = {"peer": taken.peer, "acknowledged_index": taken.acknowledged}
+    _print(taken.backup, output, f"backed up from peer {taken.peer}", time.monotonic() - began, more)
 
 
 @backup.command("verify")
@@ -73,7 +113,7 @@ def verify(file: Path, output: str) -> None:
 
 @contextmanager
 def shown() -> Iterator[Callable[[str, float], None]]:
-    """For ``make``: says on stderr how far it is, once it has taken longer than a second."""
+    """For a ``Progress``: says on stderr how far it is, once it has taken longer than a second."""
     began = time.monotonic()
     told: dict[str, int] = {}
 
@@ -126,9 +166,9 @@ def utc(at_ms: int) -> str | None:
     return datetime.fromtimestamp(at_ms / 1000, timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _print(found: Backup, output: str, what: str, took_s: float) -> None:
+def _print(found: Backup, output: str, what: str, took_s: float, more: Mapping[str, object] | None = None) -> None:
     if output == "json":
-        click.echo(json_text(as_json(found)))
+        click.echo(json_text({**as_json(found), **(more or {})}))
         return
     reports = counted(found.rows["risk_reports"], "report")
     click.echo(f"{what}: {reports} until entry {found.place.index}, in {took_s:.1f} s")

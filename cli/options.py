@@ -127,6 +127,11 @@ def log_level_option(function: F) -> F:
     )(function)
 
 
+def given(ctx: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
 def load_config(path: str, peer: int | None = None, *, key: str = COMMAND_KEY) -> Config:
     """The mesh of ``path``, with what the environment sets on top, and with the key that this process speaks with;
     ConfigError also when it has no peer ``peer``. ``key``: COMMAND_KEY, BEDSIDE_KEY, PEER_KEY or NO_KEY."""

@@ -17,7 +17,7 @@ import click
 from hfzmq.cli.format import cell, csv_line, json_line, local_time, width_of
 from hfzmq.cli.format import table as aligned
 from hfzmq.cli.layout import as_text, stacked, terminal_width
-from hfzmq.cli.options import ID_MAX, config_option, load_config, output_option, peer_option
+from hfzmq.cli.options import ID_MAX, config_option, given, load_config, output_option, peer_option
 from hfzmq.cli.page_source import (
     PAGE_ROWS,
     FileSource,
@@ -111,11 +111,6 @@ def check_patient(patient: str | None) -> None:
     refusal: Refusal | None = None if patient is None else check_patient_id(patient)
     if refusal is not None:
         raise InvalidInput(refusal.field, refusal.bound, got=patient, hint=refusal.hint)
-
-
-def given(ctx: click.Context, name: str) -> bool:
-    """Whether an option stands on the command line."""
-    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _check_together(last: int | None, after_id: int | None, limit: int | None, everything: bool) -> None:

@@ -8,6 +8,7 @@ Touches no socket itself (it is handed the way out). Must not know: who leads, w
     beds    -> the query thread, with the ward's live picture
     change  -> Change for the core              -> ACK, REFUSED, NOT_LEADER, ... when the core replies
     alarm   -> the watch, which tells the log -> ACK, REFUSED, NOT_LEADER, ...
+    backup  -> the backups; a piece is read by the query thread
     seen    -> the ward's picture, from where it goes on to the leader;  status, members -> at once
 
 Keeps: every request gets exactly one answer or none (never two); a wrong one is refused with its field and bound,
@@ -29,12 +30,13 @@ from hfzmq.core import contract
 from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
 from hfzmq.core.types import Origin
 from hfzmq.daemon.about import About
+from hfzmq.daemon.backups import Backups
 from hfzmq.daemon.clocks import wall_clock_ms
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch, WatchRoute
 from hfzmq.errors import WireError
-from hfzmq.wire import requests
+from hfzmq.wire import backup, requests
 from hfzmq.wire.body import ACCESS, READINGS, encode_body
 from hfzmq.wire.pages import Page
 from hfzmq.wire.readings import SubmitReadings, judge_rows
@@ -83,6 +85,7 @@ class Desk:
         queries: Queries,
         ward: Ward,
         watch: Watch,
+        backups: Backups,
         counters: Counter[str],
     ) -> None:
         self._config = config
@@ -92,13 +95,17 @@ class Desk:
         self._queries = queries
         self._ward = ward
         self._watch = watch
+        self._backups = backups
         self._counters = counters
 
-    def take(self, frames: list[bytes], leads: bool, role: str | None = ADMIN) -> Proposal | ReadIndex | Change | None:
+    def take(
+        self, frames: list[bytes], leads: bool, role: str | None = ADMIN, name: str = ""
+    ) -> Proposal | ReadIndex | Change | None:
         """A request from the ROUTER: [routing id, '', message]. What the core must decide is returned.
 
         ``leads``: whether rows are worth checking here; whoever does not lead only redirects. ``role``: of the key that
-        it came with, ADMIN where there are no keys. None: it was revoked since it was let in, and gets not a word."""
+        it came with, ADMIN where there are no keys. None: it was revoked since it was let in, and gets not a word.
+        ``name``: of that key."""
         if role is None:
             self._counters["client_request_key_not_in_force"] += 1
             return None
@@ -138,6 +145,8 @@ class Desk:
                 self.reply(route, "BUSY", retry_ms=READS_RETRY_MS)
         elif isinstance(request, requests.Act):
             return self._act(route, request, leads)
+        elif isinstance(request, requests.TakeBackup):
+            self._give_backup(route, request, name)
         elif request.consistent:
             return ReadIndex(ReadRoute(route, request))
         else:
@@ -168,6 +177,15 @@ class Desk:
             return Proposal(SubmitRoute(route, []), NOBODY, b"")
         self._watch.act(route, Action(*request))
         return None
+
+    def _give_backup(self, route: tuple[bytes, ...], request: requests.TakeBackup, name: str) -> None:
+        answer = self._backups.asked(name, request)
+        if callable(answer):
+            if not self._queries.ask(route, answer):
+                self.reply(route, "BUSY", retry_ms=READS_RETRY_MS)
+            return
+        status, fields = backup.told(answer)
+        self.reply(route, status, **fields)
 
     def acted(self, route: tuple[bytes, ...], index: int, outcome: str) -> None:
         """What became of somebody's action on an alarm, by the entry at ``index``."""

@@ -43,6 +43,11 @@ class Locks:
         """What a client with ``key`` may do; None: nothing at all."""
         return ADMIN if self._keyring is None else self._keyring.role_of(key)
 
+    def name(self, key: str) -> str:
+        """Whose key it is, for people; '' where there are no keys."""
+        one = None if self._keyring is None else self._keyring.in_force.of(key)
+        return "" if one is None else one.name
+
     def in_force(self) -> AccessList:
         """The list as it is now; empty where there are no keys."""
         return AccessList() if self._keyring is None else self._keyring.in_force

@@ -47,6 +47,7 @@ from hfzmq.core.membership import Membership
 from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
+from hfzmq.daemon.backups import Backups
 from hfzmq.daemon.beginning import first_replica
 from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.desk import Desk
@@ -126,7 +127,12 @@ class Node:
         self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
         notify = SdNotify.of(os.environ)
         self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
-        self.desk = Desk(config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.counters)
+        self.backups = Backups(
+            data_dir / "backups", self.store.path, lambda: self.replica.applied, self.counters, monotonic_ms
+        )
+        self.desk = Desk(
+            config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.backups, self.counters
+        )
         self._to_write: list[Persist | Apply | Compact] = []
         if doubt:
             self._note(doubt)
@@ -157,7 +163,7 @@ class Node:
         while not self._drained():
             now_ms = monotonic_ms()
             wake_ms = min(self.replica.wake_at_ms(now_ms), self.transfers.wake_at_ms(), self.watch.wake_at_ms(now_ms))
-            wake_ms = min(wake_ms, self.vitals.wake_at_ms())
+            wake_ms = min(wake_ms, self.vitals.wake_at_ms(), self.backups.wake_at_ms())
             wait_ms = 0.0 if self._to_write else wake_ms - monotonic_ms()
             ready = dict(poller.poll(int(max(0.0, wait_ms) + 0.999)))
             if self.sockets.peers in ready:
@@ -179,6 +185,7 @@ class Node:
             self._step(Tick())
             self._commit()
             self.transfers.tick(monotonic_ms())
+            self.backups.tick(monotonic_ms())
             self._take_snapshot()
             self._housekeeping(idle=not ready)
             self.vitals.turned()
@@ -188,6 +195,7 @@ class Node:
         self.queries.close()
         self.watch.close()
         self.transfers.close()
+        self.backups.close()
         self.sockets.flush_and_close(linger_ms=200)
         self.store.close()
         self.vitals.close()
@@ -234,7 +242,8 @@ class Node:
                 frames, key = self.sockets.take(socket)
             except zmq.Again:
                 break
-            event = self.desk.take(frames, self.replica.leading is not None, self.locks.role(key))
+            role, name = self.locks.role(key), self.locks.name(key)
+            event = self.desk.take(frames, self.replica.leading is not None, role, name)
             if isinstance(event, Proposal):
                 proposals.append(event)
             elif event is not None:

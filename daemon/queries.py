@@ -1,9 +1,10 @@
 """Reads, apart: one thread with a read-only connection answers what would hold up the loop, and in between looks
 slowly through the file for rot.
 
-Touches a read-only SQLite connection and one inproc socket, both of its own thread. Must not know: who leads. Keeps:
-short reads; a bounded number of jobs waits (a full queue is BUSY for the client); a read that fails is an answer that
-says so, never a thread that is gone; rot is told once (``damage``), for the loop to act on.
+Touches a read-only SQLite connection, files that it is told to read (pieces of a backup) and one inproc socket, all of
+its own thread. Must not know: who leads. Keeps: short reads; a bounded number of jobs waits (a full queue is BUSY for
+the client); a read that fails is an answer that says so, never a thread that is gone; rot is told once (``damage``),
+for the loop to act on.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ UNREADABLE_S = 10.0  # until the disk is tried again
 
 log = logging.getLogger("hfzmq.queries")
 
-Job = tuple[tuple[bytes, ...], Callable[[Reader], bytes]]
+Job = tuple[tuple[bytes, ...], Callable[[], bytes]]
 
 
 class Queries:
@@ -49,6 +50,7 @@ class Queries:
         self._about = about
         self._jobs: queue.Queue[Job | None] = queue.Queue(JOBS_MAX)
         self._stopping = False
+        self._reader: Reader | None = None  # of the thread
         self.damage: str | None = None
         self._scrubber = Scrubber(path)
         self._scrub_at = 0.0
@@ -63,12 +65,20 @@ class Queries:
     def ask_page(self, route: tuple[bytes, ...], request: Page) -> bool:
         """False when too many wait already."""
         about = self._about()
-        return self._put(route, lambda reader: _page(reader, request, about))
+        return self.ask(route, lambda: self._reading(lambda reader: _page(reader, request, about)))
 
     def ask_beds(self, route: tuple[bytes, ...], seen: list[tuple[int, Report]]) -> bool:
         """False when too many wait already."""
         about = self._about()
-        return self._put(route, lambda reader: _beds(reader, seen, about))
+        return self.ask(route, lambda: self._reading(lambda reader: _beds(reader, seen, about)))
+
+    def ask(self, route: tuple[bytes, ...], work: Callable[[], bytes]) -> bool:
+        """Have ``work`` done in the thread, which makes the answer; False when too many wait already."""
+        try:
+            self._jobs.put_nowait((route, work))
+        except queue.Full:
+            return False
+        return True
 
     def close(self) -> None:
         """Let the thread finish what it has begun, for two seconds."""
@@ -77,15 +87,12 @@ class Queries:
             self._jobs.put_nowait(None)
         self._thread.join(CLOSE_WITHIN_S)
 
-    def _put(self, route: tuple[bytes, ...], work: Callable[[Reader], bytes]) -> bool:
-        try:
-            self._jobs.put_nowait((route, work))
-        except queue.Full:
-            return False
-        return True
+    def _reading(self, work: Callable[[Reader], bytes]) -> bytes:
+        reader = self._reader = self._reader or Reader(self._path)
+        with reader.snapshot():  # rows and applied index of one moment
+            return work(reader)
 
     def _work(self) -> None:
-        reader: Reader | None = None
         while True:
             try:
                 job = self._jobs.get(timeout=SCRUB_EVERY_S)
@@ -96,9 +103,7 @@ class Queries:
                 break
             route, work = job
             try:
-                reader = reader or Reader(self._path)
-                with reader.snapshot():  # rows and applied index of one moment
-                    answer = work(reader)
+                answer = work()
             except HfzmqError as error:
                 log.warning("a read failed: %s", error)
                 answer = requests.encode_reply("REFUSED", field="read", bound=str(error), hint=error.hint)
@@ -109,8 +114,8 @@ class Queries:
                 self._answers.send_multipart([*route, answer])
             except zmq.ContextTerminated:
                 break  # the daemon did not wait for this read
-        if reader:
-            reader.close()
+        if self._reader:
+            self._reader.close()
         self._scrubber.close()
         self._answers.close(0)
 

@@ -266,7 +266,7 @@ def _config_unless(ctx: click.Context, db: Path | None, config_path: str) -> Con
     """The mesh's file, unless a database is read."""
     if db is None:
         return load_config(config_path)
-    from hfzmq.cli.page_command import given
+    from hfzmq.cli.options import given
 
     if given(ctx, "config_path"):
         raise click.UsageError("--db reads a file: leave --config out")

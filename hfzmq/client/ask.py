@@ -26,7 +26,7 @@ from hfzmq.secret_files import COMMAND_KEY, with_own_key
 from hfzmq.wire import members
 from hfzmq.wire.requests import decode_reply, encode_request
 
-_START = "start one: hfzmq serve --id N --config peers.yaml --data-dir DIR"
+NO_DAEMON_HINT = "start one: hfzmq serve --id N --config peers.yaml --data-dir DIR"
 
 Answer = dict[str, Any]
 Where = tuple[int, str, int]  # a peer's id, host and client port
@@ -89,7 +89,7 @@ def ask_leader(
     quorum. TimedOut: it was too busy all the time. KeysError: our key is refused, or may not ask for this.
     """
     config = with_own_key(config, COMMAND_KEY, os.environ)
-    with _context() as context:
+    with short_context() as context:
         pirate = Pirate(
             config.peers,
             rng=Random(),
@@ -112,7 +112,7 @@ def ask_leader(
 
 
 @contextmanager
-def _context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
+def short_context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     """A context that ends with the block, and all sockets with it. Not when Ctrl-C broke into it: a socket may be half
     made then, for which the end would wait for ever; it goes with the memory."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -137,7 +137,7 @@ def _unanswered(pirate: Pirate, config: Config, timeout_ms: int) -> Exception:
         return key_fault(config, pirate.key_faults)
     if pirate.last_status is None:
         hosts = ", ".join(f"{peer.host}:{peer.client_port}" for peer in config.peers)
-        return NoDaemonReached(f"no daemon answered ({hosts})", hint=_START)
+        return NoDaemonReached(f"no daemon answered ({hosts})", hint=NO_DAEMON_HINT)
     if pirate.last_status == "BUSY":
         return TimedOut(f"the leader was busy for {timeout_ms} ms", hint="ask again; hfzmq status shows how it is")
     return NoLeader("daemons answer, but none of them leads a quorum", hint="see which are away: hfzmq status")
@@ -148,7 +148,7 @@ def _ask_each(
 ) -> tuple[dict[int, Answer | None], dict[int, str]]:
     """The answers of the peers at ``where``, and who would not have our key and why; with ``grow`` also of those whom
     the answers name."""
-    with _context() as context:
+    with short_context() as context:
         asking = _Asking(context, request, keys, grow)
         asking.run(where, time.monotonic() + timeout_ms / 1000)
         return dict(sorted(asking.answers.items())), asking.faults

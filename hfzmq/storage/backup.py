@@ -14,6 +14,7 @@ transaction; what holds that back is the daemon's checkpoint, for as long as the
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import closing
@@ -40,6 +41,7 @@ Progress = Callable[[str, float], None]
 """Called with what is being done (COPYING, CHECKING) and which share of it is, 0 to 1."""
 
 COPYING, CHECKING = "copying", "checking"
+COPIES_MAX = 3  # of the database that are on the disk at once while a backup is made
 
 
 class Backup(NamedTuple):
@@ -62,18 +64,23 @@ class Backup(NamedTuple):
     digest: bytes
 
 
-def make(db_path: Path, to: Path, progress: Progress = lambda _what, _share: None) -> Backup:
-    """Back the peer's file at ``db_path`` up into ``to``, a new file. InvalidInput: there is something already, or no
-    file of a peer; DataDirError: what is there is damaged, or the disk refuses. Both leave nothing behind."""
-    if to.exists() or to.is_symlink():
-        raise InvalidInput("--to", "a file that does not exist yet", got=str(to), hint="a backup is never overwritten")
+def make(
+    db_path: Path,
+    to: Path,
+    progress: Progress = lambda _what, _share: None,
+    opened: Callable[[], None] = lambda: None,
+) -> Backup:
+    """Back the peer's file at ``db_path`` up into ``to``, a new file; ``opened`` is called as soon as that file is
+    open. InvalidInput: there is something already, or no file of a peer; DataDirError: what is there is damaged, or the
+    disk refuses. Both leave nothing behind."""
+    refuse_existing(to)
     if not db_path.is_file():
         raise InvalidInput("--db", "the file of a peer", got=str(db_path), hint="DIR/hfzmq_<id>.db of its --data-dir")
     copy, part = to.with_name(to.name + ".copy"), to.with_name(to.name + ".part")
     try:
         _new(copy)
         try:
-            _copy(db_path, copy, progress)
+            _copy(db_path, copy, progress, opened)
             progress(CHECKING, 0.0)
             with closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE").fetchall()  # it has no WAL to wait for
@@ -83,8 +90,7 @@ def make(db_path: Path, to: Path, progress: Progress = lambda _what, _share: Non
             _stamp(part)
             progress(CHECKING, 0.7)
             made = verify(part)
-            os.link(part, to)  # unlike a rename it overwrites nothing
-            directory.sync(to.parent)
+            name(part, to)
             progress(CHECKING, 1.0)
             return made._replace(path=to)
         finally:
@@ -128,15 +134,40 @@ def verify(path: Path) -> Backup:
     )  # fmt: skip
 
 
+def refuse_existing(to: Path) -> None:
+    """InvalidInput when there is something where a backup is to be."""
+    if to.exists() or to.is_symlink():
+        raise InvalidInput("--to", "a file that does not exist yet", got=str(to), hint="a backup is never overwritten")
+
+
+def name(part: Path, to: Path) -> None:
+    """Give the backup in ``part``, whole and synced, its name; ``part`` may keep the other one. OSError
+    (FileExistsError: somebody was quicker)."""
+    try:
+        os.link(part, to)  # unlike a rename it overwrites nothing
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _new(to)  # a memory stick: the name is ours before anything is put in its place
+        os.replace(part, to)
+    directory.sync(to.parent)
+
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # what file systems without hard links say
+
+
 def _new(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE))
 
 
-def _copy(db_path: Path, copy: Path, progress: Progress) -> None:
+def _copy(db_path: Path, copy: Path, progress: Progress, opened: Callable[[], None]) -> None:
     with closing(apsw.Connection(str(db_path.absolute()), flags=apsw.SQLITE_OPEN_READONLY)) as source:
         source.set_busy_timeout(BUSY_MS)
         source.execute("BEGIN")  # the copy is of this moment, however long it takes
         _whose_peer(source, db_path)
+        opened()
         with (
             closing(apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE)) as target,
             target.backup("main", source, "main") as copying,

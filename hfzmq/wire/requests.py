@@ -19,7 +19,9 @@ from hfzmq.clinical.alarm.types import ACTIONS as ACTIONS_ON_ALARMS
 from hfzmq.clinical.report import Report, check_patient_id, check_row
 from hfzmq.config import PEER_ID_MAX, Limits
 from hfzmq.errors import WireError
+from hfzmq.wire import backup
 from hfzmq.wire.access import decode_changes
+from hfzmq.wire.backup import TakeBackup
 from hfzmq.wire.facts import BY_CHARS_MAX
 from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, pack, reply_map, request_map, shown
 from hfzmq.wire.pages import KEYS as PAGES
@@ -43,6 +45,7 @@ __all__ = [
     "Status",
     "Submit",
     "SubmitReadings",
+    "TakeBackup",
     "accept_rows",
     "decode_reply",
     "decode_request",
@@ -122,7 +125,9 @@ class Act(NamedTuple):
     by: str
 
 
-Request = Submit | SubmitReadings | Access | Status | Page | Beds | Seen | ListKeys | Members | Change | Act
+Request = (
+    Submit | SubmitReadings | Access | Status | Page | Beds | Seen | ListKeys | Members | Change | Act | TakeBackup
+)
 
 _SUBMIT_KEYS = ("client", "epoch", "seq", "rows", "digest")
 _REQUIRED: dict[str, tuple[str, ...]] = {
@@ -141,8 +146,9 @@ _REQUIRED: dict[str, tuple[str, ...]] = {
     "alarm_events": (),
     "alarm": ("action", "by"),
     "keys": (),
+    "backup": backup.REQUIRED,
 }
-_OPTIONAL = PAGES | {"beds": ("since_ms",), "alarm": ("episode", "patient")}
+_OPTIONAL = PAGES | {"beds": ("since_ms",), "alarm": ("episode", "patient"), "backup": backup.OPTIONAL}
 OPS = tuple(_REQUIRED)
 _OP_OF: dict[type, str] = {
     Submit: "submit",
@@ -160,6 +166,7 @@ _OP_OF: dict[type, str] = {
     Act: "alarm",
     ListKeys: "keys",
     Access: "access",
+    TakeBackup: "backup",
 }
 
 
@@ -205,6 +212,8 @@ def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
         return _act(fields)
     if op == "keys":
         return ListKeys()
+    if op == "backup":
+        return backup.take_of(fields)
     return Members() if op == "members" else Status()
 
 

@@ -52,6 +52,20 @@ class FakePeer:
         self._stop.set()
         self._thread.join()
 
+    def reset(self) -> None:
+        """All connections are lost, and the port is there again a moment later. For ``answer`` to call."""
+        self._socket.close(linger=0)
+        self._socket = self._context.socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        while not self._stop.wait(0.01):  # ZeroMQ lets go of the port in a thread of its own
+            try:
+                self._socket.bind(f"tcp://127.0.0.1:{self.port}")
+            except zmq.ZMQError as error:
+                if error.errno != zmq.EADDRINUSE:
+                    raise
+            else:
+                return
+
     def _run(self) -> None:
         due: list[tuple[float, int, list[bytes]]] = []
         numbers = itertools.count()

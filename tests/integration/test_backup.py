@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +113,31 @@ def test_no_file_is_ever_overwritten(store: Store, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="does not exist yet"):
         backup.make(store.path, to)
     assert to.read_text() == "mine"
+
+
+def test_on_a_disk_without_hard_links_it_gets_its_name_likewise_and_overwrites_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(code: int) -> None:
+        def link(source: Path, to: Path) -> None:
+            raise OSError(code, os.strerror(code), str(source), None, str(to))
+
+        monkeypatch.setattr(os, "link", link)
+
+    refuses(errno.EPERM)
+    made = backup.make(store.path, tmp_path / "ward.backup")
+    assert backup.verify(tmp_path / "ward.backup") == made
+    part = tmp_path / "part"
+    part.write_text("another")
+    with pytest.raises(FileExistsError):
+        backup.name(part, tmp_path / "ward.backup")
+    assert backup.verify(tmp_path / "ward.backup") == made
+    part.unlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["1", "ward.backup"]
+    refuses(errno.EIO)
+    with pytest.raises(DataDirError, match="Input/output error"):
+        backup.make(store.path, tmp_path / "other.backup")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["1", "ward.backup"]
 
 
 def test_every_changed_row_is_found_whatever_table_it_is_in(made: Backup, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def test_a_backup_is_made_verified_and_restored(db: Path, tmp_path: Path, new_ya
     to = tmp_path / "ward.backup"
     done = run("backup", "--db", str(db), "--to", str(to))
     assert (done.code, done.err) == (0, "")
+    assert run("backup", "--db", str(db), str(tmp_path / "again.backup"), "-o", "json").code == 0
     assert "7 reports until entry 2" in done.out
     assert f"mesh         {mesh().mesh_id.hex()}, members 1, 2, 3" in done.out
     told = json.loads(run("backup", "verify", str(to), "-o", "json").out)
@@ -69,7 +70,10 @@ def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: 
     restoring = ("restore", str(to), "--id", "1")
     for words, code, told in (
         (("backup",), 2, "Usage: hfzmq backup"),
-        (("backup", "--db", str(db)), 2, "--db FILE and --to FILE are needed"),
+        (("backup", "--db", str(db)), 2, "which file?"),
+        (("backup", str(tmp_path / "x"), "--to", str(tmp_path / "x")), 2, "which of them is the backup?"),
+        (("backup", str(tmp_path / "x"), str(tmp_path / "y")), 2, "No such command"),
+        (("backup", "--db", str(db), "--peer", "1", str(tmp_path / "x")), 2, "leave --config and --peer out"),
         (("backup", "--db", str(db), "verify", str(to)), 2, "verify takes a FILE"),
         (("backup", "--db", str(db), "--to", str(to)), 6, "never overwritten"),
         (("backup", "--db", str(tmp_path), "--to", str(tmp_path / "x")), 6, "the file of a peer"),

@@ -7,11 +7,12 @@ import sys
 import threading
 from pathlib import Path
 
+import apsw
 import pytest
 
 from hfzmq.errors import DataDirError
-from hfzmq.storage import Store, exchange
-from hfzmq.storage.apart import GO, OPENED, READY, make_apart
+from hfzmq.storage import Store, backup, exchange
+from hfzmq.storage.apart import BACKUP, GO, OPENED, READY, Apart, make_apart
 from hfzmq.storage.snapshot import inspect, make
 from tests.integration.storage_world import REPOSITORY, Tape, founded, mesh, report
 
@@ -97,4 +98,57 @@ def test_it_ends_with_the_process_that_wanted_it(tmp_path: Path, says_go: bool) 
         process.stdout.read()
         assert process.wait(20) in (0, 1)
     assert says_go or not (tmp_path / "apart").exists()
+    store.close()
+
+
+# ------------------------------------------------------------ a backup
+
+
+def test_a_backup_made_apart_is_one_that_can_be_restored_and_it_is_told_how_far_it_is(tmp_path: Path) -> None:
+    store = ward(tmp_path / "live")
+    told: list[tuple[str, float]] = []
+    made = Apart(store.path, tmp_path / "ward", BACKUP, lambda doing, share: told.append((doing, share))).run()
+    found = backup.verify(tmp_path / "ward")
+    assert (made.place, made.size_bytes, made.sha256) == (found.place, found.size_bytes, found.digest)
+    assert found.rows["risk_reports"] == 2
+    assert {doing for doing, _ in told} == {backup.COPYING, backup.CHECKING}
+    assert told[-1] == (backup.CHECKING, 1.0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["live", "ward"]
+    store.close()
+
+
+def test_why_no_backup_was_made_is_told_as_it_would_be_here_with_what_to_do(tmp_path: Path) -> None:
+    store = ward(tmp_path / "live")
+    store.close()
+    with apsw.Connection(str(store.path)) as database:
+        database.execute("update risk_reports set probability = 0.123 where id = 1")
+    database.close()
+    with pytest.raises(DataDirError, match=r"hfzmq_1\.db: damaged, not backed up: ") as caught:
+        Apart(store.path, tmp_path / "ward", BACKUP).run()
+    assert "back up another peer" in caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["live"]
+
+
+def test_one_that_is_called_off_ends_at_once_with_its_process(tmp_path: Path) -> None:
+    store = ward(tmp_path / "live")
+    ended: list[str] = []
+    one = Apart(store.path, tmp_path / "ward", BACKUP)
+
+    def run() -> None:
+        with pytest.raises(DataDirError) as caught:
+            one.run()
+        ended.append(str(caught.value))
+
+    maker = threading.Thread(target=run)
+    with exchange.OPENING:  # so that it cannot be done before
+        maker.start()
+        maker.join(1.0)
+        assert maker.is_alive()
+        one.stop()
+    maker.join(30)
+    assert len(ended) == 1
+    assert "no backup was made" in ended[0]
+    with pytest.raises(DataDirError, match="called off"):
+        one.run()
+    assert not (tmp_path / "ward").exists()
     store.close()

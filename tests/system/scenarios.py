@@ -11,7 +11,13 @@ from typing import Any
 
 import click
 
+from hfzmq.cli.scenario.round import PASSED
 from tests.provenance import PRODUCT, ROOT, origin
+
+
+def passed(rounds: list[dict[str, Any]]) -> int:
+    """How many of the rounds that ``hfzmq scenario run --json`` told of passed."""
+    return sum(one["verdict"] == PASSED for one in rounds)
 
 
 @click.command()
@@ -33,7 +39,7 @@ def main(repeat: int, duration_s: int, only: str | None, file: Path | None) -> N
         "command": f"python -m tests.system.scenarios --repeat {repeat} --duration {duration_s}",
         "repeat": repeat,
         "rounds": len(rounds),
-        "passed": sum(one["verdict"] == "passed" for one in rounds),
+        "passed": passed(rounds),
         "each": rounds,
     }
     click.echo(f"{told['passed']} of {told['rounds']} rounds passed")

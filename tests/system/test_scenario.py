@@ -18,6 +18,7 @@ from hfzmq.cli.scenario.check import Findings
 from hfzmq.cli.scenario.round import PeerFile, compare
 from hfzmq.cli.scenario.stage import STEADY, Failed, Stage
 from tests.system.mesh import ROOT, hfzmq, wait_for
+from tests.system.scenarios import passed
 
 
 def files_in(folder: Path) -> dict[int, PeerFile]:
@@ -45,6 +46,7 @@ def test_a_real_round_passes_and_leaves_its_evidence(
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
     assert told == json.loads((folder / "result.json").read_text())
+    assert passed([told]) == 1  # as the proof counts them
     assert (told["scenario"], told["verdict"], told["problems"]) == ("Leader Failure", "PASSED", [])
     assert [one["what"] for one in told["injected"]] == ["killed peer 1, the leader"]
     assert told["acked"] == told["sent"] == told["stored"]["2"] == told["stored"]["3"] > told["stored"]["1"] > 0

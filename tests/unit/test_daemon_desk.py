@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hfzmq.access import ADMIN, CLIENT
 from hfzmq.clinical.alarm.facts import Action
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.clinical.report import Report, check_row
@@ -17,6 +19,7 @@ from hfzmq.config import Config, HeartRate, PeerAddress
 from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
 from hfzmq.daemon.desk import ChangeRoute, Desk, ReadRoute, SubmitRoute
 from hfzmq.daemon.ward import Ward
+from hfzmq.wire.backup import Answer, Making, TakeBackup
 from hfzmq.wire.body import decode_body, decode_readings
 from hfzmq.wire.requests import Reports, decode_reply, decode_request, digest, encode_request, encode_rows
 
@@ -38,6 +41,10 @@ class Reads:
 
     def ask_beds(self, route: object, seen: list[tuple[int, Report]]) -> bool:
         self.asked.append(seen)
+        return self.room
+
+    def ask(self, route: object, work: Callable[[], bytes]) -> bool:
+        self.asked.append(work)
         return self.room
 
 
@@ -67,6 +74,18 @@ class Watches:
         self.acts.append((route, action))
 
 
+class Gives:
+    """The backups."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | Callable[[], bytes] = Making(b"t" * 16, "copying", 0.25, 200)
+        self.asked_for: list[tuple[str, TakeBackup]] = []
+
+    def asked(self, by: str, request: TakeBackup) -> Answer | Callable[[], bytes]:
+        self.asked_for.append((by, request))
+        return self.answer
+
+
 class Bench:
     """A desk, and what it answers."""
 
@@ -76,8 +95,9 @@ class Bench:
         self.reads = Reads()
         self.ward = Ward(lambda: 0.0)
         self.watch = Watches()
+        self.backups = Gives()
         self.desk = Desk(
-            config, self.answers.append, Tells(), self.reads, self.ward, self.watch, self.counters,  # type: ignore[arg-type]
+            config, self.answers.append, Tells(), self.reads, self.ward, self.watch, self.backups, self.counters,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def ask(self, frame: bytes, leads: bool = True) -> Proposal | ReadIndex | Change | None:
@@ -357,3 +377,37 @@ def test_hints_of_beds_are_taken_by_whoever_is_told_them() -> None:
     bench = Bench()
     bench.ask(encode_request(CONFIG.mesh_id, "seen", beds=encode_rows([ROW])), leads=False)
     assert bench.ward.rows(None) == [(0, ROW)]
+
+
+# ------------------------------------------------------------ backups
+
+BACKUP = encode_request(MESH, "backup", take=b"t" * 16, offset=5, length=7)
+
+
+def test_a_backup_is_asked_for_with_an_admin_s_key_alone_and_whose_it_is_is_told() -> None:
+    bench = Bench()
+    assert bench.desk.take([b"route", b"", BACKUP], False, CLIENT, "ward") is None
+    said = bench.said()
+    assert (said["status"], said["field"], said["bound"]) == ("REFUSED", "key", "an admin's key, for backup")
+    assert not bench.backups.asked_for
+    bench.answers.clear()
+    assert bench.desk.take([b"route", b"", BACKUP], False, ADMIN, "ann") is None
+    assert bench.backups.asked_for == [("ann", TakeBackup(b"t" * 16, 5, 7))]
+    said = bench.said()
+    assert {key: said[key] for key in ("status", "doing", "share", "retry_ms")} == {
+        "status": "MAKING", "doing": "copying", "share": 0.25, "retry_ms": 200,
+    }  # fmt: skip
+
+
+def test_a_piece_of_a_backup_is_read_by_the_query_thread_and_never_here() -> None:
+    bench = Bench()
+
+    def read() -> bytes:
+        raise AssertionError("read in the loop")
+
+    bench.backups.answer = read
+    assert bench.ask(BACKUP) is None
+    assert (bench.reads.asked, bench.answers) == ([read], [])
+    bench.reads.room = False
+    bench.ask(BACKUP)
+    assert bench.said()["status"] == "BUSY"

@@ -64,6 +64,8 @@ def unknown_in(words: list[str]) -> str:
     """The first of ``words`` that is no command or option; '' when all are."""
     here: list[click.Command] = [root]
     while words and not words[0].startswith("-") and all(isinstance(one, click.Group) for one in here):
+        if not re.fullmatch(r"[a-z|-]+", words[0]) and all(getattr(one, "invoke_without_command", 0) for one in here):
+            break  # no command but an argument: hfzmq backup FILE
         names, *words = words
         groups = [one for one in here if isinstance(one, click.Group)]
         found = [one.get_command(click.Context(one), name) for one in groups for name in names.split(MANY)]
@@ -83,8 +85,11 @@ def test_every_command_and_option_that_a_document_names_is_there(doc: str) -> No
 
 def test_what_a_document_may_not_name_would_be_found() -> None:
     block = "```sh\nhfzmq model guess --age 7   # no\nhfzmq client --fast > x\n```\n"
-    told = block + "and `hfzmq alarms ls|nod`, `hfzmq serve -x`."
-    assert [unknown_in(words) for words in commands_in(told)] == ["guess", "--fast", "ls|nod", "-x"]
+    told = (
+        block + "and `hfzmq alarms ls|nod`, `hfzmq serve -x`, `hfzmq backup look FILE`, `hfzmq backup FILE --pier 1`."
+    )
+    found = [unknown_in(words) for words in commands_in(told)]
+    assert found == ["guess", "--fast", "ls|nod", "-x", "look", "--pier"]
 
 
 def test_the_readme_shows_every_command_of_the_model() -> None:
