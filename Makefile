@@ -5,6 +5,7 @@
 #   make check                         linters, formatter, types, floors
 #   make nemesis MINUTES=10            hurt real daemons for so long, and see whether they keep their word
 #   make fuzz MINUTES=5                hostile traffic on every port of real daemons, and whether anybody noticed
+#   make bench                         how fast it is, beside a bare sketch of the same work; needs an idle machine
 #   make proof                         every layer of the proof at full size, and one table: takes hours
 #   make clean                         away with all that make made
 # PYTHON=python3.12 picks the interpreter, VENV=dir the place of the environment.
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test storms nemesis fuzz proof check clean
+.PHONY: demo test storms nemesis fuzz bench proof check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -54,6 +55,15 @@ nemesis: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
+
+BENCH = $(BIN)/hfzmq bench --results docs/results/bench.json
+
+bench: $(VENV)/.core
+	@$(BENCH) --baseline --plain --rounds 5 --seconds 5 $(ARGS)
+	@$(BENCH) --failover 20
+	@$(BENCH) --failover 20 --lease 150
+	@$(BENCH) --minutes $(MINUTES)
+	@$(BIN)/python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md
 
 proof: $(VENV)/.dev
 	@tests/nemesis/install.sh

@@ -43,14 +43,14 @@ class Processes:
         atexit.register(self.kill_all)
 
     def start(
-        self, name: str, *arguments: str, piped: bool = False, output: Path | None = None
+        self, name: str, *arguments: str, piped: bool = False, output: Path | None = None, module: str = "hfzmq"
     ) -> subprocess.Popen[bytes]:
-        """Run ``hfzmq`` with ``arguments``; its log is ``name.log``, its stdout too unless it is ``piped`` or goes to
-        the end of the file ``output``."""
+        """Run ``hfzmq`` (or another ``module``) with ``arguments``; its log is ``name.log``, its stdout too unless it
+        is ``piped`` or goes to the end of the file ``output``."""
         with contextlib.ExitStack() as files:
             log = files.enter_context((self.directory / f"{name}.log").open("ab"))
             process = subprocess.Popen(
-                [sys.executable, "-m", "hfzmq", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if piped else files.enter_context(output.open("ab")) if output else log,
                 stderr=log,
@@ -64,6 +64,10 @@ class Processes:
         """Whether it runs."""
         process = self._running.get(name)
         return process is not None and process.poll() is None
+
+    def pid(self, name: str) -> int:
+        """Of one that was started."""
+        return self._running[name].pid
 
     def exit_code(self, name: str) -> int | None:
         """How it ended (negative: by which signal); None while it runs, or when it never did."""

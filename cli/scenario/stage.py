@@ -30,7 +30,7 @@ WITHIN_S = 30.0  # a deadline, unless a scenario gives another
 TICK_S = 0.03
 ASK_EVERY_S = 0.15
 ASK_TIMEOUT_MS = 400
-HANDOVER_SETTLE_MS = 3_000  # short, so that a round with a hand-over is short
+TIMING = Timing(handover_settle_ms=3_000)  # short, so that a round with a hand-over is short
 FIRST_FLOW = 50
 STEADY = Sessions("bed", 2, 1, 0.02)
 
@@ -50,7 +50,7 @@ class Injected(NamedTuple):
 
 class Stage:
     """See the module. ``tick`` is called several times a second and may raise to end the round; ``tell`` gets each step
-    in words. ``spare``: so many more peers may join later."""
+    in words. ``spare``: so many more peers may join later; ``keys``: False for a mesh without any."""
 
     def __init__(
         self,
@@ -59,6 +59,8 @@ class Stage:
         *,
         links: bool = False,
         spare: int = 0,
+        timing: Timing = TIMING,
+        keys: bool = True,
         tick: Callable[[], None] = lambda: None,
         tell: Callable[[str], None] = lambda words: None,
     ) -> None:
@@ -67,9 +69,8 @@ class Stage:
         self._tell = tell
         self._began = time.monotonic()
         addresses = free_addresses(peers + spare)
-        timing = Timing(handover_settle_ms=HANDOVER_SETTLE_MS)
         everyone = Config("scenario", secrets.token_bytes(16), addresses, timing)
-        self.everyone = with_throwaway_keys(everyone, folder)
+        self.everyone = with_throwaway_keys(everyone, folder) if keys else everyone
         self.config = self.written("peers", self.everyone._replace(peers=addresses[:peers]))
         self.processes = Processes(folder)
         self.links = Links() if links else None

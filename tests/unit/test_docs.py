@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from hfzmq.cli.bench.document import put
 from hfzmq.clinical.alarm.rules import AlarmRules, to_mapping
 from hfzmq.clinical.alarm.types import ACTIONS, WHAT, Episode, Event
 from hfzmq.storage.tables import SCHEMA_VERSION
@@ -147,3 +148,11 @@ def test_what_check_can_say_is_explained_line_by_line() -> None:
     missing = {part for part in said if part.strip(": ;,") not in told}
     assert len(said) > 8
     assert missing == set()
+
+
+def test_the_figures_of_performance_are_those_of_the_results() -> None:
+    told = json.loads((ROOT / "docs" / "results" / "bench.json").read_text())
+    text = (ROOT / "docs" / "performance.md").read_text()
+    assert put(text, told) == text, (
+        "write them anew: python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md"
+    )

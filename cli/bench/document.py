@@ -1,0 +1,103 @@
+"""The tables of docs/performance.md, made from the results file, so that no figure there was typed by hand.
+
+    python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md
+
+Touches two files, stdout. Must not know: how anything is measured. Keeps: only what stands between the marks changes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hfzmq.cli.bench.table import FIGURES, LEGEND
+from hfzmq.cli.format import thousands
+
+BEGIN, END = "<!-- figures: make bench -->\n", "<!-- end of figures -->"
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """All sections of a results file."""
+    parts = []
+    if "speed" in results:
+        parts.append(_speed(results["speed"]))
+    parts += [_failover(told) for name, told in sorted(results.items()) if name.startswith("failover")]
+    if "long" in results:
+        parts.append(_long(results["long"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def put(text: str, results: Mapping[str, Any]) -> str:
+    """A document with the figures of ``results`` between its marks. ValueError: it has none."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"the document has no {BEGIN.strip()} and {END}")
+    return f"{before}{begin}\n{markdown(results)}\n{end}{after}"
+
+
+def _speed(told: Mapping[str, Any]) -> str:
+    rows = []
+    for workload in told["workloads"]:
+        for system, figures in workload["systems"].items():
+            rows.append([workload["name"], system, *(figures[key] for key in FIGURES.values())])
+        for system, ratio in workload.get("ratio_to_sketch", {}).items():
+            rows.append([workload["name"], f"**{system} / sketch**", *(ratio[key] for key in FIGURES.values())])
+    read_back = sum(one["read_back"] for workload in told["workloads"] for one in workload["systems"].values())
+    return "\n".join(
+        [
+            *_table(["requests under way x reports", "system", *FIGURES], rows),
+            "",
+            f"{LEGEND}. Medians of {told['rounds']} rounds of {told['seconds']:g} s, {told['beds']} beds, reports of "
+            f"{told['report_bytes']} bytes; {thousands(read_back)} reports were read back from every disk. "
+            + _where(told),
+        ]
+    )
+
+
+def _failover(told: Mapping[str, Any]) -> str:
+    gap = told["gap_ms"]
+    return (
+        f"Longest gap between acknowledgements when the leader gets kill -9, lease {told['lease_ms']} ms: p50 "
+        f"{gap['p50']:g} ms, max {gap['max']:g} ms, of {told['kills']} kills. {_where(told)}"
+    )
+
+
+def _long(told: Mapping[str, Any]) -> str:
+    faults = f" ({'; '.join(told['not_flat'])})" if told["not_flat"] else ""
+    return (
+        f"{told['seconds'] / 60:g} minutes of {told['workload']}: {told['verdict']}{faults}; "
+        f"{thousands(round(told['rate']))} reports a second, p99.9 {told['p999_us'] / 1000:.1f} ms, the longest "
+        f"{told['max_us'] / 1000:.1f} ms; elections under load: {told['elections']}. {_where(told)}"
+    )
+
+
+def _where(told: Mapping[str, Any]) -> str:
+    return (
+        f"(`{told['command']}`, {told['date'][:10]}, commit {str(told['commit'])[:10]}, source {told['source']}, "
+        f"{told['cores']} cores, load {told['load_average_1min']:g} at the end, "
+        f"a sync takes {told['disk']['fsync_p50_ms']:g} ms)"
+    )
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    marks = ["---", "---", *["---:"] * (len(heads) - 2)]
+    return [f"| {' | '.join(map(_cell, row))} |" for row in (heads, marks, *rows)]
+
+
+def _cell(value: object) -> str:
+    return thousands(value) if isinstance(value, int) else "" if value is None else str(value)
+
+
+def main(results: str, document: str) -> None:
+    """Bring a document up to date."""
+    path = Path(document)
+    told = json.loads(Path(results).read_text(encoding="utf-8"))
+    path.write_text(put(path.read_text(encoding="utf-8"), told), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

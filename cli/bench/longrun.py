@@ -1,0 +1,120 @@
+"""A long run: does the mesh stay as fast, as small and as prompt as it was in the first minutes?
+
+Touches processes (through a System), /proc, files' sizes. Must not know: screens. Keeps: the verdict is made of samples
+that are all in the result; it says which of them is not flat.
+
+Each sample is judged by the thirds of the run after the warm-up, of which the first tenth is left out: the last third
+must not be worse than an earlier one by more than BOUNDS allow.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from hfzmq.cli.bench.measure import LOAD, MIB, LoadRun, Terms, Workload, costs
+from hfzmq.cli.bench.systems import System
+
+LEAST_SAMPLES = 12
+LEFT_OUT = 0.1
+
+
+class Sample(NamedTuple):
+    """At ``at_s``, of the time since the last one: reports a second, latencies in us; of the largest peer now: memory,
+    WAL, descriptors."""
+
+    at_s: float
+    rate: float
+    p50_us: float
+    p99_us: float
+    p999_us: float
+    max_us: float
+    peer_rss_mib: float
+    wal_mib: float
+    descriptors: float
+
+
+class Bound(NamedTuple):
+    """How much worse the last third may be: by a factor, and by so much on top. ``than``: the third that it is compared
+    with; memory grows until the log is compacted for the first time, so it is compared with the second."""
+
+    than: int
+    factor: float
+    more: float
+    worst: Callable[[Sequence[float]], float]
+
+
+BOUNDS = {
+    "rate": Bound(0, 0.9, 0.0, statistics.median),  # at least so much
+    "p99_us": Bound(0, 1.5, 0.0, statistics.median),
+    "p999_us": Bound(0, 1.5, 0.0, statistics.median),
+    "peer_rss_mib": Bound(1, 1.05, 4.0, max),
+    "wal_mib": Bound(1, 1.5, 4.0, max),
+    "descriptors": Bound(0, 1.0, 4.0, max),
+}
+
+
+def long_run(
+    system: System, workload: Workload, terms: Terms, tick: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Load a system that is not running yet for ``terms.seconds``, a sample each ``terms.tick_s``; the part of the
+    results file. HfzmqError and NotKept as with ``measure``."""
+    try:
+        system.start()
+        term = system.term()
+        run = LoadRun(system, workload, terms)
+        samples: list[Sample] = []
+        for event in run.events():
+            if event["event"] == "tick":
+                samples.append(_sample(system, event))
+                tick(event)
+        elections = system.term() - term
+        system.settle()
+        system.read_back(run.ledger)
+    finally:
+        system.close()
+    faults = not_flat(samples)
+    return {
+        "workload": workload.name,
+        "seconds": terms.seconds,
+        "sample_s": terms.tick_s,
+        "beds": terms.beds,
+        "verdict": "not flat" if faults else "flat",
+        "not_flat": faults,
+        "elections": elections,
+        "read_back": sum(one.acked for one in run.ledger),
+        "rate": round(statistics.median(sample.rate for sample in samples), 1),
+        "p999_us": run.done["p999_us"],
+        "max_us": run.done["max_us"],
+        "columns": Sample._fields,
+        "samples": samples,
+    }
+
+
+def not_flat(samples: Sequence[Sample]) -> list[str]:
+    """What gets worse, in words; none when all is flat."""
+    if len(samples) < LEAST_SAMPLES:
+        return [f"only {len(samples)} samples, {LEAST_SAMPLES} are needed to tell"]
+    judged = samples[math.ceil(len(samples) * LEFT_OUT) :]
+    size = len(judged) // 3
+    thirds = (judged[:size], judged[size : 2 * size], judged[2 * size :])
+    faults = []
+    for name, bound in BOUNDS.items():
+        before = bound.worst([getattr(one, name) for one in thirds[bound.than]])
+        last = bound.worst([getattr(one, name) for one in thirds[2]])
+        limit = before * bound.factor + bound.more
+        flat = last >= limit if name == "rate" else last <= limit
+        if not flat:  # NaN is none
+            faults.append(f"{name}: {before:.5g}, later {last:.5g}")
+    return faults
+
+
+def _sample(system: System, event: dict[str, Any]) -> Sample:
+    found = [one for name, one in costs(system).items() if name != LOAD]
+    us = {name: math.nan if event[name] is None else event[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")}
+    rss = max((one.rss_bytes for one in found), default=math.nan) / MIB
+    descriptors = max((one.descriptors for one in found), default=math.nan)
+    wal = round(system.wal_bytes() / MIB, 2)
+    return Sample(event["at_s"], event["rate"], **us, peer_rss_mib=round(rss, 1), wal_mib=wal, descriptors=descriptors)

@@ -1,0 +1,258 @@
+"""A bench's arithmetic and its reading back: what is lost, doubled or altered is seen, and a figure is what it says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hfzmq.cli.bench import compare
+from hfzmq.cli.bench.failover import gaps_ms
+from hfzmq.cli.bench.histogram import Histogram
+from hfzmq.cli.bench.longrun import BOUNDS, Sample, not_flat
+from hfzmq.cli.bench.measure import Figures, Measured, Terms, Workload
+from hfzmq.cli.bench.readback import Acked, NotKept, all_equal, read_back
+from hfzmq.cli.bench.reports import writers
+from hfzmq.cli.bench.speak import ACKED, AGAIN, ELSEWHERE, MeshSpeaker, Session
+from hfzmq.clinical.report import check_row
+from hfzmq.errors import HfzmqError, InvalidInput
+from hfzmq.wire.requests import Submit, decode_request, decode_rows, encode_reply
+from hfzmq.wire.rows import pack_row
+from tests.unit.cli_world import CONFIG, run
+
+BASE_MS = 1_760_000_000_000
+MADE = writers("bench", 2, 4, BASE_MS)
+LEDGER = [Acked(writer, sent=6, acked=5) for writer in MADE]
+
+Row = list[Any]
+
+
+def stored(count: int = 5) -> list[Row]:
+    """A table with the first reports of both writers, in turn."""
+    rows = [[0, *writer.rows(number, 1)[0]] for number in range(1, count + 1) for writer in MADE]
+    return [[number, *row[1:]] for number, row in enumerate(rows, 1)]
+
+
+# ------------------------------------------------------------ reports
+
+
+@pytest.mark.parametrize("report_bytes", [120, 145, 290])
+def test_a_made_up_report_is_one_that_a_mesh_takes_and_weighs_what_was_asked_for(report_bytes: int) -> None:
+    (writer,) = writers("bench", 1, 64, BASE_MS, report_bytes)
+    rows = writer.rows(1, 2000)
+    assert [check_row(row) for row in rows] == [None] * 2000
+    weights = [len(pack_row(row)) for row in rows]
+    assert max(weights) == report_bytes
+    assert min(weights) > report_bytes - 8
+    assert len({row[0] for row in rows}) == 64
+    assert len({(row[0], row[1]) for row in rows}) == 2000
+
+
+@pytest.mark.parametrize("report_bytes", [1, 60, 1000])
+def test_a_report_that_cannot_be_so_short_or_so_long_is_refused_with_the_bounds(report_bytes: int) -> None:
+    with pytest.raises(InvalidInput, match=r"--report-bytes.* bytes"):
+        writers("bench", 1, 64, BASE_MS, report_bytes)
+
+
+def test_clients_share_the_beds_and_no_bed_has_two_clients() -> None:
+    for count, beds, each in ((1, 64, 64), (8, 64, 8), (64, 64, 1), (100, 64, 1)):
+        made = writers("bench", count, beds, BASE_MS)
+        assert {len(writer.beds) for writer in made} == {each}
+        assert len({bed for writer in made for bed in writer.beds}) == count * each
+
+
+# ------------------------------------------------------------ reading back
+
+
+def test_what_was_acknowledged_and_is_there_once_in_order_is_kept() -> None:
+    assert read_back("peer 1", stored(5), LEDGER) == read_back("peer 2", stored(5), LEDGER)
+    assert read_back("peer 1", stored(6), LEDGER), "one that was sent and not acknowledged may be there"
+
+
+TAMPERED: dict[str, Callable[[list[Row]], list[Row]]] = {
+    "the last one lost": lambda rows: rows[:-1],
+    "one in the middle lost": lambda rows: rows[:4] + rows[5:],
+    "one doubled": lambda rows: [*rows, rows[-1]],
+    "two in another order": lambda rows: [rows[2], rows[1], rows[0], *rows[3:]],
+    "a value changed": lambda rows: [*rows[:-1], [*rows[-1][:8], 0.999, *rows[-1][9:]]],
+    "another bed's": lambda rows: [*rows[:-1], [rows[-1][0], MADE[1].beds[0], *rows[-1][2:]]],
+    "a stranger's": lambda rows: [*rows, [99, "nobody", *rows[-1][2:]]],
+    "more than was sent": lambda rows: stored(7),
+    "nothing at all": lambda rows: [],
+}
+
+
+@pytest.mark.parametrize("name", TAMPERED)
+def test_whatever_is_lost_doubled_or_altered_is_not_kept(name: str) -> None:
+    with pytest.raises(NotKept, match="peer 2"):
+        read_back("peer 2", TAMPERED[name](stored(5)), LEDGER)
+
+
+def test_other_rows_of_a_mesh_that_runs_are_passed_over() -> None:
+    rows = [[1, "bed-7", *stored(1)[0][2:]], *stored(5)]
+    assert read_back("the mesh", rows, LEDGER, alone=False) == read_back("peer 1", stored(5), LEDGER)
+
+
+def test_peers_that_hold_the_same_reports_in_another_order_are_not_equal() -> None:
+    one = read_back("peer 1", stored(5), LEDGER)
+    swapped = read_back("peer 2", sorted(stored(5), key=lambda row: (row[2], -row[0])), LEDGER)
+    all_equal({"peer 1": one, "peer 3": one})
+    with pytest.raises(NotKept, match="peer 1, peer 2"):
+        all_equal({"peer 1": one, "peer 2": swapped})
+
+
+# ------------------------------------------------------------ requests and answers
+
+
+def test_a_request_is_one_of_the_protocol_and_the_next_one_has_the_next_seq() -> None:
+    speaker, session = MeshSpeaker(CONFIG), Session(MADE[0])
+    for seq in (1, 2):
+        speaker.next_request(session, 3)
+        request = decode_request(session.frame, CONFIG.mesh_id, CONFIG.limits)
+        assert isinstance(request, Submit)
+        assert (request.seq, request.client, session.sent) == (seq, "bench-0001", 3 * seq)
+        assert [tuple(row) for row in decode_rows(request.rows)] == MADE[0].rows(3 * seq - 2, 3)
+
+
+def test_only_an_ack_of_this_very_request_with_no_row_left_out_counts() -> None:
+    speaker, session = MeshSpeaker(CONFIG), Session(MADE[0])
+    speaker.next_request(session, 1)
+    ack = {"seq": 1, "term": 1, "index": 1, "rejected": []}
+    assert speaker.verdict(session, encode_reply("ACK", **ack)) == ACKED
+    assert speaker.verdict(session, encode_reply("BUSY", retry_ms=5)) == AGAIN
+    assert speaker.verdict(session, encode_reply("NO_QUORUM")) == ELSEWHERE
+    assert speaker.verdict(session, encode_reply("NOT_LEADER", leader=None, host=None, port=None)) == ELSEWHERE
+    for wrong in ({"seq": 2}, {"rejected": [[0, "age", "too old", ""]]}):
+        with pytest.raises(HfzmqError, match="request 1 was answered with"):
+            speaker.verdict(session, encode_reply("ACK", **(ack | wrong)))
+    with pytest.raises(HfzmqError, match="GAP"):
+        speaker.verdict(session, encode_reply("GAP", seq=1, expected=7))
+
+
+# ------------------------------------------------------------ figures
+
+
+def test_a_percentile_is_never_below_the_true_one_and_at_most_two_percent_above() -> None:
+    rng = random.Random(1)
+    values = sorted(rng.lognormvariate(6, 2) for _ in range(5000))
+    parts = [Histogram() for _ in range(3)]
+    for number, value in enumerate(values):
+        parts[number % 3].add(value)
+    whole = Histogram()
+    for part in parts:
+        whole.merge(part)
+    for share in (0.5, 0.99, 0.999, 1.0):
+        true = values[int(len(values) * share + 0.9999) - 1]
+        assert true <= whole.percentile(share) <= max(true * 1.02, 2)
+    assert (whole.count, whole.most) == (5000, values[-1])
+    assert Histogram().percentile(0.5) != Histogram().percentile(0.5), "of none there is no percentile"
+
+
+def measured(rate: float) -> Measured:
+    return Measured(Figures(rate, *[1.0] * (len(Figures._fields) - 1)), 10, 12, 0)
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
+    ours, sketch = [measured(rate) for rate in (50, 80, 10)], [measured(rate) for rate in (100, 100, 40)]
+    assert compare.ratios(ours, sketch)["rate"] == 0.5
+    plan = compare.Plan((Workload(1, 1),), ("hfzmq", "sketch"), 3, Terms())
+    told = compare.section(plan, {(Workload(1, 1), "hfzmq"): ours, (Workload(1, 1), "sketch"): sketch})
+    (workload,) = told["workloads"]
+    assert workload["systems"]["hfzmq"]["rates"] == [50, 80, 10]
+    assert workload["systems"]["hfzmq"]["rate"] == 50
+    assert workload["systems"]["hfzmq"]["read_back"] == 36
+    assert workload["ratio_to_sketch"]["hfzmq"]["rate"] == 0.5
+
+
+@pytest.mark.parametrize(("value", "shown"), [(12_345.6, 12_300), (145.2, 145), (0.70049, 0.7), (9.876, 9.88)])
+def test_a_figure_is_told_with_three_digits(value: float, shown: float) -> None:
+    assert compare.short(value) == shown
+
+
+def test_the_gap_of_a_kill_is_the_longest_silence_that_ends_after_it() -> None:
+    acks = [0, 10, 20, 1120, 1130, 1140, 1300, 2000, 2010, 2900, 2910]
+    assert gaps_ms(acks, [25, 2015]) == [1100, 890]
+    assert gaps_ms(acks, [15, 1135]) == [1100, 890], "acks on their way at the kill come a moment later"
+    with pytest.raises(HfzmqError, match="nothing was acknowledged after a kill"):
+        gaps_ms(acks, [3000])
+
+
+SAMPLE = Sample(0.0, 1000.0, 100.0, 200.0, 300.0, 400.0, 50.0, 4.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "late"),
+    [("rate", 800.0), ("p99_us", 400.0), ("p999_us", 600.0), ("peer_rss_mib", 60.0), ("wal_mib", 16.0),
+     ("descriptors", 90.0)],
+)  # fmt: skip
+def test_whatever_gets_worse_in_a_long_run_is_not_flat_and_is_named(name: str, late: float) -> None:
+    flat = [SAMPLE] * 30
+    assert not_flat(flat) == []
+    (fault,) = not_flat([*flat[:21], *[SAMPLE._replace(**{name: late})] * 9])
+    assert fault.startswith(f"{name}: ")
+    assert name in BOUNDS
+    (unknown,) = not_flat([one._replace(**{name: float("nan")}) for one in flat])
+    assert unknown.startswith(f"{name}: "), "what is not known is not flat"
+
+
+def test_too_few_samples_are_no_verdict() -> None:
+    assert not_flat([SAMPLE] * 5) == ["only 5 samples, 12 are needed to tell"]
+
+
+# ------------------------------------------------------------ the command line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--failover 3 --minutes 1", "--failover or --minutes"),
+        ("--baseline --failover 3", "--baseline"),
+        ("--baseline --config peers.yaml --yes", "--baseline"),
+        ("--failover 3 --clients 4", "--clients"),
+        ("--config peers.yaml", "say --yes"),
+        ("--config peers.yaml --yes --plain", "--plain"),
+        ("--yes", "--config"),
+        ("--seconds nan", "finite"),
+        ("--clients 0", "--clients"),
+        ("--lease 20", "--lease"),
+        ("-o csv", "csv"),
+    ],
+)
+def test_what_does_not_go_together_is_a_usage_error_that_names_it(words: str, said: str) -> None:
+    done = run("bench", *words.split())
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_a_folder_in_memory_is_refused_for_nothing_is_synced_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    monkeypatch.setattr("hfzmq.cli.bench.place.IN_MEMORY", (_kind_of(tmp_path),))
+    done = run("bench", "--folder", str(tmp_path / "new"))
+    assert (done.code, done.out) == (6, "")
+    assert "on a disk, not in memory" in done.err
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_where_a_report_was_not_kept_no_figure_is_told_or_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    def lose(*about: object) -> None:
+        raise NotKept("peer 2: 9 reports of bench-0001, who sent 10, of which 10 were acknowledged")
+
+    monkeypatch.setattr(compare, "run", lose)
+    done = run("bench", "--folder", str(tmp_path / "new"), "--results", str(tmp_path / "bench.json"))
+    assert (done.code, done.out) == (1, "")
+    assert "9 reports of bench-0001" in done.err
+    assert not (tmp_path / "bench.json").exists()
+
+
+def _kind_of(path: Any) -> str:
+    from hfzmq.cli.doctor.disk import mount_of
+
+    with open("/proc/self/mountinfo") as file:
+        mount = mount_of(path, file.read())
+    assert mount is not None
+    return mount.kind
