@@ -25,6 +25,10 @@ KEPT = (
     ("alarm_rules", "id"),
     ("access_keys", "key"),
 )  # (table, its key)
+_MARKED = (
+    ("risk_reports", "SELECT id, crc FROM risk_reports WHERE alert_sent <> 0"),
+    ("heartbeat_alerts", "SELECT alert_id, crc FROM heartbeat_alerts WHERE resolved_flag <> 0"),
+)
 
 
 def row_token(table: str, key: object, crc: int) -> int:
@@ -40,6 +44,11 @@ def kept_of(connection: apsw.Connection) -> int:
         for key, crc in connection.execute(f"SELECT {column}, crc FROM {table}")
     )
     return sum(row_token(*row) for row in rows) % SUM_END
+
+
+def marked_of(connection: apsw.Connection) -> int:
+    """``marked`` as the tables have it. apsw.Error."""
+    return sum(row_token(table, *row) for table, select in _MARKED for row in connection.execute(select)) % SUM_END
 
 
 def without(kept: int, table: str, rows: Sequence[Row]) -> int:
