@@ -14,7 +14,7 @@ from hfzmq.cli.mesh_view import mesh_view
 from hfzmq.cli.status import as_table
 from hfzmq.client.line import SERVER
 from hfzmq.config import render
-from tests.unit.cli_world import CONFIG, FOREIGN, Answer, members_told, run, says
+from tests.unit.cli_world import CONFIG, FOREIGN, NEW_DISK, OLD_DISK, Answer, lives, members_told, run, says
 
 Answers = dict[int, Answer | None]
 
@@ -317,14 +317,6 @@ def test_a_list_of_members_that_cannot_be_used_is_as_none(other: dict[str, objec
 def test_odd_values_about_members_are_unknown(other: dict[str, object]) -> None:
     peer = mesh_view(CONFIG, {1: says(1, "leader", **members_told() | other)}).peer(1)
     assert (peer.hears, peer.amnesia) == ((), None)
-
-
-def lives(told: dict[str, object], own: str, **more: object) -> dict[str, Any]:
-    """What a peer says that runs for long, with the disk ``own`` (its members' are ``aa...``)."""
-    return {**told, "incarnation": own * 16, "uptime_ms": 90_000, **more}
-
-
-OLD_DISK, NEW_DISK = "aa", "bb"
 
 
 def hearing(*ids: int) -> list[list[object]]:
