@@ -68,8 +68,9 @@ class AlarmBook:
 
     def reports(self, stamp_ms: int, first_id: int, rows: Sequence[Sequence[object]]) -> None:
         """Reports, in the order of Report's fields, of one entry."""
+        report = self.alarms.report
         for number, row in enumerate(rows, first_id):
-            self.alarms.report(stamp_ms, number, Report._make(row))
+            report(stamp_ms, number, Report._make(row))
 
     def readings(self, stamp_ms: int, rows: Sequence[Row]) -> None:
         """Rows for INSERT_READING, of one entry."""
