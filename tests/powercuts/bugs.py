@@ -34,6 +34,7 @@ ALARMS = "    state = state._replace(alarms=book.write(connection))\n"
 RESTORED = "Alarms(rules, beds, recent, "
 RULES = "if changes.rules:"
 HEARD = "for patient, _ in changes.heard if"
+MEASURED = '("note", "value", "least", "most", "crc")'
 VERDICTS = "        self._applied = cursor.applied\n"
 LOWER = "last_index=index, chain=chain))\n            self.sync()"
 
@@ -81,6 +82,8 @@ BUGS = (
     Bug("readings are numbered from 1 at each start", CUTS, "store.py",
         VERDICTS, VERDICTS.replace("cursor.applied", "cursor.applied._replace(verdicts=VerdictCounts((0,) * 8))")),
     Bug("that a bed was heard is not written", CUTS, "alarm_book.py", HEARD, HEARD.replace("changes.heard", "[]")),
+    Bug("a value that was measured is not written", CUTS, "alarm_rows.py", MEASURED, MEASURED.replace('"value", ', "")),
+    Bug("what a row added to the sum is never taken off", CUTS, "alarm_sum.py", "token - before\n", "token\n"),
     Bug("rules that were set are not written", CUTS, "alarm_book.py", RULES, "if False:"),
     Bug("an alarm that is over leaves its alerts open", CUTS, "alarm_book.py",
         "            _resolve(connection, calmed, upto, written)\n", "            pass\n"),
@@ -116,4 +119,7 @@ OPEN = (
     Bug("no entry's chain is checked", ROT, "recovery.py",
         "            if chained(before, entry.term, entry.kind, entry.origin, entry.body).chain != entry.chain:\n",
         "            if False:\n"),
+    # By luck only: hardly ever is a row marked that another entry had brought; test_storage_alarms.py holds it.
+    Bug("the marks of alarms may be older than the rest", ROT, "recovery.py",
+        "if alarm_sum.marked_of(self._connection) != marked:", "if False:"),
 )  # fmt: skip
