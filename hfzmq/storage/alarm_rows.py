@@ -40,11 +40,11 @@ REPLACE_RULES = "REPLACE INTO alarm_rules VALUES (?, ?, ?)"
 SELECT_RULES = "SELECT rules, crc FROM alarm_rules"
 
 # What is packed of a row: its whole numbers and reals, in the order of its columns. The texts are the other columns.
+# Reals are packed as SQLite gives them back, which knows no negative zero: hence ``+ 0.0``.
 _BED_NUMBERS = struct.Struct(">12qd12q")
 _TIER, _PROBABILITY = Bed._fields.index("tier"), Bed._fields.index("probability")
 _EPISODE_NUMBERS = struct.Struct(">qqqdddqqqqq")
-_VALUE, _SENT = Episode._fields.index("value"), Episode._fields.index("sent")
-_VALUES_END = _VALUE + len(("value", "least", "most"))
+_SENT = Episode._fields.index("sent")
 _NO_MOMENT = -(1 << 63)  # for a NULL among whole numbers: no stamp is below 0
 _NO_NUMBER = float("nan")  # for a NULL among reals: SQLite keeps no NaN
 _TEXTS_APART = "\0"  # is in none of them: ids, names and notes are printable
@@ -52,15 +52,14 @@ _TEXTS_APART = "\0"  # is in none of them: ids, names and notes are printable
 
 def bed_row(bed: Bed) -> Row:
     """For UPSERT_BED."""
-    watched, probability = int(bed.watched), _real(bed.probability)
-    row = (bed.patient_id, watched, *bed[2:_PROBABILITY], probability, *bed[_PROBABILITY + 1 :])
-    return (*row, bed_crc(row))
+    return (*bed, bed_crc(bed))
 
 
 def bed_crc(row: Row) -> int:
     """Over a row of alarm_beds without its checksum. The errors that ``_sound`` catches: it is no such row."""
-    probability = _NO_NUMBER if row[_PROBABILITY] is None else row[_PROBABILITY]
-    numbers = _BED_NUMBERS.pack(*row[1:_TIER], probability, *row[_PROBABILITY + 1 :])
+    probability = row[_PROBABILITY]
+    real = _NO_NUMBER if probability is None else probability + 0.0
+    numbers = _BED_NUMBERS.pack(*row[1:_TIER], real, *row[_PROBABILITY + 1 :])
     return zlib.crc32(_TEXTS_APART.join((row[0], row[_TIER])).encode(), zlib.crc32(numbers))
 
 
@@ -72,9 +71,7 @@ def bed_of(row: Row | None) -> Bed:
 
 def episode_row(episode: Episode) -> Row:
     """For UPSERT_EPISODE and UPSERT_MEASURED."""
-    sent, failing = _SENT_APART.join(episode.sent), _SENT_APART.join(episode.failing)
-    values = (_real(episode.value), _real(episode.least), _real(episode.most))
-    row = (*episode[:_VALUE], *values, *episode[_VALUES_END:_SENT], sent, failing)
+    row = (*episode[:_SENT], _SENT_APART.join(episode.sent), _SENT_APART.join(episode.failing))
     return (*row, episode_crc(row))
 
 
@@ -86,9 +83,9 @@ def episode_crc(row: Row) -> int:
         number,
         raised_at,
         raised_by,
-        _NO_NUMBER if value is None else value,
-        _NO_NUMBER if least is None else least,
-        _NO_NUMBER if most is None else most,
+        _NO_NUMBER if value is None else value + 0.0,
+        _NO_NUMBER if least is None else least + 0.0,
+        _NO_NUMBER if most is None else most + 0.0,
         _NO_MOMENT if seen_at is None else seen_at,
         _NO_MOMENT if returned_at is None else returned_at,
         _NO_MOMENT if resolved_at is None else resolved_at,
@@ -140,8 +137,3 @@ def rules_of(row: Row | None) -> AlarmRules:
     if not isinstance(rules, AlarmRules):
         raise Damaged(f"{rules.field}: {rules.bound}")
     return rules
-
-
-def _real(value: float | None) -> float | None:
-    """As SQLite gives it back: a float, without a negative zero."""
-    return None if value is None else float(value) + 0.0
