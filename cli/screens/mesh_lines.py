@@ -10,8 +10,8 @@ from rich.text import Text
 
 from hfzmq.cli.board_feed import BoardStatus
 from hfzmq.cli.format import number
-from hfzmq.cli.mesh_view import ASKING, NO_MEMBER, PeerView
 from hfzmq.cli.mesh_words import answering, not_begun, notes, only_copy
+from hfzmq.cli.peer_view import ASKING, NO_MEMBER, PeerView
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
 from hfzmq.cli.screens.words import (
     ASKING_BADGE,
