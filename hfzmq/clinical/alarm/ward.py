@@ -95,6 +95,8 @@ class Ward:
         else:
             streaks.amber_set(bed)
             self._on(bed, AMBER, bed.report_id, bed.tier, bed.probability)
+            if AMBER in bed.open and bed.probability is not None:  # one that recurs shows what brought it on again
+                self._episodes.measure(bed.open[AMBER], bed.probability, bed.tier)
 
     def _due_of(self, kind: int, key: Any) -> int | None:
         if kind == STEP:
