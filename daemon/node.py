@@ -113,7 +113,11 @@ class Node:
         )
         self.sockets.links.connect(self.about.addresses())
         self.ward = Ward(monotonic_ms)
-        self.queries = Queries(self.store.path, self.sockets.answers_sender(), self.about.staleness)
+        notify = SdNotify.of(os.environ)
+        self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
+        self.queries = Queries(
+            self.store.path, self.sockets.answers_sender(), self.about.staleness, self.vitals.rests_ms
+        )
         self.about.scrubs = lambda: self.queries.scrubs
         self.watch = Watch(
             config,
@@ -127,8 +131,6 @@ class Node:
             Notifier(config.channels),
         )
         self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
-        notify = SdNotify.of(os.environ)
-        self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
         self.backups = Backups(
             data_dir / "backups", self.store.path, lambda: self.replica.applied, self.counters, monotonic_ms
         )
