@@ -49,6 +49,7 @@ from hfzmq.daemon.beginning import first_replica
 from hfzmq.daemon.chores import Chores
 from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.desk import Desk
+from hfzmq.daemon.garbage import Garbage
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.hearsay import Hearsay
 from hfzmq.daemon.intake import Intake
@@ -147,6 +148,7 @@ class Node:
             self._step, self.sockets, self.gate, self.locks, self.replica, self.voice, self.ward, self.transfers,
             self.desk, self.chores, self.counters,
         )  # fmt: skip
+        self.garbage = Garbage(now)
         self._stepped = False  # the core, in this turn
         self._idle_at_ms = now
         self._drain_until_ms = 0.0
@@ -174,8 +176,7 @@ class Node:
                 self._step(Tick())
             self._commit()
             self._do_chores(self.sockets.has_visitors(ready))
-            if not ready:
-                self._rest()
+            self._rest(idle=not ready)
             self.vitals.turned()
 
     def _wait_ms(self) -> int:
@@ -304,10 +305,11 @@ class Node:
         if fact:
             self._step(Propose((fact,)))
 
-    def _rest(self) -> None:
-        """Nothing came in."""
+    def _rest(self, idle: bool) -> None:
+        """``idle``: nothing came in."""
         now_ms = monotonic_ms()
-        if now_ms >= self._idle_at_ms:
+        self.garbage.turn(now_ms, idle)
+        if idle and now_ms >= self._idle_at_ms:
             self._idle_at_ms = now_ms + IDLE_CHECKPOINT_MS
             self.store.idle_checkpoint()
 
