@@ -5,8 +5,9 @@
              Persisted, Applied --> core.step <-- one transaction <----'           until the turn's end
 
 Touches sockets, the clock, the disk, signals. Must not know: how the core decides. Keeps: one transaction and one sync
-for everything that a turn gathered; a disk error stops the process in the same breath (exit 1), for a peer whose disk
-has failed must not promise anything more.
+for everything that a turn gathered, no sync for what is applied alone (storage/store.py) until others are shown it; a
+disk error stops the process in the same breath (exit 1), for a peer whose disk has failed must not promise anything
+more.
 """
 
 from __future__ import annotations
@@ -209,6 +210,7 @@ class Node:
             elif isinstance(effect, Reply):
                 self.desk.answered(effect)
             elif isinstance(effect, Publish):
+                self._sync()
                 self.voice.publish(effect.heartbeat)
             elif isinstance(effect, Became):
                 self._announce(effect)
@@ -229,7 +231,9 @@ class Node:
             effects, self._to_write = self._to_write, []
             self.vitals.writes()
             applied = self.store.write(effects)
-            self.about.fsync_ms = self.vitals.wrote()
+            took_ms = self.vitals.wrote(not self.store.unsynced)
+            if not self.store.unsynced:
+                self.about.fsync_ms = took_ms
             tokens = [effect.token for effect in effects if isinstance(effect, Persist)]
             if tokens:
                 self._step(Persisted(tokens[-1]))
@@ -237,6 +241,14 @@ class Node:
                 self.locks.applied(self.store.keys)
                 self.watch.changed()
                 self._step(Applied(*applied))
+
+    def _sync(self) -> None:
+        """Others hold a later start to the applied index that this one has shown (core/memory.py): no power cut may
+        take it back."""
+        if self.store.unsynced:
+            self.vitals.writes()
+            self.store.sync()
+            self.vitals.wrote()
 
     def _take_snapshot(self) -> None:
         """A snapshot was pulled: let it take the place of everything, if it is still of use and nothing is being

@@ -101,13 +101,14 @@ class Vitals:
         """A transaction begins."""
         self._writing_ms = self._clock_ms()
 
-    def wrote(self) -> float:
-        """It is synced; how many ms it took."""
+    def wrote(self, synced: bool = True) -> float:
+        """It has ended; how many ms it took. ``synced``: whether the disk was waited for."""
         self._wrote_ms = self._clock_ms()
         took_ms = self._wrote_ms - self._writing_ms
         self._writing_ms = math.nan
-        self._sync_counts[bisect_left(BOUNDS_S, took_ms / 1000)] += 1
-        self._sync_seconds += took_ms / 1000
+        if synced:
+            self._sync_counts[bisect_left(BOUNDS_S, took_ms / 1000)] += 1
+            self._sync_seconds += took_ms / 1000
         return took_ms
 
     @contextmanager
