@@ -13,7 +13,7 @@ import click
 
 from hfzmq.cli.format import cell, csv_line, json_text, table, width_of
 from hfzmq.cli.layout import as_text, folded, stacked, terminal_width
-from hfzmq.cli.mesh_view import MeshView, PeerView, mesh_view, unreached
+from hfzmq.cli.mesh_view import MeshView, mesh_view, unreached
 from hfzmq.cli.mesh_words import (
     LINK_HINT,
     answering,
@@ -26,6 +26,7 @@ from hfzmq.cli.mesh_words import (
     unheard,
 )
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option
+from hfzmq.cli.peer_view import PeerView
 from hfzmq.errors import MeshUnavailable, NoLeader
 
 PEER_KEYS = (
@@ -86,7 +87,7 @@ def status(config_path: str, peer: int | None, output: str) -> None:
     config = knowing(load_config(config_path), peer)
     refusing: dict[int, str] = {}
     answers = ask_all(config, "status", only=peer, refusing=refusing)
-    view = mesh_view(config, answers, peer)
+    view = mesh_view(config, answers, peer, refusing)
     if output == "json":
         click.echo(json_text(as_json(view)))
     elif output == "csv":
