@@ -1,7 +1,7 @@
 -- The tables of one peer's file, schema version 6. Times are Unix milliseconds UTC.
 -- One transaction holds what belongs together: hard state, log, and the applied index with all that applying wrote.
--- crc: zlib.crc32 over the row's other columns (checksums.py and *_rows.py say how), checked at each start where a table
--- has few rows, and by the scrub.
+-- crc: zlib.crc32 over the row's other columns (checksums.py and *_rows.py say how; of sessions tables.py), checked at each
+-- start where a table has few rows, and by the scrub.
 
 -- Who this file belongs to. One row.
 CREATE TABLE meta (

@@ -196,13 +196,26 @@ def applied_of(row: Row | None) -> AppliedState:
 
 def session_row(origin: Origin, entry: Entry) -> Row:
     """For UPSERT_SESSION: ``entry`` is what stored the request of ``origin``."""
-    return sealed(origin.client, origin.epoch, origin.seq, origin.digest, entry.term, entry.index)
+    return _session_row(origin.client, origin.epoch, origin.seq, origin.digest, entry.term, entry.index)
 
 
 def session_of(row: Row | None) -> tuple[SessionKey, Session]:
     """From SELECT_SESSIONS."""
-    client, epoch, *rest = unsealed_as(row, str, bytes, int, bytes, int, int)
-    return (client, epoch), Session(*rest)
+    if row is None or tuple(map(type, row)) != _SESSION_TYPES or _session_row(*row[:-1]) != row:
+        raise Damaged("wrong checksum")
+    client, epoch, *columns, _ = row
+    return (client, epoch), Session(*columns)
+
+
+_SESSION_TYPES = (str, bytes, int, bytes, int, int, int)
+_SESSION_NUMBERS = struct.Struct(">qqqQQQ")
+
+
+def _session_row(client: str, epoch: bytes, seq: int, digest: bytes, term: int, index: int) -> Row:
+    """With a checksum of its own, for each request that is stored changes such a row."""
+    name = client.encode()
+    numbers = _SESSION_NUMBERS.pack(seq, term, index, len(name), len(epoch), len(digest))
+    return client, epoch, seq, digest, term, index, zlib.crc32(b"".join((numbers, name, epoch, digest)))
 
 
 class SessionSum:
@@ -212,7 +225,7 @@ class SessionSum:
         self.value = 0
         self._parts: dict[SessionKey, int] = {}
         for (client, epoch), one in sessions.items():
-            self.replace(sealed(client, epoch, *_session_columns(one)))
+            self.replace(_session_row(client, epoch, one.seq, one.digest, one.term, one.index))
 
     def replace(self, row: Row) -> None:
         """A row for UPSERT_SESSION is written."""
@@ -240,10 +253,6 @@ def cut_crc(base: Place, members: Membership) -> int:
 
 _ROOT = struct.Struct(">IIQ16sI")
 _CUT = struct.Struct(">II")
-
-
-def _session_columns(one: Session) -> tuple[int, bytes, int, int]:
-    return one.seq, one.digest, one.term, one.index
 
 
 # -------------------------------------------------------------------------------------------------------------- the log
