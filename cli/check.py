@@ -19,7 +19,8 @@ from hfzmq.config import Config
 from hfzmq.errors import HfzmqError
 
 if TYPE_CHECKING:
-    from hfzmq.cli.mesh_view import MeshView, PeerView
+    from hfzmq.cli.mesh_view import MeshView
+    from hfzmq.cli.peer_view import PeerView
 
 ALARMS_ASKED = 1000
 RED = "RED"

@@ -8,80 +8,15 @@ to join, and whoever peers.yaml lists and the mesh does not, is a row all the sa
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hfzmq.cli.format import printable
+from hfzmq.cli.peer_view import ASKING, NO_ANSWER, NO_MEMBER, REFUSES_MESH, PeerView, Row, peer_view, text_of
 from hfzmq.config import Config, PeerAddress
 from hfzmq.errors import NoDaemonReached
 from hfzmq.wire.members import LEARNER, VOTER, Told, newest
 
-NO_ANSWER = "no answer"
-REFUSES_MESH = "refuses: mesh: "
-ROLES = ("follower", "precandidate", "candidate", "leader")
 HEARS_WITHIN_MS = 10_000  # a peer that runs for so long hears whomever it can hear
-ASKING, NO_MEMBER = "asking", "none"  # beside VOTER and LEARNER: how a peer belongs to the mesh
-
-
-class PeerView(NamedTuple):
-    """One peer by its own word, or the fact that it gave none (``reachable`` False and ``problem`` says why).
-
-    ``trails_leader_by``: entries of the leader's log that this peer's log has not; None without a leader.
-    ``refused_peers``: ids of peers that came with other data than those this one met first. ``membership``: VOTER,
-    LEARNER, ASKING (not a member, or with another disk than the member's), NO_MEMBER; None when nobody told.
-    ``counted``: the mesh has a member of this id. ``incarnation``: hex, of the member or of who answers or asks.
-    ``amnesia``: why it does not trust its own disk. ``hears``: (id, how many ms ago), by this peer's word.
-    """
-
-    id: int
-    role: str | None
-    term: int | None
-    last_index: int | None
-    commit_index: int | None
-    applied_index: int | None
-    trails_leader_by: int | None
-    reachable: bool
-    state_hash: str | None
-    version: str | None
-    serves: bool
-    quorum: bool
-    knows_leader: int | None
-    reports: int | None
-    fsync_ms: float | None
-    uptime_ms: int | None
-    boot: int | None
-    now_ms: int | None
-    refused_peers: tuple[int, ...]
-    problem: str
-    address: str
-    membership: str | None = None
-    counted: bool = True
-    incarnation: str = ""
-    amnesia: str | None = None
-    hears: tuple[tuple[int, int], ...] = ()
-    other_versions: int = 0  # messages of peers that speak another version, dropped by this one
-    readings: dict[str, int] | None = None  # heart rates stored, by validation status
-    alerts: dict[str, int] | None = None  # heart-rate alerts stored, by category
-    differs: tuple[int, ...] = ()  # ids of peers that it saw hold another state
-    counters: dict[str, int] | None = None  # of what it refused, dropped, answered
-
-    @property
-    def readings_total(self) -> int | None:
-        """How many heart rates it has stored; None when it did not say."""
-        return None if self.readings is None else sum(self.readings.values())
-
-    @property
-    def alerts_total(self) -> int | None:
-        """How many heart-rate alerts it has stored; None when it did not say."""
-        return None if self.alerts is None else sum(self.alerts.values())
-
-    @property
-    def standing(self) -> str:
-        """Its role in words: learner, asking and no member come before what its own replica calls itself."""
-        stranger = {LEARNER: "learner", ASKING: "asks to join", NO_MEMBER: "no member"}.get(self.membership or "", "")
-        if self.reachable:
-            return stranger or self.role or ""
-        return ", ".join(filter(None, (stranger, f"unreachable: {self.problem}")))
 
 
 class Mismatch(NamedTuple):
@@ -189,8 +124,8 @@ class MeshView(NamedTuple):
 def mesh_view(config: Config, answers: Mapping[int, Mapping[str, Any] | None], only: int | None = None) -> MeshView:
     """What ``answers`` (by peer id; None or no key: no answer) say together. With ``only``, that peer's view alone."""
     told = newest(answers.values())
-    rows = [row for row in _rows(config, told) if only in (None, row[0].id)]
-    peers = [_another_life(_peer_view(row, answers.get(row[0].id)), answers, told) for row in rows]
+    rows = [row for row in _rows(config, told, answers) if only in (None, row[0].id)]
+    peers = [_another_life(peer_view(row, answers.get(row[0].id)), answers, told) for row in rows]
     terms = [peer.term for peer in peers if peer.term is not None]
     serving = [peer for peer in peers if peer.serves and peer.term is not None]
     leader, quorum = None, False
@@ -224,8 +159,9 @@ def _has_just_begun(peer: PeerView) -> bool:
     return peer.reachable and peer.uptime_ms is not None and peer.uptime_ms < HEARS_WITHIN_MS
 
 
-def _lost_disks(peers: Iterable[PeerView], newcomers: Container[int]) -> Iterator[str]:
+def _lost_disks(peers: Sequence[PeerView], newcomers: Container[int]) -> Iterator[str]:
     by: dict[int, list[int]] = {}
+    live = {peer.id for peer in peers if peer.own_disk and not _has_just_begun(peer)}
     for peer in peers:
         for refused in peer.refused_peers:
             if refused in newcomers:  # it is about to ask to be let in
@@ -234,8 +170,11 @@ def _lost_disks(peers: Iterable[PeerView], newcomers: Container[int]) -> Iterato
     for refused, refusing in sorted(by.items()):
         who = " and ".join(filter(None, (", ".join(map(str, refusing[:-1])), str(refusing[-1]))))
         verb = "does" if len(refusing) == 1 else "do"
-        came = f"peer {refused} came back with other data than before"
-        yield f"{came}: {who} {verb} not listen to it; it must be replaced"
+        if refused in live:
+            came, do = f"another process speaks as peer {refused}, which lives", "stop it, or give it an id of its own"
+        else:
+            came, do = f"peer {refused} came back with other data than before", "it must be replaced"
+        yield f"{came}: {who} {verb} not listen to it; {do}"
 
 
 def _amnesiacs(peers: Iterable[PeerView]) -> Iterator[str]:
@@ -257,11 +196,19 @@ def _versions(peers: Iterable[PeerView]) -> Iterator[str]:
 def _another_life(peer: PeerView, answers: Mapping[int, Mapping[str, Any] | None], told: Told | None) -> PeerView:
     """``peer``, as one that asks to join where it answers with another disk than that of the member of its id; whoever
     the leader already told so is one anyway."""
-    own = _text((answers.get(peer.id) or {}).get("peer") or {}, "incarnation") if peer.reachable else None
+    own = _disk_of(answers.get(peer.id)) if peer.reachable else None
     member = told.of(peer.id) if told is not None and told.founded else None
-    if not own or member is None or not member.incarnation or own == member.incarnation:
+    if not own or member is None or not member.incarnation:
         return peer
+    if own == member.incarnation:
+        return peer._replace(own_disk=peer.membership != ASKING)
     return peer._replace(membership=ASKING, incarnation=own)
+
+
+def _disk_of(answer: Mapping[str, Any] | None) -> str | None:
+    """The incarnation of who answered; None where it did not say."""
+    said = (answer or {}).get("peer")
+    return text_of(said, "incarnation") if isinstance(said, Mapping) else None
 
 
 def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
@@ -282,108 +229,18 @@ def _mismatches(peers: list[PeerView]) -> tuple[Mismatch, ...]:
     )
 
 
-_Row = tuple[PeerAddress, str | None, bool, str]  # its address, membership, whether it is counted, its incarnation
-
-
-def _rows(config: Config, told: Told | None) -> list[_Row]:
-    """Each peer that is worth a row, in the order of ids."""
+def _rows(config: Config, told: Told | None, answers: Mapping[int, Mapping[str, Any] | None]) -> list[Row]:
+    """Each peer that is worth a row, in the order of ids. A member that answers itself keeps its row, whoever else asks
+    to join under its id."""
     if told is None:
         return [(peer, None, True, "") for peer in config.peers]
-    rows: dict[int, _Row] = {peer.id: (peer, NO_MEMBER, False, "") for peer in config.peers}
+    rows: dict[int, Row] = {peer.id: (peer, NO_MEMBER, False, "") for peer in config.peers}
     for member in told.members:
         rows[member.id] = (PeerAddress(*member[:5]), member.role, True, member.incarnation)
     for one in told.asking if told.founded else ():
         before = told.of(one.id)
-        if before is None or before.incarnation != one.incarnation:
+        itself = before is not None and _disk_of(answers.get(one.id)) == before.incarnation
+        if not itself and (before is None or before.incarnation != one.incarnation):
             address = PeerAddress(one.id, one.host, one.client_port, 0, 0)
             rows[one.id] = (address, ASKING, before is not None, one.incarnation)
     return [rows[peer] for peer in sorted(rows)]
-
-
-def _peer_view(row: _Row, answer: Mapping[str, Any] | None) -> PeerView:
-    address, membership, counted, incarnation = row
-    told = (answer or {}).get("peer")
-    problem = _problem(address, answer, told)
-    said: Mapping[str, Any] = told if isinstance(told, Mapping) and not problem else {}
-    role = said.get("role")
-    fsync = said.get("fsync_ms")
-    amnesia = _text(said, "amnesia")
-    return PeerView(
-        id=address.id,
-        role=role if role in ROLES else None,
-        term=_int(said, "term"),
-        last_index=_int(said, "last_index"),
-        commit_index=_int(said, "commit_index"),
-        applied_index=_int(said, "applied_index"),
-        trails_leader_by=None,
-        reachable=not problem,
-        state_hash=_text(said, "state_hash"),
-        version=_text(said, "version"),
-        serves=said.get("serves") is True,
-        quorum=said.get("quorum") is True,
-        knows_leader=_int(said, "leader") or None,  # 0: none known
-        reports=_int(said, "reports"),
-        fsync_ms=float(fsync) if isinstance(fsync, (int, float)) and not isinstance(fsync, bool) else None,
-        uptime_ms=_int(said, "uptime_ms"),
-        boot=_int(said, "boot"),
-        now_ms=_int(said, "now_ms"),
-        refused_peers=_ids(said, "refused_peers"),
-        problem=problem,
-        address=f"{address.host}:{address.client_port}",
-        membership=membership,
-        counted=counted,
-        incarnation=incarnation,
-        amnesia=printable(amnesia) if amnesia else None,
-        hears=_hears(said),
-        other_versions=_counted(said, "peer_message_other_version"),
-        readings=_counts(said, "readings"),
-        alerts=_counts(said, "alerts"),
-        differs=_ids(said, "differs"),
-        counters=_counts(said, "counters"),
-    )
-
-
-def _problem(address: PeerAddress, answer: Mapping[str, Any] | None, told: object) -> str:
-    if answer is None:
-        return NO_ANSWER
-    if answer.get("status") == "REFUSED":
-        return f"refuses: {answer.get('field')}: {answer.get('bound')}"
-    if answer.get("status") != "OK" or not isinstance(told, Mapping):
-        return f"answers {answer.get('status')}"
-    if told.get("id") != address.id:
-        return f"answers as peer {told.get('id')}"
-    return ""
-
-
-def _int(said: Mapping[str, Any], key: str) -> int | None:
-    value = said.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _counted(said: Mapping[str, Any], counter: str) -> int:
-    counters = said.get("counters")
-    return (_int(counters, counter) or 0) if isinstance(counters, Mapping) else 0
-
-
-def _counts(said: Mapping[str, Any], key: str) -> dict[str, int] | None:
-    value = said.get(key)
-    if not isinstance(value, Mapping) or not all(type(count) is int for count in value.values()):
-        return None
-    return {printable(str(name)): count for name, count in value.items()}
-
-
-def _ids(said: Mapping[str, Any], key: str) -> tuple[int, ...]:
-    value = said.get(key)
-    found = value if isinstance(value, (list, tuple)) else ()
-    return tuple(item for item in found if isinstance(item, int) and not isinstance(item, bool))
-
-
-def _hears(said: Mapping[str, Any]) -> tuple[tuple[int, int], ...]:
-    rows = said.get("hears")
-    found = [row[:2] for row in rows if isinstance(row, list)] if isinstance(rows, list) else []
-    return tuple((row[0], row[1]) for row in found if len(row) == 2 and all(type(item) is int for item in row))
-
-
-def _text(said: Mapping[str, Any], key: str) -> str | None:
-    value = said.get(key)
-    return value if isinstance(value, str) else None

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hfzmq.cli.format import thousands
-from hfzmq.cli.mesh_view import ASKING, NO_MEMBER, MeshView, PeerView
+from hfzmq.cli.mesh_view import MeshView
+from hfzmq.cli.peer_view import ASKING, NO_MEMBER, PeerView
 from hfzmq.wire.members import LEARNER, VOTER
 
 CAUGHT_UP = "caught up"

@@ -164,8 +164,8 @@ class MeshSource:
 def _refuse_empty(view: MeshView) -> None:
     """NoLeader where nobody that answers holds what the mesh has stored: no rows from there would look like none at
     all."""
-    from hfzmq.cli.mesh_view import ASKING
     from hfzmq.cli.mesh_words import listed, not_begun
+    from hfzmq.cli.peer_view import ASKING
 
     if all(peer.membership == ASKING for peer in view.reading):
         empty = listed(peer.id for peer in view.reading)

@@ -21,8 +21,9 @@ from hfzmq.config import PEER_ID_MAX
 from hfzmq.errors import HfzmqError, InvalidInput, NoLeader
 
 if TYPE_CHECKING:
-    from hfzmq.cli.mesh_view import MeshView, PeerView
+    from hfzmq.cli.mesh_view import MeshView
     from hfzmq.cli.peer_change import Changer, Done
+    from hfzmq.cli.peer_view import PeerView
 
 INCARNATION_SHOWN = 8
 _ID = click.argument("peer", type=click.IntRange(1, PEER_ID_MAX), metavar="ID")

@@ -13,7 +13,7 @@ import click
 
 from hfzmq.cli.format import cell, csv_line, json_text, table, width_of
 from hfzmq.cli.layout import as_text, folded, stacked, terminal_width
-from hfzmq.cli.mesh_view import MeshView, PeerView, mesh_view, unreached
+from hfzmq.cli.mesh_view import MeshView, mesh_view, unreached
 from hfzmq.cli.mesh_words import (
     LINK_HINT,
     answering,
@@ -26,6 +26,7 @@ from hfzmq.cli.mesh_words import (
     unheard,
 )
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option
+from hfzmq.cli.peer_view import PeerView
 from hfzmq.errors import MeshUnavailable, NoLeader
 
 PEER_KEYS = (

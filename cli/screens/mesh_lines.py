@@ -10,8 +10,8 @@ from rich.text import Text
 
 from hfzmq.cli.board_feed import BoardStatus
 from hfzmq.cli.format import number
-from hfzmq.cli.mesh_view import ASKING, NO_MEMBER, PeerView
-from hfzmq.cli.mesh_words import answering, not_begun, notes
+from hfzmq.cli.mesh_words import answering, not_begun, notes, only_copy
+from hfzmq.cli.peer_view import ASKING, NO_MEMBER, PeerView
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
 from hfzmq.cli.screens.words import (
     ASKING_BADGE,
@@ -73,6 +73,9 @@ def mesh_sentence(status: BoardStatus, width: int) -> list[Text]:
     waits = not_begun(mesh)
     if waits:
         found += prose(waits, width, "bold black on yellow")
+    alone, do = only_copy(mesh)
+    if alone:
+        found += prose(f"!!! {alone}: {do}", width, "bold white on red")
     for alarm in mesh.alarms:
         found += prose(f"!!! ALARM: {alarm}", width, "bold white on red")
     return found

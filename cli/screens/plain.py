@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from hfzmq.cli.board_feed import BoardStatus
-from hfzmq.cli.mesh_words import answering, best_informed, heart_rates_short, not_begun, notes
+from hfzmq.cli.mesh_words import answering, best_informed, heart_rates_short, not_begun, notes, only_copy
 from hfzmq.cli.screens.bed_lines import bed_counts
 from hfzmq.cli.screens.board import is_live
 
@@ -30,6 +30,7 @@ def plain_line(status: BoardStatus, now_ms: int) -> str:
         f"beds: {bed_counts(status.beds, now_ms) or 'none'}",
     ]
     chief = best_informed(mesh)
-    parts += filter(None, (heart_rates_short(chief) if chief else "", not_begun(mesh), *notes(mesh)))
+    alone = ": ".join(filter(None, only_copy(mesh)))
+    parts += filter(None, (heart_rates_short(chief) if chief else "", not_begun(mesh), alone, *notes(mesh)))
     parts += [f"ALARM: {alarm}" for alarm in mesh.alarms]
     return f"{clock(now_ms, status.wall_minus_mono_ms)} " + ", ".join(parts)

@@ -258,10 +258,10 @@ def test_a_file_of_a_newer_hfzmq_is_refused(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
     store.close()
     connection = apsw.Connection(str(store.path))
-    connection.execute("UPDATE meta SET schema_version = 6")
+    connection.execute("UPDATE meta SET schema_version = 7")
     connection.close()
     message = refusal(tmp_path)
-    assert "newer hfzmq (schema 6, this one knows 5)" in message
+    assert "newer hfzmq (schema 7, this one knows 6)" in message
 
 
 def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Pa
     connection.execute("UPDATE meta SET schema_version = 1")
     connection.close()
     message = refusal(tmp_path)
-    assert "older hfzmq (schema 1, this one knows 5)" in message
+    assert "older hfzmq (schema 1, this one knows 6)" in message
     assert "damaged" not in message
 
 

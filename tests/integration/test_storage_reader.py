@@ -270,9 +270,9 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_schema_is_refused(ward: tuple[Store, Tape]) -> None:
     ward[0].close()
     connection = apsw.Connection(str(ward[0].path))
-    connection.execute("UPDATE meta SET schema_version = 6")
+    connection.execute("UPDATE meta SET schema_version = 7")
     connection.close()
-    with pytest.raises(InvalidInput, match="schema version 5, got 6"):
+    with pytest.raises(InvalidInput, match="schema version 6, got 7"):
         Reader(ward[0].path)
 
 

@@ -136,11 +136,11 @@ def test_where_none_can_be_made_nothing_is_left_behind(tmp_path: Path, what: str
         ("UPDATE log_base SET idx = idx - 1", "table log_base"),
         ("UPDATE hard_state SET term = 9", "table hard_state"),
         ("UPDATE meta SET peer_id = 2", "wrong checksum"),
-        ("DELETE FROM meta", "schema 5"),
+        ("DELETE FROM meta", "schema 6"),
         ("DELETE FROM risk_reports WHERE id = 3", "risk_reports: missing, after 2 comes 4"),
         ("DELETE FROM risk_reports WHERE id = 20", "the last one is 19, 20 were applied"),
         ("DROP TABLE sessions", "no such table"),
-        ("UPDATE meta SET schema_version = 6", "schema 5, got 6"),
+        ("UPDATE meta SET schema_version = 7", "schema 6, got 7"),
         ("PRAGMA application_id = 7", "not a file of hfzmq"),
     ],
 )

@@ -65,7 +65,7 @@ def no_backup(at: Bench) -> Made:
     return at.hfzmq("backup", "verify", "data/hfzmq_1.db")
 
 
-@mistake("a directory taken for a backup", 6, "data", "directory")
+@mistake("a directory taken for a backup", 6, "data", "file")
 def directory_no_backup(at: Bench) -> Made:
     at.store(1)
     return at.hfzmq("backup", "verify", "data")

@@ -232,7 +232,7 @@ BUGS = (
     Bug("a follower that needs what is compacted is offered no snapshot", "replication.py",
         "out.append((peer, SnapshotOffer(term, number)))", "pass"),
     Bug("the leader does not see that a snapshot has brought a follower on", "replication.py",
-        "back = reply.match + 1 if offered else min(", "back = min("),
+        "back = reply.match + 1 if progress.pulls else min(", "back = min("),
     # ------------------------------------------------------------ snapshots
     Bug("a snapshot of an earlier leader is obeyed", "replica.py",
         "if offer.term >= self.term and self._obeys(now_ms, offer.term):", "if self._obeys(now_ms, offer.term):"),

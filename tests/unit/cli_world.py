@@ -136,3 +136,11 @@ def run(*words: str) -> Ran:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = cli.main(words)
     return Ran(code, out.getvalue(), err.getvalue())
+
+
+OLD_DISK, NEW_DISK = "aa", "bb"
+
+
+def lives(told: dict[str, object], own: str, **more: object) -> dict[str, Any]:
+    """What a peer says that runs for long, with the disk ``own`` (its members' are ``aa...``)."""
+    return {**told, "incarnation": own * 16, "uptime_ms": 90_000, **more}

@@ -14,7 +14,7 @@ from hfzmq.cli.mesh_view import mesh_view
 from hfzmq.cli.status import as_table
 from hfzmq.client.line import SERVER
 from hfzmq.config import render
-from tests.unit.cli_world import CONFIG, FOREIGN, Answer, members_told, run, says
+from tests.unit.cli_world import CONFIG, FOREIGN, NEW_DISK, OLD_DISK, Answer, lives, members_told, run, says
 
 Answers = dict[int, Answer | None]
 
@@ -319,14 +319,6 @@ def test_odd_values_about_members_are_unknown(other: dict[str, object]) -> None:
     assert (peer.hears, peer.amnesia) == ((), None)
 
 
-def lives(told: dict[str, object], own: str, **more: object) -> dict[str, Any]:
-    """What a peer says that runs for long, with the disk ``own`` (its members' are ``aa...``)."""
-    return {**told, "incarnation": own * 16, "uptime_ms": 90_000, **more}
-
-
-OLD_DISK, NEW_DISK = "aa", "bb"
-
-
 def hearing(*ids: int) -> list[list[object]]:
     return [[peer, 40, "follower", 7, 812, 810, "ab" * 16] for peer in ids]
 
@@ -378,6 +370,22 @@ def test_while_a_majority_may_still_be_there_nobody_is_told_to_restore() -> None
     one = {1: says(1, **lives(empty, NEW_DISK, quorum=False)), 2: says(2, **lives(told, OLD_DISK, quorum=False))}
     assert mesh_view(CONFIG, {**one, 3: None}).majority_lost is False
     assert mesh_view(CONFIG, {**one, 3: says(3, "leader", **lives(told, OLD_DISK))}).majority_lost is False
+
+
+def test_a_second_process_with_the_id_of_one_that_lives_is_named_as_that(path: str, answers: Answers) -> None:
+    told = members_told(asking={3: NEW_DISK * 16})
+    told["members"] = members_told()["members"]
+    answers.update({
+        1: says(1, "leader", **lives(told, OLD_DISK, refused_peers=[3])),
+        2: says(2, **lives(told, OLD_DISK, refused_peers=[3])),
+        3: says(3, **lives(told, OLD_DISK)),
+    })  # fmt: skip
+    done = run("status", "--config", path)
+    assert "ALARM: another process speaks as peer 3, which lives: 1 and 2 do not listen to it; stop it" in done.err
+    assert "came back" not in done.out + done.err
+    assert "3 of 3 peers answer" in done.out
+    answers[3] = None
+    assert "peer 3 came back with other data than before" in run("status", "--config", path).err
 
 
 def test_a_peer_that_lost_its_disk_is_not_said_to_vote_and_not_to_need_a_replacement(

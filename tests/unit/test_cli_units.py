@@ -153,6 +153,35 @@ def test_promtool_takes_the_alert_rules(tmp_path: Path, capsys: pytest.CaptureFi
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("heard", "running", "told"), [("1x20", "1x20", True), ("2x20", "1x20", False), ("1x20", "0x20", False)]
+)
+def test_the_alert_of_deaf_peers_is_of_peers_that_run(tmp_path: Path, heard: str, running: str, told: bool) -> None:
+    needs("promtool")
+    peer = 'job="hfzmq", instance="ward-'
+    series = {
+        f'up{{{peer}1"}}': "1x20",
+        f'up{{{peer}3"}}': running,
+        f'hfzmq_peers_other{{{peer}1"}}': "2x20",
+        f'hfzmq_peers_heard{{{peer}1"}}': heard,
+    }
+    summary = "ward-1 does not hear 1 of the other peers, though more of them run"
+    alert = {
+        "exp_labels": {"severity": "warning", "job": "hfzmq", "instance": "ward-1"},
+        "exp_annotations": {"summary": summary},
+    }
+    case = {
+        "interval": "5s",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [{"eval_time": "60s", "alertname": "HfzmqPeersDeaf", "exp_alerts": [alert] if told else []}],
+    }
+    rules = ROOT / "daemon" / "units" / "hfzmq.rules.yml"
+    path = tmp_path / "case.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": "5s", "tests": [case]}))
+    done = subprocess.run(["promtool", "test", "rules", str(path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_each_alert_has_its_paragraph_in_the_docs_and_there_is_none_for_another() -> None:
     rules = yaml.safe_load((ROOT / "daemon" / "units" / "hfzmq.rules.yml").read_text())
     alerts = [rule["alert"] for group in rules["groups"] for rule in group["rules"]]

@@ -20,7 +20,7 @@ from hfzmq.cli.screens.words import probability
 from hfzmq.clinical.report import VITALS, Report
 from hfzmq.clinical.tiers import tier_of
 from hfzmq.config import Thresholds
-from tests.unit.cli_world import NOW_MS, bed, board_status, members_told, row, says
+from tests.unit.cli_world import NEW_DISK, NOW_MS, OLD_DISK, bed, board_status, lives, members_told, row, says
 
 WIDTHS = st.integers(40, 240)
 
@@ -330,6 +330,22 @@ def test_the_board_of_a_mesh_that_has_not_begun_says_for_whom_it_waits(width: in
     waits = "waiting for peers 2 and 3: a new mesh begins when all its first peers are up"
     assert waits in " ".join(words_of(drawn(status, width)))
     assert waits in plain_line(status, NOW_MS)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_the_board_names_the_peer_that_alone_holds_data(width: int) -> None:
+    told, empty = members_told(), members_told(index=0, founded=False)
+    new = {"last_index": 0, "applied_index": 0, "reports": 0, "quorum": False, "leader": 0}
+    lost = {
+        1: says(1, **lives(empty, NEW_DISK, **new)),
+        2: says(2, **lives(told, OLD_DISK, quorum=False, leader=0, last_index=5434)),
+        3: says(3, **lives(empty, NEW_DISK, amnesia="no database", **new)),
+    }
+    status = board_status(status=lost)
+    alone = "peer 2 alone holds data, until entry 5,434"
+    assert alone in " ".join(words_of(drawn(status, width)))
+    assert alone in plain_line(status, NOW_MS)
+    assert "do not touch peer 2" in plain_line(status, NOW_MS)
 
 
 def test_a_peer_that_does_not_trust_its_disk_is_an_alarm_on_the_board() -> None:
