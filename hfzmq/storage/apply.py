@@ -85,9 +85,9 @@ def apply(
             connection.executemany(statement, rows)
     for row in sessions:
         sums.replace(row)
+    alarms = book.write(connection)
     last = effect.entries[-1] if effect.entries else state.place
-    place = Place(last.index, last.term, last.chain)
-    state = AppliedState(place, applied_hash, next_id, verdicts, book.write(connection))
+    state = AppliedState(Place(last.index, last.term, last.chain), applied_hash, next_id, verdicts, alarms)
     connection.execute(tables.UPDATE_APPLIED, tables.applied_row(state))
     return state
 
