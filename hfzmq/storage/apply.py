@@ -12,11 +12,12 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 
 from hfzmq.core.contract import Apply
+from hfzmq.core.sessions import SessionKey
 from hfzmq.core.types import BATCH, Entry, Place
 from hfzmq.errors import WireError
 from hfzmq.storage import reading_rows, report_rows, tables
@@ -25,22 +26,26 @@ from hfzmq.storage.checksums import Row
 from hfzmq.storage.reading_rows import VerdictCounts
 from hfzmq.storage.tables import HASH_BYTES, AppliedState, SessionSum
 from hfzmq.wire.access import decode_access
-from hfzmq.wire.body import ACCESS, FACTS, READINGS, decode_body, decode_readings, format_of
+from hfzmq.wire.body import ACCESS, FACTS, REPORTS, decode_body, decode_readings, format_of
 from hfzmq.wire.facts import decode_facts
 
 _STEP = struct.Struct(">BIQ")
-_NOT_ALERTED = 0
-_COLUMNS_BEFORE_ALERT = 9  # of a Report: patient_id to tier
+
+
+class _Reports(NamedTuple):
+    """What one entry brings: its stamp, and reports in the order of Report's fields."""
+
+    stamp_ms: int
+    rows: list[list[Any]]
 
 
 @dataclass(slots=True)
 class _Brought:
-    """Rows to insert, table by table, in the order of the log."""
+    """Other rows to insert, table by table, in the order of the log; which entry each session has stored last."""
 
-    reports: list[Row] = field(default_factory=list)
     readings: list[Row] = field(default_factory=list)
     alerts: list[Row] = field(default_factory=list)
-    sessions: list[Row] = field(default_factory=list)
+    sessions: dict[SessionKey, Entry] = field(default_factory=dict)
 
 
 def apply(
@@ -48,34 +53,75 @@ def apply(
 ) -> AppliedState:
     """Write what ``effect`` brings, starting from ``state``; the state after it. ValueError when it does not follow, or
     when an entry cannot be read (then this peer must stop: to store less than was acknowledged is no way out)."""
+    batches = _reports_of(effect, state.place.index)
+    reports = _report_rows(state.next_id, effect.entries, batches)
     brought = _Brought()
-    for entry, fresh in zip(effect.entries, effect.fresh, strict=True):
-        if entry.index != state.place.index + 1:
-            raise ValueError(f"entry {entry.index} cannot be applied after {state.place.index}")
-        reports, verdicts = 0, state.verdicts
-        if fresh and entry.kind == BATCH:
-            reports, verdicts = _take(entry, state, brought, book)
-            if entry.origin:
-                brought.sessions.append(tables.session_row(entry.origin, entry))
-        state = _after(state, entry, fresh, reports, verdicts)
+    applied_hash, next_id, verdicts = state.applied_hash, state.next_id, state.verdicts
+    alerts = verdicts.alerts
+    for entry, fresh, batch in zip(effect.entries, effect.fresh, batches, strict=True):
+        count, judged = 0, b""
+        if batch is not None:
+            count = len(batch.rows)
+            book.led(batch.stamp_ms, entry.term)
+            book.reports(batch.stamp_ms, next_id, batch.rows)
+            book.over(batch.stamp_ms, alerts)
+            next_id += count
+        elif fresh and entry.kind == BATCH:
+            before, verdicts = verdicts, _take(entry, verdicts, brought, book)
+            if verdicts is not before:
+                alerts, judged = verdicts.alerts, verdicts.pack()
+        if fresh and entry.kind == BATCH and entry.origin:
+            brought.sessions[entry.origin.session] = entry
+        step = b"".join((applied_hash, entry.chain, _STEP.pack(fresh, count, next_id), judged))
+        applied_hash = hashlib.blake2b(step, digest_size=HASH_BYTES).digest()
+    sessions = [tables.session_row(entry.origin, entry) for entry in brought.sessions.values() if entry.origin]
     for statement, rows in (
-        (report_rows.INSERT_REPORT, brought.reports),
+        (report_rows.INSERT_REPORT, reports),
         (reading_rows.INSERT_READING, brought.readings),
         (reading_rows.INSERT_ALERT, brought.alerts),
-        (tables.UPSERT_SESSION, brought.sessions),
+        (tables.UPSERT_SESSION, sessions),
     ):
         if rows:
             connection.executemany(statement, rows)
-    for row in brought.sessions:
+    for row in sessions:
         sums.replace(row)
-    state = state._replace(alarms=book.write(connection))
+    alarms = book.write(connection)
+    last = effect.entries[-1] if effect.entries else state.place
+    state = AppliedState(Place(last.index, last.term, last.chain), applied_hash, next_id, verdicts, alarms)
     connection.execute(tables.UPDATE_APPLIED, tables.applied_row(state))
     return state
 
 
-def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook) -> tuple[int, VerdictCounts]:
-    """How many reports a batch brings, and the readings' verdicts after it."""
-    count, verdicts = 0, state.verdicts
+def _reports_of(effect: Apply, applied: int) -> list[_Reports | None]:
+    """What each entry after ``applied`` brings in reports; None for one that brings none, or none that count."""
+    found: list[_Reports | None] = []
+    for entry, fresh in zip(effect.entries, effect.fresh, strict=True):
+        if entry.index != applied + 1:
+            raise ValueError(f"entry {entry.index} cannot be applied after {applied}")
+        applied = entry.index
+        try:
+            brings = fresh and entry.kind == BATCH and format_of(entry.body) == REPORTS
+            found.append(_Reports(*decode_body(entry.body)) if brings else None)
+        except WireError as error:
+            raise _unreadable(entry, error) from error
+    return found
+
+
+def _report_rows(first_id: int, entries: Sequence[Entry], batches: Sequence[_Reports | None]) -> list[Row]:
+    """Of all entries at once, and before anything else looks at the values: what no column takes ends here."""
+    rows: list[list[Any]] = []
+    stamps: list[int] = []
+    indexes: list[int] = []
+    for entry, batch in zip(entries, batches, strict=True):
+        if batch is not None:
+            rows += batch.rows
+            stamps += [batch.stamp_ms] * len(batch.rows)
+            indexes += [entry.index] * len(batch.rows)
+    return report_rows.report_rows(first_id, rows, stamps, indexes)
+
+
+def _take(entry: Entry, verdicts: VerdictCounts, brought: _Brought, book: AlarmBook) -> VerdictCounts:
+    """Take in a batch that brings something else; the readings' verdicts after it."""
     try:
         kind = format_of(entry.body)
         if kind == FACTS:
@@ -86,7 +132,7 @@ def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook)
             stamp_ms, changes = decode_access(entry.body)
             book.led(stamp_ms, entry.term)
             book.keys.take(entry.index, stamp_ms, changes)
-        elif kind == READINGS:
+        else:
             stamp_ms, batch = decode_readings(entry.body)
             rows = reading_rows.rows_of(batch, stamp_ms, entry.index, verdicts)
             brought.readings += rows.readings
@@ -94,29 +140,11 @@ def _take(entry: Entry, state: AppliedState, brought: _Brought, book: AlarmBook)
             verdicts = rows.counts
             book.led(stamp_ms, entry.term)
             book.readings(stamp_ms, rows.readings)
-        else:
-            stamp_ms, reports = decode_body(entry.body)
-            brought.reports += _report_rows(entry, state.next_id, stamp_ms, reports)
-            count = len(reports)
-            book.led(stamp_ms, entry.term)
-            book.reports(stamp_ms, state.next_id, reports)
     except WireError as error:
-        raise ValueError(f"entry {entry.index} cannot be read: {error}") from error
+        raise _unreadable(entry, error) from error
     book.over(stamp_ms, verdicts.alerts)
-    return count, verdicts
+    return verdicts
 
 
-def _report_rows(entry: Entry, first_id: int, created_at_ms: int, reports: Sequence[Sequence[Any]]) -> list[Row]:
-    cut = _COLUMNS_BEFORE_ALERT
-    return [
-        report_rows.report_row(report_id, *row[:cut], _NOT_ALERTED, *row[cut:], created_at_ms, entry.index)
-        for report_id, row in enumerate(reports, first_id)
-    ]
-
-
-def _after(state: AppliedState, entry: Entry, fresh: bool, reports: int, verdicts: VerdictCounts) -> AppliedState:
-    next_id = state.next_id + reports
-    judged = b"" if verdicts is state.verdicts else verdicts.pack()
-    step = b"".join((state.applied_hash, entry.chain, _STEP.pack(fresh, reports, next_id), judged))
-    applied_hash = hashlib.blake2b(step, digest_size=HASH_BYTES).digest()
-    return AppliedState(Place(entry.index, entry.term, entry.chain), applied_hash, next_id, verdicts, state.alarms)
+def _unreadable(entry: Entry, error: WireError) -> ValueError:
+    return ValueError(f"entry {entry.index} cannot be read: {error}")

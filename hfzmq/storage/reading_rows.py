@@ -60,7 +60,7 @@ class VerdictCounts(tuple[int, ...]):
 
     def pack(self) -> bytes:
         """For the column ``verdicts``."""
-        return b"".join(map(_COUNT.pack, self))
+        return struct.pack(f">{len(self)}Q", *self)
 
     @classmethod
     def unpack(cls, packed: bytes) -> VerdictCounts:

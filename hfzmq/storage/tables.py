@@ -11,7 +11,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hfzmq.clinical.alarm.types import Listening
 from hfzmq.core import membership as members
@@ -179,30 +179,76 @@ def _members(index: int, body: bytes) -> Membership:
 
 def applied_row(state: AppliedState) -> Row:
     """For INSERT_APPLIED and UPDATE_APPLIED."""
-    place, verdicts = state.place, state.verdicts.pack()
-    return sealed(place.index, place.term, place.chain, state.applied_hash, state.next_id, verdicts, *state.alarms)
+    columns = _applied_columns(state)
+    return (*columns, _applied_crc(*columns))
 
 
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
-    types = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int, int, int, int)
-    index, term, chain, applied_hash, next_id, packed, *alarms = unsealed_as(row, *types)
+    *columns, crc = _of_types(row, _APPLIED_TYPES)
+    index, term, chain, applied_hash, next_id, packed, *alarms = columns
+    counts = AlarmCounts(*alarms)
     try:
-        verdicts = VerdictCounts.unpack(packed)
-        return AppliedState(Place(index, term, chain), applied_hash, next_id, verdicts, AlarmCounts(*alarms))
+        sound = _applied_crc(*columns) == crc and {len(chain), len(applied_hash), len(counts.journal)} == {HASH_BYTES}
+    except struct.error:  # a number below 0
+        sound = False
+    if not sound:
+        raise Damaged("wrong checksum")
+    try:
+        return AppliedState(Place(index, term, chain), applied_hash, next_id, VerdictCounts.unpack(packed), counts)
     except (ValueError, struct.error) as error:
         raise Damaged(f"verdicts: {error}") from None
 
 
+_APPLIED_TYPES = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int, int, int, int, int)
+_APPLIED_HEAD = struct.Struct(">QQ16s16sQ")
+
+
+def _applied_columns(state: AppliedState) -> Row:
+    place = state.place
+    head = (place.index, place.term, place.chain, state.applied_hash, state.next_id, state.verdicts.pack())
+    return (*head, *state.alarms)
+
+
+def _applied_crc(
+    index: int, term: int, chain: bytes, applied_hash: bytes, next_id: int, verdicts: bytes, *alarms: Any
+) -> int:
+    """A checksum of its own, for each transaction takes it once or twice."""
+    numbers = _APPLIED_HEAD.pack(index, term, chain, applied_hash, next_id) + _ALARMS.pack(*alarms)
+    return zlib.crc32(numbers + verdicts)
+
+
 def session_row(origin: Origin, entry: Entry) -> Row:
     """For UPSERT_SESSION: ``entry`` is what stored the request of ``origin``."""
-    return sealed(origin.client, origin.epoch, origin.seq, origin.digest, entry.term, entry.index)
+    return _session_row(origin.client, origin.epoch, origin.seq, origin.digest, entry.term, entry.index)
 
 
 def session_of(row: Row | None) -> tuple[SessionKey, Session]:
     """From SELECT_SESSIONS."""
-    client, epoch, *rest = unsealed_as(row, str, bytes, int, bytes, int, int)
-    return (client, epoch), Session(*rest)
+    client, epoch, *columns, crc = _of_types(row, _SESSION_TYPES)
+    if _session_row(client, epoch, *columns)[-1] != crc:
+        raise Damaged("wrong checksum")
+    return (client, epoch), Session(*columns)
+
+
+_SESSION_TYPES = (str, bytes, int, bytes, int, int, int)
+_SESSION_NUMBERS = struct.Struct(">qqqQQQ")
+
+
+def _session_row(client: str, epoch: bytes, seq: int, digest: bytes, term: int, index: int) -> Row:
+    """With a checksum of its own, for each request that is stored changes such a row."""
+    name = client.encode()
+    numbers = _SESSION_NUMBERS.pack(seq, term, index, len(name), len(epoch), len(digest))
+    return client, epoch, seq, digest, term, index, zlib.crc32(b"".join((numbers, name, epoch, digest)))
+
+
+def _of_types(row: Row | None, types: tuple[type, ...]) -> Row:
+    """The row; Damaged when it is missing, or its columns are not of these types."""
+    if row is None:
+        raise Damaged("the row is missing")
+    if tuple(map(type, row)) != types:
+        raise Damaged("wrong checksum")
+    return row
 
 
 class SessionSum:
@@ -212,7 +258,7 @@ class SessionSum:
         self.value = 0
         self._parts: dict[SessionKey, int] = {}
         for (client, epoch), one in sessions.items():
-            self.replace(sealed(client, epoch, *_session_columns(one)))
+            self.replace(_session_row(client, epoch, one.seq, one.digest, one.term, one.index))
 
     def replace(self, row: Row) -> None:
         """A row for UPSERT_SESSION is written."""
@@ -224,7 +270,7 @@ class SessionSum:
 def root_of(applied: AppliedState, cut: int, last: Place, sessions: SessionSum) -> int:
     """One checksum over what a transaction leaves; it stands in the hard state, which each transaction writes, so that
     pages of different transactions, each of them whole, are not taken for one file. ``cut``: from ``cut_crc``."""
-    return zlib.crc32(_ROOT.pack(applied_row(applied)[-1], cut, last.index, last.chain, sessions.value))
+    return zlib.crc32(_ROOT.pack(_applied_crc(*_applied_columns(applied)), cut, last.index, last.chain, sessions.value))
 
 
 def owned(root: int, incarnation: bytes) -> int:
@@ -240,10 +286,6 @@ def cut_crc(base: Place, members: Membership) -> int:
 
 _ROOT = struct.Struct(">IIQ16sI")
 _CUT = struct.Struct(">II")
-
-
-def _session_columns(one: Session) -> tuple[int, bytes, int, int]:
-    return one.seq, one.digest, one.term, one.index
 
 
 # -------------------------------------------------------------------------------------------------------------- the log

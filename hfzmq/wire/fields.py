@@ -6,7 +6,7 @@ flat map of few keys, so that it cannot make this process allocate much more tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -87,6 +87,38 @@ def request_map(frame: bytes) -> dict[str, Any]:
     except _UNPACK_ERRORS as error:
         raise WireError("message", "one flat msgpack map, no more and no less", hint=str(error)[:80]) from None
     return _string_keys(values)
+
+
+def flat_pairs(pairs: bytes, keys: Sequence[str]) -> list[Any] | None:
+    """The values of ``keys`` (15 // 2 at most) in what follows a map's head, if it holds exactly these, in their order,
+    and no array among the values: taken apart as one flat array, which takes a third of a map's time. None else."""
+    try:
+        values: list[Any] = msgpack.unpackb(
+            bytes((0x90 | 2 * len(keys),)) + pairs,  # an array of so many items, up to 15
+            raw=False,
+            max_array_len=2 * len(keys),
+            max_map_len=0,
+            max_ext_len=0,
+            list_hook=arrays_at_most(1),
+        )
+    except _UNPACK_ERRORS:
+        return None
+    return values[1::2] if values[::2] == list(keys) else None
+
+
+def arrays_at_most(most: int) -> Callable[[list[Any]], list[Any]]:
+    """A hook for msgpack that lets so many arrays pass, innermost first, and ends the work with ValueError at one more:
+    what is nested then takes no memory, and a flat array is seen to be one without a look at its items."""
+    left = most
+
+    def count(items: list[Any]) -> list[Any]:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"more than {most} arrays")
+        return items
+
+    return count
 
 
 def reply_map(frame: bytes) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 
 from hfzmq.clinical.alarm.types import ACTIONS as ACTIONS_ON_ALARMS
 from hfzmq.clinical.report import Report, check_patient_id, check_row
+from hfzmq.clinical.surely_good import surely_good
 from hfzmq.config import PEER_ID_MAX, Limits
 from hfzmq.errors import WireError
 from hfzmq.wire import backup
 from hfzmq.wire.access import decode_changes
 from hfzmq.wire.backup import TakeBackup
 from hfzmq.wire.facts import BY_CHARS_MAX
-from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, pack, reply_map, request_map, shown
+from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, flat_pairs, pack, reply_map, request_map, shown
 from hfzmq.wire.pages import KEYS as PAGES
 from hfzmq.wire.pages import AlarmEvents, Alarms, Alerts, Page, Readings, Reports, page_of
 from hfzmq.wire.readings import SubmitReadings
@@ -183,6 +184,9 @@ def decode_request(frame: bytes, mesh_id: bytes, limits: Limits) -> Request:
     """The request in ``frame``, every field within its bounds; WireError(field, bound) for any other bytes."""
     if len(frame) > limits.client_message_bytes_max:
         raise WireError("message", f"at most {limits.client_message_bytes_max} bytes", hint="send fewer rows at once")
+    usual = _usual_submission(frame, mesh_id, limits)
+    if usual is not None:
+        return usual
     fields = Fields(request_map(frame))
     if fields.integer("v", 0, SEQ_MAX) != VERSION:
         raise WireError("v", f"{VERSION}", hint="this peer speaks another version of the client protocol")
@@ -254,6 +258,8 @@ def accept_rows(data: bytes, rows_max: int) -> tuple[bytes, list[tuple[int, str,
     _check_count(data, rows_max)
     rows = unpack_rows(data)
     rejected: list[tuple[int, str, str, str]] = []
+    if surely_good(rows):
+        return data, rejected
     good: list[Any] = []
     for number, row in enumerate(rows):
         refusal = check_row(row)
@@ -317,6 +323,33 @@ def _submission(fields: Fields, limits: Limits) -> tuple[str, bytes, int, bytes,
         raise WireError("digest", "BLAKE2b of rows, 16 bytes, no key", hint="hash the very bytes that are sent as rows")
     _check_count(rows, limits.batch_rows_max)
     return client, epoch, seq, given, rows
+
+
+# How hfzmq's own clients begin a submission, up to the mesh's 16 bytes, and the keys that follow them.
+_OWN_HEAD = b"\x88\xa1v\x01\xa4mesh\xc4\x10"
+_OWN_KEYS = ("op", *_SUBMIT_KEYS)
+_SUBMISSIONS: dict[str, type[Submit] | type[SubmitReadings]] = {"submit": Submit, "submit_readings": SubmitReadings}
+
+
+def _usual_submission(frame: bytes, mesh_id: bytes, limits: Limits) -> Submit | SubmitReadings | None:
+    """A submission with its keys in the order in which hfzmq's own clients write them, in half the time. None: this is
+    something else, or something in it is wrong."""
+    head = _OWN_HEAD + mesh_id
+    values = flat_pairs(frame[len(head) :], _OWN_KEYS) if frame.startswith(head) else None
+    if values is None:
+        return None
+    op, client, epoch, seq, rows, given = values
+    make = _SUBMISSIONS.get(op) if type(op) is str else None
+    if (
+        make is None
+        or not (type(client) is str and 1 <= len(client) <= CLIENT_CHARS_MAX and client.isprintable())
+        or not (type(epoch) is bytes and len(epoch) == EPOCH_BYTES)
+        or not (type(seq) is int and 1 <= seq <= SEQ_MAX)
+        or not (type(rows) is bytes and given == digest(rows))
+    ):
+        return None
+    _check_count(rows, limits.batch_rows_max)
+    return make(client, epoch, seq, given, rows)
 
 
 def _change(fields: Fields) -> Change:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import apsw
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from hfzmq.clinical.alarm.facts import Action, Clock
 from hfzmq.clinical.report import Report
 from hfzmq.core.contract import Apply, Persist
-from hfzmq.core.types import BATCH, CONFIG, START, HardState, Origin, chained
+from hfzmq.core.types import BATCH, CONFIG, START, Entry, HardState, Origin, chained
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import Reader, Store
-from tests.integration.storage_world import EPOCH, STAMP_MS, Tape, mesh, report, stored_row
+from hfzmq.wire.readings import JudgedReading
+from tests.integration.storage_world import EPOCH, STAMP_MS, Tape, expected_of, held_by, mesh, report, stored_row
 
 PUBLIC = ("id", *Report._fields[:9], "alert_sent")  # patient_id to tier, as product.md lists them
 
@@ -94,6 +99,67 @@ def test_the_same_entries_give_two_stores_the_same_hash_ids_and_rows(tmp_path: P
     assert rows_of(steady) == rows_of(late) == tape.rows
     for store in (steady, late):
         store.close()
+
+
+HOLES = report(4)._replace(age=None, day=None, probability_study=-0.0, tier="UNKNOWN", flags="missing:age,missing:day")
+WRITE: dict[str, Callable[[Tape, int], Entry]] = {
+    "one": lambda tape, number: tape.batch([report(number)], f"client {number % 3}"),
+    "many": lambda tape, number: tape.batch([report(number + at) for at in range(40)]),
+    "none": lambda tape, number: tape.batch([]),
+    "with holes": lambda tape, number: tape.batch([report(number), HOLES, report(number)]),
+    "again": lambda tape, number: tape.batch([report(number)], seq=1),
+    "readings": lambda tape, number: tape.readings([JudgedReading("bed-1", STAMP_MS, 72.5, "", number % 2)] * 3),
+    "facts": lambda tape, number: tape.facts(Clock()),
+    "no-op": lambda tape, number: tape.noop(),
+}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(tuple(WRITE)), min_size=1, max_size=16), st.sets(st.integers(1, 15)))
+def test_any_entries_leave_the_same_however_many_are_applied_at_once(
+    tmp_path: Path, kinds: list[str], cuts: set[int]
+) -> None:
+    """One peer applies each entry as it comes; another one some at once, and starts anew between them."""
+    tape, data_dir = Tape(), Path(mkdtemp(dir=tmp_path))
+    steady, late = Store.open(data_dir / "a", 1, mesh()), Store.open(data_dir / "b", 2, mesh())
+    effects: list[Apply] = []
+    for number, kind in enumerate(kinds, 1):
+        tape.now_ms += 700
+        persist = tape.persist(WRITE[kind](tape, number))
+        effects.append(tape.apply())
+        assert steady.write([persist, effects[-1]]) == (number, tape.state_hash)
+    stops = [*sorted(cut for cut in cuts if cut < len(kinds)), len(kinds)]
+    for first, stop in zip([0, *stops], stops, strict=False):
+        entries = tuple(tape.log[first:stop])
+        fresh = tuple(one for effect in effects[first:stop] for one in effect.fresh)
+        late.write([Persist(1, None, None, entries), Apply(entries, fresh)])
+        late.close()
+        late = Store.open(data_dir / "b", 2, mesh())
+    steady.close()
+    steady = Store.open(data_dir / "a", 1, mesh())
+    assert held_by(steady) == held_by(late) == expected_of(tape)
+    for store in (steady, late):
+        store.close()
+
+
+def test_an_alert_is_resolved_by_a_report_that_was_applied_with_it(store: Store) -> None:
+    """Which alerts an alarm stood for is known after each entry, not once for all that are applied at once."""
+    tape, calm = Tape(), report(1, "bed-1")._replace(probability=0.1)
+    entries = [tape.batch([calm])]
+    for _ in range(4):
+        tape.now_ms += 10_000
+        entries.append(tape.facts(Clock()))
+    entries.append(tape.facts(Action("ack", "bed-1", "a nurse")))  # of NO_DATA
+    entries.append(tape.readings([JudgedReading("bed-1", STAMP_MS, None, "x", 7)]))
+    entries.append(tape.batch([calm._replace(timestamp=calm.timestamp + 60_000)]))
+    persist, apply = tape.persist(*entries), tape.apply()
+    store.write([persist, apply])
+    store.close()
+    again = Store.open(store.path.parent, 1, mesh())
+    assert held_by(again) == expected_of(tape)
+    again.close()
+    (alert,) = tape.tables.rows()["heartbeat_alerts"]
+    assert alert[6] == 1  # resolved
 
 
 @pytest.mark.parametrize("change", ["fresh", "other rows", "other term"])

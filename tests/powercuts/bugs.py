@@ -30,7 +30,7 @@ SYNC_NAME = "    directory.sync(path.parent)\n"
 NOTE = "    _write(distrusted_path(path), why)\n" + SYNC_NAME
 PROOF = "    if proof is not None:"
 STALE = "if not frames.commits(number) or frames.salts(number + 1) != salts:"
-ALARMS = "    state = state._replace(alarms=book.write(connection))\n"
+ALARMS = "    alarms = book.write(connection)\n"
 RESTORED = "Alarms(rules, beds, recent, "
 RULES = "if changes.rules:"
 HEARD = "for patient, _ in changes.heard if"
@@ -76,7 +76,7 @@ BUGS = (
     Bug("what is applied can be dropped", CUTS, "store.py",
         "        if index <= self._applied.place.index:\n", "        if False:\n"),
     Bug("sessions are not written", CUTS, "apply.py",
-        "        (tables.UPSERT_SESSION, brought.sessions),\n", ""),
+        "        (tables.UPSERT_SESSION, sessions),\n", ""),
     Bug("sessions change and their sum does not", CUTS, "apply.py",
         "        sums.replace(row)\n", "        pass\n"),
     Bug("starts are not counted", CUTS, "identity.py", "boot_no=meta.boot_no + 1)", "boot_no=meta.boot_no)"),
