@@ -6,7 +6,7 @@ never a traceback, and an answer within about ``--timeout``, whatever the mesh d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hfzmq.cli.peer_view import PeerView
 
 ALARMS_ASKED = 1000
+LAST_AT = 4  # in a row of the status's ``hears``: the last entry that peer holds
 RED = "RED"
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -99,7 +100,7 @@ def _look(
     listed, config = config, knowing(config, only, timeout_ms)
     refusing: dict[int, str] = {}
     answers = ask_all(config, "status", timeout_ms=timeout_ms, only=only, refusing=refusing)
-    view = mesh_view(config, answers, only)
+    view = mesh_view(config, answers, only, refusing)
     told = {peer: _said(answer) for peer, answer in answers.items()}
     yield from judge(view, told, limits, refusing)
     for peer, fault in refusing.items():
@@ -123,7 +124,7 @@ def judge(
     """What the peers' answers say; ``refusing``: who would not have our key, and is no peer that is away."""
     from hfzmq.cli.mesh_words import unheard
 
-    yield _standing(view)
+    yield _alone(view, told) or _standing(view)
     away = [peer.id for peer in view.peers if peer.counted and not peer.reachable and peer.id not in refusing]
     if view.answers and away:
         yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
@@ -147,6 +148,26 @@ def older_keys(config: Config, view: MeshView, refusing: Container[int] = ()) ->
         yield Finding(WARNING, f"{view.file} lists an older key for {_peers(older)}: hfzmq keys update")
 
 
+def _alone(view: MeshView, told: Mapping[int, Mapping[str, Any]]) -> Finding | None:
+    """What one peer that was asked alone knows of disks that are gone: that it is empty beside one that is not, or that
+    it holds what most others have lost."""
+    if not view.asked_one or not view.answers or view.serves:
+        return None
+    peer = view.peers[0]
+    said = told.get(peer.id, {})
+    hears = [row for row in said.get("hears") or () if isinstance(row, list) and len(row) > LAST_AT]
+    holder, last = max(((row[0], row[LAST_AT]) for row in hears), key=lambda one: one[1], default=(0, 0))
+    if not view.founded and not peer.last_index and last:
+        holds = f"peer {holder} holds data until entry {thousands(last)}"
+        return Finding(CRITICAL, f"peer {peer.id} is empty, and {holds}: do not touch that one")
+    lost, voters = said.get("replaced") or (), view.told.voters if view.told and view.told.founded else ()
+    if voters and len(voters) - len(lost) < len(voters) // 2 + 1:
+        holds = f"peer {peer.id} holds data until entry {thousands(peer.last_index or 0)}"
+        gone = f"{_peers(lost)} came back with other disks, a majority of them is gone, and {holds}"
+        return Finding(CRITICAL, f"{gone}: do not touch it; hfzmq backup --peer {peer.id} FILE, then hfzmq restore")
+    return None
+
+
 def _standing(view: MeshView) -> Finding:
     from hfzmq.cli.mesh_view import unreached
     from hfzmq.cli.mesh_words import answering, not_begun, only_copy
@@ -155,7 +176,7 @@ def _standing(view: MeshView) -> Finding:
         return Finding(CRITICAL, str(unreached(view)))
     waits = {peer.id: peer.standing for peer in view.peers if peer.reachable}
     if not view.founded:
-        return Finding(CRITICAL, f"mesh {view.mesh} has not begun: {not_begun(view)}")
+        return Finding(CRITICAL, f"mesh {view.mesh} has not begun: {not_begun(view).removeprefix('not begun: ')}")
     if not view.serves and only_copy(view)[0]:
         return Finding(CRITICAL, ": ".join(only_copy(view)))
     if not view.serves:

@@ -9,9 +9,11 @@ to join, and whoever peers.yaml lists and the mesh does not, is a row all the sa
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hfzmq.cli.peer_view import ASKING, NO_ANSWER, NO_MEMBER, REFUSES_MESH, PeerView, Row, peer_view, text_of
+from hfzmq.client.key_faults import SHORT
 from hfzmq.config import Config, PeerAddress
 from hfzmq.errors import NoDaemonReached
 from hfzmq.wire.members import LEARNER, VOTER, Told, newest
@@ -121,11 +123,21 @@ class MeshView(NamedTuple):
         raise KeyError(peer_id)
 
 
-def mesh_view(config: Config, answers: Mapping[int, Mapping[str, Any] | None], only: int | None = None) -> MeshView:
-    """What ``answers`` (by peer id; None or no key: no answer) say together. With ``only``, that peer's view alone."""
+def mesh_view(
+    config: Config,
+    answers: Mapping[int, Mapping[str, Any] | None],
+    only: int | None = None,
+    refusing: Mapping[int, str] = MappingProxyType({}),
+) -> MeshView:
+    """What ``answers`` (by peer id; None or no key: no answer) say together. With ``only``, that peer's view alone.
+    ``refusing``: the fault (key_faults) of who runs, and would not have our key: it is not away."""
     told = newest(answers.values())
     rows = [row for row in _rows(config, told, answers) if only in (None, row[0].id)]
     peers = [_another_life(peer_view(row, answers.get(row[0].id)), answers, told) for row in rows]
+    peers = [
+        one if one.reachable else one._replace(problem=SHORT.get(refusing.get(one.id, ""), one.problem))
+        for one in peers
+    ]
     terms = [peer.term for peer in peers if peer.term is not None]
     serving = [peer for peer in peers if peer.serves and peer.term is not None]
     leader, quorum = None, False

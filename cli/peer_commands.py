@@ -58,8 +58,10 @@ def ls(config_path: str, output: str, as_json: bool) -> None:
     from hfzmq.cli.mesh_words import notes
     from hfzmq.cli.status import headline, verdict
     from hfzmq.client.ask import ask_all
+    from hfzmq.client.key_faults import sentence
 
-    view = mesh_view(config, ask_all(config, "status"))
+    refusing: dict[int, str] = {}
+    view = mesh_view(config, ask_all(config, "status", refusing=refusing), refusing=refusing)
     rows = [_row(view, one) for one in view.peers]
     if as_json or output == "json":
         head = {"mesh": view.mesh, "leader": view.leader, "term": view.term, "founded": view.founded}
@@ -67,11 +69,14 @@ def ls(config_path: str, output: str, as_json: bool) -> None:
         click.echo(json_text({**head, "members_index": index, "waiting_for": list(view.waiting_for), "peers": rows}))
     else:
         click.echo(f"{headline(view)}\n\n{_as_table(rows)}")
-    for note in notes(view):
+    for note in (
+        *notes(view),
+        *(": ".join(sentence(config.keys, {one: refusing[one]}, config.path)) for one in refusing),
+    ):
         click.echo(f"note: {note}", err=True)
     for alarm in view.alarms:
         click.echo(f"ALARM: {alarm}", err=True)
-    failure = verdict(view)
+    failure = verdict(view, refusing)
     if failure:
         raise failure
 

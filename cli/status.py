@@ -87,7 +87,7 @@ def status(config_path: str, peer: int | None, output: str) -> None:
     config = knowing(load_config(config_path), peer)
     refusing: dict[int, str] = {}
     answers = ask_all(config, "status", only=peer, refusing=refusing)
-    view = mesh_view(config, answers, peer)
+    view = mesh_view(config, answers, peer, refusing)
     if output == "json":
         click.echo(json_text(as_json(view)))
     elif output == "csv":

@@ -32,7 +32,8 @@ def scatter_routing_ids() -> None:
 
 
 class Entrance:
-    """``make()``: a socket that is all but bound. ``reads``: it is read from, so that ``poller`` should tell of it."""
+    """``make()``: a socket that is all but bound. ``reads``: it is read from, so that ``poller`` should tell of it.
+    ``monitor``: readable when somebody was let in."""
 
     def __init__(
         self, door: Door, where: str, make: Callable[[], zmq.Socket[bytes]], poller: zmq.Poller, reads: bool = True
@@ -53,9 +54,9 @@ class Entrance:
         except zmq.ZMQError:
             self.socket.close(0)
             raise
-        self._monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
-        self._monitor.setsockopt(zmq.LINGER, 0)
-        self._poller.register(self._monitor, zmq.POLLIN)
+        self.monitor = self.socket.get_monitor_socket(zmq.EVENT_ACCEPTED)
+        self.monitor.setsockopt(zmq.LINGER, 0)
+        self._poller.register(self.monitor, zmq.POLLIN)
         if self._reads:
             self._poller.register(self.socket, zmq.POLLIN)
 
@@ -63,7 +64,7 @@ class Entrance:
         """How many were let in since the last time, as far as a turn has time to count."""
         for count in range(ENTRANCES_A_TURN):
             try:
-                self._monitor.recv_multipart(zmq.DONTWAIT)
+                self.monitor.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return count
         return ENTRANCES_A_TURN
@@ -77,7 +78,7 @@ class Entrance:
         """Give the last answers so long to leave. The door stays."""
         if self._reads:
             self._poller.unregister(self.socket)
-        self._poller.unregister(self._monitor)
+        self._poller.unregister(self.monitor)
         self.socket.disable_monitor()
-        self._monitor.close(0)
+        self.monitor.close(0)
         self.socket.close(linger_ms)

@@ -1,17 +1,19 @@
 """The loop: bytes to events, events through the core, effects to the disk and the network. One thread.
 
-    poll --> peers, heartbeats, clients (bounded, in this order) --> core.step --> sends go out at once,
+    poll --> intake: peers, heartbeats, clients (bounded) --> core.step --> sends go out at once,
                                                                        |           writes are gathered
              Persisted, Applied --> core.step <-- one transaction <----'           until the turn's end
 
 Touches sockets, the clock, the disk, signals. Must not know: how the core decides. Keeps: one transaction and one sync
-for everything that a turn gathered; a disk error stops the process in the same breath (exit 1), for a peer whose disk
-has failed must not promise anything more.
+for everything that a turn gathered, no sync for what is applied alone (storage/store.py) until others are shown it; a
+disk error stops the process in the same breath (exit 1), for a peer whose disk has failed must not promise anything
+more.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -29,14 +31,11 @@ from hfzmq.core.contract import (
     Event,
     Fetch,
     Halt,
-    Heard,
     Installed,
     Persist,
     Persisted,
-    Proposal,
     Propose,
     Publish,
-    Received,
     Reconfigured,
     Reply,
     Resign,
@@ -44,15 +43,17 @@ from hfzmq.core.contract import (
     Tick,
 )
 from hfzmq.core.membership import Membership
-from hfzmq.core.messages import Heartbeat, JoinRequest
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
 from hfzmq.daemon.backups import Backups
 from hfzmq.daemon.beginning import first_replica
+from hfzmq.daemon.chores import Chores
 from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.desk import Desk
+from hfzmq.daemon.garbage import Garbage
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.hearsay import Hearsay
+from hfzmq.daemon.intake import Intake
 from hfzmq.daemon.keyring import keyring_of
 from hfzmq.daemon.locks import Locks
 from hfzmq.daemon.notify import Notifier
@@ -69,17 +70,10 @@ from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
-from hfzmq.wire.hints import Hints
-from hfzmq.wire.peers import Introduction
-from hfzmq.wire.transfer import Chunk, Pull
 
-PEER_MESSAGES_A_TURN = 256
-CLIENT_REQUESTS_A_TURN = 256
-PEERS_MS_A_TURN, CLIENTS_MS_A_TURN = 50.0, 20.0  # of the largest there may be, so many take longer than a lease
 WRITES_A_TURN = 4
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
-DEAD_AFTER_LEASES = 3
 
 log = logging.getLogger("hfzmq.node")
 
@@ -113,7 +107,11 @@ class Node:
         )
         self.sockets.links.connect(self.about.addresses())
         self.ward = Ward(monotonic_ms)
-        self.queries = Queries(self.store.path, self.sockets.answers_sender(), self.about.staleness)
+        notify = SdNotify.of(os.environ)
+        self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
+        self.queries = Queries(
+            self.store.path, self.sockets.answers_sender(), self.about.staleness, self.vitals.rests_ms
+        )
         self.about.scrubs = lambda: self.queries.scrubs
         self.watch = Watch(
             config,
@@ -127,8 +125,6 @@ class Node:
             Notifier(config.channels),
         )
         self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
-        notify = SdNotify.of(os.environ)
-        self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
         self.backups = Backups(
             data_dir / "backups", self.store.path, lambda: self.replica.applied, self.counters, monotonic_ms
         )
@@ -145,6 +141,16 @@ class Node:
                 "no other peer is known: list the members of the mesh in peers.yaml, "
                 "then start with --join and an empty --data-dir"
             )
+        self.chores = Chores(
+            config.timing.lease_ms, self.replica, self.about, self.sockets, self.voice, self.hearsay, self.passing,
+            self.watch, self.transfers, self.backups, self.vitals,
+        )  # fmt: skip
+        self.intake = Intake(
+            self._step, self.sockets, self.gate, self.locks, self.replica, self.voice, self.ward, self.transfers,
+            self.desk, self.chores, self.counters,
+        )  # fmt: skip
+        self.garbage = Garbage(now)
+        self._stepped = False  # the core, in this turn
         self._idle_at_ms = now
         self._drain_until_ms = 0.0
 
@@ -152,40 +158,35 @@ class Node:
 
     def run(self, signals: Signals) -> None:
         """Serve until SIGTERM or SIGINT; DiskFailed when the disk does."""
-        sockets, poller = self.sockets, self.sockets.poller
+        poller = self.sockets.poller
         poller.register(signals.fd, zmq.POLLIN)
         poller.register(self.watch.fd, zmq.POLLIN)
         self._step(Tick())
         self._commit()
         while not self._drained():
-            now_ms = monotonic_ms()
-            wake_ms = min(self.replica.wake_at_ms(now_ms), self.transfers.wake_at_ms(), self.watch.wake_at_ms(now_ms))
-            wake_ms = min(wake_ms, self.vitals.wake_at_ms(), self.backups.wake_at_ms())
-            wait_ms = 0.0 if self._to_write else wake_ms - monotonic_ms()
-            ready = dict(poller.poll(int(max(0.0, wait_ms) + 0.999)))
-            if self.sockets.peers in ready:
-                self._read_peers()
-            if self.sockets.links.beats_in in ready:
-                self._read_heartbeats()
-            if sockets.zap and sockets.zap.socket in ready:
-                sockets.zap.serve()
-            if self.sockets.answers in ready:
-                self._forward_answers()
-            if self.sockets.clients in ready:
-                self._read_clients()
+            ready = dict(poller.poll(self._wait_ms()))
+            self._stepped = False
+            if ready:
+                self.chores.happened()
+            if self.watch.fd in ready:
+                self.chores.hurry()  # it is readable until it is read there
+            self.intake.take(ready)
             if signals.fd in ready:
                 self._obey(signals)
-            self.passing.turn(monotonic_ms(), self.replica.known_leader(monotonic_ms()))
-            fact = self.watch.turn(monotonic_ms(), self.replica.serves)
-            if fact:
-                self._step(Propose((fact,)))
-            self._step(Tick())
+            if not self._stepped:  # every step looks at the clock
+                self._step(Tick())
             self._commit()
-            self.transfers.tick(monotonic_ms())
-            self.backups.tick(monotonic_ms())
-            self._take_snapshot()
-            self._housekeeping(idle=not ready)
+            self._do_chores(self.sockets.has_visitors(ready))
+            self._rest(idle=not ready)
             self.vitals.turned()
+
+    def _wait_ms(self) -> int:
+        """How long there is nothing to do unless something comes in."""
+        if self._to_write:
+            return 0
+        now_ms = monotonic_ms()
+        wake_ms = min(self.replica.wake_at_ms(now_ms), self.chores.wake_at_ms(now_ms))
+        return math.ceil(max(0.0, wake_ms - now_ms))
 
     def close(self) -> None:
         """Let the last answers leave; close the disk."""
@@ -197,73 +198,10 @@ class Node:
         self.store.close()
         self.vitals.close()
 
-    def _read_peers(self) -> None:
-        socket = self.sockets.peers
-        until_ms = monotonic_ms() + PEERS_MS_A_TURN
-        for _ in range(PEER_MESSAGES_A_TURN):
-            if monotonic_ms() >= until_ms:
-                return
-            try:
-                frames, key = self.sockets.take(socket)
-            except zmq.Again:
-                return
-            admitted = self.gate.admit(frames[-1], self.locks.speaker(key)) if len(frames) == 2 else None
-            if admitted is None or isinstance(admitted.content, Heartbeat):
-                continue
-            if isinstance(admitted.content, Pull) and not self.replica.applied:
-                self.counters["pull_of_nothing"] += 1  # meant for an earlier life of this peer
-            elif isinstance(admitted.content, Introduction):
-                self.voice.meet(admitted.sender, admitted.content.address, self.replica.membership)
-            elif isinstance(admitted.content, Hints):
-                self.ward.take_passed_on(admitted.content.rows)
-            elif isinstance(admitted.content, (Pull, Chunk)):
-                self.transfers.received(monotonic_ms(), admitted.sender, admitted.content)
-            else:
-                if isinstance(admitted.content, JoinRequest):
-                    self.voice.meet(admitted.sender, admitted.content.member.address, self.replica.membership)
-                self._step(Received(admitted.sender, admitted.content, admitted.incarnation, admitted.boot))
-
-    def _read_heartbeats(self) -> None:
-        socket = self.sockets.links.beats_in
-        for _ in range(PEER_MESSAGES_A_TURN):
-            try:
-                frame = socket.recv(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            admitted = self.gate.admit(frame)
-            if admitted and isinstance(admitted.content, Heartbeat):
-                self._step(Heard(admitted.sender, admitted.content, admitted.incarnation, admitted.boot))
-
-    def _read_clients(self) -> None:
-        socket = self.sockets.clients
-        proposals: list[Proposal] = []
-        until_ms = monotonic_ms() + CLIENTS_MS_A_TURN
-        for _ in range(CLIENT_REQUESTS_A_TURN):
-            if monotonic_ms() >= until_ms:
-                break
-            try:
-                frames, key = self.sockets.take(socket)
-            except zmq.Again:
-                break
-            role, name = self.locks.role(key), self.locks.name(key)
-            event = self.desk.take(frames, self.replica.leading is not None, role, name)
-            if isinstance(event, Proposal):
-                proposals.append(event)
-            elif event is not None:
-                self._step(event)
-        if proposals:
-            self._step(Propose(tuple(proposals)))
-
-    def _forward_answers(self) -> None:
-        for _ in range(CLIENT_REQUESTS_A_TURN):
-            try:
-                self.sockets.answer(self.sockets.answers.recv_multipart(zmq.DONTWAIT))
-            except zmq.Again:
-                return
-
     # ------------------------------------------------------------ effects
 
     def _step(self, event: Event) -> None:
+        self._stepped = True
         for effect in self.replica.step(monotonic_ms(), event):
             if isinstance(effect, Send):
                 self.voice.send(effect.to, effect.message)
@@ -272,6 +210,7 @@ class Node:
             elif isinstance(effect, Reply):
                 self.desk.answered(effect)
             elif isinstance(effect, Publish):
+                self._sync()
                 self.voice.publish(effect.heartbeat)
             elif isinstance(effect, Became):
                 self._announce(effect)
@@ -292,7 +231,9 @@ class Node:
             effects, self._to_write = self._to_write, []
             self.vitals.writes()
             applied = self.store.write(effects)
-            self.about.fsync_ms = self.vitals.wrote()
+            took_ms = self.vitals.wrote(not self.store.unsynced)
+            if not self.store.unsynced:
+                self.about.fsync_ms = took_ms
             tokens = [effect.token for effect in effects if isinstance(effect, Persist)]
             if tokens:
                 self._step(Persisted(tokens[-1]))
@@ -301,11 +242,22 @@ class Node:
                 self.watch.changed()
                 self._step(Applied(*applied))
 
+    def _sync(self) -> None:
+        """Others hold a later start to the applied index that this one has shown (core/memory.py): no power cut may
+        take it back."""
+        if self.store.unsynced:
+            self.vitals.writes()
+            self.store.sync()
+            self.vitals.wrote()
+
     def _take_snapshot(self) -> None:
         """A snapshot was pulled: let it take the place of everything, if it is still of use and nothing is being
         written."""
         pulled = self.transfers.complete()
-        if pulled is None or self._to_write:
+        if pulled is None:
+            return
+        if self._to_write:
+            self.chores.happened()
             return
         path, place = pulled
         if self.replica.wants(place):
@@ -350,24 +302,27 @@ class Node:
         log.info(text)
         self.about.events.append((wall_clock_ms(), text))
 
-    # ------------------------------------------------------------ housekeeping
+    # ------------------------------------------------------------ besides messages
 
-    def _housekeeping(self, idle: bool) -> None:
-        now = monotonic_ms()
-        self.voice.introduce(now, self.replica.membership)
-        self.sockets.mind_the_door(now)
-        self.sockets.mind_the_weight(now)
-        self.sockets.links.make_refused_anew(now)
-        self.hearsay.turn(now, self.replica, self.about.addresses)
-        for peer in self.replica.membership.voters + self.replica.membership.learners:
-            last = self.replica.liveness.last_of(peer)
-            if peer != self.me and last and now - last[0] > DEAD_AFTER_LEASES * self.config.timing.lease_ms:
-                self.sockets.links.renew(peer)
-                self.replica.liveness.forget(peer)  # so that this happens once a death
+    def _do_chores(self, visitors: bool) -> None:
+        now_ms = monotonic_ms()
+        if visitors:
+            self.sockets.mind_the_door(now_ms)
+        if not self.chores.are_due(now_ms):
+            return
         if self.queries.damage:
             self._halt(Halt(f"its file rots: {self.queries.damage}", distrusted=True))
-        if idle and now >= self._idle_at_ms:
-            self._idle_at_ms = now + IDLE_CHECKPOINT_MS
+        fact = self.chores.turn(now_ms)
+        self._take_snapshot()
+        if fact:
+            self._step(Propose((fact,)))
+
+    def _rest(self, idle: bool) -> None:
+        """``idle``: nothing came in."""
+        now_ms = monotonic_ms()
+        self.garbage.turn(now_ms, idle)
+        if idle and now_ms >= self._idle_at_ms:
+            self._idle_at_ms = now_ms + IDLE_CHECKPOINT_MS
             self.store.idle_checkpoint()
 
     def _obey(self, signals: Signals) -> None:

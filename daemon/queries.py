@@ -4,13 +4,14 @@ slowly through the file for rot.
 Touches a read-only SQLite connection, files that it is told to read (pieces of a backup) and one inproc socket, all of
 its own thread. Must not know: who leads. Keeps: short reads; a bounded number of jobs waits (a full queue is BUSY for
 the client); a read that fails is an answer that says so, never a thread that is gone; rot is told once (``damage``),
-for the loop to act on.
+for the loop to act on; the look for rot gives way to the loop's work, which needs the interpreter, too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import queue
 import threading
 import time
@@ -32,7 +33,9 @@ JOBS_MAX = 64
 CLOSE_WITHIN_S = 2.0
 TREND_POINTS = 20
 BED_ALARMS_MAX = 1000
-SCRUB_EVERY_S = 0.1  # while nobody asks: some 2,000 rows a second at 2 % of a core
+SCRUB_EVERY_S = 0.1  # while nobody asks and the loop rests: some 2,000 rows a second at 2 % of a core
+SCRUB_AT_LEAST_EVERY_S = 2.0  # while the loop never rests: rot is found under any load, only later
+RESTS_MS = 30.0  # so long without a write, and the loop has nothing to do
 UNREADABLE_S = 10.0  # until the disk is tried again
 
 log = logging.getLogger("hfzmq.queries")
@@ -42,18 +45,27 @@ Job = tuple[tuple[bytes, ...], Callable[[], bytes]]
 
 class Queries:
     """``about()`` tells, in the loop's thread, what an answer says of this peer: ``peer`` and ``stale_ms``. ``damage``:
-    what rot was found in the file, None for none as yet; ``scrubs`` is how often all of it was looked at."""
+    what rot was found in the file, None for none as yet; ``scrubs`` is how often all of it was looked at.
+    ``rests_ms()`` tells, in any thread, how long ago the loop had something to write."""
 
-    def __init__(self, path: Path, answers: zmq.Socket[bytes], about: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        answers: zmq.Socket[bytes],
+        about: Callable[[], dict[str, Any]],
+        rests_ms: Callable[[], float] = lambda: math.inf,
+    ) -> None:
         self._path = path
         self._answers = answers
         self._about = about
+        self._rests_ms = rests_ms
         self._jobs: queue.Queue[Job | None] = queue.Queue(JOBS_MAX)
         self._stopping = False
         self._reader: Reader | None = None  # of the thread
         self.damage: str | None = None
         self._scrubber = Scrubber(path)
-        self._scrub_at = 0.0
+        self._scrub_at = 0.0  # not before
+        self._scrub_by = 0.0  # by then, however busy the loop is
         self._thread = threading.Thread(target=self._work, name="queries", daemon=True)
         self._thread.start()
 
@@ -120,8 +132,12 @@ class Queries:
         self._answers.close(0)
 
     def _scrub(self) -> None:
-        if self.damage or self._stopping or time.monotonic() < self._scrub_at:
+        now = time.monotonic()
+        if self.damage or self._stopping or now < self._scrub_at:
             return
+        if self._rests_ms() < RESTS_MS and now < self._scrub_by:
+            return
+        self._scrub_by = now + SCRUB_AT_LEAST_EVERY_S
         try:
             self.damage = self._scrubber.step()
         except DiskFailed as error:

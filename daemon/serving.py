@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hfzmq.config import Config
-from hfzmq.daemon import door, muster
+from hfzmq.daemon import door, garbage, muster
 from hfzmq.daemon.logs import Logs, LogSettings
 from hfzmq.daemon.node import Node
 from hfzmq.daemon.notify.doubts import say_doubts
@@ -46,6 +46,7 @@ def serve(
             node = Node(found, peer_id, data_dir, joins)
             try:
                 _open(node, found, peer_id, http, logs)
+                garbage.settle()
                 node.run(signals)
             finally:
                 node.close()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import zmq
 
@@ -119,6 +119,10 @@ class Sockets:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
             self._counters["client_gone"] += 1
+
+    def has_visitors(self, ready: Container[object]) -> bool:
+        """Whether somebody was let in, as the poller tells."""
+        return any(entrance.monitor in ready for entrance in (self._clients, self._peers, self._beats_out))
 
     def mind_the_door(self, now_ms: float) -> None:
         """Let no more in than there are descriptors for."""

@@ -35,8 +35,8 @@ BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Vitals:
-    """For the loop's thread; ``gauge``, ``turn_age_ms``, ``writing_ms``, ``excused`` and ``stopping`` are for
-    any."""
+    """For the loop's thread; ``gauge``, ``turn_age_ms``, ``writing_ms``, ``rests_ms``, ``excused`` and ``stopping``
+    are for any."""
 
     def __init__(
         self, about: About, replica: Replica, store: Store, door: Door, notify: SdNotify, clock_ms: Callable[[], float]
@@ -51,6 +51,7 @@ class Vitals:
         self._desk: HealthDesk | None = None
         self._turned_ms = clock_ms()
         self._writing_ms = math.nan  # since when; nan: not
+        self._wrote_ms = self._turned_ms
         self._excused_until_ms = -math.inf
         self._sync_counts = [0] * (len(BOUNDS_S) + 1)
         self._sync_seconds = 0.0
@@ -100,12 +101,14 @@ class Vitals:
         """A transaction begins."""
         self._writing_ms = self._clock_ms()
 
-    def wrote(self) -> float:
-        """It is synced; how many ms it took."""
-        took_ms = self._clock_ms() - self._writing_ms
+    def wrote(self, synced: bool = True) -> float:
+        """It has ended; how many ms it took. ``synced``: whether the disk was waited for."""
+        self._wrote_ms = self._clock_ms()
+        took_ms = self._wrote_ms - self._writing_ms
         self._writing_ms = math.nan
-        self._sync_counts[bisect_left(BOUNDS_S, took_ms / 1000)] += 1
-        self._sync_seconds += took_ms / 1000
+        if synced:
+            self._sync_counts[bisect_left(BOUNDS_S, took_ms / 1000)] += 1
+            self._sync_seconds += took_ms / 1000
         return took_ms
 
     @contextmanager
@@ -139,6 +142,10 @@ class Vitals:
     def turn_age_ms(self) -> float:
         """How long ago a turn ended."""
         return self._clock_ms() - self._turned_ms
+
+    def rests_ms(self) -> float:
+        """How long ago something was written; 0 while something is."""
+        return self._clock_ms() - self._wrote_ms if math.isnan(self._writing_ms) else 0.0
 
     def excused(self) -> bool:
         """Whether it is taking in a snapshot, and for no longer than that may take."""

@@ -164,15 +164,22 @@ def update(config_path: str, timeout_s: float) -> None:
     from hfzmq.cli.access.files import update_file
     from hfzmq.cli.access.mesh import Mesh
 
-    changed = update_file(config_path, Mesh(config, timeout_s).peer_keys())
+    keys_of_peers, unknown = Mesh(config, timeout_s).peer_keys()
+    changed = update_file(config_path, keys_of_peers)
     for peer, key, before in changed:
         click.echo(
             f"{config_path}: peer {peer}: {fingerprint(key)}" + (f", was {fingerprint(before)}" if before else "")
         )
     if changed:
         click.echo("next: the same on every machine, or bring this file there; no restart is needed", err=True)
-    else:
+    elif not unknown:
         click.echo(f"{config_path} lists the keys that the peers serve with")
+    for peer in unknown:
+        raise KeysError(
+            f"peer {peer} serves with a key that nobody who answers knows",
+            hint=f"on its machine: hfzmq keys issue {name_of_peer(peer)} --role peer --id {peer} --offline writes that "
+            f"of its own secret into its peers.yaml; then bring that file here",
+        )
 
 
 @keys.command()

@@ -13,6 +13,8 @@ from typing import Any
 from hfzmq.access import PEER, AccessList
 from hfzmq.cli.access.files import found, refuse_last_admin, refuse_listed, refuse_taken
 from hfzmq.client.ask import ask_all, ask_leader
+from hfzmq.client.key_faults import UNKNOWN
+from hfzmq.client.line import SERVER
 from hfzmq.config import Config
 from hfzmq.errors import KeysError, MeshUnavailable, WireError
 from hfzmq.key_section import OwnKey
@@ -52,17 +54,19 @@ class Mesh:
         except WireError as error:
             raise MeshUnavailable(f"a peer of another version answers: {error}", hint="hfzmq status") from None
 
-    def peer_keys(self) -> dict[int, str]:
-        """The public key that each peer serves with, as the peer that has applied most says. MeshUnavailable."""
+    def peer_keys(self) -> tuple[dict[int, str], list[int]]:
+        """(the public key that each peer serves with, as the peer that has applied most says; who runs with a key that
+        nobody who answers knows). MeshUnavailable."""
         known = self.known()
-        said = [
-            one["peer"] for one in ask_all(self._config, "status", timeout_ms=ASK_MS).values() if one and "peer" in one
-        ]
+        refusing: dict[int, str] = {}
+        answers = ask_all(self._config, "status", timeout_ms=ASK_MS, refusing=refusing)
+        said = [one["peer"] for one in answers.values() if one and "peer" in one]
         best = max(said, key=lambda one: int(one.get("applied_index", 0)), default=None)
         told = members.told_by(best)
         if told is None:
             raise MeshUnavailable("no peer says with which keys the peers serve", hint="hfzmq status")
-        return {peer: key for peer, key in told.keys if key not in known.revoked}
+        unknown = sorted(peer for peer, fault in refusing.items() if fault in (SERVER, UNKNOWN))
+        return {peer: key for peer, key in told.keys if key not in known.revoked and peer not in unknown}, unknown
 
     def check_issue(self, name: str, role: str) -> AccessList:
         """KeysError where the name is taken."""

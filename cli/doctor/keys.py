@@ -8,11 +8,11 @@ asked, the file alone is believed.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from hfzmq.access import PEER, AccessList, name_of_peer
+from hfzmq.access import PEER, AccessList, fingerprint, name_of_peer
 from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, WireError
@@ -80,7 +80,7 @@ def in_force(
             yield Finding(WARNING, "keys", listed, why, f"hfzmq keys update --config {config.path}, on every machine")
     usable = [one for one in found if one.public]
     for one in usable:
-        finding = _of_one(one, access, here, by)
+        finding = _of_one(one, access, here, by, usable)
         if finding is not None:
             well = False
             yield finding
@@ -92,12 +92,20 @@ def in_force(
         yield Finding(OK, "keys", f"each peer has a key in force, and so has each of {len(usable)} files{by}")
 
 
-def _of_one(one: SecretFile, access: AccessList, here: list[int], by: str) -> Finding | None:
+def _of_one(
+    one: SecretFile, access: AccessList, here: list[int], by: str, others: Sequence[SecretFile]
+) -> Finding | None:
     mine = next((peer for peer in here if name_of_peer(peer) == one.name), 0)
     severity = CRITICAL if mine else WARNING
     issue = f"hfzmq keys issue NAME --role peer --id {mine}" if mine else "hfzmq keys issue NAME --role ROLE"
     if one.public in access.revoked:
         why = f"peer {mine} does not start with it" if mine else "whoever uses it gets no answer"
+        newer = access.key_of(mine) if mine else None
+        if newer and newer not in access.revoked:
+            there = next(
+                (other.path for other in others if other.public == newer), f"the secret key of {fingerprint(newer)}"
+            )
+            issue = f"cp {there} {one.path}: that key is in force for peer {mine}"
         return Finding(severity, "keys", f"{one.path} is revoked{by}", why, f"mv {one.path} {one.path}.old; {issue}")
     owner = access.of(one.public)
     if owner is None:

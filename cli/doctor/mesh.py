@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
@@ -42,19 +43,19 @@ def look(config: Config) -> Iterator[Finding]:
         cause, hint = sentence(config.keys, {peer: fault}, config.path)
         yield Finding(WARNING, "keys", cause, "what it says of the mesh is not known here", hint)
     everybody = with_members(config, newest(answers.values()))
-    yield from judge(everybody, answers)
+    yield from judge(everybody, answers, refusing)
     yield from clocks(config, _clocks(everybody, [peer for peer, answer in answers.items() if answer]))
 
 
-def judge(config: Config, answers: Answers) -> Iterator[Finding]:
-    """What the answers say."""
+def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = MappingProxyType({})) -> Iterator[Finding]:
+    """What the answers say; ``refusing``: who runs, and would not have our key."""
     from hfzmq.cli.mesh_view import mesh_view
     from hfzmq.cli.mesh_words import LINK_HINT, answering, listed, not_begun, only_copy, unheard
 
-    view = mesh_view(config, answers)
+    view = mesh_view(config, answers, refusing=refusing)
     file = config.path or "peers.yaml"
     for peer in view.peers:
-        if not peer.reachable:
+        if not peer.reachable and peer.id not in refusing:
             yield Finding(
                 WARNING,
                 "reach",
@@ -66,7 +67,13 @@ def judge(config: Config, answers: Answers) -> Iterator[Finding]:
     if not view.answers:
         yield Finding(CRITICAL, "quorum", "no peer answers", "nothing is stored", "hfzmq status")
         return
-    if not view.founded:
+    unknown = [peer for peer in view.waiting_for if peer in refusing]
+    if unknown:
+        cause = f"what {listed(unknown)} holds is not known: it runs, and does not speak with this command's keys"
+        yield Finding(
+            CRITICAL, "quorum", cause, "it may hold all there is", "mend its key as above; leave its disk alone"
+        )
+    elif not view.founded:
         who = listed(view.waiting_for) if view.waiting_for else "the first peers"
         why = "a new mesh begins when all its first peers were up together once"
         yield Finding(CRITICAL, "quorum", f"the mesh has not begun: {not_begun(view)}", why, f"start {who}")

@@ -17,6 +17,15 @@ ROLE = "role"  # the key may not ask for that
 _FIRST = (AUTH, ROLE, SERVER, MECHANISM, UNKNOWN)  # which one is told, where peers differ
 
 
+SHORT = {
+    AUTH: "does not accept this key",
+    ROLE: "does not allow this key that",
+    SERVER: "runs, with another key than peers.yaml lists",
+    MECHANISM: "runs, with keys where this side has none, or the reverse",
+    UNKNOWN: "runs, with a key that nobody has told",
+}  # for a table's cell
+
+
 def key_fault(config: Config, faults: Mapping[int, str]) -> KeysError:
     """The error for ``faults`` (peer -> AUTH, SERVER, MECHANISM, UNKNOWN, ROLE), of which there is at least one."""
     cause, hint = sentence(config.keys, faults, config.path or "peers.yaml")

@@ -146,6 +146,8 @@ def study_low_of(probability_study: float, flags: str) -> float:
 
 
 def _low_of(probability: float, flags: str, name: str) -> float:
+    if name not in flags and MISSING not in flags:  # nearly always, and at once
+        return probability
     names = flags.split(",")
     if low_flag(probability, name) in names:  # rounded down: only the day is missing, there is one number
         return probability

@@ -44,6 +44,8 @@ class AlarmBook:
         self.keys = keys or AccessBook()
         self._outcomes: dict[int, list[str]] = {}
         self._calmed_upto: list[int] = []  # for each Calmed to come: the last alert there was
+        self._beds: dict[str, int] = {}  # what rows that are written often add to ``counts.kept`` (see AlarmSum)
+        self._open: dict[int, int] = {}  # likewise of episodes that are not normal
 
     @classmethod
     def load(cls, connection: apsw.Connection, counts: AlarmCounts) -> AlarmBook:
@@ -66,8 +68,9 @@ class AlarmBook:
 
     def reports(self, stamp_ms: int, first_id: int, rows: Sequence[Sequence[object]]) -> None:
         """Reports, in the order of Report's fields, of one entry."""
+        report = self.alarms.report
         for number, row in enumerate(rows, first_id):
-            self.alarms.report(stamp_ms, number, Report._make(row))
+            report(stamp_ms, number, Report._make(row))
 
     def readings(self, stamp_ms: int, rows: Sequence[Row]) -> None:
         """Rows for INSERT_READING, of one entry."""
@@ -100,9 +103,8 @@ class AlarmBook:
         heard = [bed for patient, _ in changes.heard if (bed := self.alarms.bed(patient))]
         lines = [alarm_rows.event_row(number, event) for number, event in enumerate(changes.events, first)]
         beds = [alarm_rows.bed_row(bed) for bed in (*changes.beds, *heard)]
-        episodes = [alarm_rows.episode_row(episode) for episode in changes.episodes]
-        written.replace("alarm_beds", "patient_id", alarm_rows.UPSERT_BED, beds)
-        written.replace("alarm_episodes", "id", alarm_rows.UPSERT_EPISODE, episodes)
+        written.replace("alarm_beds", "patient_id", alarm_rows.UPSERT_BED, beds, self._beds)
+        self._write_episodes(changes, written)
         if changes.rules:
             written.replace("alarm_rules", "id", alarm_rows.REPLACE_RULES, [(1, *alarm_rows.rules_row(changes.rules))])
         written.replace("access_keys", "key", access_book.UPSERT_KEY, self.keys.take_rows())
@@ -114,6 +116,17 @@ class AlarmBook:
             _resolve(connection, calmed, upto, written)
         self.counts = self.counts._replace(kept=written.kept, marked=written.marked)
         return self.counts
+
+    def _write_episodes(self, changes: Changes, written: AlarmSum) -> None:
+        told = {event.episode_id for event in changes.events}  # what has no line was measured, and nothing else
+        rows: tuple[list[Row], list[Row]] = [], []
+        for episode in changes.episodes:
+            rows[episode.id in told].append(alarm_rows.episode_row(episode))
+        written.replace("alarm_episodes", "id", alarm_rows.UPSERT_MEASURED, rows[False], self._open)
+        written.replace("alarm_episodes", "id", alarm_rows.UPSERT_EPISODE, rows[True], self._open)
+        for episode in changes.episodes:
+            if episode.resolved_at_ms is not None:
+                del self._open[episode.id]  # if it is ever written again, its row is looked at
 
     def noted(self) -> Changes:
         """What has changed since the last time; ``counts`` counts it from here on, but for the sums over the rows."""

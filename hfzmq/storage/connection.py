@@ -1,7 +1,7 @@
 """The one writing connection: opened with the settings that durability rests on, each read back; errors in words.
 
 Touches the disk. Must not know: the tables. Keeps: a connection that ``open_writer`` returns is in WAL mode, syncs each
-commit, and checkpoints only when told.
+commit unless it is told not to (``sync_commits``), and checkpoints only when told.
 """
 
 from __future__ import annotations
@@ -47,6 +47,17 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
         abandon(connection)
         raise
     return connection
+
+
+def sync_commits(connection: apsw.Connection, sync: bool) -> None:
+    """Whether each commit from here on is synced. One that is not is synced with the next that is, or with a
+    checkpoint; what a power cut leaves of the WAL is its beginning, so that it takes the latest commits first. Outside
+    a transaction. apsw.Error."""
+    name, value, expected = PRAGMAS[0]
+    # SQLite carries this PRAGMA out while it compiles it: a statement out of a cache would do nothing.
+    connection.execute(f"PRAGMA {name} = {value if sync else 'NORMAL'}", can_cache=False)
+    if sync and connection.execute(f"PRAGMA {name}", can_cache=False).get != expected:
+        raise apsw.SQLError(f"SQLite will not go back to {name} = {value}")
 
 
 def abandon(connection: apsw.Connection) -> None:

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from hfzmq.storage.alarm_rows import SELECT_EPISODES, SELECT_EVENTS
+from hfzmq.storage.alarm_rows import SELECT_EPISODES, SELECT_EVENTS, episode_crc
 from hfzmq.storage.checksums import Damaged, Row, crc_of
 from hfzmq.storage.reading_rows import SELECT_ALERTS, SELECT_READINGS, alert_crc, reading_crc
 from hfzmq.storage.report_rows import SELECT_REPORTS, report_crc
@@ -79,7 +79,7 @@ EPISODES = Numbered(
     "episode",
     "id",
     SELECT_EPISODES,
-    crc_of,
+    episode_crc,
     lambda applied: applied.alarms.episodes,
     (
         ("alarm_episodes_by_state", "state", "state"),

@@ -12,17 +12,13 @@ import apsw
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.storage import alarm_rows, examine
 from hfzmq.storage.alarm_book import journal_after
-from hfzmq.storage.alarm_sum import SUM_END, kept_of, row_token
+from hfzmq.storage.alarm_sum import kept_of
 from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.numbered import TABLES
 from hfzmq.storage.recovery import Cursor, Recovered, recover
 from hfzmq.storage.tables import STATE_START, AppliedState
 
 ALL_ROWS = (1 << 63) - 1
-_MARKED = (
-    ("risk_reports", "SELECT id, crc FROM risk_reports WHERE alert_sent <> 0"),
-    ("heartbeat_alerts", "SELECT alert_id, crc FROM heartbeat_alerts WHERE resolved_flag <> 0"),
-)
 _VERDICTS = "SELECT validation_status, anomaly_type, count(*) FROM heartbeats GROUP BY 1, 2"
 
 
@@ -40,7 +36,6 @@ def recount(connection: apsw.Connection) -> tuple[Recovered, Cursor]:
 
 def _check_sums(connection: apsw.Connection, applied: AppliedState) -> None:
     alarms = applied.alarms
-    marked = sum(row_token(table, *row) for table, select in _MARKED for row in connection.execute(select)) % SUM_END
     journal = STATE_START
     for _, episode_id, at_ms, what, detail, _crc in connection.execute(alarm_rows.SELECT_EVENTS, (0, ALL_ROWS)):
         journal = journal_after(journal, episode_id, at_ms, what, detail)
@@ -48,7 +43,6 @@ def _check_sums(connection: apsw.Connection, applied: AppliedState) -> None:
     verdicts = tuple(counted.get((verdict.status, verdict.anomaly), 0) for verdict in VERDICTS)
     for what, told, is_so in (
         ("alarms, kept", alarms.kept, kept_of(connection)),
-        ("alarms, marked", alarms.marked, marked),
         ("the alarms' journal", alarms.journal, journal),
         ("readings of each verdict", tuple(applied.verdicts), verdicts),
         ("readings", applied.verdicts.readings, sum(counted.values())),

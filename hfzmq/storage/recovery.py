@@ -16,10 +16,10 @@ from hfzmq.core.log import Log
 from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Session, SessionKey
 from hfzmq.core.types import Entry, HardState, Place, chained
-from hfzmq.storage import tables
+from hfzmq.storage import alarm_sum, tables
 from hfzmq.storage.alarm_book import AlarmBook
 from hfzmq.storage.checksums import Damaged, Row
-from hfzmq.storage.numbered import TABLES, Numbered
+from hfzmq.storage.numbered import ALERTS, REPORTS, TABLES, Numbered
 from hfzmq.storage.tables import AlarmCounts, AppliedState, SessionSum
 
 ROWS_AT_START = 20_000  # of a table; takes about 0.1 s; the scrub checks more
@@ -67,6 +67,8 @@ def recover(connection: apsw.Connection, rows_max: int | None = ROWS_AT_START) -
     if owned != tables.owned(root, meta.incarnation):
         raise Damaged("the tables are not those of one transaction")
     alarms = reading.alarms(applied.alarms)
+    if rows_max is None or max(table.count(applied) for table in (REPORTS, ALERTS)) <= rows_max:
+        reading.check_marked(applied.alarms.marked)
     recovered = Recovered(hard_state, log, sessions, applied.place.index, applied.state_hash, membership)
     return recovered, Cursor(probe, applied, sums, root, alarms)
 
@@ -155,6 +157,12 @@ class _Reading:
                     raise Damaged(f"{count} were applied, {number} are there")
         except _ROTTEN as cause:
             raise self._damaged(f"table {table.table}", cause) from None
+
+    def check_marked(self, marked: int) -> None:
+        """A report is marked after it was written, when a timer raises its alarm; an alert is resolved even later: a
+        page of them that is as it was before has sound rows, and their right number."""
+        if alarm_sum.marked_of(self._connection) != marked:
+            raise self._damaged("alarms, marked", "they are not those of one transaction")
 
     @staticmethod
     def _damaged(place: str, cause: object) -> Damaged:

@@ -106,10 +106,12 @@ def _refuse_peers_without_a_key(backup: Backup, config: Config) -> None:
     in_force = AccessList(config.keys.listed(), {*config.keys.revoked, *backup.revoked})
     for peer in config.peer_ids:
         if in_force.key_of(peer) is None:
-            was = "is revoked" if config.keys.key_of(peer) else "is not listed"
+            revoked = config.keys.key_of(peer) is not None
+            was, secret = "is revoked" if revoked else "is not listed", f"keys/peer-{peer}.secret"
+            away = f"mv {secret} {secret}.old; " if revoked else ""
             raise KeysError(
                 f"{config.path or 'peers.yaml'}: the key of peer {peer} {was}: nobody would let it in",
-                hint=f"a new one: hfzmq keys issue peer-{peer}-new --role peer --id {peer} --offline --config FILE",
+                hint=f"a new one: {away}hfzmq keys issue peer-{peer} --role peer --id {peer} --offline --config FILE",
             )
 
 

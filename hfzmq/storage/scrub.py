@@ -2,8 +2,8 @@
 
 Touches the disk, reading only, on a connection of its own, for the thread that answers queries: it never makes the
 writer wait, and reads what a reader would. Must not know: what happens when something is found (the caller has
-``Store.distrust``). Keeps: each step is one short read transaction over a bounded number of rows; what another thread
-writes, cuts or exchanges between two steps is never taken for damage.
+``Store.distrust``). Keeps: each step is one short read transaction over a bounded number of rows and bytes; what
+another thread writes, cuts or exchanges between two steps is never taken for damage.
 
     small rows --> sessions --> beds --> keys --> log --> for each table: rows, and that the indexes find them -->
         ^                                                              indexes, and that their rows exist --.
@@ -26,6 +26,7 @@ from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.numbered import TABLES, Numbered
 
 ROWS_A_STEP = 200  # about 2 ms
+BYTES_A_STEP = 256 << 10  # of the log, whose rows may be large: about 2 ms, too
 BUSY_MS = 20
 
 _BEFORE_ALL: tuple[str, int] = ("", 0)  # an index's entry
@@ -169,7 +170,7 @@ class Scrubber:
         before = self._place
         if before is None or before.index <= base.index or not _stands(connection, before):
             before = base  # where the log is cut by now; or what stood there was dropped
-        count = 0
+        count = size = 0
         for row in connection.execute(f"{tables.SELECT_LOG} LIMIT ?", (before.index, rows_max)):
             index = before.index + 1
             entry = _checked(f"log entry {index}", lambda: tables.entry_of(row))  # noqa: B023
@@ -179,8 +180,11 @@ class Scrubber:
                 raise Damaged(f"log entry {index}: does not follow from the entry before")
             before = Place(entry.index, entry.term, entry.chain)
             count += 1
+            size += len(entry.body)
+            if size >= BYTES_A_STEP:
+                break
         self._place = before
-        return count < rows_max
+        return count < rows_max and size < BYTES_A_STEP
 
     def _rows(self, table: Numbered, connection: apsw.Connection, rows_max: int) -> bool:
         stored = table.count(tables.applied_of(connection.execute(tables.SELECT_APPLIED).fetchone()))

@@ -1,8 +1,12 @@
 """The one writer of a peer's file: effects of the core in, one transaction and one sync, or never a word again.
 
 Touches the disk. Must not know: sockets, roles, why something is written. Keeps: effects are written in their order,
-all of them or none; what ``write`` has returned for is on synced storage; after the first error nothing is ever written
-again, for what an fsync has failed for once may be gone though the next one says all is well.
+all of them or none; what ``write`` has returned for is on synced storage, but for an Apply alone; after the first error
+nothing is ever written again, for what an fsync has failed for once may be gone though the next one says all is well.
+
+An Apply alone says nothing that the log, which is synced, does not say: it is committed without a sync, and synced with
+the next transaction, or by ``sync``. A power cut may take it back, and then the entries are applied once more. There is
+never more than one such transaction in a row, which is what the scan of the WAL at a start rests on (walscan.py).
 
     open --> [writing] --any error--> [failed]: DiskFailed, always
                  `------close------> [closed]
@@ -27,7 +31,7 @@ from hfzmq.storage import aside, compaction, directory, install, tables
 from hfzmq.storage.access_book import AccessBook
 from hfzmq.storage.apply import apply
 from hfzmq.storage.checkpoint import Checkpointer
-from hfzmq.storage.connection import NO_SPACE, abandon, disk_hint, refusal
+from hfzmq.storage.connection import NO_SPACE, abandon, disk_hint, refusal, sync_commits
 from hfzmq.storage.directory import Lock
 from hfzmq.storage.mark import Mark
 from hfzmq.storage.opening import Opened, open_files
@@ -72,6 +76,7 @@ class Store:
         self._session_sum = cursor.sessions
         self._alarms = cursor.alarms
         self._has_waste = True  # until a sweep has found none
+        self._unsynced = False  # an Apply
 
     @classmethod
     def open(cls, data_dir: Path, peer_id: int, config: Config, *, vfs: str | None = None) -> Store:
@@ -131,17 +136,30 @@ class Store:
         return self._checkpointer.wal_pages
 
     def write(self, effects: Sequence[Persist | Apply | Compact]) -> tuple[int, bytes] | None:
-        """Carry ``effects`` out in their order, in one transaction with one sync.
+        """Carry ``effects`` out in their order, in one transaction with one sync; Applies alone without one.
 
         Returns (applied index, state hash) when an Apply was among them. DiskFailed: nothing is promised, and this
         store never writes again."""
         self._refuse_after_failure()
         if not effects:
             return None
-        self._in_transaction(lambda: self._carry_out(effects))
+        applies = all(isinstance(effect, Apply) for effect in effects)
+        self._in_transaction(lambda: self._carry_out(effects), sync=not applies or self._unsynced)
         if any(isinstance(effect, Apply) for effect in effects):
             return self._applied.place.index, self._applied.state_hash
         return None
+
+    @property
+    def unsynced(self) -> bool:
+        """Whether a power cut may take back what was applied last."""
+        return self._unsynced
+
+    def sync(self) -> None:
+        """Bring what was applied to synced storage, where it is not: to be called before anybody is told of it who
+        would hold this peer to it. DiskFailed as with ``write``."""
+        self._refuse_after_failure()
+        if self._unsynced:
+            self._in_transaction(lambda: None)
 
     def idle_checkpoint(self) -> None:
         """Delete a step of what was cut off the log, bring pages of the WAL back into the database, if it is worth it;
@@ -206,14 +224,20 @@ class Store:
 
     # --------------------------------------------------------------------------------------------- inside a transaction
 
-    def _in_transaction(self, work: Callable[[], object]) -> None:
+    def _in_transaction(self, work: Callable[[], object], sync: bool = True) -> None:
         try:
+            if not sync:
+                sync_commits(self._connection, False)
             self._connection.execute("BEGIN IMMEDIATE")
             work()
             self._seal()
             self._connection.execute("COMMIT")
+            if not sync:
+                sync_commits(self._connection, True)
+            self._unsynced = not sync
             self._check_name()
-            self._note_commit()
+            if sync:
+                self._note_commit()
             self._checkpointer.after_commit()
         except Exception as error:
             raise self._failed(error) from error

@@ -1,17 +1,23 @@
 """What SQLite is about to drop: the -wal file read before SQLite opens it.
 
 Touches the disk, reading only. Must not know: the tables, the mark. SQLite takes a WAL's frames up to the first whose
-checksum fails and drops the rest without a word. After a power cut that is right: the frames of the transaction that
-was not synced yet are missing or torn. After a flipped bit it is wrong: transactions that were synced and promised go.
-Keeps: a log is DAMAGED only on proof that a *later* transaction was begun after the bad frame's own, which is never
-written before that one is synced; so no power cut is ever called damage.
+checksum fails and drops the rest without a word. After a power cut that is right: the frames of the transactions that
+were not synced yet are missing or torn. After a flipped bit it is wrong: transactions that were synced and promised go.
+Keeps: a log is DAMAGED only on proof that the bad frame's own transaction was synced; so no power cut is ever called
+damage.
 
-    ABSENT (no file, or nothing in it)   CLEAN (every frame holds)   TORN (the last transaction is not whole)   DAMAGED
+    ABSENT (no file, or nothing in it)   CLEAN (every frame holds)   TORN (the last one or two transactions are not
+                                                                           whole)                               DAMAGED
 
-How the proof works. A frame's checksum continues the one of the frame before. Whoever wrote frame i + 1 knew frame i's:
-so frame i + 1 still verifies when the sum is begun with the one that stands in frame i, however many frames before are
-bad. When frame i ends a transaction, frame i + 1 belongs to a later one. Frames that an older, longer transaction left
-behind cannot be mistaken for that: they follow from frames which have been overwritten.
+What proves it. The store leaves at most one transaction in a row unsynced (an Apply alone), and syncs the next one. So
+when a second transaction after a bad frame's own was begun, that one was synced, by itself or with the next. Two later
+ones must be seen, the frames from the first to the beginning of the second without a break: else what two power cuts
+have left behind one another, one later transaction each, would be added up.
+
+How a later one is seen. A frame's checksum continues the one of the frame before. Whoever wrote frame i + 1 knew frame
+i's: so frame i + 1 still verifies when the sum is begun with the one that stands in frame i, however many frames before
+are bad. When frame i ends a transaction, frame i + 1 belongs to a later one. Frames that an older, longer transaction
+left behind cannot be mistaken for that: they follow from frames which have been overwritten.
 """
 
 from __future__ import annotations
@@ -165,7 +171,7 @@ def _judge(frames: _Frames, salts: Sum, start: Sum) -> Scan:
 
 
 def _later_transaction(frames: _Frames, salts: Sum, bad: int, running: Sum) -> int | None:
-    """The first frame that proves a transaction after the one that the bad frame belongs to."""
+    """The first frame that proves two transactions after the one that the bad frame belongs to."""
     for number in range(bad, frames.count - 1):
         if not frames.commits(number) or frames.salts(number + 1) != salts:
             continue
@@ -174,6 +180,18 @@ def _later_transaction(frames: _Frames, salts: Sum, bad: int, running: Sum) -> i
         # The next frame knows the sum of this one as it is, so that its word of being a commit is its own; beside the
         # sum that merely stands in it, a torn write may have left that word.
         if frames.follows(number + 1, own):
+            second = _next_transaction(frames, salts, number + 1)
+            if second is not None:
+                return second
+    return None
+
+
+def _next_transaction(frames: _Frames, salts: Sum, first: int) -> int | None:
+    """Where the transaction after the one that begins at ``first`` begins; None where the frames up to there break."""
+    for number in range(first, frames.count - 1):
+        if frames.salts(number + 1) != salts or not frames.follows(number + 1, frames.stored(number)):
+            return None
+        if frames.commits(number):
             return number + 1
     return None
 

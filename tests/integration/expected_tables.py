@@ -22,6 +22,7 @@ from hfzmq.clinical.alarm.types import HEART_RATE, Bed, Calmed, Changes, Episode
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL, VERDICTS
 from hfzmq.clinical.report import Report
 from hfzmq.core.types import Entry
+from hfzmq.storage.alarm_rows import bed_crc, episode_crc
 from hfzmq.storage.checksums import sealed
 from hfzmq.storage.reading_rows import alert_crc
 from hfzmq.storage.report_rows import report_crc
@@ -182,6 +183,8 @@ _CRC: dict[str, Callable[[Row], int]] = {
     "risk_reports": report_crc,
     "heartbeat_alerts": alert_crc,
     "alarm_rules": lambda row: _crc(row[1:]),
+    "alarm_beds": bed_crc,
+    "alarm_episodes": episode_crc,
 }
 
 

@@ -108,6 +108,21 @@ def test_keys_update_brings_the_new_key_into_the_file_and_the_second_time_has_no
     assert run("status", "--config", str(world.file), "--peer", "2").code == 0
 
 
+def test_keys_update_says_whose_key_nobody_knows_and_what_to_do_on_that_machine(world: World) -> None:
+    world.served[2] = world.old  # the others know no newer one
+    done = run("keys", "update", "--config", str(world.file))
+    assert (done.code, done.out) == (7, "")
+    assert "peer 2 serves with a key that nobody who answers knows" in done.err
+    assert "hfzmq keys issue peer-2 --role peer --id 2 --offline" in done.err
+    for command in ("status", "peer ls"):
+        told = run(*command.split(), "--config", str(world.file))
+        assert "runs, with another key than peers.yaml lists" in told.out, told
+        assert "start" not in told.err.replace("restart", "")
+    doctor = run("doctor", "--config", str(world.file)).out
+    assert "peer 2 does not serve with the key" in doctor
+    assert "systemctl status hfzmq@2" not in doctor
+
+
 def test_check_and_doctor_say_that_the_file_lists_an_older_key(world: World) -> None:
     done = run("check", "--config", str(world.file))
     assert done.code == 1, done

@@ -238,3 +238,26 @@ def test_what_became_of_actions_is_known_for_a_while(stores: list[Store]) -> Non
     applied(stores[0], log.entries)
     assert stores[0].outcomes(2) == ["done", "already", "not found"]
     assert stores[0].outcomes(3) == ()
+
+
+@pytest.mark.parametrize("table", ["risk_reports", "heartbeat_alerts"])
+def test_rows_as_they_were_before_an_alarm_marked_them_are_found_at_the_next_start(
+    tmp_path: Path, stores: list[Store], table: str
+) -> None:
+    log = an_alarm_of_each_kind()
+    end = log.entries[4].body  # resolves an alert
+    del log.entries[4:]
+    log.reports(STAMP_MS + 5, 1)
+    applied(stores[0], log.entries)
+    before = held(stores[0])[table]
+    log.add(end)
+    log.facts(STAMP_MS + 20_000, Clock())  # the report of before has been AMBER for so long
+    applied(stores[0], log.entries[-2:])
+    assert held(stores[0])[table] != before
+    stores[0].close()
+    file = apsw.Connection(str(stores[0].path))
+    file.executemany(f"REPLACE INTO {table} VALUES ({', '.join('?' * len(before[0]))})", before)
+    file.close()
+    stores[0] = Store.open(tmp_path / "1", 1, mesh())
+    assert stores[0].amnesia is not None
+    assert "alarms, marked: they are not those of one transaction" in stores[0].amnesia

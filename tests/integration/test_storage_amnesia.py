@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def test_a_flipped_bit_before_the_last_transactions_is_damage_and_sqlite_would_n
 ) -> None:
     left, tape = written(tmp_path)
     wal = left / "hfzmq_1.db-wal"
-    for place in range(ends(wal)[-3] + 1):
+    for place in range(ends(wal)[-4] + 1):
         copy = tmp_path / f"{place}"
         shutil.copytree(left, copy)
         flip(copy / wal.name, 32 + place * FRAME + at, 0x40)
@@ -86,6 +87,73 @@ def test_a_flipped_bit_before_the_last_transactions_is_damage_and_sqlite_would_n
     assert plain.execute("PRAGMA integrity_check").get == "ok"
     assert plain.execute("SELECT count(*) FROM log").get < len(tape.log)
     plain.close()
+
+
+@pytest.mark.parametrize("at", [0, 7, 16, 2000])
+def test_a_flipped_bit_in_the_last_transactions_is_found_by_the_mark_though_the_scan_takes_it_for_torn(
+    tmp_path: Path, at: int
+) -> None:
+    left, _ = written(tmp_path)
+    wal = left / "hfzmq_1.db-wal"
+    for place in range(ends(wal)[-3] + 1, ends(wal)[-1] + 1):
+        copy = tmp_path / f"{place}"
+        shutil.copytree(left, copy)
+        flip(copy / wal.name, 32 + place * FRAME + at, 0x40)
+        assert walscan.scan(copy / "hfzmq_1.db").verdict == walscan.TORN, place
+        assert "behind its mark" in amnesia(copy), place
+
+
+SALTS = struct.pack(">II", 11, 12)
+
+
+def wal_of(path: Path, *generations: tuple[int, tuple[int, ...]]) -> list[int]:
+    """Write a WAL: each generation goes on after so many frames of the one before, with transactions of so many frames;
+    what it does not reach stays. Returns where the last one's transactions end, in frames."""
+    head = struct.pack(">IIII", 0x377F0682, 3007000, 4096, 0) + SALTS
+    sums = [walscan.checksum(head, (0, 0), "<")]  # after each frame of the generation that is written
+    frames: list[bytes] = []
+    ends: list[int] = []
+    for number, (kept, sizes) in enumerate(generations):
+        del sums[kept + 1 :]
+        at, ends = kept, []
+        for size in sizes:
+            for left in range(size - 1, -1, -1):
+                start = struct.pack(">II", at + 1, 0 if left else 100)
+                page = bytes([number + 1]) * 4096
+                sums.append(walscan.checksum(start + page, sums[-1], "<"))
+                frames[at : at + 1] = [start + SALTS + struct.pack(">II", *sums[-1]) + page]
+                at += 1
+            ends.append(at)
+    path.write_bytes(head + struct.pack(">II", *walscan.checksum(head, (0, 0), "<")) + b"".join(frames))
+    return ends
+
+
+def test_an_apply_that_the_power_cut_tore_before_a_commit_was_synced_is_no_damage(tmp_path: Path) -> None:
+    database = tmp_path / "hfzmq_1.db"
+    *_, synced, applied, persisted = wal_of(walscan.wal_path(database), (0, (3, 2, 4, 3)))
+    for place in range(synced, persisted):
+        wal_of(walscan.wal_path(database), (0, (3, 2, 4, 3)))
+        flip(walscan.wal_path(database), 32 + place * FRAME + 24)
+        scan = walscan.scan(database)
+        assert scan[:2] == (walscan.TORN, synced if place < applied else applied), place
+
+
+def test_a_bad_frame_is_damage_once_two_transactions_after_its_own_were_begun(tmp_path: Path) -> None:
+    database = tmp_path / "hfzmq_1.db"
+    first, *_ = wal_of(walscan.wal_path(database), (0, (3, 2, 4, 1)))
+    for place in range(first + 1):
+        wal_of(walscan.wal_path(database), (0, (3, 2, 4, 1)))
+        flip(walscan.wal_path(database), 32 + place * FRAME + 24)
+        assert walscan.scan(database).verdict == walscan.DAMAGED, place
+
+
+def test_what_two_power_cuts_have_left_behind_one_another_is_not_added_up(tmp_path: Path) -> None:
+    # The first tore an apply of eight frames and left the end of it and the commit after it; the start that followed
+    # wrote one frame over it, then came an apply of two frames and a commit of two, and the power went again.
+    database = tmp_path / "hfzmq_1.db"
+    wal_of(walscan.wal_path(database), (0, (1, 8, 2)), (1, (1, 2, 2)))
+    flip(walscan.wal_path(database), 32 + 2 * FRAME + 24)
+    assert walscan.scan(database)[:2] == (walscan.TORN, 2)
 
 
 @pytest.mark.parametrize("at", range(0, 32, 3))

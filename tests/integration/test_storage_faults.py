@@ -13,7 +13,7 @@ import pytest
 from hfzmq.core.contract import Apply, Persist
 from hfzmq.core.types import HardState
 from hfzmq.errors import DiskFailed
-from hfzmq.storage import Store
+from hfzmq.storage import Store, mark
 from tests.integration.storage_world import REPOSITORY, FaultyDisk, Tape, expected_of, held_by, mesh, report
 
 
@@ -198,28 +198,84 @@ def test_a_full_disk_stops_the_writer_for_good_and_loses_nothing_it_promised(tmp
 # --------------------------------------------------------------------------------------------------- what a write costs
 
 
-@pytest.mark.parametrize("what", ["empty", "same hard state", "entry", "truncate", "apply"])
+@pytest.mark.parametrize("what", ["empty", "same hard state", "entry", "truncate", "entry and apply"])
 def test_each_write_writes_the_wal_and_ends_with_its_sync(tmp_path: Path, disk: FaultyDisk, what: str) -> None:
     store = Store.open(tmp_path, 1, mesh(), vfs="faulty")
     tape = Tape()
     tape.write(store, [report(1)])
     store.write([tape.persist(tape.noop(), tape.noop(), hard_state=HardState(3, 1))])
-    effects: dict[str, Callable[[], Persist | Apply]] = {
-        "empty": lambda: tape.persist(),
-        "same hard state": lambda: tape.persist(hard_state=HardState(3, 1)),
-        "entry": lambda: tape.persist(tape.noop()),
-        "truncate": lambda: tape.persist(truncate_from=tape.truncate(3)),
-        "apply": lambda: tape.apply(),
+    effects: dict[str, Callable[[], list[Persist | Apply]]] = {
+        "empty": lambda: [tape.persist()],
+        "same hard state": lambda: [tape.persist(hard_state=HardState(3, 1))],
+        "entry": lambda: [tape.persist(tape.noop())],
+        "truncate": lambda: [tape.persist(truncate_from=tape.truncate(3))],
+        "entry and apply": lambda: [tape.persist(tape.noop()), tape.apply()],
     }
-    effect = effects[what]()
-    for _ in range(1 if what in ("entry", "truncate", "apply") else 3):
+    drawn = effects[what]()
+    for _ in range(3 if what in ("empty", "same hard state") else 1):
         disk.calls.clear()
-        store.write([effect])
+        store.write(drawn)
         operations = [operation for operation, file in disk.calls]
         assert {file for _, file in disk.calls} == {"hfzmq_1.db-wal"}
         assert operations.count("sync") == 1
         assert operations[-1] == "sync"
         assert operations.count("write") >= 2  # a frame's head and its page
+    store.close()
+
+
+def syncs(disk: FaultyDisk) -> int:
+    """How many there were since the last question."""
+    count = [operation for operation, _ in disk.calls].count("sync")
+    disk.calls.clear()
+    return count
+
+
+def test_an_apply_alone_is_synced_with_what_comes_next_and_never_two_in_a_row(tmp_path: Path, disk: FaultyDisk) -> None:
+    store = Store.open(tmp_path, 1, mesh(), vfs="faulty")
+    tape = Tape()
+    store.write([tape.persist(*(tape.noop() for _ in range(6)))])
+    syncs(disk)
+    store.write([tape.apply(1)])
+    assert (syncs(disk), store.unsynced) == (0, True)
+    store.write([tape.apply(2)])
+    assert (syncs(disk), store.unsynced) == (1, False)
+    store.write([tape.apply(3)])
+    store.write([tape.persist(tape.noop())])
+    assert (syncs(disk), store.unsynced) == (1, False)
+    store.write([tape.apply(4)])
+    store.sync()
+    assert (syncs(disk), store.unsynced) == (1, False)
+    store.sync()
+    assert syncs(disk) == 0
+    store.write([tape.apply(5), tape.compact(2)])
+    assert (syncs(disk), store.unsynced) == (1, False)
+    store.close()
+
+
+def test_the_mark_says_nothing_of_an_apply_that_is_not_synced(tmp_path: Path) -> None:
+    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
+    store.write([tape.persist(tape.noop(), tape.noop())])
+    before = mark.read(mark.mark_path(store.path))
+    store.write([tape.apply()])
+    assert mark.read(mark.mark_path(store.path)) == before
+    store.sync()
+    after = mark.read(mark.mark_path(store.path))
+    assert before
+    assert after
+    assert after.probe == before.probe + 2
+    store.close()
+
+
+def test_a_sync_that_fails_after_an_apply_alone_ends_all_writing(tmp_path: Path, disk: FaultyDisk) -> None:
+    disk.before = trouble = Trouble(disk, *FAULTS[0])
+    store, tape = Store.open(tmp_path, 1, mesh(), vfs="faulty"), Tape()
+    store.write([tape.persist(tape.noop())])
+    store.write([tape.apply()])
+    trouble.due = True
+    with pytest.raises(DiskFailed):
+        store.sync()
+    with pytest.raises(DiskFailed, match="nothing is written any more"):
+        store.sync()
     store.close()
 
 

@@ -49,6 +49,23 @@ def test_a_whole_file_passes_whatever_the_size_of_a_step(tmp_path: Path) -> None
     store.close()
 
 
+def test_a_step_through_large_entries_ends_after_so_many_bytes_and_the_pass_still_sees_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hfzmq.storage.scrub.BYTES_A_STEP", 1)  # each entry alone is more
+    store, tape = filled(tmp_path)
+    scrubber = Scrubber(store.path)
+    seen = []
+    while scrubber.passes == 0:
+        assert scrubber.step() is None
+        seen.append(scrubber._place.index if scrubber._place else 0)
+    assert set(range(11, tape.last.index + 1)) <= set(seen)
+    store._connection.execute("UPDATE log SET body = zeroblob(length(body)) WHERE idx = 30")
+    assert "log entry 30: wrong checksum" in (whole_pass(scrubber, 1000) or "")
+    scrubber.close()
+    store.close()
+
+
 ROT = [
     ("UPDATE log SET body = zeroblob(length(body)) WHERE idx = 20", "log entry 20: wrong checksum"),
     ("DELETE FROM log WHERE idx = 20", "log entry 20: missing"),

@@ -34,6 +34,7 @@ ALARMS = "    alarms = book.write(connection)\n"
 RESTORED = "Alarms(rules, beds, recent, "
 RULES = "if changes.rules:"
 HEARD = "for patient, _ in changes.heard if"
+MEASURED = '("note", "value", "least", "most", "crc")'
 VERDICTS = "        self._applied = cursor.applied\n"
 LOWER = "last_index=index, chain=chain))\n            self.sync()"
 
@@ -54,6 +55,14 @@ BUGS = (
     Bug("the log is cut before the mark is lowered", CUTS, "store.py",
         "        self._mark.lower(self._last.index, self._last.chain)\n", ""),
     Bug("the lowered mark is not synced", CUTS, "mark.py", LOWER, LOWER.replace("self.sync()", "pass")),
+    Bug("commits stay without a sync after an Apply", CUTS, "store.py",
+        "                sync_commits(self._connection, True)\n", "                pass\n"),
+    Bug("two Applies in a row are not synced", CUTS, "store.py",
+        "sync=not applies or self._unsynced)", "sync=not applies)"),
+    Bug("what others were shown is not synced", CUTS, "store.py",
+        "        if self._unsynced:\n            self._in_", "        if False:\n            self._in_"),
+    Bug("the mark notes what is not synced", CUTS, "store.py",
+        "            if sync:\n                self._note_commit()", "            self._note_commit()"),
     # ------------------------------------------------------------ what is written
     Bug("the applied index is not atomic with the tables", CUTS, "apply.py",
         APPLIED, '    connection.execute("COMMIT")\n    connection.execute("BEGIN")\n' + APPLIED),
@@ -81,6 +90,8 @@ BUGS = (
     Bug("readings are numbered from 1 at each start", CUTS, "store.py",
         VERDICTS, VERDICTS.replace("cursor.applied", "cursor.applied._replace(verdicts=VerdictCounts((0,) * 8))")),
     Bug("that a bed was heard is not written", CUTS, "alarm_book.py", HEARD, HEARD.replace("changes.heard", "[]")),
+    Bug("a value that was measured is not written", CUTS, "alarm_rows.py", MEASURED, MEASURED.replace('"value", ', "")),
+    Bug("what a row added to the sum is never taken off", CUTS, "alarm_sum.py", "token - before\n", "token\n"),
     Bug("rules that were set are not written", CUTS, "alarm_book.py", RULES, "if False:"),
     Bug("an alarm that is over leaves its alerts open", CUTS, "alarm_book.py",
         "            _resolve(connection, calmed, upto, written)\n", "            pass\n"),
@@ -92,7 +103,8 @@ BUGS = (
         PROOF, "    proof = bad if bad < frames.count else None\n" + PROOF),
     Bug("a transaction left over is taken for a later one", CUTS, "walscan.py",
         STALE, "if frames.salts(number + 1) != salts:"),
-    Bug("frames of an earlier round count", CUTS, "walscan.py", STALE, "if not frames.commits(number):"),
+    Bug("one later transaction is proof enough", CUTS, "walscan.py",
+        "            second = _next_transaction(frames, salts, number + 1)\n", "            second = number + 1\n"),
     Bug("the mark is not compared", ROT, "opening.py", "    if forgotten:\n", "    if False:\n"),
     Bug("no report's checksum is checked", ROT, "numbered.py",
         "            if self.crc(row[:-1]) == row[-1]:\n", "            if True:\n"),
@@ -107,6 +119,10 @@ OPEN = (
     # Written and not found, for what stands beside it finds the same: two checks, each enough alone.
     Bug("a store that has failed writes on", CUTS, "store.py",
         "        self._refuse_after_failure()\n        if not effects:", "        if not effects:"),
+    Bug("frames of an earlier round count", CUTS, "walscan.py", STALE, "if not frames.commits(number):"),
+    # Two cuts in one WAL, each in the midst of an Apply: 12,000 draw no such. test_storage_amnesia.py builds it.
+    Bug("what several cuts left behind is added up", CUTS, "walscan.py",
+        " or not frames.follows(number + 1, frames.stored(number)):", ":"),
     # Found by luck only: it hurts within the first start of a file alone.
     Bug("the mark is written over what was synced", CUTS, "mark.py",
         "(1 - self._synced_slot) * SLOT_BYTES)", "self._synced_slot * SLOT_BYTES)"),
@@ -116,4 +132,7 @@ OPEN = (
     Bug("no entry's chain is checked", ROT, "recovery.py",
         "            if chained(before, entry.term, entry.kind, entry.origin, entry.body).chain != entry.chain:\n",
         "            if False:\n"),
+    # By luck only: hardly ever is a row marked that another entry had brought; test_storage_alarms.py holds it.
+    Bug("the marks of alarms may be older than the rest", ROT, "recovery.py",
+        "if alarm_sum.marked_of(self._connection) != marked:", "if False:"),
 )  # fmt: skip

@@ -166,6 +166,7 @@ class _Writer:
     def __init__(self, life: Life, disk: Recorder, rng: random.Random, directory: Path, tape: Tape) -> None:
         self.life, self.disk, self.rng, self.directory, self.tape = life, disk, rng, directory, tape
         self.distrusted = 0
+        self.synced = 0  # the state that no power cut takes back
         self.store = self._open()
 
     def live(self, steps: int) -> None:
@@ -173,8 +174,10 @@ class _Writer:
         for _ in range(steps):
             chance = self.rng.random()
             self.disk.clock_s += self.rng.choice((0.0, 0.0, 0.05, 0.3))
-            if chance < 0.80:
+            if chance < 0.75:
                 self._write(self._drawn())
+            elif chance < 0.80:
+                self._show()
             elif chance < 0.93:
                 self.store.idle_checkpoint()
             elif chance < 0.96:
@@ -199,7 +202,7 @@ class _Writer:
             self.life.states.append(copied(self.tape))
         if self.distrusted:
             raise AssertionError("distrusted files were believed")
-        at = len(self.life.states) - 1
+        at = self.synced = len(self.life.states) - 1
         self._promise(at, at, store)
         return store
 
@@ -211,10 +214,10 @@ class _Writer:
     def _distrust(self) -> None:
         at = len(self.life.states) - 1
         self.distrusted = MAYBE
-        self._promise(at, at, self.store)
+        self._promise(self.synced, at, self.store)
         self.store.distrust("the mesh holds something else")
         self.distrusted = SURELY
-        self._promise(at, at, self.store)
+        self._promise(self.synced, at, self.store)
         self.store.close()
         self.store = self._open()
 
@@ -234,8 +237,17 @@ class _Writer:
     def _write(self, effects: Effects) -> None:
         self.life.states.append(copied(self.tape))
         at = len(self.life.states) - 1
-        self._promise(at - 1, at, self.store)
+        self._promise(self.synced, at, self.store)
         self.store.write(effects)
+        if any(not isinstance(effect, Apply) for effect in effects):  # else the log alone is promised
+            self.synced = at
+        self._promise(self.synced, at, self.store)
+
+    def _show(self) -> None:
+        """Others are told how far this peer is, and hold it to that."""
+        at = len(self.life.states) - 1
+        self.store.sync()
+        self.synced = at
         self._promise(at, at, self.store)
 
     def _promise(self, least: int, most: int, store: Store) -> None:
@@ -247,7 +259,7 @@ class _Writer:
         """One transaction's effects."""
         tape, rng = self.tape, self.rng
         effects: Effects = []
-        if rng.random() < 0.15 and len(tape.log) > tape.applied:  # what the log has is committed now
+        if rng.random() < 0.3 and len(tape.log) > tape.applied:  # what the log has is committed now
             return [tape.apply(rng.randint(tape.applied + 1, len(tape.log)))]
         if rng.random() < 0.3:
             term = tape.hard_state.term + rng.randint(0, 1)

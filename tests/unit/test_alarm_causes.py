@@ -149,6 +149,19 @@ def test_a_gap_pauses_an_amber_streak_and_does_not_reset_it() -> None:
     assert ward.states() == [("AMBER", "unacknowledged")]
 
 
+def test_an_amber_that_time_alone_brings_back_shows_the_number_that_did_it() -> None:
+    ward = Ward(QUIET._replace(amber_readings=0, amber_ms=15_000, gap_ms=20_000))
+    ward.report(1000, 0.45)
+    ward.run(1000, 17_000, 500)
+    ward.report(18_000, 0.1)
+    assert ward.states() == [("AMBER", "returned")]
+    ward.report(20_000, 0.31)
+    ward.run(20_000, 37_000, 500)
+    assert ward.states() == [("AMBER", "unacknowledged")]
+    episode = ward.tables.episodes[1]
+    assert (episode.value, episode.least, episode.most) == (0.31, 0.31, 0.45)
+
+
 def test_amber_too_has_its_thresholds_apart() -> None:
     ward = Ward(QUIET)
     for number in range(100):

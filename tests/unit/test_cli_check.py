@@ -125,6 +125,23 @@ def test_the_only_copy_is_critical_and_says_not_to_touch_it(path: str, mesh: Ans
     assert "do not touch peer 2; hfzmq backup --peer 2 FILE" in found
 
 
+def test_one_peer_asked_alone_says_whether_it_is_empty_or_holds_what_others_lost(path: str, mesh: Answers) -> None:
+    told, empty = members_told(), members_told(0, founded=False)
+    lost = {"quorum": False, "leader": 0}
+    mesh[1] = long_up(1, "bb", (2,), empty, last_index=0, applied_index=0, **lost)
+    found = checked(path, CRITICAL, "--peer", "1")
+    assert "peer 1 is empty, and peer 2 holds data until entry 812: do not touch that one" in found
+    mesh[2] = long_up(2, "aa", (), told, last_index=5434, replaced=[1, 3], **lost)
+    found = checked(path, CRITICAL, "--peer", "2")
+    assert (
+        "peers 1 and 3 came back with other disks, a majority of them is gone, and peer 2 holds data until entry"
+        in found
+    )
+    assert "do not touch it; hfzmq backup --peer 2 FILE" in found
+    mesh[1] = long_up(1, "bb", (), empty, last_index=0, applied_index=0, **lost)
+    assert "mesh ward has not begun: a new mesh begins" in checked(path, CRITICAL, "--peer", "1")
+
+
 def test_a_peer_that_asks_to_join_answers_and_one_that_learns_is_not_critical_however_far_behind(
     path: str, mesh: Answers
 ) -> None:

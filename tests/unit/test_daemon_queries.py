@@ -146,3 +146,50 @@ def test_a_fault_in_one_read_does_not_end_all_reads() -> None:
         seconds=4,
     )
     assert out.split() == ["REFUSED", "OK"]
+
+
+SCRUBBED = """
+import time
+class Scrubber:
+    passes = 0
+    def step(self): steps.append(time.monotonic())
+    def close(self): pass
+steps, rests_ms = [], 0.0
+queries.SCRUB_EVERY_S = 0.001
+them._scrubber, them._rests_ms = Scrubber(), lambda: rests_ms
+def steps_within(seconds):
+    them.ask((b"route", b""), lambda: b"")  # the thread sees what has changed
+    sockets.answers.recv_multipart()
+    steps.clear()
+    threading.Event().wait(seconds)
+    return len(steps)
+"""
+
+
+def test_the_scrub_gives_way_to_a_loop_that_writes_and_goes_on_when_it_rests() -> None:
+    out = run(
+        SCRUBBED
+        + """
+queries.SCRUB_AT_LEAST_EVERY_S = 60
+them._scrub_by = time.monotonic() + 60
+print(steps_within(0.3))
+rests_ms = queries.RESTS_MS
+print(steps_within(0.3) > 1)
+them.close()
+sockets.flush_and_close(100)
+"""
+    )
+    assert out.split() == ["0", "True"]
+
+
+def test_a_loop_that_never_rests_does_not_keep_the_scrub_from_finding_rot() -> None:
+    out = run(
+        SCRUBBED
+        + """
+queries.SCRUB_AT_LEAST_EVERY_S = 0.1
+print(1 < steps_within(1.0) < 12)
+them.close()
+sockets.flush_and_close(100)
+"""
+    )
+    assert out.split() == ["True"]

@@ -139,6 +139,18 @@ def test_each_transaction_is_counted_under_the_bound_that_it_keeps() -> None:
     assert world.vitals.writing_ms() == 0
 
 
+def test_a_transaction_that_waited_for_no_sync_is_none() -> None:
+    world = World(Notify())
+    world.vitals.writes()
+    world.bench.now += 7
+    assert world.vitals.wrote(synced=False) == pytest.approx(7)
+    assert world.vitals.rests_ms() == 0
+    world.turn(LOOK_MS)
+    assert world.vitals.gauge is not None
+    assert sum(world.vitals.gauge.syncs.counts) == 0
+    assert world.vitals.rests_ms() == pytest.approx(LOOK_MS)
+
+
 def test_alarms_are_counted_by_cause_with_the_oldest_that_nobody_has_seen() -> None:
     alarms: Any = Episodes(
         ("RED", "unacknowledged", 50), ("RED", "returned", 40), ("RED", "acknowledged", 10), ("RED", "normal", 5),

@@ -13,6 +13,9 @@ from collections.abc import Iterable
 from hfzmq.clinical.alarm import types as t
 from hfzmq.clinical.alarm.types import Calmed, Episode, Event
 
+_NOTE, _AFTER_MOST = Episode._fields.index("note"), Episode._fields.index("most") + 1
+assert Episode._fields[_NOTE:_AFTER_MOST] == ("note", "value", "least", "most")
+
 KEEP_ENDED_MS = 3_600_000  # so long a normal episode is remembered here: its notifications may still be under way
 
 
@@ -55,9 +58,14 @@ class Episodes:
     def measure(self, episode_id: int, value: float, note: str = "") -> None:
         """A new value while the cause is on, with its note ('': as before), for which the journal has no line."""
         episode = self.known[episode_id]
-        least = value if episode.least is None else min(episode.least, value)
-        most = value if episode.most is None else max(episode.most, value)
-        self._keep(episode._replace(value=value, least=least, most=most, note=note or episode.note))
+        least, most = episode.least, episode.most
+        if least is None or value < least:
+            least = value
+        if most is None or value > most:
+            most = value
+        # As ``_replace`` would, in half the time: this is done for each report of a bed whose alarm is on.
+        measured = (note or episode.note, value, least, most)
+        self._keep(Episode._make((*episode[:_NOTE], *measured, *episode[_AFTER_MOST:])))
 
     def rename(self, now: int, episode_id: int, note: str) -> None:
         """What is missing has changed."""

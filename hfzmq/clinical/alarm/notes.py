@@ -24,6 +24,8 @@ class Note(NamedTuple):
 
 def note_of(tier: str, probability: float, flags: str) -> str:
     """``RED``; ``UNKNOWN 0.031207``; ``RED raw day``."""
+    if tier != UNKNOWN and DAY_RAW not in flags:  # nearly always, and at once
+        return tier
     words = [tier]
     low = low_of(probability, flags)
     if tier == UNKNOWN and low < probability:

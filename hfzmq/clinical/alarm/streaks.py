@@ -17,6 +17,19 @@ from hfzmq.clinical.alarm.types import AMBER_BIT, RATE_BIT, RED_BIT
 from hfzmq.clinical.tiers import UNKNOWN
 
 
+def stays(bed: BedState, rules: AlarmRules, probability: float, tier: str) -> bool:
+    """Take one judgement in if it turns nothing and no streak begins, runs or ends: nearly each one of a bed whose
+    AMBER is on, whatever RED is. False: it is another one, and nothing was done; the three below take it in."""
+    if bed.active & RED_BIT:
+        red_stays = probability >= rules.red_off
+    else:
+        red_stays = probability < rules.red_on and not bed.red_count
+    if bed.active & AMBER_BIT and tier != UNKNOWN and probability >= rules.amber_off and red_stays:
+        _count_amber(bed, rules, probability >= rules.amber_on)
+        return True
+    return False
+
+
 def red_turns(bed: BedState, rules: AlarmRules, probability: float, tier: str) -> bool:
     """Take one judgement in; True when RED has just come on or gone off (``bed.active`` says which)."""
     on = probability >= rules.red_on or (tier == UNKNOWN and probability < rules.amber_on)
@@ -51,7 +64,7 @@ def amber_ends(bed: BedState, rules: AlarmRules, probability: float, tier: str) 
 def amber_begins(bed: BedState, rules: AlarmRules, now: int, probability: float, tier: str) -> bool:
     """The second half: True when AMBER has just come on."""
     on = tier == UNKNOWN or probability >= rules.amber_on
-    bed.amber_recent = (bed.amber_recent << 1 | on) & ((1 << rules.amber_window) - 1)
+    _count_amber(bed, rules, on)
     if bed.active & AMBER_BIT:
         return False
     if bed.amber_at_ms:
@@ -65,6 +78,10 @@ def amber_begins(bed: BedState, rules: AlarmRules, now: int, probability: float,
         amber_set(bed)
         return True
     return False
+
+
+def _count_amber(bed: BedState, rules: AlarmRules, on: bool) -> None:
+    bed.amber_recent = (bed.amber_recent << 1 | on) & ((1 << rules.amber_window) - 1)
 
 
 def amber_due_ms(bed: BedState, rules: AlarmRules) -> int | None:

@@ -46,6 +46,7 @@ from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import UNKNOWN
 
 EVER = Listening()
+JUDGED = ((RED, RED_BIT), (AMBER, AMBER_BIT))  # causes that judgements bring on, the most urgent first
 OVERTAKEN_MS = 20_000  # what is older than what is known was overtaken on its way, if that is no longer ago
 
 
@@ -94,6 +95,8 @@ class Ward:
         else:
             streaks.amber_set(bed)
             self._on(bed, AMBER, bed.report_id, bed.tier, bed.probability)
+            if AMBER in bed.open and bed.probability is not None:  # one that recurs shows what brought it on again
+                self._episodes.measure(bed.open[AMBER], bed.probability, bed.tier)
 
     def _due_of(self, kind: int, key: Any) -> int | None:
         if kind == STEP:
@@ -171,7 +174,8 @@ class Ward:
             bed.risk_at_ms, bed.risk_from_ms = self.now_ms, self.listened_ms
         else:
             bed.beat_at_ms, bed.beat_from_ms = self.now_ms, self.listened_ms
-        self._missing(bed, bed.silent & ~(source | NEVER_HEARD))
+        if bed.silent or not bed.awaited & source:  # else it came as awaited, and the same is awaited again
+            self._missing(bed, bed.silent & ~(source | NEVER_HEARD))
 
     def _beats_unbelievably(self, bed: BedState) -> None:
         """The first heart rate of a watched bed was taken in, and is none: there is a sensor, and it is missed from now
@@ -225,6 +229,13 @@ class Ward:
     ) -> None:
         bed.tier, bed.probability = tier, probability
         bed.last_timestamp, bed.judged_at_ms = timestamp, self.now_ms
+        if not streaks.stays(bed, self.rules, probability, tier):
+            self._turn(bed, timestamp, probability, tier, report_id, flags)
+        for cause, bit in JUDGED:
+            if cause in bed.open and bed.active & bit:
+                self._episodes.measure(bed.open[cause], probability, _note(cause, tier, probability, flags))
+
+    def _turn(self, bed: BedState, timestamp: int, probability: float, tier: str, report_id: int, flags: str) -> None:
         if streaks.amber_ends(bed, self.rules, probability, tier):
             self._off(bed, AMBER)
         if streaks.red_turns(bed, self.rules, probability, tier):
@@ -236,8 +247,6 @@ class Ward:
                 self._off(bed, RED)
         if streaks.amber_begins(bed, self.rules, self.now_ms, probability, tier):
             self._on(bed, AMBER, report_id, note_of(tier, probability, flags), probability)
-        for cause in (RED, AMBER):
-            self._value(bed, cause, probability, _note(cause, tier, probability, flags))
         self._timers.arm(STREAK, bed.patient_id)
 
     def _measure(self, bed: BedState, heartbeat_id: int, value: float | None, inside: bool, anomaly: str) -> None:
@@ -246,13 +255,9 @@ class Ward:
                 self._on(bed, HEART_RATE, heartbeat_id, anomaly, value)
             else:
                 self._off(bed, HEART_RATE)
-        if value is not None:
-            self._value(bed, HEART_RATE, value)
+        if value is not None and HEART_RATE in bed.open and bed.active & RATE_BIT:
+            self._episodes.measure(bed.open[HEART_RATE], value)
         self._settle(bed)
-
-    def _value(self, bed: BedState, cause: str, value: float, note: str = "") -> None:
-        if cause in bed.open and bed.active & BIT_OF[cause]:
-            self._episodes.measure(bed.open[cause], value, note)
 
     def _discharge(self, bed: BedState, by: str) -> str:
         if not bed.watched and not bed.open:
