@@ -39,6 +39,18 @@ def first_replica(
     )
 
 
+def others_files(me: int, store: Store) -> str:
+    """What to say where peer ``me`` begins with nothing beside the files of another peer; '' where it does not: two
+    volumes that were mounted the wrong way round look like two disks that are lost."""
+    found = sorted(path.name for path in store.path.parent.glob("hfzmq_*.db") if path != store.path)
+    if not found or store.identity.boot_no > 1 or store.amnesia:
+        return ""
+    return (
+        f"peer {me} begins with nothing, and {store.path.parent} holds {', '.join(found)}, of another peer: is this the "
+        "wrong directory, or a volume mounted in another's place? then stop it, and put that right"
+    )
+
+
 def first_members(config: Config, me: int, store: Store, joins: bool) -> Membership:
     """The members that the file of peer ``me`` holds. A file that is new holds those of peers.yaml, which may list more
     peers than founded the mesh that this one is to join (``joins``). Whoever has ever set files aside belonged to a

@@ -46,7 +46,7 @@ from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
 from hfzmq.daemon.backups import Backups
-from hfzmq.daemon.beginning import first_replica
+from hfzmq.daemon.beginning import first_replica, others_files
 from hfzmq.daemon.chores import Chores
 from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.desk import Desk
@@ -134,6 +134,9 @@ class Node:
         self._to_write: list[Persist | Apply | Compact] = []
         if doubt:
             self._note(doubt)
+        beside = others_files(peer_id, self.store)
+        if beside:
+            self._note(beside)
         if self.store.amnesia:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
         if not self.replica.membership.members:
