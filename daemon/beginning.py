@@ -46,8 +46,8 @@ def others_files(me: int, store: Store) -> str:
     if not found or store.identity.boot_no > 1 or store.amnesia:
         return ""
     return (
-        f"peer {me} begins with nothing, and {store.path.parent} holds {', '.join(found)}, of another peer: is this the "
-        "wrong directory, or a volume mounted in another's place? then stop it, and put that right"
+        f"peer {me} begins with nothing, and {store.path.parent} holds {', '.join(found)}, of another peer: is this "
+        "the wrong directory, or a volume mounted in another's place? then stop it, and put that right"
     )
 
 
