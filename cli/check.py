@@ -122,13 +122,13 @@ def judge(
     view: MeshView, told: dict[int, dict[str, Any]], limits: Limits, refusing: Container[int] = ()
 ) -> Iterator[Finding]:
     """What the peers' answers say; ``refusing``: who would not have our key, and is no peer that is away."""
-    from hfzmq.cli.mesh_words import unheard
+    from hfzmq.cli.mesh_words import mute, unheard
 
     yield _alone(view, told) or _standing(view)
     away = [peer.id for peer in view.peers if peer.counted and not peer.reachable and peer.id not in refusing]
     if view.answers and away:
         yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
-    for broken in unheard(view):
+    for broken in (*unheard(view), *mute(view)):
         yield Finding(WARNING, broken)
     for mismatch in view.mismatches:
         yield Finding(CRITICAL, str(mismatch))

@@ -82,7 +82,12 @@ class MeshView(NamedTuple):
     @property
     def founded(self) -> bool:
         """Whether the mesh has begun, as far as anybody told."""
-        return self.told is None or self.told.founded
+        return (self.told is None or self.told.founded) and not self.restoring
+
+    @property
+    def restoring(self) -> tuple[str, ...]:
+        """``peer 1 is restored, and waits for peer 3``: of each that came from a backup and takes no part yet."""
+        return tuple(f"peer {peer.id} is restored, and {peer.restored}" for peer in self.peers if peer.restored)
 
     @property
     def waiting_for(self) -> tuple[int, ...]:

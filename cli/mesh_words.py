@@ -36,6 +36,16 @@ def unheard(view: MeshView) -> tuple[str, ...]:
     return tuple(found)
 
 
+def mute(view: MeshView) -> tuple[str, ...]:
+    """Who looks well and is not: ``peer 3 is heard, and answers nothing that peer 1, the leader, sends``."""
+    return tuple(
+        f"{listed(peer.unanswering)} {'is' if len(peer.unanswering) == 1 else 'are'} heard, and answer"
+        f"{'s' if len(peer.unanswering) == 1 else ''} nothing that peer {peer.id}, the leader, sends"
+        for peer in view.peers
+        if peer.unanswering and peer.id == view.leader
+    )
+
+
 def only_copy(view: MeshView) -> tuple[str, str]:
     """What is so, and what to do, where a majority of the disks is gone; ('', '') where it is not."""
     if not view.majority_lost:
@@ -53,6 +63,7 @@ def only_copy(view: MeshView) -> tuple[str, str]:
     )
 
 
+MUTE_HINT = "on that machine: hfzmq doctor (its keys, its peers.yaml), and the firewall of its peer port"
 LINK_HINT = "the peer and beat ports of both in peers.yaml, the same on all machines; the firewall between them"
 
 
@@ -60,6 +71,8 @@ def not_begun(view: MeshView) -> str:
     """What a mesh that has not begun waits for; '' for one that has."""
     if view.founded:
         return ""
+    if view.restoring:
+        return "; ".join(view.restoring)
     if view.asked_one:
         return f"not begun: {BEGINS}"
     if view.waiting_for:
@@ -69,7 +82,7 @@ def not_begun(view: MeshView) -> str:
 
 def notes(view: MeshView) -> tuple[str, ...]:
     """What is worth a line and is no alarm: who catches up, who waits to be added, who is listed and no member."""
-    found = [f"{broken}: {LINK_HINT}" for broken in unheard(view)]
+    found = [f"{broken}: {LINK_HINT}" for broken in unheard(view)] + [f"{one}: {MUTE_HINT}" for one in mute(view)]
     for peer in view.peers:
         if peer.membership == LEARNER:
             found.append(learns(view, peer))

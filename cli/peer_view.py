@@ -61,6 +61,8 @@ class PeerView(NamedTuple):
     readings: dict[str, int] | None = None  # heart rates stored, by validation status
     alerts: dict[str, int] | None = None  # heart-rate alerts stored, by category
     differs: tuple[int, ...] = ()  # ids of peers that it saw hold another state
+    unanswering: tuple[int, ...] = ()  # ids of members that it, the leader, hears and that answer nothing it sends
+    restored: str = ""  # what it waits for, where it was restored from a backup and does not take part yet
     counters: dict[str, int] | None = None  # of what it refused, dropped, answered
 
     @property
@@ -125,6 +127,8 @@ def peer_view(row: Row, answer: Mapping[str, Any] | None) -> PeerView:
         readings=_counts(said, "readings"),
         alerts=_counts(said, "alerts"),
         differs=_ids(said, "differs"),
+        unanswering=_ids(said, "unanswering"),
+        restored=printable(text_of(said, "restored") or ""),
         counters=_counts(said, "counters"),
     )
 

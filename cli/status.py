@@ -185,6 +185,11 @@ def verdict(view: MeshView, refusing: Container[int] = ()) -> MeshUnavailable | 
             f"what {listed(unknown)} holds is not known: it runs, and does not speak with this command's keys",
             hint="do as the note says, and leave its disk alone until then",
         )
+    if view.restoring:
+        return NoLeader(
+            f"the mesh has not begun: {not_begun(view)}",
+            hint="restore and start those, from the same backup, each with an empty --data-dir (backup.md, Restore)",
+        )
     if not view.founded:
         return NoLeader(
             f"the mesh has not begun: {not_begun(view)}",

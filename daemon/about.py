@@ -21,6 +21,8 @@ from hfzmq.wire import members
 from hfzmq.wire.access import told_access
 from hfzmq.wire.same_settings import told_settings
 
+UNANSWERING_LEASES = 5  # a leader sends to each member several times a lease
+
 
 class About:
     """Reads off the parts of one daemon. ``clock_ms``: monotonic; ``wall_clock_ms``: Unix time, for people."""
@@ -104,6 +106,16 @@ class About:
         voters = self._replica.membership.voters
         return sorted({peer for peer, _ in self._gate.strangers(self._clock_ms()) if peer in voters})
 
+    def unanswering(self) -> list[int]:
+        """Ids of members whose heartbeats this leader hears, and who have long answered nothing that it sent them: they
+        fall behind, and look well. Who takes a snapshot in is excused."""
+        now, leading = self._clock_ms(), self._replica.leading
+        if leading is None:
+            return []
+        alive, since_ms = self._replica.liveness.alive(now), now - UNANSWERING_LEASES * self._config.timing.lease_ms
+        progress = leading.followers.progress.items()
+        return [peer for peer, one in progress if peer in alive and not one.pulls and one.acked_ms < since_ms]
+
     def status(self) -> dict[str, Any]:
         """What docs/protocol.md promises under ``status``."""
         now, replica = self._clock_ms(), self._replica
@@ -144,6 +156,7 @@ class About:
             "hears": hears,
             "refused_peers": self.refused_peers(),
             "replaced": self.replaced(),
+            "unanswering": self.unanswering(),
             "differs": list(replica.agreement.differs),
             "counters": dict(self._counters),
             "events": [list(event) for event in self.events],

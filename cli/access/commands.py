@@ -6,6 +6,7 @@ never printed; what a command says is in force is what the file, or the mesh, th
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,19 @@ def issue(
     if role != PEER:
         click.echo(f"next: bring {where} and {config_path} to where it is used (--key FILE)", err=True)
     else:
-        click.echo(f"next: bring {where} and {config_path} to peer {peer}; a new one is started with --join", err=True)
+        click.echo(
+            f"next: bring {where} to peer {peer}'s machine as keys/peer-{peer}.secret, and {config_path}; restart that "
+            "peer, or start a new one with --join",
+            err=True,
+        )
+
+
+def _confirm(risk: str, question: str) -> None:
+    click.echo(risk, err=True)
+    if not (sys.stdin and sys.stdin.isatty()):
+        raise KeysError("nothing was changed: this needs a yes", hint="if it must be, say it again with --yes")
+    if not click.confirm(question, err=True):
+        raise KeysError("nothing was changed")
 
 
 class _NamesAKey(click.Command):
@@ -120,7 +133,8 @@ class _NamesAKey(click.Command):
 @config_option
 @_TIMEOUT
 @click.option("--last-admin", is_flag=True, help="Also the only admin's key; nobody can then issue or revoke any more.")
-def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_admin: bool) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask, also where a peer is cut off by it.")
+def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_admin: bool, yes: bool) -> None:
     """Put a key out of force, for ever, on all peers. NAME as in hfzmq keys show, or the public key itself."""
     if not is_name(who) and not is_key(who):
         raise InvalidInput("NAME|KEY", "a name, or a public key of 40 characters", got=who)
@@ -135,6 +149,11 @@ def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_adm
     from hfzmq.cli.access.mesh import Mesh
 
     mesh = Mesh(config, timeout_s)
+    peer = mesh.cuts_off(who)
+    if peer and not yes:
+        _confirm(
+            f"{who} is the one key of peer {peer}: it is cut off at once, until it has a new one", f"revoke {who}?"
+        )
     key, told = mesh.revoke(who, last_admin)
     click.echo(f"{fingerprint(key)} is revoked ({told})")
     for line in mesh.applied_words(key):
@@ -171,7 +190,7 @@ def update(config_path: str, timeout_s: float) -> None:
             f"{config_path}: peer {peer}: {fingerprint(key)}" + (f", was {fingerprint(before)}" if before else "")
         )
     if changed:
-        click.echo("next: the same on every machine, or bring this file there; no restart is needed", err=True)
+        click.echo("next: the same on every machine, or bring this file there; then SIGHUP to each daemon", err=True)
     elif not unknown:
         click.echo(f"{config_path} lists the keys that the peers serve with")
     for peer in unknown:

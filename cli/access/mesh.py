@@ -90,7 +90,28 @@ class Mesh:
             raise KeysError(f"{who} is revoked already", hint="see all: hfzmq keys show")
         if not last_admin:
             refuse_last_admin(key, listed, known.revoked)
+        self._refuse_to_stop(key, known)
         return key, self._tell(Revoked(key))
+
+    def cuts_off(self, who: str) -> int:
+        """The peer that would be left without a key if that of ``who`` were revoked; 0 for none."""
+        known = self.known()
+        key = found(who, list(known.listed.values()))
+        owner = known.of(key)
+        return owner.peer if owner and owner.role == PEER and known.key_of(owner.peer) == key else 0
+
+    def _refuse_to_stop(self, key: str, known: AccessList) -> None:
+        """KeysError where a majority of the voters would have no key any more."""
+        owner = known.of(key)
+        told = members.newest(ask_all(self._config, "status", timeout_ms=ASK_MS).values())
+        voters = told.voters if told is not None else ()
+        left = [peer for peer in voters if known.key_of(peer) not in (None, key)]
+        if owner and owner.role == PEER and owner.peer in voters and len(left) < len(voters) // 2 + 1:
+            raise KeysError(
+                f"only {len(left)} of {len(voters)} voters would have a key left: the mesh would stop",
+                hint="first a new key for each that has none (hfzmq keys issue peer-N-new --role peer --id N), "
+                "brought to its machine as keys/peer-N.secret, and that peer restarted",
+            )
 
     def applied_words(self, key: str) -> list[str]:
         """Which peers do not let ``key`` in any more."""

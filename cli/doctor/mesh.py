@@ -50,7 +50,7 @@ def look(config: Config) -> Iterator[Finding]:
 def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = MappingProxyType({})) -> Iterator[Finding]:
     """What the answers say; ``refusing``: who runs, and would not have our key."""
     from hfzmq.cli.mesh_view import mesh_view
-    from hfzmq.cli.mesh_words import LINK_HINT, answering, listed, not_begun, only_copy, unheard
+    from hfzmq.cli.mesh_words import LINK_HINT, MUTE_HINT, answering, listed, mute, not_begun, only_copy, unheard
 
     view = mesh_view(config, answers, refusing=refusing)
     file = config.path or "peers.yaml"
@@ -88,6 +88,10 @@ def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = Mappin
     for broken in unheard(view):
         why = "while the third is away these two are no quorum, and nothing is stored"
         yield Finding(WARNING, "reach", broken, why, LINK_HINT)
+    for silent in mute(view):
+        yield Finding(
+            WARNING, "reach", silent, "it falls behind, and is of no help when another peer is away", MUTE_HINT
+        )
     for mismatch in view.mismatches:
         why = "peers that hold different states: the odd one begins anew by itself, where most agree"
         yield Finding(CRITICAL, "states", str(mismatch), why, "hfzmq backup --db FILE --to FILE, before all else")

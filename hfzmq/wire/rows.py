@@ -7,7 +7,9 @@ not flat or not right, it is done again, bit by bit: that says what.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
 
 import msgpack
 
@@ -15,7 +17,9 @@ from hfzmq.errors import WireError
 from hfzmq.wire.fields import arrays_at_most
 
 _FIELDS_MAX = 64  # of one row: more than a report has, so that a row with one field too many is refused by itself
-AT_ONCE_ROWS = 512  # an array of more could take 8 bytes of each of them for each level of a nested one: 1,024
+# So many rows are taken apart by one call, with the array around them: faster for few. Among more, a nested array might
+# promise as many items, at each of msgpack's 1,024 levels, and take 8 bytes for each.
+IN_ONE_CALL = 512
 _ERRORS = (ValueError, TypeError, OverflowError, RecursionError, msgpack.exceptions.UnpackException)
 
 
@@ -50,24 +54,28 @@ def unpack_rows(data: bytes, *, field: str = "rows") -> list[object]:
     count, start = _head(data, field)
     if count > len(data) - start:  # every item takes a byte at least
         raise WireError(field, "as many rows as its head says")
-    return _at_once(data, count) or _bit_by_bit(data, count, start, field)
+    return _at_once(data, count, start) or _bit_by_bit(data, count, start, field)
 
 
-def _at_once(data: bytes, count: int) -> list[object] | None:
+def _at_once(data: bytes, count: int, start: int) -> list[object] | None:
     """The rows where each of them is a flat list, in less than half the time; None: perhaps they are not.
 
-    Each item is an array, and there are no more arrays than these and the one around them: then none is nested."""
-    if count > AT_ONCE_ROWS:
-        return None
+    Each item is an array, and there are no more arrays than these (and the one around them): then none is nested."""
     try:
-        rows: list[object] = msgpack.unpackb(
-            data,
-            raw=False,
-            max_array_len=max(count, _FIELDS_MAX),
-            max_map_len=0,
-            max_ext_len=0,
-            list_hook=arrays_at_most(count + 1),
-        )
+        if count <= IN_ONE_CALL:
+            rows: list[object] = msgpack.unpackb(
+                data,
+                raw=False,
+                max_array_len=max(count, _FIELDS_MAX),
+                max_map_len=0,
+                max_ext_len=0,
+                list_hook=arrays_at_most(count + 1),
+            )
+        else:
+            unpacker = _unpacker(data, start, arrays_at_most(count))
+            rows = list(islice(unpacker, count))
+            if len(rows) != count or unpacker.tell() != len(data) - start:
+                return None
     except _ERRORS:
         return None
     if {*map(type, rows)} != {list} or max(map(len, rows)) > _FIELDS_MAX:  # type: ignore[arg-type]  # all lists
@@ -76,16 +84,8 @@ def _at_once(data: bytes, count: int) -> list[object] | None:
 
 
 def _bit_by_bit(data: bytes, count: int, start: int, field: str) -> list[object]:
-    unpacker = msgpack.Unpacker(
-        raw=False,
-        max_buffer_size=len(data),
-        max_array_len=_FIELDS_MAX,
-        max_map_len=0,
-        max_ext_len=0,
-        list_hook=_flat,
-    )
     try:
-        unpacker.feed(data[start:])
+        unpacker = _unpacker(data, start, _flat)
         rows = [unpacker.unpack() for _ in range(count)]
         used = unpacker.tell()
     except WireError:
@@ -95,6 +95,20 @@ def _bit_by_bit(data: bytes, count: int, start: int, field: str) -> list[object]
     if used != len(data) - start:
         raise WireError(field, "nothing after the last row")
     return rows
+
+
+def _unpacker(data: bytes, start: int, list_hook: Callable[[list[Any]], list[Any]]) -> Any:
+    """One that gives the items of an array, whose first is at ``start``."""
+    unpacker = msgpack.Unpacker(
+        raw=False,
+        max_buffer_size=len(data),
+        max_array_len=_FIELDS_MAX,
+        max_map_len=0,
+        max_ext_len=0,
+        list_hook=list_hook,
+    )
+    unpacker.feed(data[start:])
+    return unpacker
 
 
 def _flat(items: list[object]) -> list[object]:

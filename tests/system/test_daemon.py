@@ -198,6 +198,7 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
         "db_bytes", "wal_bytes", "disk_free_bytes", "files_aside",
         "hears", "refused_peers", "counters", "events", "members_index", "members", "asking", "founded", "amnesia",
         "differs", "scrubs", "readings", "alerts", "incarnation", "replaced", "settings",
+        "unanswering",
     }  # fmt: skip
     ward = {
         "seen", "reported", "trends", "readings", "alarm_fields", "alarms", "applied_index", "peer", "now_ms",

@@ -259,7 +259,12 @@ def test_a_revoked_peer_is_no_more_heard_by_anybody_and_the_others_go_on(tmp_pat
     with Mesh(tmp_path) as mesh:
         writer = Writer(mesh)
         writer.send_until_acked(mesh.wait_for_leader(1))
-        keys(mesh, "revoke", "peer-3")
+        refused = keys(mesh, "revoke", "peer-3", code=7)
+        assert "peer-3 is the one key of peer 3" in refused.stderr
+        assert "--yes" in refused.stderr
+        keys(mesh, "revoke", "peer-3", "--yes")
+        stops = keys(mesh, "revoke", "peer-2", "--yes", code=7)
+        assert "only 1 of 3 voters would have a key left: the mesh would stop" in stops.stderr
 
         def deaf() -> bool:
             told = mesh.status()

@@ -115,6 +115,33 @@ def test_a_link_that_is_broken_while_both_ends_live_is_a_warning(path: str, mesh
     assert "WARNING - peers 1 and 3 do not hear each other |" in checked(path, WARNING)
 
 
+def test_who_is_heard_and_answers_nothing_is_a_warning_though_all_look_well(path: str, mesh: Answers) -> None:
+    told = members_told()
+    mesh[1] = long_up(1, "aa", (2, 3), told, role="leader", serves=True, unanswering=[3])
+    mesh.update({2: long_up(2, "aa", (1, 3), told), 3: long_up(3, "aa", (1, 2), told)})
+    assert "WARNING - peer 3 is heard, and answers nothing that peer 1, the leader, sends |" in checked(path, WARNING)
+    status = run("status", "--config", path)
+    assert "note: peer 3 is heard, and answers nothing that peer 1, the leader, sends: on that machine" in status.out
+    assert "answers nothing that peer 1" in run("doctor", "--config", path).out
+
+
+def test_a_restored_peer_says_whom_it_waits_for_and_no_word_of_a_mesh_that_begins(path: str, mesh: Answers) -> None:
+    waits = "waits for peer 3; not restored from this backup: peer 3"
+    mesh.update(
+        {1: says(1, leader=0, quorum=False, restored=waits), 2: says(2, leader=0, quorum=False, restored=waits)}
+    )
+    mesh[3] = says(3, leader=0, quorum=False, **members_told(0, founded=False))
+    found = checked(path, CRITICAL)
+    assert f"has not begun: peer 1 is restored, and {waits}; peer 2 is restored, and {waits}" in found
+    status = run("status", "--config", path)
+    assert status.code == 4
+    assert f"peer 1 is restored, and {waits}" in status.err
+    assert "from the same backup" in status.err
+    assert "about to begin" not in status.out + status.err
+    mesh[3] = None
+    assert "an election takes" not in run("status", "--config", path).err
+
+
 def test_the_only_copy_is_critical_and_says_not_to_touch_it(path: str, mesh: Answers) -> None:
     told, empty = members_told(), members_told(0, founded=False)
     new = {"last_index": 0, "applied_index": 0}

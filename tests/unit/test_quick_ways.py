@@ -188,10 +188,21 @@ def test_damaged_rows_are_taken_apart_at_once_as_bit_by_bit(seed: int) -> None:
 
 
 def test_flat_rows_are_taken_apart_at_once() -> None:
-    for count in (1, 100, rows.AT_ONCE_ROWS):
+    for count in (1, 100, rows.IN_ONE_CALL, rows.IN_ONE_CALL + 1):
         data = msgpack.packb([GOOD] * count)
-        assert rows._at_once(data, count) == [GOOD] * count
-    assert rows._at_once(msgpack.packb([[GOOD]]), 1) is None
+        assert rows._at_once(data, *rows._head(data, "rows")) == [GOOD] * count
+    assert rows._at_once(msgpack.packb([[GOOD]]), 1, 1) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, GOOD[:11], [*GOOD[:11], []], [*GOOD[:11], [1]], [[GOOD]], [], {}, "x", [None] * 64, [None] * 65, 5]
+)
+@pytest.mark.parametrize("count", [1, rows.IN_ONE_CALL, rows.IN_ONE_CALL + 1])
+def test_many_rows_with_one_that_is_wrong_are_taken_apart_as_bit_by_bit(wrong: object, count: int) -> None:
+    for at in (0, count // 2, count - 1):
+        data = msgpack.packb([wrong if number == at else GOOD for number in range(count)])
+        for one in (data, data + b"\xc0", data + b"\x90", data[:-1]):
+            assert outcome(lambda: rows.unpack_rows(one)) == outcome(lambda: bit_by_bit(one))  # noqa: B023
 
 
 @pytest.mark.parametrize(
