@@ -57,8 +57,6 @@ BUGS = (
     Bug("the lowered mark is not synced", CUTS, "mark.py", LOWER, LOWER.replace("self.sync()", "pass")),
     Bug("commits stay without a sync after an Apply", CUTS, "store.py",
         "                sync_commits(self._connection, True)\n", "                pass\n"),
-    Bug("two Applies in a row are not synced", CUTS, "store.py",
-        "sync=not applies or self._unsynced)", "sync=not applies)"),
     Bug("what others were shown is not synced", CUTS, "store.py",
         "        if self._unsynced:\n            self._in_", "        if False:\n            self._in_"),
     Bug("the mark notes what is not synced", CUTS, "store.py",
@@ -86,7 +84,7 @@ BUGS = (
         ALARMS, '    connection.execute("COMMIT")\n    connection.execute("BEGIN")\n' + ALARMS),
     Bug("open alarms are forgotten at a start", CUTS, "alarm_book.py", RESTORED, RESTORED.replace("recent", "()")),
     Bug("the alarms' clock stands still over a start", CUTS, "alarm_book.py",
-        RESTORED + "counts.now_ms", RESTORED + "0"),
+        "clock = (counts.now_ms,", "clock = (0,"),
     Bug("readings are numbered from 1 at each start", CUTS, "store.py",
         VERDICTS, VERDICTS.replace("cursor.applied", "cursor.applied._replace(verdicts=VerdictCounts((0,) * 8))")),
     Bug("that a bed was heard is not written", CUTS, "alarm_book.py", HEARD, HEARD.replace("changes.heard", "[]")),
@@ -120,6 +118,10 @@ OPEN = (
     Bug("a store that has failed writes on", CUTS, "store.py",
         "        self._refuse_after_failure()\n        if not effects:", "        if not effects:"),
     Bug("frames of an earlier round count", CUTS, "walscan.py", STALE, "if not frames.commits(number):"),
+    # Found by luck only (once after 600 cuts, then not in 7,200): of three transactions one write of the first must be
+    # lost and nearly all of the others be there. test_storage_faults.py counts the syncs.
+    Bug("two Applies in a row are not synced", CUTS, "store.py",
+        "sync=not applies or self._unsynced)", "sync=not applies)"),
     # Two cuts in one WAL, each in the midst of an Apply: 12,000 draw no such. test_storage_amnesia.py builds it.
     Bug("what several cuts left behind is added up", CUTS, "walscan.py",
         " or not frames.follows(number + 1, frames.stored(number)):", ":"),
