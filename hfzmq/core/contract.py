@@ -90,7 +90,8 @@ class Persisted:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """All Apply effects up to ``index`` are on synced storage; ``state_hash`` is the state's hash there."""
+    """All Apply effects up to ``index`` are in the tables; ``state_hash`` is the state's hash there. Until something
+    else is synced, or a Publish goes out, a power cut may take the last of them back: they follow from the log."""
 
     index: int
     state_hash: bytes

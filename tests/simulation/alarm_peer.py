@@ -84,6 +84,10 @@ class AlarmDisk(Disk):
         """After a restart."""
         self.alarms = self.rows_of_alarms.load()
 
+    def undo(self, effect: Apply) -> Callable[[], None]:
+        """Nothing is taken back here: the storms of the core do that, and each row follows from the log."""
+        return lambda: None
+
     def _apply(self, effect: Apply) -> None:
         super()._apply(effect)
         for entry, fresh in zip(effect.entries, effect.fresh, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from hfzmq.core.contract import Apply, Compact, Persist
@@ -62,6 +63,23 @@ class Disk:
     def members(self) -> Membership:
         """The members that the log says."""
         return Members(self.membership, self.log).now
+
+    def undo(self, effect: Apply) -> Callable[[], None]:
+        """What takes back this Apply, which is about to be written: as long as nothing is written after it."""
+        keys = {entry.origin.session for entry in effect.entries if entry.origin}
+        applied, state_hash, rows = self.applied, self.state_hash, len(self.rows)
+        sessions = {key: self.sessions.get(key) for key in keys}
+
+        def back() -> None:
+            self.applied, self.state_hash = applied, state_hash
+            del self.rows[rows:]
+            for key, session in sessions.items():
+                if session is None:
+                    self.sessions.pop(key, None)
+                else:
+                    self.sessions[key] = session
+
+        return back
 
     def write(self, effect: Persist | Apply | Compact) -> None:
         """One transaction."""

@@ -82,6 +82,7 @@ class Peer:
         self._disk_free_at = 0.0
         self._full_until = 0.0
         self._sync_fails = False
+        self._lone: Callable[[], None] | None = None  # takes back the Apply that was written last, if no sync followed
         self._wake_at = 0.0
         self.synced_at = 0.0  # when the core was last told of a sync
         self.ambush: Callable[[Peer, list[Effect]], None] | None = None
@@ -121,10 +122,16 @@ class Peer:
             self.start()
 
     def crash(self) -> None:
-        """Pull the plug: some of what was being written may have reached the disk, unreported; the rest is gone."""
+        """Pull the plug: some of what was being written may have reached the disk, unreported; the rest is gone, and
+        where nothing did, an Apply that was reported, too: alone it is not synced."""
         if not self.up:
             return
-        for effect in self._unsynced[: self.world.rng.randint(0, len(self._unsynced))]:
+        reached = self.world.rng.randint(0, len(self._unsynced))
+        if self._lone and not reached:
+            self.world.note("takes back", self.number)
+            self._lone()
+        self._lone = None
+        for effect in self._unsynced[:reached]:
             self._sync(effect)
         self.up = False
         self.replica = None
@@ -205,6 +212,7 @@ class Peer:
                 for _ in range(4 if isinstance(message, TimeoutNow) else 1):  # it is rare, and should be ignored
                     self.network.echo(self.number, effect.to, receive, *said)
         elif isinstance(effect, Publish):
+            self._lone = None  # it is synced before others are shown it
             beat = (self.number, effect.heartbeat, self.incarnation, self.life)
             for number, peer in self.others.items():
                 if number != self.number:
@@ -265,6 +273,7 @@ class Peer:
         assert self.replica is not None
         if self.replica.wants(snapshot.base):
             self.world.note("install", self.number, snapshot.base.index)
+            self._lone = None
             self.disk.install(snapshot)
             self.take(Installed(snapshot.base, snapshot.membership, dict(snapshot.sessions), snapshot.state_hash))
 
@@ -327,5 +336,9 @@ class Peer:
 
     def _sync(self, effect: Write) -> None:
         before = self.disk.hard_state
+        alone = (
+            isinstance(effect, Apply) and self._lone is None
+        )  # never two in a row: the second is synced, with the first
+        self._lone = self.disk.undo(effect) if alone and isinstance(effect, Apply) else None
         self.disk.write(effect)
         self.invariants.synced(self, effect, before)
