@@ -6,7 +6,7 @@ numbers in full.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from hfzmq.cli.format import thousands
 from hfzmq.cli.mesh_view import MeshView
@@ -44,6 +44,14 @@ def mute(view: MeshView) -> tuple[str, ...]:
         for peer in view.peers
         if peer.unanswering and peer.id == view.leader
     )
+
+
+def unknown_holders(view: MeshView, refusing: Container[int]) -> str:
+    """What is not known while somebody that a new mesh would wait for runs, and is not spoken to; '' for nothing."""
+    unknown = [peer for peer in view.waiting_for if peer in refusing]
+    if not unknown:
+        return ""
+    return f"what {listed(unknown)} holds is not known: it runs, and does not speak with this command's keys"
 
 
 def only_copy(view: MeshView) -> tuple[str, str]:

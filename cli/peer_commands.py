@@ -7,18 +7,18 @@ mesh without a majority, or one failure from it, is asked about first.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hfzmq.cli.confirm import confirm
 from hfzmq.cli.format import json_text, table
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import Seconds, config_option, load_config, output_option
 from hfzmq.config import PEER_ID_MAX
-from hfzmq.errors import HfzmqError, InvalidInput, NoLeader
+from hfzmq.errors import InvalidInput, NoLeader
 
 if TYPE_CHECKING:
     from hfzmq.cli.mesh_view import MeshView
@@ -162,10 +162,7 @@ def _begin(config_path: str, action: str, peer: int, timeout_s: float) -> tuple[
 def _confirm(risk: str, question: str) -> None:
     """Return when the operator wants it all the same."""
     click.echo(f"warning: {risk}", err=True)
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise HfzmqError("nothing was changed: this needs a yes", hint="if it must be, say it again with --yes")
-    if not click.confirm(question, err=True):
-        raise HfzmqError("nothing was changed")
+    confirm(question, "nothing was changed", "if it must be, say it again with --yes")
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from hfzmq.cli.mesh_words import (
     notes,
     only_copy,
     unheard,
+    unknown_holders,
 )
 from hfzmq.cli.options import config_option, load_config, output_option, peer_option
 from hfzmq.cli.peer_view import PeerView
@@ -179,12 +180,9 @@ def verdict(view: MeshView, refusing: Container[int] = ()) -> MeshUnavailable | 
         return None
     if not view.answers:
         return unreached(view)
-    unknown = [peer for peer in view.waiting_for if peer in refusing]
+    unknown = unknown_holders(view, refusing)
     if unknown:
-        return NoLeader(
-            f"what {listed(unknown)} holds is not known: it runs, and does not speak with this command's keys",
-            hint="do as the note says, and leave its disk alone until then",
-        )
+        return NoLeader(unknown, hint="do as the note says, and leave its disk alone until then")
     if view.restoring:
         return NoLeader(
             f"the mesh has not begun: {not_begun(view)}",

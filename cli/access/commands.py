@@ -6,13 +6,13 @@ never printed; what a command says is in force is what the file, or the mesh, th
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hfzmq.access import NAME_RULE, PEER, ROLES, fingerprint, is_key, is_name, name_of_peer
+from hfzmq.cli.confirm import confirm
 from hfzmq.cli.format import json_text, table
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.options import NO_KEY, Seconds, config_only_option, config_option, load_config, output_option
@@ -108,14 +108,6 @@ def issue(
         )
 
 
-def _confirm(risk: str, question: str) -> None:
-    click.echo(risk, err=True)
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise KeysError("nothing was changed: this needs a yes", hint="if it must be, say it again with --yes")
-    if not click.confirm(question, err=True):
-        raise KeysError("nothing was changed")
-
-
 class _NamesAKey(click.Command):
     """A public key may begin with a dash, and is no option then."""
 
@@ -151,9 +143,8 @@ def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_adm
     mesh = Mesh(config, timeout_s)
     peer = mesh.cuts_off(who)
     if peer and not yes:
-        _confirm(
-            f"{who} is the one key of peer {peer}: it is cut off at once, until it has a new one", f"revoke {who}?"
-        )
+        click.echo(f"{who} is the one key of peer {peer}: it is cut off at once, until it has a new one", err=True)
+        confirm(f"revoke {who}?", "nothing was changed", "if it must be, say it again with --yes", KeysError)
     key, told = mesh.revoke(who, last_admin)
     click.echo(f"{fingerprint(key)} is revoked ({told})")
     for line in mesh.applied_words(key):

@@ -15,6 +15,7 @@ import click
 from hfzmq.cli.alarms import words
 from hfzmq.cli.alarms.act import Acted, Actor, Target, checked_name, login_name, sentence
 from hfzmq.cli.alarms.rows import episodes_of
+from hfzmq.cli.confirm import confirm
 from hfzmq.cli.format import counted, json_line, local_time, printable
 from hfzmq.cli.layout import folded, terminal_width
 from hfzmq.cli.options import load_config
@@ -22,7 +23,7 @@ from hfzmq.cli.page_command import check_patient
 from hfzmq.cli.page_source import ALARMS, Filter, MeshSource, read_all
 from hfzmq.clinical.alarm.types import ACK, DONE, UNSEEN, Episode
 from hfzmq.config import Config
-from hfzmq.errors import HfzmqError, MeshUnavailable, NotFound
+from hfzmq.errors import MeshUnavailable, NotFound
 
 
 def act_on(action: str, targets: list[Target], by: str | None, config_path: str, timeout_s: float, output: str) -> None:
@@ -62,7 +63,8 @@ def acknowledge_all(
     many = counted(len(found), "alarm")
     _show(found, config)
     if not yes:
-        _confirm(f"acknowledge {'it' if len(found) == 1 else f'these {many}'} as {printable(name)}?")
+        question = f"acknowledge {'it' if len(found) == 1 else f'these {many}'} as {printable(name)}?"
+        confirm(question, "nothing was acknowledged", "if you mean it, say it again with --yes")
     done = 0
     for episode in found:
         try:
@@ -101,13 +103,6 @@ def _show(found: list[Episode], config: Config) -> None:
 
 def _what(episode: Episode) -> str:
     return f"{words.cause_words(episode.cause, episode.note)} of {printable(episode.patient_id)}"
-
-
-def _confirm(question: str) -> None:
-    if not (sys.stdin and sys.stdin.isatty()):
-        raise HfzmqError("nothing was acknowledged: this needs a yes", hint="if you mean it, say it again with --yes")
-    if not click.confirm(question, err=True):
-        raise HfzmqError("nothing was acknowledged")
 
 
 def _tell(acted: Acted, words_of_it: str, output: str) -> None:

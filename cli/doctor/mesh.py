@@ -50,7 +50,17 @@ def look(config: Config) -> Iterator[Finding]:
 def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = MappingProxyType({})) -> Iterator[Finding]:
     """What the answers say; ``refusing``: who runs, and would not have our key."""
     from hfzmq.cli.mesh_view import mesh_view
-    from hfzmq.cli.mesh_words import LINK_HINT, MUTE_HINT, answering, listed, mute, not_begun, only_copy, unheard
+    from hfzmq.cli.mesh_words import (
+        LINK_HINT,
+        MUTE_HINT,
+        answering,
+        listed,
+        mute,
+        not_begun,
+        only_copy,
+        unheard,
+        unknown_holders,
+    )
 
     view = mesh_view(config, answers, refusing=refusing)
     file = config.path or "peers.yaml"
@@ -67,11 +77,10 @@ def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = Mappin
     if not view.answers:
         yield Finding(CRITICAL, "quorum", "no peer answers", "nothing is stored", "hfzmq status")
         return
-    unknown = [peer for peer in view.waiting_for if peer in refusing]
+    unknown = unknown_holders(view, refusing)
     if unknown:
-        cause = f"what {listed(unknown)} holds is not known: it runs, and does not speak with this command's keys"
         yield Finding(
-            CRITICAL, "quorum", cause, "it may hold all there is", "mend its key as above; leave its disk alone"
+            CRITICAL, "quorum", unknown, "it may hold all there is", "mend its key as above; leave its disk alone"
         )
     elif not view.founded:
         who = listed(view.waiting_for) if view.waiting_for else "the first peers"

@@ -198,7 +198,7 @@ def test_the_sketch_answers_only_what_a_follower_has_too(sketch: SketchSystem) -
     sketch.read_back([Acked(WRITER, asker.sent, asker.sent)])
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace counts the syncs")
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: tests/nemesis/install.sh")
 def test_the_sketch_syncs_each_commit_on_the_leader_and_on_a_follower(tmp_path: Path) -> None:
     ports = [address.client_port for address in free_addresses(3)]
     traced, processes = [tmp_path / f"{number}.strace" for number in (1, 2, 3)], []
