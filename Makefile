@@ -6,6 +6,7 @@
 #   make nemesis MINUTES=10            hurt real daemons for so long, and see whether they keep their word
 #   make fuzz MINUTES=5                hostile traffic on every port of real daemons, and whether anybody noticed
 #   make bench                         how fast it is, beside a bare sketch of the same work; needs an idle machine
+#   make profile                       what leader and follower spend that time on; needs an idle machine, Linux, root
 #   make proof                         every layer of the proof at full size, and one table: takes hours
 #   make clean                         away with all that make made
 # PYTHON=python3.12 picks the interpreter, VENV=dir the place of the environment.
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test storms nemesis fuzz bench proof check clean
+.PHONY: demo test storms nemesis fuzz bench profile proof check clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -27,7 +28,7 @@ demo: $(VENV)/.core
 
 # Who is idle takes from what others have not begun. What computes goes first, one process a core. Then what waits for
 # daemons most of the time, one process more than there are cores; ports and folders are each test's own.
-COMPUTES := tests/unit tests/simulation tests/powercuts \
+COMPUTES := tests/unit tests/simulation tests/powercuts tests/reads \
 	$(wildcard tests/integration/test_model_*.py tests/integration/test_storage_*.py)
 ONE_MORE = $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)')
 
@@ -58,12 +59,17 @@ fuzz: $(VENV)/.dev
 
 BENCH = $(BIN)/hfzmq bench --results docs/results/bench.json
 
-bench: $(VENV)/.core
+bench: $(VENV)/.dev
 	@$(BENCH) --baseline --plain --rounds 5 --seconds 5 $(ARGS)
 	@$(BENCH) --failover 20
 	@$(BENCH) --failover 20 --lease 150
 	@$(BENCH) --minutes $(MINUTES)
+	@$(BENCH) --growth --rounds 3
 	@$(BIN)/python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md
+
+profile: $(VENV)/.profile
+	$(BIN)/python -m tests.profile --results docs/results/profile.json $(ARGS)
+	@$(BIN)/python -m tests.profile.document docs/results/profile.json docs/performance.md
 
 proof: $(VENV)/.dev
 	@tests/nemesis/install.sh
@@ -78,6 +84,11 @@ $(VENV)/.core: setup.cfg pyproject.toml | $(BIN)/python
 	@echo "installing hfzmq into $(VENV) ..." >&2
 	@$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
+
+$(VENV)/.profile: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing hfzmq and py-spy into $(VENV) ..." >&2
+	@$(BIN)/python -m pip install --quiet --editable '.[profile]'
+	@touch $@ $(VENV)/.core
 
 $(VENV)/.dev: setup.cfg pyproject.toml | $(BIN)/python
 	@echo "installing hfzmq with its tests' and training's needs into $(VENV) (tensorflow is large) ..." >&2

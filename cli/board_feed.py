@@ -70,9 +70,16 @@ def empty_status(config: Config, at_ms: int) -> BoardStatus:
     return BoardStatus(mesh_view(config, {}), config.thresholds, (), (), at_ms, None, (), wall)
 
 
-def updated(before: BoardStatus, config: Config, status: Answers, beds: Answers, at_ms: int) -> BoardStatus:
-    """``before`` brought up to date by one poll's answers that came at ``at_ms``."""
-    mesh = mesh_view(config, status)
+def updated(
+    before: BoardStatus,
+    config: Config,
+    status: Answers,
+    beds: Answers,
+    at_ms: int,
+    refusing: Mapping[int, str] = MappingProxyType({}),
+) -> BoardStatus:
+    """``before`` brought up to date by one poll's answers that came at ``at_ms``; ``refusing``: see ask_all."""
+    mesh = mesh_view(config, status, refusing=refusing)
     answered = dict(before.answered_at_ms) | {peer.id: at_ms for peer in mesh.peers if peer.reachable}
     told = any(answer is not None and answer.get("status") == "OK" for answer in beds.values())
     known = merge_beds({bed.patient_id: bed for bed in before.beds}, beds.values(), at_ms)
@@ -97,6 +104,7 @@ class BoardFeed:
         self._file_config = self._config = config
         self._interval_s = interval_s
         self._ask = ask or self._ask_all
+        self._refusing: dict[int, str] = {}  # who runs, and would not have our key, when it was last asked
         self._whys = Whys()
         self._stop = threading.Event()
         self._soon = threading.Event()
@@ -141,7 +149,7 @@ class BoardFeed:
         """Ask all peers once and publish what they say."""
         status = self._ask("status")
         beds = self._ask("beds")
-        latest = updated(self.latest, self._file_config, status, beds, now_ms())
+        latest = updated(self.latest, self._file_config, status, beds, now_ms(), self._refusing)
         urgent = sorted(latest.beds, key=lambda bed: -bed.report.probability)[:WHYS_MAX]
         whys = {bed.patient_id: self._whys.of_report(bed.report) for bed in urgent}
         self.latest = latest._replace(whys={patient: why for patient, why in whys.items() if why})
@@ -150,8 +158,11 @@ class BoardFeed:
         from hfzmq.client.ask import ask_all
         from hfzmq.wire.members import newest, with_members
 
-        answers = ask_all(self._config, op, timeout_ms=POLL_TIMEOUT_MS)
-        if op == "status":  # also while nobody of the file is left, whoever took their place is asked
+        refusing: dict[int, str] = {}
+        answers = ask_all(self._config, op, timeout_ms=POLL_TIMEOUT_MS, refusing=refusing)
+        if op == "status":
+            self._refusing = refusing
+            # Also while nobody of the file is left, whoever took their place is asked.
             self._config = with_members(self._config, newest(answers.values()))
         return answers
 

@@ -16,7 +16,7 @@ from hfzmq.cli.nagios import CRITICAL, OK, UNKNOWN, WARNING, Finding, Number, Pl
 from hfzmq.cli.options import Seconds, config_option, load_config, peer_option
 from hfzmq.cli.same_file import differing
 from hfzmq.config import Config
-from hfzmq.errors import HfzmqError
+from hfzmq.errors import HfzmqError, InvalidInput, KeysError
 
 if TYPE_CHECKING:
     from hfzmq.cli.mesh_view import MeshView
@@ -58,6 +58,7 @@ def _threshold(name: str, default: float, of: str) -> Callable[[F], F]:
 @_threshold("--red-critical", Limits().red_critical_s, "CRITICAL when it is for so long.")
 @click.option("--lag-warning", type=click.IntRange(1), default=1_000, show_default=True, help="Entries behind.")
 @click.option("--lag-critical", type=click.IntRange(1), default=20_000, show_default=True, help="Entries behind.")
+@click.option("--no-alarms", is_flag=True, help="Of the mesh alone, not of patients' alarms: before and in an upgrade.")
 @click.option(
     "--timeout", "timeout_s", type=Seconds(0.1, 60), default=3, show_default=True, metavar="S", help="Wait so long."
 )
@@ -68,6 +69,7 @@ def check(
     red_critical: float,
     lag_warning: int,
     lag_critical: int,
+    no_alarms: bool,
     timeout_s: float,
 ) -> int:
     """One line for Nagios, and exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
@@ -79,8 +81,11 @@ def check(
     numbers: list[Number] = []
     findings: list[Finding] = []
     try:
+        for name, warning, critical in (("red", red_warning, red_critical), ("lag", lag_warning, lag_critical)):
+            if warning > critical:
+                raise InvalidInput(f"--{name}-warning", f"at most --{name}-critical, {critical:g}", got=warning)
         config = load_config(config_path)
-        for finding in _look(config, peer, limits, int(timeout_s * 500), numbers):
+        for finding in _look(config, peer, limits, int(timeout_s * 500), numbers, not no_alarms):
             findings.append(finding)  # one by one: what is known stands, whatever breaks after it
     except HfzmqError as error:
         findings.append(Finding(UNKNOWN, str(error)))
@@ -91,7 +96,7 @@ def check(
 
 
 def _look(
-    config: Config, only: int | None, limits: Limits, timeout_ms: int, numbers: list[Number]
+    config: Config, only: int | None, limits: Limits, timeout_ms: int, numbers: list[Number], alarms: bool
 ) -> Iterator[Finding]:
     from hfzmq.cli.mesh_view import mesh_view
     from hfzmq.client.ask import ask_all, knowing
@@ -99,16 +104,21 @@ def _look(
 
     listed, config = config, knowing(config, only, timeout_ms)
     refusing: dict[int, str] = {}
-    answers = ask_all(config, "status", timeout_ms=timeout_ms, only=only, refusing=refusing)
-    view = mesh_view(config, answers, only, refusing)
+    served: dict[int, str] = {}
+    try:
+        answers = ask_all(config, "status", timeout_ms=timeout_ms, only=only, refusing=refusing, served=served)
+    except KeysError:
+        yield from _no_majority(config, only, refusing)
+        raise
+    view = mesh_view(config, answers, only, refusing, served)
     told = {peer: _said(answer) for peer, answer in answers.items()}
     yield from judge(view, told, limits, refusing)
     for peer, fault in refusing.items():
         yield Finding(WARNING, sentence(config.keys, {peer: fault}, config.path)[0])
-    yield from older_keys(listed, view, refusing)
+    yield from _keys(listed, view, served, timeout_ms)
     numbers += measured(view, told, limits)
     teller = next((peer for peer in view.reading if peer.serves), None) or next(iter(view.reading), None)
-    if teller is not None:
+    if alarms and teller is not None and not view.restoring:  # those who wait tell no more than that
         unseen = _unseen(config, teller, timeout_ms)
         if unseen is None:
             yield Finding(UNKNOWN, f"peer {teller.id} does not tell its alarms")
@@ -122,13 +132,17 @@ def judge(
     view: MeshView, told: dict[int, dict[str, Any]], limits: Limits, refusing: Container[int] = ()
 ) -> Iterator[Finding]:
     """What the peers' answers say; ``refusing``: who would not have our key, and is no peer that is away."""
-    from hfzmq.cli.mesh_words import mute, unheard
+    from hfzmq.cli.mesh_words import MISPLACED_HINT, key_troubles, misplaced, mute, unheard
 
-    yield _alone(view, told) or _standing(view)
+    for apart in view.histories:
+        yield Finding(CRITICAL, str(apart))
+    if view.misplaced:
+        yield Finding(CRITICAL, f"{misplaced(view)}: {MISPLACED_HINT}")
+    yield _alone(view, told) or _standing(view, refusing)
     away = [peer.id for peer in view.peers if peer.counted and not peer.reachable and peer.id not in refusing]
     if view.answers and away:
         yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
-    for broken in (*unheard(view), *mute(view)):
+    for broken in (*unheard(view), *mute(view), *map(": ".join, key_troubles(view))):
         yield Finding(WARNING, broken)
     for mismatch in view.mismatches:
         yield Finding(CRITICAL, str(mismatch))
@@ -138,14 +152,26 @@ def judge(
         yield from _of_one(peer, told.get(peer.id, {}), limits, bool(view.mismatches))
 
 
-def older_keys(config: Config, view: MeshView, refusing: Container[int] = ()) -> Iterator[Finding]:
-    """The peers that ``config`` lists another key for than the mesh says they serve with: who starts anew there, or
-    asks such a peer alone, does not find it."""
-    served = dict(view.told.keys) if view.told else {}
+def _keys(config: Config, view: MeshView, served: Mapping[int, str], timeout_ms: int) -> Iterator[Finding]:
+    """What is wrong with the keys that ``config`` lists for the peers: who starts anew there, or asks such a peer
+    alone, does not find it."""
+    from hfzmq.cli.key_words import judged, merged
+    from hfzmq.client.ask_keys import ask_keys
+
+    expected = dict(view.told.keys) if view.told else {}
+    members = [peer.id for peer in view.peers if peer.counted and (peer.id in served or not view.asked_one)]
     file = dict(config.keys.peers) if config.keys else {}
-    older = [peer for peer in file if peer not in refusing and served.get(peer, file[peer]) != file[peer]]
-    if older:
-        yield Finding(WARNING, f"{view.file} lists an older key for {_peers(older)}: hfzmq keys update")
+    if any(own.get(peer, key) != key for own in (expected, served) for peer, key in file.items()):
+        told = merged(ask_keys(config, timeout_ms))
+        for one in judged(config.keys, view.file, members, served, expected, told):
+            yield Finding(WARNING, f"{one.what}: {one.do}")
+
+
+def _no_majority(config: Config, only: int | None, refusing: Mapping[int, str]) -> Iterator[Finding]:
+    """What is certain where all who answer refuse our key, or have one that is not known."""
+    away = [peer for peer in config.peer_ids if peer not in refusing]
+    if refusing and only is None and len(away) > len(config.peer_ids) // 2:
+        yield Finding(CRITICAL, f"{_peers(away)} do not answer: no majority of the peers that {config.path} lists")
 
 
 def _alone(view: MeshView, told: Mapping[int, Mapping[str, Any]]) -> Finding | None:
@@ -168,16 +194,18 @@ def _alone(view: MeshView, told: Mapping[int, Mapping[str, Any]]) -> Finding | N
     return None
 
 
-def _standing(view: MeshView) -> Finding:
+def _standing(view: MeshView, refusing: Container[int] = ()) -> Finding:
     from hfzmq.cli.mesh_view import unreached
-    from hfzmq.cli.mesh_words import answering, not_begun, only_copy
+    from hfzmq.cli.mesh_words import answering, not_begun, only_copy, unknown_holders
 
     if not view.answers:
         return Finding(CRITICAL, str(unreached(view)))
     waits = {peer.id: peer.standing for peer in view.peers if peer.reachable}
+    if not view.founded and unknown_holders(view, refusing):
+        return Finding(CRITICAL, f"{unknown_holders(view, refusing)}: leave its disk alone until its key is mended")
     if not view.founded:
         return Finding(CRITICAL, f"mesh {view.mesh} has not begun: {not_begun(view).removeprefix('not begun: ')}")
-    if not view.serves and only_copy(view)[0]:
+    if not view.serves and only_copy(view)[0] and not view.misplaced:
         return Finding(CRITICAL, ": ".join(only_copy(view)))
     if not view.serves:
         who = f"peer {next(iter(waits))} knows no leader with a quorum" if view.asked_one else answering(view)
@@ -269,6 +297,6 @@ def _number(said: dict[str, Any], key: str) -> int | None:
 
 
 def _peers(ids: Any) -> str:
-    from hfzmq.cli.mesh_words import listed
+    from hfzmq.cli.format import listed
 
     return listed(ids)

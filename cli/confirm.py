@@ -11,11 +11,13 @@ import click
 
 from hfzmq.errors import HfzmqError
 
+YES_HINT = "if it must be, say it again with --yes"
 
-def confirm(question: str, undone: str, hint: str, error: type[HfzmqError] = HfzmqError) -> None:
-    """Return when somebody at the terminal says yes; else ``error``, which says what was left ``undone``. ``hint``: of
-    the error where there is no terminal."""
+
+def confirm(question: str, undone: str, hint: str = YES_HINT) -> None:
+    """Return when somebody at the terminal says yes; else HfzmqError (exit 1, whatever was asked), which says what was
+    left ``undone``. ``hint``: of the error where there is no terminal."""
     if not (sys.stdin and sys.stdin.isatty()):
-        raise error(f"{undone}: this needs a yes", hint=hint)
+        raise HfzmqError(f"{undone}: this needs a yes", hint=hint)
     if not click.confirm(question, err=True):
-        raise error(undone)
+        raise HfzmqError(undone)

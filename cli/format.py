@@ -25,6 +25,13 @@ def thousands(count: int) -> str:
     return f"{count:,}"
 
 
+def listed(ids: Iterable[int]) -> str:
+    """``peer 2``, ``peers 2 and 3``, ``peers 2, 3 and 4``."""
+    words = list(map(str, ids))
+    joined = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return f"peer{'s' if len(words) > 1 else ''} {joined}"
+
+
 def counted(count: int, noun: str) -> str:
     """``1 report``, ``2 reports``."""
     return f"{count} {noun}{'' if count == 1 else 's'}"

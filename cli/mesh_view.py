@@ -3,7 +3,8 @@
 Touches nothing: answers come in. Must not know: sockets, screens. Keeps: the leader is the peer that says it serves, in
 the highest term; a peer without an answer is a row that says so; a value that a peer did not give is None, never zero.
 Who is a member is what the newest list among the answers says, not peers.yaml; only members are counted. Whoever asks
-to join, and whoever peers.yaml lists and the mesh does not, is a row all the same, and says so.
+to join, and whoever peers.yaml lists and the mesh does not, is a row all the same, and says so. Where answers belong to
+two histories of the mesh (history_view.py), all this is about the one that goes on, and the other one is an alarm.
 """
 
 from __future__ import annotations
@@ -12,13 +13,28 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from hfzmq.cli.peer_view import ASKING, NO_ANSWER, NO_MEMBER, REFUSES_MESH, PeerView, Row, peer_view, text_of
+from hfzmq.cli.history_view import Apart, histories, set_apart
+from hfzmq.cli.peer_view import (
+    ASKING,
+    NO_ANSWER,
+    NO_MEMBER,
+    OTHER_HISTORY,
+    REFUSES_MESH,
+    PeerView,
+    Row,
+    peer_view,
+    text_of,
+)
+from hfzmq.client.histories import apart
 from hfzmq.client.key_faults import SHORT
 from hfzmq.config import Config, PeerAddress
 from hfzmq.errors import NoDaemonReached
-from hfzmq.wire.members import LEARNER, VOTER, Told, newest
+from hfzmq.wire.members import LEARNER, VOTER, Told, newest, told_by
 
 HEARS_WITHIN_MS = 10_000  # a peer that runs for so long hears whomever it can hear
+
+
+Misled = tuple[int, tuple[int, ...]]  # (peer, those that it knows by another key than they serve with)
 
 
 class Mismatch(NamedTuple):
@@ -45,14 +61,26 @@ class MeshView(NamedTuple):
     asked_one: bool = False
     told: Told | None = None  # the newest list of members among the answers
     file: str = "peers.yaml"
+    misled: tuple[Misled, ...] = ()
+
+    @property
+    def keyless(self) -> tuple[int, ...]:
+        """The members that have no key in force, in a mesh that has keys: nobody lets them in."""
+        told = self.told
+        return tuple(one.id for one in told.members if one.id not in dict(told.keys)) if told and told.keys else ()
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """What must be said loudly: peers whose states differ, that came back with other data, that do not trust their
-        disk and are not voters again yet, or that hear others speak another version."""
+        """What must be said loudly: two histories, peers whose states differ, that came back with other data, that do
+        not trust their disk and are not voters again yet, or that hear others speak another version."""
         newcomers = {peer.id for peer in self.peers if peer.membership == ASKING and _has_just_begun(peer)}
-        lost = _lost_disks(self.peers, newcomers)
-        return (*map(str, self.mismatches), *lost, *_amnesiacs(self.peers), *_versions(self.peers))
+        lost = _lost_disks(self.peers, newcomers | {one.id for one in self.misplaced})
+        return (*map(str, (*self.histories, *self.mismatches)), *lost, *_amnesiacs(self.peers), *_versions(self.peers))
+
+    @property
+    def histories(self) -> tuple[Apart, ...]:
+        """What is so, and what to do, for each history beside the one that goes on."""
+        return tuple(histories(self.peers))
 
     @property
     def deaf(self) -> tuple[tuple[int, int], ...]:
@@ -70,6 +98,11 @@ class MeshView(NamedTuple):
         """The voters that answer with another disk than the one that they voted with."""
         voters = self.told.voters if self.told is not None and self.told.founded else ()
         return tuple(one.id for one in self.peers if one.id in voters and one.reachable and one.membership == ASKING)
+
+    @property
+    def misplaced(self) -> tuple[PeerView, ...]:
+        """Who begins with nothing, with another disk than its own, in a directory that holds another peer's files."""
+        return tuple(one for one in self.peers if one.reachable and one.membership == ASKING and one.others_files)
 
     @property
     def majority_lost(self) -> bool:
@@ -102,7 +135,8 @@ class MeshView(NamedTuple):
     @property
     def reached(self) -> int:
         """How many members answered."""
-        return sum(peer.reachable and peer.counted and peer.membership != ASKING for peer in self.peers)
+        odd = (ASKING, OTHER_HISTORY)
+        return sum(peer.reachable and peer.counted and peer.membership not in odd for peer in self.peers)
 
     @property
     def answers(self) -> bool:
@@ -133,18 +167,22 @@ def mesh_view(
     answers: Mapping[int, Mapping[str, Any] | None],
     only: int | None = None,
     refusing: Mapping[int, str] = MappingProxyType({}),
+    served: Mapping[int, str] = MappingProxyType({}),
 ) -> MeshView:
     """What ``answers`` (by peer id; None or no key: no answer) say together. With ``only``, that peer's view alone.
-    ``refusing``: the fault (key_faults) of who runs, and would not have our key: it is not away."""
-    told = newest(answers.values())
+    ``refusing``: the fault (key_faults) of who runs, and would not have our key: it is not away; ``served``: the key
+    that each has proven to serve with."""
+    odd = apart(answers)
+    told = newest(answer for peer, answer in answers.items() if peer not in odd)
     rows = [row for row in _rows(config, told, answers) if only in (None, row[0].id)]
     peers = [_another_life(peer_view(row, answers.get(row[0].id)), answers, told) for row in rows]
+    peers = [set_apart(one) if one.id in odd else one for one in peers]
     peers = [
         one if one.reachable else one._replace(problem=SHORT.get(refusing.get(one.id, ""), one.problem))
         for one in peers
     ]
     terms = [peer.term for peer in peers if peer.term is not None]
-    serving = [peer for peer in peers if peer.serves and peer.term is not None]
+    serving = [peer for peer in peers if peer.serves and peer.term is not None and peer.id not in odd]
     leader, quorum = None, False
     if serving:
         chief = max(serving, key=lambda peer: peer.term or 0)
@@ -156,7 +194,10 @@ def mesh_view(
     term = chief.term if serving else max(terms, default=None)
     file = config.path or "peers.yaml"
     mismatches = _mismatches(peers)
-    return MeshView(config.mesh_name, leader, term, quorum, tuple(peers), mismatches, only is not None, told, file)
+    misled = _misled(answers, told, served)
+    return MeshView(
+        config.mesh_name, leader, term, quorum, tuple(peers), mismatches, only is not None, told, file, misled
+    )
 
 
 def unreached(view: MeshView, hint: str = "start one: hfzmq serve --id N --data-dir DIR") -> NoDaemonReached:
@@ -170,6 +211,19 @@ def unreached(view: MeshView, hint: str = "start one: hfzmq serve --id N --data-
         return NoDaemonReached(f"{cause}: {said}", hint="is this the peers.yaml that those daemons were started with?")
     asked = ", ".join(peer.address for peer in view.peers)
     return NoDaemonReached(f"no daemon answered at {asked}", hint=hint)
+
+
+def _misled(
+    answers: Mapping[int, Mapping[str, Any] | None], best: Told | None, served: Mapping[int, str]
+) -> tuple[Misled, ...]:
+    """Who goes by another key for a peer than that serves with and the best informed one knows it by."""
+    sure = {peer: key for peer, key in (best.keys if best else ()) if served.get(peer) == key}
+    found = []
+    for one, told in ((peer, told_by(answer)) for peer, answer in sorted(answers.items())):
+        wrong = [peer for peer, key in (told.keys if told else ()) if peer != one and sure.get(peer, key) != key]
+        if wrong:
+            found.append((one, tuple(sorted(wrong))))
+    return tuple(found)
 
 
 def _has_just_begun(peer: PeerView) -> bool:
@@ -229,7 +283,7 @@ def _disk_of(answer: Mapping[str, Any] | None) -> str | None:
 
 
 def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
-    if peer.last_index is None:
+    if peer.last_index is None or peer.membership == OTHER_HISTORY:
         return peer
     return peer._replace(trails_leader_by=max(0, leader_last - peer.last_index))  # it may have answered later
 
@@ -237,7 +291,7 @@ def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
 def _mismatches(peers: list[PeerView]) -> tuple[Mismatch, ...]:
     by_index: dict[int, list[tuple[int, str]]] = {}
     for peer in peers:
-        if peer.applied_index is not None and peer.state_hash:
+        if peer.applied_index is not None and peer.state_hash and peer.membership != OTHER_HISTORY:
             by_index.setdefault(peer.applied_index, []).append((peer.id, peer.state_hash))
     return tuple(
         Mismatch(index, tuple(hashes))

@@ -6,11 +6,12 @@ numbers in full.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container
 
-from hfzmq.cli.format import thousands
+from hfzmq.access import name_of_peer
+from hfzmq.cli.format import listed, thousands
 from hfzmq.cli.mesh_view import MeshView
-from hfzmq.cli.peer_view import ASKING, NO_MEMBER, PeerView
+from hfzmq.cli.peer_view import ASKING, NO_MEMBER, OTHER_HISTORY, PeerView
 from hfzmq.wire.members import LEARNER, VOTER
 
 CAUGHT_UP = "caught up"
@@ -18,15 +19,19 @@ BEGINS = "a new mesh begins when all its first peers are up"
 
 
 def answering(view: MeshView) -> str:
-    """``2 of 3 peers answer``: members, and nobody else; ``, peer 3 asks to join``: it answers with another disk."""
+    """``2 of 3 peers answer``: members, and nobody else; ``, peer 3 asks to join``: it answers with another disk;
+    ``, peer 3 holds another history``: with one that has nothing to do with those of the others."""
     asks = [peer.id for peer in view.peers if peer.counted and peer.reachable and peer.membership == ASKING]
     words = f", {listed(asks)} {'asks' if len(asks) == 1 else 'ask'} to join" if asks else ""
+    odd = [peer.id for peer in view.peers if peer.membership == OTHER_HISTORY]
+    words += f", {listed(odd)} hold{'s' * (len(odd) == 1)} another history" if odd else ""
     return f"{view.reached} of {view.total} peers answer{words}"
 
 
 def unheard(view: MeshView) -> tuple[str, ...]:
     """Whose links are broken while both ends live: ``peers 1 and 3 do not hear each other``."""
-    deaf = set(view.deaf)
+    known = {*view.keyless} | {one for one, _ in view.misled}  # why is known of these: see key_troubles
+    deaf = {pair for pair in view.deaf if not known.intersection(pair)}
     found = []
     for a, b in sorted(deaf):
         if (b, a) not in deaf:
@@ -34,6 +39,28 @@ def unheard(view: MeshView) -> tuple[str, ...]:
         elif a < b:
             found.append(f"peers {a} and {b} do not hear each other")
     return tuple(found)
+
+
+def key_troubles(view: MeshView) -> tuple[tuple[str, str], ...]:
+    """(what is so, what to do) where members do not speak with each other for want of the right key."""
+    cut = [
+        (f"peer {peer} has no key in force: nobody lets it in", f"{issue_for(peer)}, and restart it with that")
+        for peer in view.keyless
+    ]
+    misled = [
+        (
+            f"peer {one} does not know the key that {listed(others)} serve{'s' if len(others) == 1 else ''} with",
+            f"on peer {one}'s machine: hfzmq keys update, then SIGHUP",
+        )
+        for one, others in view.misled
+        if one not in view.keyless
+    ]
+    return (*cut, *misled)
+
+
+def issue_for(peer: int) -> str:
+    """The command that gives a peer a key that nobody has used yet."""
+    return f"hfzmq keys issue {name_of_peer(peer)}-new --role peer --id {peer}"
 
 
 def mute(view: MeshView) -> tuple[str, ...]:
@@ -58,6 +85,8 @@ def only_copy(view: MeshView) -> tuple[str, str]:
     """What is so, and what to do, where a majority of the disks is gone; ('', '') where it is not."""
     if not view.majority_lost:
         return "", ""
+    if view.misplaced:
+        return misplaced(view), MISPLACED_HINT
     emptied = f"{listed(view.replaced)} came back with {'another disk' if len(view.replaced) == 1 else 'other disks'}"
     holders = [peer for peer in view.peers if peer.reachable and peer.membership in (VOTER, LEARNER)]
     best = max(holders, key=lambda peer: (peer.last_index or 0, -peer.id), default=None)
@@ -71,6 +100,19 @@ def only_copy(view: MeshView) -> tuple[str, str]:
     )
 
 
+def misplaced(view: MeshView) -> str:
+    """Whose directory is another peer's; '' for nobody's."""
+    return "; ".join(
+        f"peer {one.id} begins with nothing in a directory that holds the files of {listed(one.others_files)}"
+        for one in view.misplaced
+    )
+
+
+MISPLACED_HINT = (
+    "was a volume mounted, or --data-dir given, in another's place? stop those peers, put that right, start them; "
+    "restore nothing and remove nothing before"
+)
+RESTORE_ALL = "restore and start those, from the same backup, each with an empty --data-dir (backup.md, Restore)"
 MUTE_HINT = "on that machine: hfzmq doctor (its keys, its peers.yaml), and the firewall of its peer port"
 LINK_HINT = "the peer and beat ports of both in peers.yaml, the same on all machines; the firewall between them"
 
@@ -91,6 +133,8 @@ def not_begun(view: MeshView) -> str:
 def notes(view: MeshView) -> tuple[str, ...]:
     """What is worth a line and is no alarm: who catches up, who waits to be added, who is listed and no member."""
     found = [f"{broken}: {LINK_HINT}" for broken in unheard(view)] + [f"{one}: {MUTE_HINT}" for one in mute(view)]
+    found += [f"{what}: {do}" for what, do in key_troubles(view)]
+    found += [f"{misplaced(view)}: {MISPLACED_HINT}"] if view.misplaced else []
     for peer in view.peers:
         if peer.membership == LEARNER:
             found.append(learns(view, peer))
@@ -165,10 +209,3 @@ def _sorted_out(counts: dict[str, int], noun: str) -> str:
 def best_informed(view: MeshView) -> PeerView | None:
     """The peer whose word on what is stored stands: of those that answer, the one that has applied most."""
     return max(view.reading, key=lambda peer: (peer.applied_index or 0, peer.serves, -peer.id), default=None)
-
-
-def listed(ids: Iterable[int]) -> str:
-    """``peer 2``, ``peers 2 and 3``, ``peers 2, 3 and 4``."""
-    words = list(map(str, ids))
-    joined = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-    return f"peer{'s' if len(words) > 1 else ''} {joined}"

@@ -155,8 +155,7 @@ class MeshSource:
         self._config = with_members(self._config, newest(answers.values()))
         if not view.reading:
             raise unreached(view, _OR_A_FILE)
-        if self._only is None:
-            _refuse_empty(view)
+        _refuse_empty(view)
         best_first = sorted(view.reading, key=lambda peer: (-(peer.applied_index or 0), not peer.serves, peer.id))
         return [peer.id for peer in best_first]
 
@@ -164,9 +163,18 @@ class MeshSource:
 def _refuse_empty(view: MeshView) -> None:
     """NoLeader where nobody that answers holds what the mesh has stored: no rows from there would look like none at
     all."""
-    from hfzmq.cli.mesh_words import listed, not_begun
+    from hfzmq.cli.format import listed
+    from hfzmq.cli.mesh_words import not_begun
     from hfzmq.cli.peer_view import ASKING
 
+    one = view.peers[0]
+    if view.asked_one and one.last_index == 0 and not view.founded:
+        raise NoLeader(
+            f"peer {one.id} is empty, and knows of no mesh that has begun: what others hold is not in it",
+            hint="leave --peer out; who holds data: hfzmq check --peer, of each peer",
+        )
+    if view.asked_one:
+        return
     if all(peer.membership == ASKING for peer in view.reading):
         empty = listed(peer.id for peer in view.reading)
         raise NoLeader(f"no member of the mesh answers: {empty} came back with another disk", hint="hfzmq status")

@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from hfzmq.cli.format import listed
 from hfzmq.cli.mesh_view import MeshView, mesh_view, unreached
-from hfzmq.cli.mesh_words import behind, leader_last, learns, listed, not_begun
+from hfzmq.cli.mesh_words import behind, leader_last, learns, not_begun
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, InvalidInput, MeshUnavailable, NoLeader, NotFound, TimedOut
 from hfzmq.wire.members import LEARNER, VOTER, Asking, ToldMember, newest, with_members

@@ -61,7 +61,9 @@ def ls(config_path: str, output: str, as_json: bool) -> None:
     from hfzmq.client.key_faults import sentence
 
     refusing: dict[int, str] = {}
-    view = mesh_view(config, ask_all(config, "status", refusing=refusing), refusing=refusing)
+    served: dict[int, str] = {}
+    answers = ask_all(config, "status", refusing=refusing, served=served)
+    view = mesh_view(config, answers, refusing=refusing, served=served)
     rows = [_row(view, one) for one in view.peers]
     if as_json or output == "json":
         head = {"mesh": view.mesh, "leader": view.leader, "term": view.term, "founded": view.founded}
@@ -162,7 +164,7 @@ def _begin(config_path: str, action: str, peer: int, timeout_s: float) -> tuple[
 def _confirm(risk: str, question: str) -> None:
     """Return when the operator wants it all the same."""
     click.echo(f"warning: {risk}", err=True)
-    confirm(question, "nothing was changed", "if it must be, say it again with --yes")
+    confirm(question, "nothing was changed")
 
 
 @contextmanager
@@ -202,8 +204,8 @@ def _row(view: MeshView, one: PeerView) -> dict[str, Any]:
 def _role(view: MeshView, one: PeerView) -> str:
     if one.id == view.leader:
         return "leader"
-    if one.membership == "none":
-        return "no member"
+    if one.membership in ("none", "other_history"):
+        return "no member" if one.membership == "none" else "another history"
     if not view.founded:
         return "first peer"
     return one.membership or one.role or ""

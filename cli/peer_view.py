@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hfzmq.cli.format import printable
+from hfzmq.client.histories import history_in
 from hfzmq.config import PeerAddress
 from hfzmq.wire.members import LEARNER
 
 NO_ANSWER = "no answer"
 REFUSES_MESH = "refuses: mesh: "
 ROLES = ("follower", "precandidate", "candidate", "leader")
-ASKING, NO_MEMBER = "asking", "none"  # beside VOTER and LEARNER: how a peer belongs to the mesh
+# Beside VOTER and LEARNER: how a peer belongs to the mesh.
+ASKING, NO_MEMBER, OTHER_HISTORY = "asking", "none", "other_history"
 
 
 class PeerView(NamedTuple):
@@ -24,10 +26,12 @@ class PeerView(NamedTuple):
 
     ``trails_leader_by``: entries of the leader's log that this peer's log has not; None without a leader.
     ``refused_peers``: ids of peers that came with other data than those this one met first. ``membership``: VOTER,
-    LEARNER, ASKING (not a member, or with another disk than the member's), NO_MEMBER; None when nobody told.
+    LEARNER, ASKING (not a member, or with another disk than the member's), NO_MEMBER, OTHER_HISTORY (its data goes back
+    to another beginning of the mesh); None when nobody told.
     ``counted``: the mesh has a member of this id. ``incarnation``: hex, of the member or of who answers or asks.
     ``own_disk``: it answered with the disk of the member of its id. ``amnesia``: why it does not trust that.
-    ``hears``: (id, how many ms ago), by this peer's word.
+    ``hears``: (id, how many ms ago), by this peer's word. ``history``: hex, which beginning of the mesh its data goes
+    back to; None while it holds none. ``other_histories``: ids that it hears with another one.
     """
 
     id: int
@@ -62,8 +66,11 @@ class PeerView(NamedTuple):
     alerts: dict[str, int] | None = None  # heart-rate alerts stored, by category
     differs: tuple[int, ...] = ()  # ids of peers that it saw hold another state
     unanswering: tuple[int, ...] = ()  # ids of members that it, the leader, hears and that answer nothing it sends
+    others_files: tuple[int, ...] = ()  # ids of other peers whose files lie in its directory
     restored: str = ""  # what it waits for, where it was restored from a backup and does not take part yet
     counters: dict[str, int] | None = None  # of what it refused, dropped, answered
+    history: str | None = None
+    other_histories: tuple[int, ...] = ()
 
     @property
     def readings_total(self) -> int | None:
@@ -78,12 +85,18 @@ class PeerView(NamedTuple):
     @property
     def standing(self) -> str:
         """Its role in words: learner, asking and no member come before what its own replica calls itself."""
-        stranger = {LEARNER: "learner", ASKING: "asks to join", NO_MEMBER: "no member"}.get(self.membership or "", "")
+        stranger = _STRANGERS.get(self.membership or "", "")
         if self.reachable:
             return stranger or self.role or ""
         return ", ".join(filter(None, (stranger, f"unreachable: {self.problem}")))
 
 
+_STRANGERS = {
+    LEARNER: "learner",
+    ASKING: "asks to join",
+    NO_MEMBER: "no member",
+    OTHER_HISTORY: "another history",
+}
 Row = tuple[PeerAddress, str | None, bool, str]  # its address, membership, whether it is counted, its incarnation
 
 
@@ -128,8 +141,11 @@ def peer_view(row: Row, answer: Mapping[str, Any] | None) -> PeerView:
         alerts=_counts(said, "alerts"),
         differs=_ids(said, "differs"),
         unanswering=_ids(said, "unanswering"),
+        others_files=_ids(said, "others_files"),
         restored=printable(text_of(said, "restored") or ""),
         counters=_counts(said, "counters"),
+        history=history_in(answer) if said else None,
+        other_histories=_ids(said, "other_histories"),
     )
 
 

@@ -11,15 +11,17 @@ from typing import Any
 
 import click
 
-from hfzmq.cli.format import cell, csv_line, json_text, table, width_of
+from hfzmq.cli.format import cell, csv_line, json_text, listed, table, width_of
+from hfzmq.cli.history_view import APART_HINT
 from hfzmq.cli.layout import as_text, folded, stacked, terminal_width
 from hfzmq.cli.mesh_view import MeshView, mesh_view, unreached
 from hfzmq.cli.mesh_words import (
     LINK_HINT,
+    RESTORE_ALL,
     answering,
     best_informed,
     heart_rates,
-    listed,
+    key_troubles,
     not_begun,
     notes,
     only_copy,
@@ -54,7 +56,7 @@ PEER_KEYS = (
     "incarnation",
     "amnesia",
 )
-JSON_KEYS = (*PEER_KEYS, "hears", "differs", "counters")
+JSON_KEYS = (*PEER_KEYS, "hears", "differs", "counters", "history", "other_histories")
 TABLE_KEYS = (
     ("peer", "id"),
     ("role", "role"),
@@ -87,8 +89,9 @@ def status(config_path: str, peer: int | None, output: str) -> None:
 
     config = knowing(load_config(config_path), peer)
     refusing: dict[int, str] = {}
-    answers = ask_all(config, "status", only=peer, refusing=refusing)
-    view = mesh_view(config, answers, peer, refusing)
+    served: dict[int, str] = {}
+    answers = ask_all(config, "status", only=peer, refusing=refusing, served=served)
+    view = mesh_view(config, answers, peer, refusing, served)
     if output == "json":
         click.echo(json_text(as_json(view)))
     elif output == "csv":
@@ -183,10 +186,12 @@ def verdict(view: MeshView, refusing: Container[int] = ()) -> MeshUnavailable | 
     unknown = unknown_holders(view, refusing)
     if unknown:
         return NoLeader(unknown, hint="do as the note says, and leave its disk alone until then")
+    if view.histories:
+        return NoLeader(f"{answering(view)}, and none leads a quorum", hint=APART_HINT)
     if view.restoring:
         return NoLeader(
             f"the mesh has not begun: {not_begun(view)}",
-            hint="restore and start those, from the same backup, each with an empty --data-dir (backup.md, Restore)",
+            hint=RESTORE_ALL,
         )
     if not view.founded:
         return NoLeader(
@@ -198,6 +203,10 @@ def verdict(view: MeshView, refusing: Container[int] = ()) -> MeshUnavailable | 
     cause, hint = only_copy(view)
     if cause:
         return NoLeader(cause, hint=hint)
+    troubles = key_troubles(view)
+    if troubles:
+        cause = "; ".join(what for what, _ in troubles)
+        return NoLeader(f"{answering(view)}, and none leads a quorum: {cause}", hint=troubles[0][1])
     broken = unheard(view)
     if broken:
         return NoLeader(f"{answering(view)}, {', '.join(broken)}, and none leads a quorum", hint=LINK_HINT)

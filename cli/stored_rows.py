@@ -18,13 +18,15 @@ Row = tuple[Any, ...]
 
 
 class StoredRows:
-    """The rows of one peer's file. Use it as a context; HfzmqError (see Reader) when the file cannot be read.
+    """The rows of one peer's file, those with an id above ``after_id``. Use it as a context; HfzmqError (see Reader)
+    when the file cannot be read.
 
     ``fields``: the columns' names; ``applied``: the index of the last log entry in the tables.
     """
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, after_id: int = 0) -> None:
         self._reader = reader
+        self._after_id = after_id
         self.fields = reader.fields
         self.applied = reader.applied()
         self._changing: int | None = None
@@ -44,7 +46,7 @@ class StoredRows:
         self._reader.close()
 
     def __iter__(self) -> Iterator[Row]:
-        last_id = 0
+        last_id = self._after_id
         while page := self._reader.reports(after_id=last_id, limit=PAGE_ROWS):
             yield from page if self._changing is None else (_without(row, self._changing) for row in page)
             last_id = page[-1][0]

@@ -14,6 +14,7 @@ import hfzmq
 from hfzmq.access import AccessList
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.replica import Replica
+from hfzmq.daemon.beginning import others_here
 from hfzmq.daemon.gate import Gate
 from hfzmq.storage import Store, aside, walscan
 from hfzmq.storage.directory import disk_free_bytes
@@ -106,6 +107,10 @@ class About:
         voters = self._replica.membership.voters
         return sorted({peer for peer, _ in self._gate.strangers(self._clock_ms()) if peer in voters})
 
+    def other_histories(self) -> list[int]:
+        """Ids of peers that were lately heard with another history of this mesh: nothing of theirs is taken in."""
+        return sorted(self._gate.other_histories(self._clock_ms()))
+
     def unanswering(self) -> list[int]:
         """Ids of members whose heartbeats this leader hears, and who have long answered nothing that it sent them: they
         fall behind, and look well. Who takes a snapshot in is excused."""
@@ -153,9 +158,12 @@ class About:
             "wal_bytes": walscan.size_of(self._store.path),
             "disk_free_bytes": disk_free_bytes(self._store.path.parent),
             "files_aside": aside.count(self._store.path),
+            "others_files": others_here(self._store),
             "hears": hears,
             "refused_peers": self.refused_peers(),
             "replaced": self.replaced(),
+            "history": self._store.history.hex() or None,
+            "other_histories": self.other_histories(),
             "unanswering": self.unanswering(),
             "differs": list(replica.agreement.differs),
             "counters": dict(self._counters),

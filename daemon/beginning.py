@@ -7,6 +7,7 @@ once held, founds none.
 
 from __future__ import annotations
 
+import re
 from random import Random
 
 from hfzmq.config import Config
@@ -37,6 +38,12 @@ def first_replica(
         boot,
         tuple(peer.id for peer in config.peers),
     )
+
+
+def others_here(store: Store) -> list[int]:
+    """The ids of other peers whose files lie beside that of ``store``."""
+    names = (re.fullmatch(r"hfzmq_(\d+)", path.stem) for path in store.path.parent.glob("hfzmq_*.db"))
+    return sorted(int(name[1]) for name in names if name and name[0] != store.path.stem)
 
 
 def others_files(me: int, store: Store) -> str:

@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 import zmq
 
+from hfzmq.daemon.socket_options import DONTWAIT
 from hfzmq.key_section import OwnKey
 
 USER_ID = "User-Id"
@@ -45,12 +46,13 @@ def take(socket: zmq.Socket[bytes], keyed: bool) -> tuple[list[bytes], str]:
     """A message of a ROUTER and the key it came with, '' for none. zmq.Again when there is no message."""
     if not keyed:
         return socket.recv_multipart(zmq.DONTWAIT), ""
-    route = socket.recv(zmq.DONTWAIT)
-    body = socket.recv(zmq.DONTWAIT, copy=False)
-    frames = [route, body.bytes]
-    if body.more:
-        frames += socket.recv_multipart(zmq.DONTWAIT)
+    frames = [socket.recv(DONTWAIT)]
+    first = part = socket.recv(DONTWAIT, copy=False)
+    frames.append(part.bytes)
+    while part.more:
+        part = socket.recv(DONTWAIT, copy=False)
+        frames.append(part.bytes)
     try:
-        return frames, str(cast(_Told, body).get(USER_ID))
+        return frames, str(cast(_Told, first).get(USER_ID))
     except zmq.ZMQError:
         return frames, ""

@@ -1,8 +1,9 @@
 """The gate: which bytes from other peers may reach the core.
 
 Touches nothing. Must not know: members, terms (the core decides who counts). Keeps: what passes is a whole message of
-this mesh, to this peer, from the newest life of its incarnation; all else is dropped and counted. Nothing relies on it
-for safety: a message that slips through late is harmless.
+this mesh, to this peer, from the newest life of its incarnation, and not from one of another history (history.py); all
+else is dropped and counted. Safety rests on the last of these alone: the core takes for granted that all logs it hears
+of began with the same entry. The others spare it nonsense, and what slips through late is harmless.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Admitted(NamedTuple):
 class Gate:
     """Checks envelopes for the daemon ``me`` of ``mesh_id``. ``counts``: whether an incarnation of a peer is a member;
     who is none may speak all the same (it would like to join), and is among the ``strangers``. ``disown``: tell an
-    earlier start that it is one."""
+    earlier start that it is one. ``history``: which one this peer belongs to, b"" while that is not known."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Gate:
         counts: Callable[[int, bytes], bool],
         disown: Callable[[int, bytes, int], None],
         clock_ms: Callable[[], float],
+        history: Callable[[], bytes],
     ) -> None:
         self._mesh_id = mesh_id
         self._me = me
@@ -56,6 +58,8 @@ class Gate:
         self._counts = counts
         self._disown = disown
         self._clock_ms = clock_ms
+        self._history = history
+        self._others: dict[int, tuple[float, bytes]] = {}  # who was heard with another history, when last, with which
         self._strangers: dict[Life, float] = {}  # who was heard and is no member, and when last
         self._asked: dict[Life, float] = {}  # when it last asked to join
         self._lives: dict[Life, int] = {}  # newest boot
@@ -67,6 +71,15 @@ class Gate:
             life: now_ms - self._asked.get(life, -1e18) < STRANGE_FOR_MS
             for life, at in self._strangers.items()
             if now_ms - at < STRANGE_FOR_MS and not self._counts(*life)
+        }
+
+    def other_histories(self, now_ms: float) -> dict[int, bytes]:
+        """Who was lately heard with another history than this peer's, and with which."""
+        own = self._history()
+        return {
+            peer: history
+            for peer, (at, history) in self._others.items()
+            if own and history != own and now_ms - at < STRANGE_FOR_MS
         }
 
     def admit(self, frame: bytes, speaker: int | None = None) -> Admitted | None:
@@ -96,6 +109,10 @@ class Gate:
         if sender.peer == self._me:
             self._counters["peer_message_with_my_id"] += 1
             return None
+        own = self._history()
+        if own and sender.history and sender.history != own:
+            self._note_other_history(sender.peer, sender.history, own)
+            return None
         life = (sender.peer, sender.incarnation)
         if sender.boot < self._lives.get(life, 0):
             self._counters["peer_message_earlier_life"] += 1
@@ -117,6 +134,20 @@ class Gate:
         if not self._counters["peer_message_with_anothers_key"]:
             log.warning("peer %s speaks as peer %d, whose key it does not have: it is not heard", speaker, claimed)
         self._counters["peer_message_with_anothers_key"] += 1
+
+    def _note_other_history(self, peer: int, history: bytes, own: bytes) -> None:
+        now_ms = self._clock_ms()
+        self._counters["peer_message_other_history"] += 1
+        before = self._others.pop(peer, (-1e18, b""))
+        if now_ms - before[0] >= STRANGE_FOR_MS:
+            log.warning(
+                "peer %d holds another history of this mesh (%s) than this peer (%s): it is not heard, and counts for "
+                "nothing. The mesh was begun anew on empty disks, and an old disk is back: touch no disk, see "
+                "hfzmq status", peer, history.hex(), own.hex(),
+            )  # fmt: skip
+        self._others[peer] = (now_ms, history)
+        while len(self._others) > LIVES_MAX:
+            self._others.pop(next(iter(self._others)))
 
     def _note_stranger(self, life: Life, asks: bool) -> None:
         now_ms = self._clock_ms()

@@ -75,6 +75,7 @@ class Gauge(NamedTuple):
     scrubs: int
     holders: tuple[tuple[int, int], ...] = ()  # (peer, its last entry) of others that hold data
     replaced: tuple[int, ...] = ()  # voters that were heard with another disk than the one that they voted with
+    other_histories: tuple[int, ...] = ()  # peers that were heard with another history of the mesh
 
 
 def read(
@@ -132,6 +133,7 @@ def read(
         scrubs=status["scrubs"],
         holders=tuple((row[0], row[4]) for row in status["hears"] if row[4]),
         replaced=tuple(status["replaced"]),
+        other_histories=tuple(status["other_histories"]),
     )
 
 

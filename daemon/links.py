@@ -19,7 +19,7 @@ from hfzmq.daemon import curve
 from hfzmq.daemon.clocks import monotonic_ms
 from hfzmq.daemon.keyring import Keyring
 from hfzmq.daemon.refused import Refused
-from hfzmq.daemon.socket_options import HEARTBEAT_QUEUE_MESSAGES, bracketed, common
+from hfzmq.daemon.socket_options import DONTWAIT, HEARTBEAT_QUEUE_MESSAGES, bracketed, common
 
 SEND_QUEUE_MESSAGES = 64
 BEAT_BYTES_MAX = 4096
@@ -129,7 +129,7 @@ class Links:
             self._counters["peer_message_to_nobody"] += 1
             return
         try:
-            dealer.send(frame, zmq.DONTWAIT)
+            dealer.send(frame, DONTWAIT)
         except zmq.Again:
             self._counters["peer_message_not_sent"] += 1
 

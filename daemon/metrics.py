@@ -47,6 +47,8 @@ PLAIN: tuple[tuple[str, str, Callable[[Gauge], float | int | None]], ...] = (
     ("hfzmq_peers_refused", "Peers that are heard, and are no members.", lambda g: len(g.refused)),
     ("hfzmq_peers_differing", "Peers with another state at an equal applied index: a divergence.",
      lambda g: len(g.differs)),
+    ("hfzmq_peers_other_history", "Peers with another history of this mesh: begun anew, and an old disk is back.",
+     lambda g: len(g.other_histories)),
     ("hfzmq_log_last_index", "The last entry of this peer's log.", lambda g: g.last),
     ("hfzmq_log_commit_index", "The last entry known to be on a majority.", lambda g: g.commit),
     ("hfzmq_log_applied_index", "The last entry in this peer's tables.", lambda g: g.applied),

@@ -63,6 +63,7 @@ class Roll:
         self._fresh_ms = fresh_ms
         self._heard: dict[int, tuple[float, Heartbeat]] = {}
         self.strangers: dict[int, float] = {}  # peers of the mesh that were not restored from this backup
+        self.newer: dict[int, int] = {}  # of those, who was restored from a newer one, and up to which entry
         self.lives = ""  # why the mesh is known to have gone on without this peer; '' while it is not
 
     def take(self, now_ms: float, frame: bytes) -> None:
@@ -75,7 +76,9 @@ class Roll:
         if sender.mesh_id != self._mesh_id or sender.peer == self._me or not isinstance(beat, Heartbeat):
             return
         end = self._note.place.index
-        if beat.last > end or beat.commit > end:
+        if _musters(beat) and beat.last > end:
+            self.strangers[sender.peer], self.newer[sender.peer] = now_ms, beat.last
+        elif beat.last > end or beat.commit > end:
             self.lives = f"peer {sender.peer} holds entry {max(beat.last, beat.commit)}, the backup ends with {end}"
         elif self._note.incarnations.get(sender.peer) != sender.incarnation or (beat.applied, beat.state_hash) != (
             end,
@@ -102,6 +105,12 @@ class Roll:
     def term(self) -> int:
         """The highest that anybody has shown."""
         return max((beat.term for _, beat in self._heard.values()), default=0)
+
+
+def _musters(beat: Heartbeat) -> bool:
+    """Whether it comes from a peer that was restored, too, and waits: it would not lead, and knows of no leader. (One
+    that lives and says so for a moment is taken for a stranger, and waited for: nothing is begun without it.)"""
+    return not beat.willing and beat.leader == 0 and beat.last == beat.commit == beat.applied
 
 
 def assembled(config: Config, me: int, data_dir: Path, signals: Signals) -> Config | None:
@@ -246,6 +255,10 @@ class _Muster:
         words = f"waits for {_listed(missing)}" if missing else "all first peers are here"
         if strange:
             words += f"; not restored from this backup: {_listed(strange)}"
+        newer = {peer: self._roll.newer[peer] for peer in strange if peer in self._roll.newer}
+        if newer:
+            ends = self._note.place.index
+            words += f", whose backup is newer: it ends with entry {max(newer.values())}, this one with {ends}"
         return words
 
     def _say(self, now_ms: float) -> None:

@@ -53,6 +53,7 @@ from hfzmq.daemon.desk import Desk
 from hfzmq.daemon.garbage import Garbage
 from hfzmq.daemon.gate import Gate
 from hfzmq.daemon.hearsay import Hearsay
+from hfzmq.daemon.history import history_of
 from hfzmq.daemon.intake import Intake
 from hfzmq.daemon.keyring import keyring_of
 from hfzmq.daemon.locks import Locks
@@ -97,7 +98,10 @@ class Node:
         self.voice = Voice(self.store.identity, self.sockets, config.timing.lease_ms)
         self.sessions = Sessions(self.store.recovered.sessions)
         self.replica = first_replica(config, peer_id, self.store, self.sessions, joins, now, self.voice.boot)
-        self.gate = Gate(config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms)
+        self.voice.history = self._history
+        self.gate = Gate(
+            config.mesh_id, peer_id, self.counters, self._counts, self.voice.disown, monotonic_ms, self._history
+        )
         self.about = About(config, self.replica, self.store, self.gate, self.counters, monotonic_ms, wall_clock_ms)
         self.locks = Locks(keyring, self.sockets, self.about.addresses, self._note)
         self.about.in_force = self.locks.in_force if keyring else None
@@ -136,7 +140,7 @@ class Node:
             self._note(doubt)
         beside = others_files(peer_id, self.store)
         if beside:
-            self._note(beside)
+            self._note(beside, logging.WARNING)
         if self.store.amnesia:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
         if not self.replica.membership.members:
@@ -297,12 +301,15 @@ class Node:
     def _counts(self, peer: int, incarnation: bytes) -> bool:
         return self.replica.membership.counts(peer, incarnation)
 
+    def _history(self) -> bytes:
+        return history_of(self.store, self.replica)
+
     def _announce(self, change: Became) -> None:
         leader = f", leader {change.leader}" if change.leader else ", no leader"
         self._note(f"peer {self.me} is {change.role} in term {change.term}{leader} ({change.why})")
 
-    def _note(self, text: str) -> None:
-        log.info(text)
+    def _note(self, text: str, level: int = logging.INFO) -> None:
+        log.log(level, text)
         self.about.events.append((wall_clock_ms(), text))
 
     # ------------------------------------------------------------ besides messages

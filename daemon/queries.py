@@ -169,8 +169,7 @@ def _page(reader: Reader, request: Page, about: dict[str, Any]) -> bytes:
 
 def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any]) -> bytes:
     reported = reader.last_of_each_patient(1000)
-    patients = [row[0] for _, row in reported]
-    trends = reader.trends(patients, TREND_POINTS)
+    trends = reader.trends([(number, row.patient_id) for number, row in reported], TREND_POINTS)
     return requests.encode_reply(
         "OK",
         seen=[[age, list(row)] for age, row in seen],

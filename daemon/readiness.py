@@ -37,7 +37,7 @@ def unready_because(
         peer, last = max(gauge.holders, key=lambda one: one[1])
         reasons.append(f"this peer is empty, and peer {peer} holds data until entry {last}: do not touch that one")
     elif not gauge.founded:
-        reasons.append("the mesh has not begun: all its first peers must be up together")
+        reasons.append("no mesh is known here to have begun: all its first peers must be up together")
     if not gauge.quorum:
         reasons.append(f"no quorum heard: {gauge.heard} of {gauge.others} other peers")
     if not gauge.leader and gauge.founded and gauge.voters - len(gauge.replaced) < gauge.voters // 2 + 1:
@@ -45,6 +45,12 @@ def unready_because(
         reasons.append(
             f"a majority of the disks is gone (peers {lost}), and this one holds data until entry {gauge.last}: "
             f"do not touch it; hfzmq backup --peer {gauge.peer} FILE, then hfzmq restore"
+        )
+    if not gauge.leader and gauge.other_histories:
+        others = ", ".join(map(str, gauge.other_histories))
+        reasons.append(
+            f"this peer holds another history of the mesh, until entry {gauge.last}, than peer {others}: the mesh was "
+            f"begun anew on empty disks; touch no disk, back both up: hfzmq backup --peer {gauge.peer} FILE"
         )
     if not gauge.leader:
         reasons.append("no leader known")

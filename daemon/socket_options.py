@@ -8,6 +8,7 @@ from __future__ import annotations
 import zmq
 
 HEARTBEAT_QUEUE_MESSAGES = 10
+DONTWAIT, DONTWAIT_MORE = int(zmq.DONTWAIT), int(zmq.DONTWAIT | zmq.SNDMORE)  # plain: an enum costs more than a send
 PEERS_THREAD, CLIENTS_THREAD = 1, 2  # of ZeroMQ: what floods the clients' port leaves the peers alone
 
 

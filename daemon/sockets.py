@@ -25,7 +25,14 @@ from hfzmq.daemon.door import BACKLOG_OF_PEERS, RESERVE_OF_PEERS, Door
 from hfzmq.daemon.entrance import Entrance, scatter_routing_ids
 from hfzmq.daemon.keyring import Keyring
 from hfzmq.daemon.links import Links
-from hfzmq.daemon.socket_options import CLIENTS_THREAD, HEARTBEAT_QUEUE_MESSAGES, bracketed, common
+from hfzmq.daemon.socket_options import (
+    CLIENTS_THREAD,
+    DONTWAIT,
+    DONTWAIT_MORE,
+    HEARTBEAT_QUEUE_MESSAGES,
+    bracketed,
+    common,
+)
 from hfzmq.daemon.weight import Weight
 from hfzmq.errors import HfzmqError, PortInUse
 
@@ -111,8 +118,11 @@ class Sockets:
 
     def answer(self, frames: list[bytes]) -> None:
         """To the client whose routing id is the first frame."""
+        clients = self.clients
         try:
-            self.clients.send_multipart(frames, zmq.DONTWAIT)
+            for part in frames[:-1]:
+                clients.send(part, DONTWAIT_MORE)  # it is the first one that is refused, or none
+            clients.send(frames[-1], DONTWAIT)
         except zmq.Again:
             self._counters["client_answer_dropped"] += 1
         except zmq.ZMQError as error:

@@ -1,12 +1,14 @@
 """A peer's voice among the others: its messages under its own name, and who can be answered.
 
 Touches the sockets it is handed. Must not know: the core's rules, the disk. Keeps: every message names this process
-(mesh, peer, incarnation, boot), so that nothing it says is ever taken for what an earlier or another life has said.
+(mesh, peer, incarnation, boot), so that nothing it says is ever taken for what an earlier or another life has said, and
+the history that its data belongs to (history.py), as of the moment it is sent.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 from hfzmq.config import PeerAddress
 from hfzmq.core.membership import Membership
@@ -21,9 +23,10 @@ BOOT_BITS = 16
 
 class Voice:
     """Of the process ``identity``. ``boot``: what its messages say of this start; files that were put back, or copied,
-    may count a start twice, and the lower bits tell such processes apart."""
+    may count a start twice, and the lower bits tell such processes apart. ``history``: b"" until told otherwise."""
 
     def __init__(self, identity: Identity, sockets: Sockets, lease_ms: int) -> None:
+        self.history: Callable[[], bytes] = bytes
         self.boot = identity.boot_no << BOOT_BITS | secrets.randbits(BOOT_BITS)
         self._identity = identity
         self._sockets = sockets
@@ -60,4 +63,4 @@ class Voice:
 
     def _name(self, to: int) -> peers.Sender:
         who = self._identity
-        return peers.Sender(who.mesh_id, who.peer_id, who.incarnation, self.boot, to)
+        return peers.Sender(who.mesh_id, who.peer_id, who.incarnation, self.boot, to, self.history())

@@ -40,6 +40,7 @@ def with_entry(text: str, path: str, section: str, key: str, name: str = "") -> 
     if before.keys is None:
         raise ConfigError(path, None, "keys", "the file has none", hint=f"make them: hfzmq keys init --config {path}")
     keys, entry = _added(before.keys, section, key, name)
+    keys = keys._replace(former=())
     top: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # parse has seen that these are mappings
     node = next(value for at, value in top.value if at.value == "keys")
     parts = {at.value: value for at, value in node.value}

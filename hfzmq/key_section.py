@@ -60,13 +60,16 @@ class OwnKey:
 
 
 class Keys(NamedTuple):
-    """Public keys by peer id or name, as peers.yaml lists them, and this process's ``own`` pair once it is known."""
+    """Public keys by peer id or name, as peers.yaml lists them, and this process's ``own`` pair once it is known.
+    ``former``: what a peer was listed with before ``knowing``: it serves with that until it is started with the new
+    secret."""
 
     peers: tuple[tuple[int, str], ...] = ()
     admins: tuple[tuple[str, str], ...] = ()
     clients: tuple[tuple[str, str], ...] = ()
     revoked: tuple[str, ...] = ()
     own: OwnKey | None = None
+    former: tuple[tuple[int, str], ...] = ()
 
     def listed(self) -> list[Listed]:
         """Everybody in it."""
@@ -84,9 +87,18 @@ class Keys(NamedTuple):
         """The key that ``peer`` serves with, as far as this knows."""
         return self.access().key_of(peer)
 
+    def keys_of(self, peer: int) -> tuple[str, ...]:
+        """The keys that ``peer`` may serve with, the one that is expected first."""
+        expected = self.key_of(peer)
+        before = (key for one, key in reversed(self.former) if one == peer and key not in self.revoked)
+        return tuple(dict.fromkeys([*([expected] if expected else []), *before]))
+
     def knowing(self, peers: dict[int, str]) -> Keys:
-        """With the keys of these peers in the place of what was known of them."""
-        return self._replace(peers=tuple(sorted({**dict(self.peers), **peers}.items())))
+        """With the keys of these peers in the place of what was known of them, which is ``former`` then."""
+        known = dict(self.peers)
+        gone = [(peer, known[peer]) for peer, key in sorted(peers.items()) if known.get(peer, key) != key]
+        former = (*self.former, *(one for one in gone if one not in self.former))
+        return self._replace(peers=tuple(sorted({**known, **peers}.items())), former=former)
 
 
 def parse_security(

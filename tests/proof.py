@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import click
 
 from tests.powercuts import bugs as storage
-from tests.provenance import CORE, PRODUCT, ROOT, STORAGE, provenance
+from tests.provenance import CORE, CORE_PLANTED, PRODUCT, ROOT, STORAGE, STORAGE_PLANTED, provenance
 from tests.simulation import bugs as core
 
 RESULTS = ROOT / "docs" / "results"
@@ -135,10 +135,10 @@ STEPS = (
          _kept("tests.nemesis", "nemesis.json", "--minutes", str(NEMESIS_MINUTES)),
          ("-m", "tests.nemesis", "--minutes", "1"), _nemesis, lambda told: not told["violations"],
          lambda told: f"--minutes {NEMESIS_MINUTES}" in told["command"] and not told["skipped"]),
-    Step("F", "planted in the core", "planted.json", CORE,
+    Step("F", "planted in the core", "planted.json", CORE_PLANTED,
          _kept("tests.simulation.planted", "planted.json", "--jobs", CORES), (),
          _planted, lambda told: bool(told["found"] == told["planted"]), lambda told: told["planted"] >= len(core.BUGS)),
-    Step("F", "planted in storage", "planted_storage.json", STORAGE,
+    Step("F", "planted in storage", "planted_storage.json", STORAGE_PLANTED,
          _kept("tests.powercuts.planted", "planted_storage.json", "--jobs", CORES), (),
          _planted, lambda told: bool(told["found"] == told["planted"]),
          lambda told: told["planted"] >= len(storage.BUGS)),

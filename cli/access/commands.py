@@ -138,25 +138,35 @@ def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_adm
         click.echo("next: the same line on every machine, then SIGHUP to each daemon", err=True)
         return
     config = load_config(config_path)
+    from hfzmq.cli.access.files import lists_for
     from hfzmq.cli.access.mesh import Mesh
+    from hfzmq.cli.mesh_words import issue_for
 
     mesh = Mesh(config, timeout_s)
-    peer = mesh.cuts_off(who)
-    if peer and not yes:
-        click.echo(f"{who} is the one key of peer {peer}: it is cut off at once, until it has a new one", err=True)
-        confirm(f"revoke {who}?", "nothing was changed", "if it must be, say it again with --yes", KeysError)
+    cut = mesh.cuts_off(who)
+    if cut and not yes:
+        click.echo(
+            f"warning: {who} is the one key of peer {cut}: it is cut off at once, until it has a new one", err=True
+        )
+        confirm(f"revoke {who}?", "nothing was changed")
     key, told = mesh.revoke(who, last_admin)
     click.echo(f"{fingerprint(key)} is revoked ({told})")
     for line in mesh.applied_words(key):
         click.echo(line)
-    from hfzmq.cli.access.files import lists_for
-
     peer = lists_for(config, key)
-    if peer:
+    if peer and not cut and not mesh.needs_a_key(peer):
+        click.echo(
+            f"next: peer {peer} is no member: take it out of {config_path} on every machine (its lines under peers and "
+            f"keys.peers), and put its secret away",
+            err=True,
+        )
+    elif peer:
         click.echo(
             f"next: {config_path} still lists this key for peer {peer}: hfzmq keys update --config {config_path}, on "
-            f"every machine; if peer {peer} has no newer one: hfzmq keys issue {name_of_peer(peer)}-new --role peer "
-            f"--id {peer}",
+            f"every machine"
+            + (
+                f"; but first a new one for it: {issue_for(peer)}, brought there, and peer {peer} restarted" * bool(cut)
+            ),
             err=True,
         )
 
@@ -164,7 +174,8 @@ def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_adm
 @keys.command()
 @config_option
 @_TIMEOUT
-def update(config_path: str, timeout_s: float) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask, also where a key is replaced that no peer knows.")
+def update(config_path: str, timeout_s: float, yes: bool) -> None:
     """Write into peers.yaml the public key that each peer serves with, as the mesh says.
 
     For every machine, after a peer got a new key through the mesh: who starts anew, and who asks one peer alone, knows
@@ -174,21 +185,42 @@ def update(config_path: str, timeout_s: float) -> None:
     from hfzmq.cli.access.files import update_file
     from hfzmq.cli.access.mesh import Mesh
 
-    keys_of_peers, unknown = Mesh(config, timeout_s).peer_keys()
-    changed = update_file(config_path, keys_of_peers)
+    served = Mesh(config, timeout_s).peer_keys()
+    if served.doubtful and not yes:
+        for peer in served.doubtful:
+            click.echo(
+                f"{config_path} lists a key for peer {peer} that no peer knows: was it issued with --offline, and is "
+                f"not in use yet? then bring its secret to peer {peer}'s machine and this file to all, and restart it",
+                err=True,
+            )
+        confirm("put the key that it serves with in the place of that one?", "nothing was changed")
+    changed = update_file(config_path, served.keys)
     for peer, key, before in changed:
         click.echo(
             f"{config_path}: peer {peer}: {fingerprint(key)}" + (f", was {fingerprint(before)}" if before else "")
         )
     if changed:
         click.echo("next: the same on every machine, or bring this file there; then SIGHUP to each daemon", err=True)
-    elif not unknown:
+    elif not (served.unknown or served.waiting or served.cut_off):
         click.echo(f"{config_path} lists the keys that the peers serve with")
-    for peer in unknown:
+    for peer in served.cut_off:
+        raise KeysError(
+            f"peer {peer} has no key in force: nobody lets it in",
+            hint=f"hfzmq keys issue {name_of_peer(peer)}-new --role peer --id {peer}, bring it to its machine as "
+            f"keys/{name_of_peer(peer)}.secret, restart it; then this once more",
+        )
+    for peer in served.waiting:
+        raise KeysError(
+            f"peer {peer} still serves with an older key than the mesh has for it",
+            hint=f"bring the new secret to its machine as keys/{name_of_peer(peer)}.secret, restart it; then this once "
+            "more",
+        )
+    for peer in served.unknown:
         raise KeysError(
             f"peer {peer} serves with a key that nobody who answers knows",
-            hint=f"on its machine: hfzmq keys issue {name_of_peer(peer)} --role peer --id {peer} --offline writes that "
-            f"of its own secret into its peers.yaml; then bring that file here",
+            hint=f"is its key the newer? on its machine: hfzmq keys issue {name_of_peer(peer)} --role peer --id {peer} "
+            "--offline writes that of its own secret into its peers.yaml; then bring that file here. Is the one that "
+            f"{config_path} lists the newer? bring that secret to its machine, and restart it",
         )
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from hfzmq.access import PEER, AccessList
 from hfzmq.cli.access.files import found, refuse_last_admin, refuse_listed, refuse_taken
+from hfzmq.cli.key_words import merged, unknown_to
 from hfzmq.client.ask import ask_all, ask_leader
+from hfzmq.client.ask_keys import ask_keys
 from hfzmq.client.key_faults import UNKNOWN
 from hfzmq.client.line import SERVER
 from hfzmq.config import Config
@@ -25,6 +27,18 @@ from hfzmq.wire.requests import EPOCH_BYTES, digest
 ASKER = "hfzmq-keys"
 ASK_MS = 1000
 APPLIED_WITHIN_S = 2.0
+
+
+class Served(NamedTuple):
+    """With which key each peer serves, by its id; ``unknown``: who runs with one that nobody who answers knows;
+    ``waiting``: who still serves with an older one than the mesh expects; ``cut_off``: members that have none in force;
+    ``doubtful``: of whom the file lists a key that no peer knows, and which may be too new for that."""
+
+    keys: dict[int, str]
+    unknown: list[int]
+    waiting: list[int]
+    cut_off: list[int]
+    doubtful: list[int]
 
 
 class Mesh:
@@ -54,19 +68,31 @@ class Mesh:
         except WireError as error:
             raise MeshUnavailable(f"a peer of another version answers: {error}", hint="hfzmq status") from None
 
-    def peer_keys(self) -> tuple[dict[int, str], list[int]]:
-        """(the public key that each peer serves with, as the peer that has applied most says; who runs with a key that
-        nobody who answers knows). MeshUnavailable."""
+    def peer_keys(self) -> Served:
+        """The public key that each member serves with, and of whom that is not known. MeshUnavailable."""
+        file = self._config.keys
         known = self.known()
         refusing: dict[int, str] = {}
-        answers = ask_all(self._config, "status", timeout_ms=ASK_MS, refusing=refusing)
-        said = [one["peer"] for one in answers.values() if one and "peer" in one]
-        best = max(said, key=lambda one: int(one.get("applied_index", 0)), default=None)
-        told = members.told_by(best)
+        proven: dict[int, str] = {}
+        answers = ask_all(self._config, "status", timeout_ms=ASK_MS, refusing=refusing, served=proven)
+        told = members.newest(answers.values())
         if told is None:
             raise MeshUnavailable("no peer says with which keys the peers serve", hint="hfzmq status")
+        expected = dict(told.keys)
         unknown = sorted(peer for peer, fault in refusing.items() if fault in (SERVER, UNKNOWN))
-        return {peer: key for peer, key in told.keys if key not in known.revoked and peer not in unknown}, unknown
+        ids = sorted({one.id for one in told.members})
+        waiting = [peer for peer in ids if expected.get(peer, "") not in ("", proven.get(peer, expected.get(peer)))]
+        sure = {
+            peer: key
+            for peer, key in expected.items()
+            if key not in known.revoked and peer not in unknown and peer not in waiting
+        }
+        listed = dict(file.peers) if file is not None else {}
+        every = merged(ask_keys(self._config, ASK_MS))
+        doubtful = [
+            peer for peer, key in sure.items() if listed.get(peer, key) != key and unknown_to(every, listed[peer])
+        ]
+        return Served(sure, unknown, waiting, [peer for peer in ids if peer not in expected], doubtful)
 
     def check_issue(self, name: str, role: str) -> AccessList:
         """KeysError where the name is taken."""
@@ -94,11 +120,19 @@ class Mesh:
         return key, self._tell(Revoked(key))
 
     def cuts_off(self, who: str) -> int:
-        """The peer that would be left without a key if that of ``who`` were revoked; 0 for none."""
+        """The peer that would be left without a key if that of ``who`` were revoked; 0 for none, or for one that is no
+        member (any more) and so needs none."""
         known = self.known()
         key = found(who, list(known.listed.values()))
         owner = known.of(key)
-        return owner.peer if owner and owner.role == PEER and known.key_of(owner.peer) == key else 0
+        if not owner or owner.role != PEER or known.key_of(owner.peer) != key or not self.needs_a_key(owner.peer):
+            return 0
+        return owner.peer
+
+    def needs_a_key(self, peer: int) -> bool:
+        """Whether it is a member, or nobody says who is."""
+        told = members.newest(ask_all(self._config, "status", timeout_ms=ASK_MS).values())
+        return told is None or not told.founded or told.of(peer) is not None
 
     def _refuse_to_stop(self, key: str, known: AccessList) -> None:
         """KeysError where a majority of the voters would have no key any more."""

@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from hfzmq.cli.bench.measure import Terms, Workload
 
 CLIENTS_MAX, BATCH_MAX, ROUNDS_MAX, KILLS_MAX = 2000, 1000, 99, 1000
+ROWS_LEAST, ROWS_MOST = 1000, 10**9
 MINUTES_MAX = 7 * 24 * 60
 SAMPLE_S, SAMPLES = 10.0, 30  # of a long run: so far apart, or nearer, that there are so many
 LONG_CLIENTS = 64
+# What --growth decides by itself.
+VARIED = ("clients", "batch", "report_bytes", "baseline", "plain", "kills", "minutes", "config_path", "yes")
 
 Step = Callable[[], None]
 
@@ -47,6 +50,11 @@ Step = Callable[[], None]
               help="Instead: kill -9 the leader N times, under a steady writer; how long does it wait?")  # fmt: skip
 @click.option("--minutes", type=Seconds(0.05, MINUTES_MAX), metavar="M",
               help="Instead: one workload for so long; does anything grow?")  # fmt: skip
+@click.option("--growth", type=click.Choice(("all", "peers", "clients", "bytes", "stored")), is_flag=False,
+              flag_value="all", metavar="[AXIS]", help="Instead: what does growth do to rate and latency? Of peers, "
+              "clients, bytes of a report, reports stored; of each in turn, or of the one that is named.")  # fmt: skip
+@click.option("--rows-max", type=click.IntRange(ROWS_LEAST, ROWS_MOST), metavar="N",
+              help="With --growth: up to so many stored reports.  [default: 1000000]")  # fmt: skip
 @click.option("--lease", "lease_ms", type=click.IntRange(150, 60_000), default=Timing().lease_ms, show_default=True,
               metavar="MS", help="Of the mesh that is started.")  # fmt: skip
 @click.option("--config", "config_path", metavar="FILE", help="Measure this mesh, which runs, in place of a new one.")
@@ -68,6 +76,8 @@ def bench(
     plain: bool,
     kills: int | None,
     minutes: float | None,
+    growth: str | None,
+    rows_max: int | None,
     lease_ms: int,
     config_path: str | None,
     yes: bool,
@@ -89,15 +99,33 @@ def bench(
     hfzmq bench --clients 1000 --seconds 20 -o json
     hfzmq bench --failover 20 --lease 150
     hfzmq bench --minutes 30
+    hfzmq bench --growth --rounds 3
+    hfzmq bench --growth stored --rows-max 10000000
     """
     _check(clients, batch, baseline, plain, kills, minutes, config_path, yes)
+    _check_growth(growth, rows_max)
     from hfzmq.cli import results_file
     from hfzmq.cli.bench.measure import STANDARD, Terms, Workload
-    from hfzmq.cli.bench.place import machine, on_disk, put
+    from hfzmq.cli.bench.place import GROWTH, machine, on_disk, put
 
     terms = Terms(seconds=seconds, beds=beds, report_bytes=report_bytes)
     chosen = (Workload(clients or 1, batch or 1),) if clients or batch else STANDARD
+
+    def whole(part: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = results_file.plain(
+            {**results_file.circumstances(_command()), **machine(), **disk, **part}
+        )
+        return found
+
     with _stoppable() as tick, on_disk(folder) as (place, disk):
+        if growth:
+            grown: dict[str, Any] = {}
+            for axis, part in _growth(place, growth, rows_max, terms, rounds, lease_ms, tick):
+                grown[axis] = whole(part)
+                if results:
+                    put(results, {GROWTH: grown})
+            _show(GROWTH, grown, output)
+            return 0
         if kills:
             told = {f"failover_lease_{lease_ms}_ms": _failover(place, kills, lease_ms, plain, tick)}
         elif minutes:
@@ -109,7 +137,7 @@ def bench(
         else:
             told = {"speed": _speed(place, chosen, baseline, plain, terms, rounds, lease_ms, tick)}
     name = next(iter(told))
-    told[name] = results_file.plain({**results_file.circumstances(_command()), **machine(), **disk, **told[name]})
+    told[name] = whole(told[name])
     if results:
         put(results, told)
     _show(name, told[name], output)
@@ -176,6 +204,23 @@ def _failover(place: Path, kills: int, lease_ms: int, plain: bool, tick: Step) -
         return failover(place, kills, lease_ms, not plain, tick, lambda share: say("kills", share))
 
 
+def _growth(
+    place: Path, growth: str, rows_max: int | None, terms: Terms, rounds: int, lease_ms: int, tick: Step
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each axis, as soon as it is measured."""
+    from hfzmq.cli.bench.growth import AXES, ROWS_MAX, STORED, Run, grow, points, refuse_small_disk, stages
+    from hfzmq.cli.results_file import progress
+
+    axes, most = [axis for axis in AXES if growth in ("all", axis)], rows_max or ROWS_MAX
+    if STORED in axes:
+        refuse_small_disk(place, most)
+    for axis in axes:
+        along = points(axis, most)
+        with progress(stages(axis, along)) as say:
+            found = grow(axis, along, Run(place, rounds, terms, lease_ms, tick), say)
+        yield axis, {"lease_ms": lease_ms, **found}
+
+
 # ------------------------------------------------------------ around it
 
 
@@ -197,6 +242,19 @@ def _check(
         raise click.UsageError(
             "--config stores made-up reports of made-up beds in that mesh, for ever, and people see them: say --yes"
         )
+
+
+def _check_growth(growth: str | None, rows_max: int | None) -> None:
+    if rows_max and growth not in ("all", "stored"):
+        raise click.UsageError("--rows-max goes with --growth, of stored reports")
+    context = click.get_current_context()
+    given = [
+        option.opts[-1]
+        for option in context.command.params
+        if option.name in VARIED and context.get_parameter_source(option.name) is not _DEFAULT
+    ]
+    if growth and given:
+        raise click.UsageError(f"--growth measures meshes of its own, in its own steps: no {given[0]}")
 
 
 @contextmanager

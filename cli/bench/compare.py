@@ -71,7 +71,7 @@ def _workload(workload: Workload, systems: Sequence[str], found: Found) -> dict[
         "name": workload.name,
         "clients": workload.clients,
         "batch": workload.batch,
-        "systems": {system: _system(found[workload, system]) for system in systems},
+        "systems": {system: summary(found[workload, system]) for system in systems},
     }
     if SKETCH in systems:
         sketch = found[workload, SKETCH]
@@ -80,7 +80,8 @@ def _workload(workload: Workload, systems: Sequence[str], found: Found) -> dict[
     return told
 
 
-def _system(rounds: Sequence[Measured]) -> dict[str, Any]:
+def summary(rounds: Sequence[Measured]) -> dict[str, Any]:
+    """Of several rounds of one workload on one system: medians, the rates of each, what was counted in all."""
     return {
         **{name: short(value) for name, value in medians(rounds).items()},
         "rates": [short(one.figures.rate) for one in rounds],

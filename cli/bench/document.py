@@ -1,8 +1,9 @@
-"""The tables of docs/performance.md, made from the results file, so that no figure there was typed by hand.
+"""The tables and the plot of docs/performance.md, made from the results file: no figure there was typed by hand.
 
     python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md
 
-Touches two files, stdout. Must not know: how anything is measured. Keeps: only what stands between the marks changes.
+Touches these files, the plot's. Must not know: how anything is measured. Keeps: of the document only what stands
+between the marks changes; without matplotlib nothing does.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hfzmq.cli.bench.table import FIGURES, LEGEND
+from hfzmq.cli.bench.place import GROWTH
+from hfzmq.cli.bench.table import FIGURES, GROWTH_LEGEND, LEGEND, growth_tables
 from hfzmq.cli.format import thousands
+from hfzmq.errors import HfzmqError
 
 BEGIN, END = "<!-- figures: make bench -->\n", "<!-- end of figures -->"
+PLOT = "images/bench_growth.svg"  # beside the document
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -27,6 +31,8 @@ def markdown(results: Mapping[str, Any]) -> str:
     parts += [_failover(told) for name, told in sorted(results.items()) if name.startswith("failover")]
     if "long" in results:
         parts.append(_long(results["long"]))
+    if results.get(GROWTH):
+        parts.append(_growth(results[GROWTH]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,6 +81,18 @@ def _long(told: Mapping[str, Any]) -> str:
     )
 
 
+def _growth(told: Mapping[str, Any]) -> str:
+    parts = ["### As it grows", f"![Reports a second and latency as one thing grows]({PLOT})", f"{GROWTH_LEGEND}."]
+    for axis, grown in growth_tables(told):
+        part = told[axis]
+        terms = (
+            f"Medians of {part['rounds']} rounds of {part['seconds']:g} s; "
+            f"{thousands(grown.read_back)} reports were read back. {_where(part)}"
+        )
+        parts += ["\n".join(_table(grown.heads, grown.rows)), terms]
+    return "\n\n".join(parts)
+
+
 def _where(told: Mapping[str, Any]) -> str:
     return (
         f"(`{told['command']}`, {told['date'][:10]}, commit {str(told['commit'])[:10]}, source {told['source']}, "
@@ -93,11 +111,18 @@ def _cell(value: object) -> str:
 
 
 def main(results: str, document: str) -> None:
-    """Bring a document up to date."""
+    """Bring a document and its plot up to date. HfzmqError: there is no matplotlib to draw with."""
     path = Path(document)
     told = json.loads(Path(results).read_text(encoding="utf-8"))
+    if told.get(GROWTH):
+        from hfzmq.cli.bench.picture import draw
+
+        draw(told[GROWTH], path.parent / PLOT)
     path.write_text(put(path.read_text(encoding="utf-8"), told), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except HfzmqError as error:
+        sys.exit(f"error: {error}\nhint: {error.hint}")

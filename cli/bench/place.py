@@ -26,6 +26,7 @@ from hfzmq.cli.doctor.disk import IN_MEMORY, measure, mount_of
 from hfzmq.cli.results_file import commit, write_results
 from hfzmq.errors import DataDirError, HfzmqError, InvalidInput
 
+GROWTH = "growth"  # a section that is made of sections
 DIRTY = "-dirty"  # behind a commit: files differ from it
 LINKED = tuple(Path(hfzmq.__file__).parent / name for name in ("cli", "daemon", "model"))
 
@@ -95,11 +96,14 @@ def _processor() -> str:
 
 
 def put(path: Path, told: Mapping[str, Any]) -> None:
-    """Its sections into the results file, in place of those of the same name."""
-    known: dict[str, Any] = {}
+    """Its sections into the results file, in place of those of the same name; of GROWTH each part by itself."""
+    whole = dict(told)
     if path.exists():
         try:
             known = dict(json.loads(path.read_text(encoding="utf-8")))
+            if GROWTH in told:
+                whole[GROWTH] = {**known.get(GROWTH, {}), **told[GROWTH]}
         except (OSError, ValueError, TypeError) as error:
             raise HfzmqError(f"{path}: no results file: {error}", hint="give another one: --results FILE") from None
-    write_results(path, known | dict(told))
+        whole = known | whole
+    write_results(path, whole)

@@ -29,8 +29,8 @@ class NotKept(HfzmqError):
 
 
 def read_back(place: str, rows: Iterable[Sequence[Any]], ledger: Sequence[Acked], *, alone: bool = True) -> bytes:
-    """Look at all ``rows`` of ``place`` (its name, for errors), in their order; a digest of which report stands where.
-    ``alone``: there are no other rows. NotKept says what is wrong first."""
+    """Look at all ``rows`` of ``place`` (its name, for errors), in their order: an id, a report's columns, anything; a
+    digest of which report stands where. ``alone``: there are no other rows. NotKept says what is wrong first."""
     owners = {bed: number for number, one in enumerate(ledger) for bed in one.writer.beds}
     last = [0] * len(ledger)
     order = hashlib.blake2b(digest_size=16)

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hfzmq.clinical.report import FLAGS_CHARS_MAX
+from hfzmq.clinical.report import FLAGS_CHARS_MAX, MODEL_ID_CHARS_MAX, PATIENT_ID_CHARS_MAX, TIMESTAMP_MS_MIN
 from hfzmq.errors import InvalidInput
 from hfzmq.wire.rows import pack_row
 
 REPORT_BYTES = 145  # of a packed row, as the other stores were measured with
 MODEL_ID = "bench"
-SHORT_TEXT = 31  # characters: msgpack's shortest kind
+WIDE = "n\u00e9\ud55c\U0001d11e"  # of 1, 2, 3 and 4 bytes in UTF-8
+STUDY = 0.5  # the study's probability
 PERIOD = 997  # of the made-up values
-COLUMNS = slice(1, 10)  # of a stored row: patient_id to tier, in the product's table and in the sketch's
+COLUMNS = slice(1, 13)  # of a stored row: those of a report; what the product adds stands before or behind them
 
 Row = tuple[Any, ...]
 
@@ -31,44 +32,83 @@ VALUES: tuple[Row, ...] = tuple(
 
 
 class Writer(NamedTuple):
-    """One session's reports. ``beds``: whose reports they are, in turn; ``padding``: the text that makes them as long
-    as they are to be."""
+    """One session's reports. ``beds``: whose reports they are, in turn; ``model_id`` and ``flags``: the texts that make
+    them as long as they are to be."""
 
     name: str
     beds: tuple[str, ...]
     base_ms: int
-    padding: str
+    model_id: str
+    flags: str
 
     def rows(self, first: int, count: int) -> list[Row]:
         """The reports ``first`` to ``first + count - 1``, each in the order of ``clinical.report.Report``."""
-        beds, base_ms, padding = self.beds, self.base_ms, self.padding
+        beds, base_ms, model_id, flags = self.beds, self.base_ms, self.model_id, self.flags
         among = len(beds)
         return [
-            (beds[n % among], base_ms + n, *VALUES[n % PERIOD], 0.5, MODEL_ID, padding)
+            (beds[n % among], base_ms + n, *VALUES[n % PERIOD], STUDY, model_id, flags)
             for n in range(first, first + count)
         ]
 
     def stored(self, number: int) -> Row:
         """What COLUMNS of a stored row must be."""
-        return (self.beds[number % len(self.beds)], self.base_ms + number, *VALUES[number % PERIOD])
+        bed = self.beds[number % len(self.beds)]
+        return (bed, self.base_ms + number, *VALUES[number % PERIOD], STUDY, self.model_id, self.flags)
 
 
 def writers(name: str, count: int, beds: int, base_ms: int, report_bytes: int = REPORT_BYTES) -> tuple[Writer, ...]:
     """``count`` writers called ``<name>-0001`` and so on, who share ``beds`` beds (each has one at least).
     InvalidInput: a report cannot be so short or so long."""
     each = max(1, beds // count)
-    shortest = Writer(name, (_bed(name, 1, 1),), base_ms, "")
-    bare = max(len(pack_row(row)) for row in shortest.rows(1, 2 * PERIOD))
-    length = report_bytes - bare
-    length -= length > SHORT_TEXT  # a longer text has a longer head
-    if not 0 <= length <= FLAGS_CHARS_MAX:
-        bound = f"{bare} to {bare + FLAGS_CHARS_MAX + 1} bytes"
-        raise InvalidInput("--report-bytes", bound, got=str(report_bytes), hint="what a report can weigh on the wire")
-    padding = "n" * length
+    least, most = bounds(name)
+    if not least <= report_bytes <= most:
+        hint = "what a report can weigh on the wire"
+        raise InvalidInput("--report-bytes", f"{least} to {most} bytes", got=str(report_bytes), hint=hint)
+    extra = report_bytes - least
+    while _weight(name, extra) > report_bytes:  # longer texts have longer heads
+        extra -= 1
+    flags, model, bed = _texts(name, extra)
     return tuple(
-        Writer(f"{name}-{n:04d}", tuple(_bed(name, n, bed) for bed in range(1, each + 1)), base_ms, padding)
+        Writer(f"{name}-{n:04d}", tuple(_bed(name, n, one) + bed for one in range(1, each + 1)), base_ms, model, flags)
         for n in range(1, count + 1)
     )
+
+
+def bounds(name: str) -> tuple[int, int]:
+    """What the shortest and the longest report weigh that writers of this name can send: the longest one has every text
+    as long as a report may have it, of the widest characters."""
+    return _weight(name, 0), _weight(name, len(WIDE) * sum(_room(name)))
+
+
+def _weight(name: str, extra: int) -> int:
+    flags, model, bed = _texts(name, extra)
+    one = Writer(name, (_bed(name, 1, 1) + bed,), TIMESTAMP_MS_MIN, model, flags)
+    return max(len(pack_row(row)) for row in one.rows(1, PERIOD))
+
+
+def _texts(name: str, extra: int) -> tuple[str, str, str]:
+    """``extra`` bytes: as flags, as the model's id, behind the bed's name; plain letters while there is room."""
+    rooms, lengths = _room(name), [0, 0, 0]
+    for factor in (1, len(WIDE)):
+        for place, room in enumerate(rooms):
+            more = min(extra, factor * room - lengths[place])
+            lengths[place] += more
+            extra -= more
+    flags, model, bed = (_text(length, room) for length, room in zip(lengths, rooms, strict=True))
+    return flags, MODEL_ID + model, bed
+
+
+def _text(length: int, room: int) -> str:
+    """``length`` bytes in at most ``room`` characters."""
+    if length <= room:
+        return WIDE[0] * length
+    width, wider = divmod(length, room)
+    return WIDE[width : width + 1] * wider + WIDE[width - 1] * (room - wider)
+
+
+def _room(name: str) -> tuple[int, int, int]:
+    """Characters that fit into the flags, behind the model's id, behind a bed's name."""
+    return FLAGS_CHARS_MAX, MODEL_ID_CHARS_MAX - len(MODEL_ID), PATIENT_ID_CHARS_MAX - len(_bed(name, 1, 1))
 
 
 def _bed(name: str, writer: int, number: int) -> str:

@@ -23,6 +23,7 @@ from hfzmq.cli.bench.readback import Acked, read_back
 from hfzmq.cli.bench.reports import Writer
 from hfzmq.cli.page_source import REPORTS, Filter, MeshSource, read_all
 from hfzmq.cli.processes import Processes
+from hfzmq.cli.stored_rows import CHANGING
 from hfzmq.client.ask import ask_all
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, NoDaemonReached, NotFound
@@ -93,11 +94,13 @@ class RunningSystem:
         Actor(self._config, BY, DISCHARGE_WITHIN_S).act(DISCHARGE, bed)
 
     def _rows_of(self, writer: Writer) -> Iterator[list[Any]]:
-        """All that is stored of a writer, in the order of ids."""
+        """All that is stored of a writer, in the order of ids; without what stands among a report's columns."""
 
         def of(bed: str) -> Iterator[list[Any]]:
             for page in read_all(MeshSource(self._config, consistent=True, table=REPORTS), 0, Filter(bed)):
-                yield from page.rows
+                among = page.fields.index(CHANGING)
+                for row in page.rows:
+                    yield [*row[:among], *row[among + 1 :]]
 
         return heapq.merge(*map(of, writer.beds), key=itemgetter(0))
 

@@ -1,4 +1,4 @@
-"""What is measured: a mesh of three daemons, or the sketch's three processes, each with disks of its own in one folder.
+"""What is measured: a mesh of daemons, or the sketch's three processes, each with disks of its own in one folder.
 
 Touches processes (through Stage and Processes), one folder. Must not know: loads, figures. Keeps: both are started anew
 for each measurement and leave no process behind; reports are read from the files, after the processes have ended.
@@ -72,14 +72,22 @@ class System(Protocol):
 
 
 class MeshSystem:
-    """Three daemons of hfzmq. ``keys``: whether they speak CURVE, as a mesh does unless it is told otherwise."""
+    """Daemons of hfzmq, as many as ``peers`` says. ``keys``: whether they speak CURVE, as a mesh does unless it is told
+    otherwise."""
 
-    def __init__(self, folder: Path, keys: bool, tick: Callable[[], None], lease_ms: int = TIMING.lease_ms) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keys: bool,
+        tick: Callable[[], None],
+        lease_ms: int = TIMING.lease_ms,
+        peers: int = PEERS,
+    ) -> None:
         folder.mkdir(parents=True)
         timing = TIMING._replace(lease_ms=lease_ms, heartbeat_ms=min(TIMING.heartbeat_ms, lease_ms // 10))
         self._folder = folder
         self.name = WRITERS
-        self.stage = Stage(folder, PEERS, keys=keys, timing=timing, tick=tick)
+        self.stage = Stage(folder, peers, keys=keys, timing=timing, tick=tick)
         self.processes = self.stage.processes
         self.spec = {"config": self.stage.config.path, "port": 0}
 
@@ -120,6 +128,7 @@ class MeshSystem:
         found: dict[str, bytes] = {}
         for peer in self.stage.config.peer_ids:
             with StoredRows(Reader(self.stage.file(peer))) as rows:
+                rows.lasting()
                 found[f"peer {peer}"] = read_back(f"peer {peer}", rows, ledger)
         all_equal(found)
         return max(size(*self.stage.data_dir(peer).iterdir()) for peer in self.stage.config.peer_ids)

@@ -5,8 +5,8 @@ Touches nothing. Must not know: how it was measured.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from hfzmq.cli.format import table, thousands
 
@@ -20,12 +20,47 @@ FIGURES = {
     "disk bytes": "disk_bytes_per_report",
 }
 LEGEND = "CPU and bytes on one disk: a report; of all clients, of all peers; MiB: memory of the largest peer"
+GROWTH_FIGURES = {
+    "reports/s": "rate",
+    "p50 us": "p50_us",
+    "p99 us": "p99_us",
+    "leader CPU us": "leader_cpu_us",
+    "peers CPU us": "peers_cpu_us",
+    "peer MiB": "peer_rss_mib",
+    "disk bytes": "disk_bytes_per_report",
+}
+STORED_FIGURES = {"stored before": "stored", "disk MiB": "disk_mib", "start s": "start_s"}
+GROWTH_LEGEND = (
+    "CPU and bytes on one disk: a report; of the leader, of all peers; MiB: memory of the largest peer, its disk; "
+    "start: until a peer that was stopped answers again"
+)
+AXIS_HEADS = {"peers": "peers", "clients": "clients", "bytes": "bytes a report", "stored": "reports stored"}
+
+
+class GrowthTable(NamedTuple):
+    """The table of one axis."""
+
+    heads: list[str]
+    rows: list[list[Any]]
+    read_back: int
+
+
+def growth_tables(told: Mapping[str, Any]) -> Iterator[tuple[str, GrowthTable]]:
+    """Of each axis that was measured, by its name."""
+    for axis, head in AXIS_HEADS.items():
+        if axis in told:
+            points = told[axis]["points"]
+            figures = GROWTH_FIGURES | (STORED_FIGURES if axis == "stored" else {})
+            rows = [[one["value"], one["workload"], *(one[key] for key in figures.values())] for one in points]
+            yield axis, GrowthTable([head, "workload", *figures], rows, sum(one["read_back"] for one in points))
 
 
 def lines(name: str, told: Mapping[str, Any]) -> list[str]:
     """Of one section of the results file."""
     if name.startswith("failover"):
         return _failover(told)
+    if name == "growth":
+        return _growth(told)
     return _long(told) if name == "long" else _speed(told)
 
 
@@ -51,6 +86,16 @@ def _failover(told: Mapping[str, Any]) -> list[str]:
         f"{told['kills']} times kill -9 of the leader, lease {told['lease_ms']} ms: "
         f"longest gap between acks p50 {gap['p50']:g} ms, max {gap['max']:g} ms",
         f"{thousands(told['read_back'])} acknowledged reports, each read back from every disk exactly once",
+    ]
+
+
+def _growth(told: Mapping[str, Any]) -> list[str]:
+    found = [grown for _, grown in growth_tables(told)]
+    read_back = sum(one.read_back for one in found)
+    return [
+        *(table(one.heads, one.rows) + "\n" for one in found),
+        GROWTH_LEGEND,
+        f"{thousands(read_back)} acknowledged reports, each read back from every disk exactly once",
     ]
 
 

@@ -168,8 +168,12 @@ def contents(data_dir: Path) -> Iterator[Finding]:
         yield from _database(path)
     if len(databases) > 1:
         names = ", ".join(path.name for path in databases)
-        why = "one directory belongs to one peer"
-        yield Finding(WARNING, "files", f"{data_dir} holds {names}", why, f"mv {databases[1]}* ELSEWHERE/")
+        why = "one directory belongs to one peer; two volumes mounted the wrong way round look so, too"
+        do = (
+            "hfzmq status; which of these peers belongs here? stop it, and bring the other files to their own peer's "
+            "directory, with it stopped: they may be the only good ones that it has; remove none"
+        )
+        yield Finding(WARNING, "files", f"{data_dir} holds {names}", why, do)
     for one in sorted(data_dir.glob("aside-*")):
         why = "damaged once: " + (_read(str(one / "why.txt")).strip() or "the reason is not there")
         yield Finding(

@@ -8,14 +8,16 @@ asked, the file alone is believed.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from hfzmq.access import PEER, AccessList, fingerprint, name_of_peer
 from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
+from hfzmq.cli.key_words import judged, merged
+from hfzmq.cli.mesh_words import issue_for
 from hfzmq.config import Config
-from hfzmq.errors import HfzmqError, WireError
+from hfzmq.errors import HfzmqError
 from hfzmq.key_section import Keys
 from hfzmq.secret_files import SUFFIX, SecretFile, secret_files
 
@@ -39,7 +41,22 @@ def look(config: Config | None, directories: Iterable[Path], here: Iterable[int]
         told = f"{config.path} is plain: no keys, nothing is encrypted; it holds for loopback addresses only"
         yield Finding(NOTE, "keys", told, "over a network keys are needed", f"hfzmq keys init --config {config.path}")
         return
-    yield from in_force(config, config.keys, found, list(here), _told(config))
+    from hfzmq.client.ask import ask_all
+    from hfzmq.client.ask_keys import ask_keys
+    from hfzmq.wire.members import newest, with_members
+
+    served: dict[int, str] = {}
+    with suppress(HfzmqError):  # why the mesh is not reached, another part says
+        mesh = newest(ask_all(config, "status", timeout_ms=TIMEOUT_MS, served=served).values())
+        known = ask_keys(with_members(config, mesh), TIMEOUT_MS, served)
+        if mesh is not None and known:
+            members = [one.id for one in mesh.members] if mesh.founded else list(config.peer_ids)
+            yield from in_force(config, config.keys, found, list(here), known[0], members)
+            for words in judged(config.keys, config.path, members, served, dict(mesh.keys), merged(known)):
+                why = "who starts anew, or asks it alone, knows it by that file"
+                yield Finding(WARNING, "keys", words.what, why, words.do)
+            return
+    yield from in_force(config, config.keys, found, list(here), None)
 
 
 def modes(directory: Path) -> Iterator[Finding]:
@@ -60,27 +77,28 @@ def modes(directory: Path) -> Iterator[Finding]:
 
 
 def in_force(
-    config: Config, keys: Keys, found: Iterable[SecretFile], here: list[int], told: AccessList | None
+    config: Config,
+    keys: Keys,
+    found: Iterable[SecretFile],
+    here: list[int],
+    told: AccessList | None,
+    members: Collection[int] | None = None,
 ) -> Iterator[Finding]:
     """Whether the secrets that were ``found`` and the peers' keys are in force. ``told``: what the mesh says, None
-    where it does not answer."""
+    where it does not answer; ``members``: who needs a key, None for all peers of the file."""
     more = told or AccessList()
     access = AccessList([*keys.listed(), *more.listed.values()], {*keys.revoked, *more.revoked})
     by = "" if told else " (by the file alone: the mesh was not asked)"
     well = True
-    for peer in config.peer_ids:
+    needed = config.peer_ids if members is None else members
+    for peer in needed:
         if access.key_of(peer) is None:
             well = False
-            issue = f"hfzmq keys issue {name_of_peer(peer)}-new --role peer --id {peer}"
-            yield Finding(WARNING, "keys", f"peer {peer} has no key in force{by}", "nobody lets it in", issue)
-        elif told is not None and keys.key_of(peer) not in (None, access.key_of(peer)):
-            well = False
-            why = "who starts anew, or asks it alone, knows it by that file"
-            listed = f"{config.path} lists another key for peer {peer} than it serves with"
-            yield Finding(WARNING, "keys", listed, why, f"hfzmq keys update --config {config.path}, on every machine")
+            do = f"{issue_for(peer)}; bring it there as keys/{name_of_peer(peer)}.secret, restart that peer"
+            yield Finding(WARNING, "keys", f"peer {peer} has no key in force{by}", "nobody lets it in", do)
     usable = [one for one in found if one.public]
     for one in usable:
-        finding = _of_one(one, access, here, by, usable)
+        finding = _of_one(one, access, [peer for peer in here if peer in needed], by, usable)
         if finding is not None:
             well = False
             yield finding
@@ -95,36 +113,31 @@ def in_force(
 def _of_one(
     one: SecretFile, access: AccessList, here: list[int], by: str, others: Sequence[SecretFile]
 ) -> Finding | None:
+    """``here``: the peers of this machine that need a key."""
     mine = next((peer for peer in here if name_of_peer(peer) == one.name), 0)
     severity = CRITICAL if mine else WARNING
-    issue = f"hfzmq keys issue NAME --role peer --id {mine}" if mine else "hfzmq keys issue NAME --role ROLE"
+    away = f"mv {one.path} {one.path}.old"
+    newer = access.key_of(mine) if mine else None
+    issue = f"hfzmq keys issue NAME --role peer --id {mine}"
+    if newer and newer != one.public:
+        there = next((two.path for two in others if two.public == newer), f"the secret key of {fingerprint(newer)}")
+        issue = f"cp {there} {one.path}: that key is in force for peer {mine}"
     if one.public in access.revoked:
         why = f"peer {mine} does not start with it" if mine else "whoever uses it gets no answer"
-        newer = access.key_of(mine) if mine else None
-        if newer and newer not in access.revoked:
-            there = next(
-                (other.path for other in others if other.public == newer), f"the secret key of {fingerprint(newer)}"
-            )
-            issue = f"cp {there} {one.path}: that key is in force for peer {mine}"
-        return Finding(severity, "keys", f"{one.path} is revoked{by}", why, f"mv {one.path} {one.path}.old; {issue}")
+        do = f"{away}; {issue}" if mine else f"{away}; a new one only if somebody still needs it: hfzmq keys issue"
+        return Finding(severity, "keys", f"{one.path} is revoked{by}", why, do)
     owner = access.of(one.public)
     if owner is None:
         why = "whoever uses it gets no answer"
-        return Finding(severity, "keys", f"{one.path}: nobody lists this key{by}", why, f"hfzmq keys show; {issue}")
+        do = (
+            f"{away}; {issue}"
+            if mine and newer
+            else f"hfzmq keys show; {issue}"
+            if mine
+            else f"hfzmq keys show; {away}"
+        )
+        return Finding(severity, "keys", f"{one.path}: nobody lists this key{by}", why, do)
     if mine and (owner.role, owner.peer) != (PEER, mine):
         why = f"peer {mine} does not start with it"
         return Finding(CRITICAL, "keys", f"{one.path}: this is the key of {owner.name}", why, "bring the right one")
-    return None
-
-
-def _told(config: Config) -> AccessList | None:
-    from hfzmq.client.ask import ask_all
-    from hfzmq.wire.access import read_access
-
-    with suppress(HfzmqError):  # why the mesh is not reached, another part says
-        answers = [one for one in ask_all(config, "keys", timeout_ms=TIMEOUT_MS).values() if one]
-        newest = max(answers, key=lambda one: int(one.get("applied_index", 0)), default=None)
-        if newest is not None and newest["status"] == "OK":
-            with suppress(WireError):
-                return read_access(newest)
     return None

@@ -13,8 +13,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
+from hfzmq.cli.peer_view import NO_ANSWER, NO_MEMBER
 from hfzmq.cli.same_file import differing
 from hfzmq.config import Config
+from hfzmq.errors import KeysError
 
 TRIES = 3
 TIMEOUT_MS = 1000
@@ -38,23 +40,39 @@ def look(config: Config) -> Iterator[Finding]:
     from hfzmq.wire.members import newest, with_members
 
     refusing: dict[int, str] = {}
-    answers = ask_all(config, "status", timeout_ms=TIMEOUT_MS, refusing=refusing)
+    served: dict[int, str] = {}
+    try:
+        answers = ask_all(config, "status", timeout_ms=TIMEOUT_MS, refusing=refusing, served=served)
+    except KeysError:
+        for one in config.peers if refusing else ():
+            if one.id not in refusing:
+                yield _away(one.id, f"{one.host}:{one.client_port}", NO_ANSWER, config.path)
+        raise
     for peer, fault in refusing.items():
         cause, hint = sentence(config.keys, {peer: fault}, config.path)
         yield Finding(WARNING, "keys", cause, "what it says of the mesh is not known here", hint)
     everybody = with_members(config, newest(answers.values()))
-    yield from judge(everybody, answers, refusing)
+    yield from judge(everybody, answers, refusing, served)
     yield from clocks(config, _clocks(everybody, [peer for peer, answer in answers.items() if answer]))
 
 
-def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = MappingProxyType({})) -> Iterator[Finding]:
-    """What the answers say; ``refusing``: who runs, and would not have our key."""
+def judge(
+    config: Config,
+    answers: Answers,
+    refusing: Mapping[int, str] = MappingProxyType({}),
+    served: Mapping[int, str] = MappingProxyType({}),
+) -> Iterator[Finding]:
+    """What the answers say; ``refusing``: who runs, and would not have our key; ``served``: see mesh_view."""
+    from hfzmq.cli.format import listed
     from hfzmq.cli.mesh_view import mesh_view
     from hfzmq.cli.mesh_words import (
         LINK_HINT,
+        MISPLACED_HINT,
         MUTE_HINT,
+        RESTORE_ALL,
         answering,
-        listed,
+        key_troubles,
+        misplaced,
         mute,
         not_begun,
         only_copy,
@@ -62,18 +80,15 @@ def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = Mappin
         unknown_holders,
     )
 
-    view = mesh_view(config, answers, refusing=refusing)
-    file = config.path or "peers.yaml"
+    view = mesh_view(config, answers, refusing=refusing, served=served)
     for peer in view.peers:
-        if not peer.reachable and peer.id not in refusing:
-            yield Finding(
-                WARNING,
-                "reach",
-                f"peer {peer.id} at {peer.address}: {peer.problem}",
-                "each peer that is away is one failure less that the mesh survives",
-                f"on that machine: systemctl status hfzmq@{peer.id}; or start it: hfzmq serve --id {peer.id} "
-                f"--config {file} --data-dir DIR",
-            )
+        if peer.membership == NO_MEMBER and view.founded:
+            told = f"peer {peer.id} is in {view.file}, but no member of the mesh"
+            why = "was it removed? then it must not be started again; is it new? then it has not asked to join yet"
+            do = f"take peer {peer.id} out of {view.file} on all machines (its lines under peers and keys.peers)"
+            yield Finding(NOTE, "reach", told, why, f"{do}; or start it with --join, then hfzmq peer add {peer.id}")
+        elif not peer.reachable and peer.id not in refusing:
+            yield _away(peer.id, peer.address, peer.problem, view.file)
     if not view.answers:
         yield Finding(CRITICAL, "quorum", "no peer answers", "nothing is stored", "hfzmq status")
         return
@@ -85,18 +100,32 @@ def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = Mappin
     elif not view.founded:
         who = listed(view.waiting_for) if view.waiting_for else "the first peers"
         why = "a new mesh begins when all its first peers were up together once"
-        yield Finding(CRITICAL, "quorum", f"the mesh has not begun: {not_begun(view)}", why, f"start {who}")
+        do = RESTORE_ALL if view.restoring else f"start {who}" if view.waiting_for else "wait for some seconds"
+        yield Finding(CRITICAL, "quorum", f"the mesh has not begun: {not_begun(view)}", why, do)
     elif not view.serves and only_copy(view)[0]:
         cause, do = only_copy(view)
-        yield Finding(CRITICAL, "quorum", cause, "what it holds and no backup has is nowhere else", do)
+        why = (
+            "those files may be the only good ones"
+            if view.misplaced
+            else "what it holds and no backup has is nowhere else"
+        )
+        yield Finding(CRITICAL, "quorum", cause, why, do)
     elif not view.serves:
         why = "nothing is stored: clients keep what they have"
-        yield Finding(CRITICAL, "quorum", f"{answering(view)}, and nobody leads a quorum", why, "start who is away")
+        do = "as under history, before all else" if view.histories else "start who is away"
+        yield Finding(CRITICAL, "quorum", f"{answering(view)}, and nobody leads a quorum", why, do)
     else:
         yield Finding(OK, "quorum", f"peer {view.leader} leads in term {view.term}, {answering(view)}")
+    if view.misplaced and view.serves:
+        yield Finding(CRITICAL, "files", misplaced(view), "those files may be the only good ones", MISPLACED_HINT)
+    for apart in view.histories:
+        why = "either may be all that is left of what was acknowledged; nothing is taken from one into the other"
+        yield Finding(CRITICAL, "history", apart.cause, why, apart.do)
     for broken in unheard(view):
         why = "while the third is away these two are no quorum, and nothing is stored"
         yield Finding(WARNING, "reach", broken, why, LINK_HINT)
+    for what, do in key_troubles(view):
+        yield Finding(WARNING, "keys", what, "it is of no help when another peer is away", do)
     for silent in mute(view):
         yield Finding(
             WARNING, "reach", silent, "it falls behind, and is of no help when another peer is away", MUTE_HINT
@@ -123,6 +152,17 @@ def judge(config: Config, answers: Answers, refusing: Mapping[int, str] = Mappin
         do = f"hfzmq config show on both machines; then the same file on all of them, and restart peer {peer_id}"
         yield Finding(WARNING, "settings", words, why, do)
     yield from _versions({peer.id: peer.version for peer in view.peers if peer.version})
+
+
+def _away(peer: int, address: str, problem: str, file: str) -> Finding:
+    return Finding(
+        WARNING,
+        "reach",
+        f"peer {peer} at {address}: {problem}",
+        "each peer that is away is one failure less that the mesh survives",
+        f"on that machine: systemctl status hfzmq@{peer}; or start it: hfzmq serve --id {peer} "
+        f"--config {file or 'peers.yaml'} --data-dir DIR",
+    )
 
 
 def _versions(versions: Mapping[int, str]) -> Iterator[Finding]:

@@ -11,12 +11,13 @@ from rich.text import Text
 from hfzmq.cli.board_feed import BoardStatus
 from hfzmq.cli.format import number
 from hfzmq.cli.mesh_words import answering, not_begun, notes, only_copy
-from hfzmq.cli.peer_view import ASKING, NO_MEMBER, PeerView
+from hfzmq.cli.peer_view import ASKING, NO_MEMBER, OTHER_HISTORY, PeerView
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
 from hfzmq.cli.screens.words import (
     ASKING_BADGE,
     LEARNER_BADGE,
     NO_MEMBER_BADGE,
+    OTHER_HISTORY_BADGE,
     ROLE_BADGES,
     UNREACHABLE,
     Badge,
@@ -112,7 +113,12 @@ def _badge(peer: PeerView) -> Badge:
     return ROLE_BADGES[peer.role]
 
 
-_STRANGERS = {LEARNER: LEARNER_BADGE, ASKING: ASKING_BADGE, NO_MEMBER: NO_MEMBER_BADGE}
+_STRANGERS = {
+    LEARNER: LEARNER_BADGE,
+    ASKING: ASKING_BADGE,
+    NO_MEMBER: NO_MEMBER_BADGE,
+    OTHER_HISTORY: OTHER_HISTORY_BADGE,
+}
 
 
 def _shown(value: int | None) -> str:

@@ -49,6 +49,7 @@ ROLE_BADGES = {
 LEARNER_BADGE = Badge("◔", "learner", "yellow")
 ASKING_BADGE = Badge("?", "asks to join", "yellow")
 NO_MEMBER_BADGE = Badge("-", "no member", "dim")
+OTHER_HISTORY_BADGE = Badge("!", "another history", "bold white on red")
 UNREACHABLE = Badge("✕", "unreachable", "bold red")
 
 

@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import zmq
 
 from hfzmq.client.key_faults import UNKNOWN, key_fault
-from hfzmq.client.line import SERVER, Curve, Line, curve_for, wait
+from hfzmq.client.line import SERVER, Curve, Line, curves_for, wait
 from hfzmq.client.pirate import KEY_FIELD, Pirate
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput, KeysError, NoDaemonReached, NoLeader, TimedOut, WireError
@@ -31,7 +31,7 @@ NO_DAEMON_HINT = "start one: hfzmq serve --id N --config peers.yaml --data-dir D
 
 Answer = dict[str, Any]
 Where = tuple[int, str, int]  # a peer's id, host and client port
-_Asked = tuple[Where, Curve | None]  # once with each key that somebody says it serves with
+_Way = tuple[Where, Curve | None]  # once with each key that somebody says it serves with
 
 
 def ask(
@@ -39,7 +39,7 @@ def ask(
 ) -> dict[str, Any] | None:
     """What the peer at ``host:port`` answers to ``request``; None: no answer of this protocol within ``timeout_ms``.
     Where the mesh has ``keys``: ``peer`` is its id."""
-    return _ask_each([(peer, host, port)], request, timeout_ms, keys)[0].get(peer)
+    return _ask_each([(peer, host, port)], request, timeout_ms, keys).answers.get(peer)
 
 
 def ask_all(
@@ -49,13 +49,15 @@ def ask_all(
     timeout_ms: int = 700,
     only: int | None = None,
     refusing: dict[int, str] | None = None,
+    served: dict[int, str] | None = None,
 ) -> dict[int, dict[str, Any] | None]:
     """Each peer's answer by its id, in the order of ids; None for a peer that gave none within ``timeout_ms``.
 
     Peers: those of ``config``; for the op ``status`` also those that the answers name. ``only``: ask this peer alone
     (ConfigError when neither ``config`` nor, where that does not name it, the mesh has one of that id). KeysError:
     nobody answered, and somebody would not have our key. ``refusing`` takes those who would not, by id, with the fault
-    (key_faults.sentence), when somebody else answered.
+    (key_faults.sentence), also before KeysError; ``served`` takes the key that each peer which answered has proven to
+    serve with.
     """
     config = with_own_key(config, COMMAND_KEY, os.environ)
     if only is not None:
@@ -63,13 +65,16 @@ def ask_all(
     peers = config.peers if only is None else (config.peer(only),)
     request = encode_request(config.mesh_id, op, **(fields or {}))
     where = [(peer.id, peer.host, peer.client_port) for peer in peers]
-    answers, faults = _ask_each(where, request, timeout_ms, config.keys, grow=op == "status" and only is None)
+    asked = _ask_each(where, request, timeout_ms, config.keys, grow=op == "status" and only is None)
+    answers, faults = asked.answers, {peer: one for peer, one in asked.faults.items() if not asked.answers.get(peer)}
     if any(fault in (SERVER, UNKNOWN) for fault in faults.values()):
-        _ask_with_newer_keys(config, where, request, timeout_ms, answers, faults)
-    if faults and not any(answers.values()):
-        raise key_fault(config, faults)
+        _ask_with_newer_keys(config, where, request, timeout_ms, asked, faults)
     if refusing is not None:
-        refusing.update((peer, fault) for peer, fault in faults.items() if not answers.get(peer))
+        refusing.update(faults)
+    if served is not None:
+        served.update(asked.served)
+    if faults and not any(answers.values()):
+        raise key_fault(config, faults, [peer for peer in answers if peer not in faults])
     return answers
 
 
@@ -151,39 +156,46 @@ def _ask_with_newer_keys(
     where: list[Where],
     request: bytes,
     timeout_ms: int,
-    answers: dict[int, Answer | None],
+    first: _Asked,
     faults: dict[int, str],
 ) -> None:
     """Ask those again that serve with another key than ``config`` lists for them, with the keys that the other peers
     say they serve with: a key that was changed through the mesh stands in its log, and in no file."""
-    doubted = {peer for peer, fault in faults.items() if fault in (SERVER, UNKNOWN) and not answers.get(peer)}
+    answers = first.answers
+    doubted = {peer for peer, fault in faults.items() if fault in (SERVER, UNKNOWN)}
     others = [(peer.id, peer.host, peer.client_port) for peer in config.peers if peer.id not in doubted]
     if not doubted or not others or config.keys is None:
         return
     asked = encode_request(config.mesh_id, "members")
-    said = map(members.told_by, _ask_each(others, asked, timeout_ms, config.keys)[0].values())
-    tried = {(peer, config.keys.key_of(peer)) for peer in doubted}
+    said = map(members.told_by, _ask_each(others, asked, timeout_ms, config.keys).answers.values())
+    tried = {(peer, key) for peer in doubted for key in config.keys.keys_of(peer)}
     for peer, key in sorted({pair for told in said if told for pair in told.keys if pair[0] in doubted} - tried):
         if answers.get(peer):
             continue
         places = [place for place in where if place[0] == peer]
-        again, found = _ask_each(places, request, timeout_ms, config.keys.knowing({peer: key}))
-        answers.update(again)
-        if again.get(peer):
+        again = _ask_each(places, request, timeout_ms, config.keys.knowing({peer: key})._replace(former=()))
+        if again.answers.get(peer):
+            answers.update(again.answers)
+            first.served.update(again.served)
             faults.pop(peer, None)
         else:
-            faults.update(found)
+            faults.update(again.faults)
 
 
-def _ask_each(
-    where: Iterable[Where], request: bytes, timeout_ms: int, keys: Keys | None, grow: bool = False
-) -> tuple[dict[int, Answer | None], dict[int, str]]:
-    """The answers of the peers at ``where``, and who would not have our key and why; with ``grow`` also of those whom
-    the answers name."""
+class _Asked(NamedTuple):
+    """By peer: its answer, why it would not have our key, the key that it has proven to serve with."""
+
+    answers: dict[int, Answer | None]
+    faults: dict[int, str]
+    served: dict[int, str]
+
+
+def _ask_each(where: Iterable[Where], request: bytes, timeout_ms: int, keys: Keys | None, grow: bool = False) -> _Asked:
+    """What the peers at ``where`` say; with ``grow`` also those whom the answers name."""
     with short_context() as context:
         asking = _Asking(context, request, keys, grow)
         asking.run(where, time.monotonic() + timeout_ms / 1000)
-        return dict(sorted(asking.answers.items())), asking.faults
+        return _Asked(dict(sorted(asking.answers.items())), asking.faults, asking.served)
 
 
 class _Asking:
@@ -196,16 +208,17 @@ class _Asking:
         self._request = request
         self._keys = keys
         self._grow = grow
-        self._asked: set[_Asked] = set()
-        self._doubted: set[_Asked] = set()  # asked once more
-        self._waiting: dict[_Asked, Line] = {}
+        self.served: dict[int, str] = {}
+        self._asked: set[_Way] = set()
+        self._doubted: set[_Way] = set()  # asked once more
+        self._waiting: dict[_Way, Line] = {}
 
     def run(self, where: Iterable[Where], until: float) -> None:
         """Ask, and wait until all have answered or are lost, or ``until`` (monotonic, seconds)."""
         self._begin(where)
         while self._waiting:
-            for asked, line in list(self._waiting.items()):
-                self._look(asked, line)
+            for way, line in list(self._waiting.items()):
+                self._look(way, line)
             if time.monotonic() >= until:
                 break
             if self._waiting:
@@ -217,36 +230,37 @@ class _Asking:
                 continue
             self.answers.setdefault(place[0], None)
             try:
-                curve = curve_for(self._keys, place[0])
+                curves = curves_for(self._keys, place[0])
             except KeyError:  # until an answer says which key it serves with
                 self.faults[place[0]] = UNKNOWN
                 continue
-            asked = (place, curve)
-            if asked in self._asked:
-                continue
-            self._asked.add(asked)
-            self._ask(asked)
+            for way in ((place, curve) for curve in curves):
+                if way not in self._asked:
+                    self._asked.add(way)
+                    self._ask(way)
 
-    def _ask(self, asked: _Asked) -> None:
-        place, curve = asked
-        self._waiting[asked] = line = Line(self._context, *place[1:], curve)
+    def _ask(self, way: _Way) -> None:
+        place, curve = way
+        self._waiting[way] = line = Line(self._context, *place[1:], curve)
         line.send(self._request)
 
-    def _look(self, asked: _Asked, line: Line) -> None:
+    def _look(self, way: _Way, line: Line) -> None:
         frame = line.reply()
         if frame is None and not line.lost:
             return
-        place = asked[0]
-        self._waiting.pop(asked).close()
-        if line.fault == SERVER and asked not in self._doubted:  # so does one that ends in the middle of a handshake
-            self._doubted.add(asked)
-            self._ask(asked)
+        place, curve = way
+        self._waiting.pop(way).close()
+        if line.fault == SERVER and way not in self._doubted:  # so does one that ends in the middle of a handshake
+            self._doubted.add(way)
+            self._ask(way)
             return
         if line.fault:
             self.faults[place[0]] = line.fault
         if frame is None or self.answers[place[0]] is not None:
             return
         self.answers[place[0]] = answer = _decoded(frame)
+        if curve is not None:
+            self.served[place[0]] = curve.server
         if self._grow:
             told = members.told_by(answer)
             if self._keys is not None and told is not None:

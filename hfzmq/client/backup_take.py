@@ -14,21 +14,31 @@ unless it was named.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import zmq
 
-from hfzmq.client.ask import NO_DAEMON_HINT, ask_all, ask_leader, not_allowed, short_context
+from hfzmq.client.ask import ask_all, ask_leader, not_allowed, short_context
+from hfzmq.client.backup_choice import histories, named, ranked, refuse_empty
 from hfzmq.client.backup_part import Part
 from hfzmq.client.backup_pull import Pull
+from hfzmq.client.histories import apart
 from hfzmq.client.key_faults import UNKNOWN, key_fault
-from hfzmq.client.line import AUTH, Curve, Line, curve_for, wait
+from hfzmq.client.line import AUTH, SERVER, Curve, Line, curves_for, wait
 from hfzmq.client.pirate import KEY_FIELD
 from hfzmq.config import Config
-from hfzmq.errors import HfzmqError, InvalidInput, MeshUnavailable, NoDaemonReached, NoLeader, TimedOut, WireError
+from hfzmq.errors import (
+    HfzmqError,
+    InvalidInput,
+    MeshUnavailable,
+    NoDaemonReached,
+    NoLeader,
+    TimedOut,
+    WireError,
+)
 from hfzmq.storage.backup import CHECKING, Backup, Progress
 from hfzmq.wire import members
 from hfzmq.wire.backup import WAITING, Answer, Busy, Failed, Refused, TakeBackup, read_answer
@@ -42,8 +52,8 @@ BUSY_PATIENCE_S = 150.0  # while another backup is taken from that peer
 FAREWELL_S = 1.0
 REST_S, REST_S_MAX = 0.1, 2.0
 FAULTS_MAX = 3  # failed handshakes in a row: one that is broken off looks like a wrong key
-FAR_BEHIND = 1000  # entries
 PULLING = "pulling"
+EACH_BY_ITSELF = "back each up by itself: --peer N; then see backup.md, Two histories"
 NOBODY_LEADS = (
     "warning: nobody leads; this backup holds all that is in the log of one peer, committed or not; "
     "what the others hold and that peer does not may be missing in it"
@@ -82,8 +92,16 @@ def take(config: Config, to: Path, peer: int | None, progress: Progress, say: Sa
         config = members.with_members(config, members.newest(answers.values()))
         there = {one: answer["peer"] for one, answer in answers.items() if answer and "peer" in answer}
         acknowledged = _acknowledged(config)
-        chosen = _ranked(config, there, acknowledged) if peer is None else [_named(config, there, peer, refusing)]
-        if acknowledged is None:  # there is somebody to take it from
+        odd = apart(answers)
+        if odd and acknowledged is None and peer is None:
+            raise NoLeader(f"{histories(there, odd)}, and nobody leads a quorum", hint=EACH_BY_ITSELF)
+        led = {one: told for one, told in there.items() if one not in odd}
+        chosen = ranked(config, led, acknowledged) if peer is None else [named(config, there, peer, refusing)]
+        if peer in odd:
+            say(f"warning: {histories(there, odd)}: this backup holds all that is in the log of peer {peer}")
+            acknowledged = None  # what the leader says is of the other one
+        elif acknowledged is None:
+            refuse_empty(config, there, chosen, refusing)
             say(NOBODY_LEADS)
         at_least = acknowledged if acknowledged is not None else 0
         for number, one in enumerate(chosen, 1):
@@ -110,43 +128,6 @@ def _acknowledged(config: Config) -> int | None:
     return told if isinstance(told, int) and told >= 0 else None
 
 
-def _named(config: Config, there: Mapping[int, object], peer: int, refusing: Mapping[int, str]) -> int:
-    """``peer``, if it is there and would have our key."""
-    address = config.peer(peer)
-    if peer in refusing:
-        raise key_fault(config, {peer: refusing[peer]})
-    if peer not in there:
-        where = f"{address.host}:{address.client_port}"
-        raise NoDaemonReached(f"peer {peer} does not answer ({where})", hint="leave --peer out, or start it")
-    return peer
-
-
-def _ranked(config: Config, there: Mapping[int, Mapping[str, Any]], acknowledged: int | None) -> list[int]:
-    """Whom to ask, one after the other: those far behind or that differ last, then the leader, the highest id first.
-    When nobody leads, those behind whoever would be elected, by (term, index) of the last entry, are those behind."""
-    if not there:
-        hosts = ", ".join(f"{one.host}:{one.client_port}" for one in config.peers)
-        raise NoDaemonReached(f"no daemon answered ({hosts})", hint=NO_DAEMON_HINT)
-    applied = {one: _number(told.get("applied_index")) for one, told in there.items()}
-    newest = max([acknowledged or 0, *applied.values()])
-    ends = {one: (_number(told.get("last_term")), _number(told.get("last_index"))) for one, told in there.items()}
-    odd = {other for told in there.values() for other in _numbers(told.get("differs"))}
-
-    def rank(one: int) -> tuple[bool, bool, bool, int]:
-        behind = ends[one] < max(ends.values()) if acknowledged is None else newest - applied[one] > FAR_BEHIND
-        return behind, one in odd, there[one].get("role") == "leader", -one
-
-    return sorted(there, key=rank)
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _numbers(value: object) -> Iterable[int]:
-    return [one for one in value if isinstance(one, int)] if isinstance(value, list) else ()
-
-
 class _Asking:
     """One peer, asked for one piece after the other. ``others``: whether somebody else can be asked instead."""
 
@@ -170,7 +151,7 @@ class _Asking:
         self._faults = 0
         self._busy_end = 0.0  # until when another backup is waited for; 0: none is
         try:
-            self._curve: Curve | None = curve_for(config.keys, peer)
+            self._curves: list[Curve | None] = curves_for(config.keys, peer)
         except KeyError:
             raise _NotFromHere(key_fault(config, {peer: UNKNOWN})) from None
 
@@ -276,7 +257,7 @@ class _Asking:
         (it is not)."""
         fields = {key: value for key, value in request._asdict().items() if value or key == "offset"}
         if self._line is None:
-            self._line = Line(self._context, self._address.host, self._address.client_port, self._curve)
+            self._line = Line(self._context, self._address.host, self._address.client_port, self._curves[0])
         line = self._line
         line.send(encode_request(self._config.mesh_id, "backup", **fields))
         until = time.monotonic() + within_s
@@ -295,7 +276,9 @@ class _Asking:
 
     def _count_fault(self, fault: str) -> None:
         self._faults = self._faults + 1 if fault else 0
-        if fault == AUTH or self._faults >= FAULTS_MAX:
+        if fault == SERVER:  # it may still serve with an older key than the one that the mesh expects of it
+            self._curves = [*self._curves[1:], self._curves[0]]
+        if fault == AUTH or self._faults >= FAULTS_MAX * len(self._curves):
             raise _NotFromHere(key_fault(self._config, {self._peer: fault}))
 
     def _hang_up(self) -> None:

@@ -5,7 +5,7 @@ Touches nothing. Must not know: sockets. Keeps: it names the peer, the file and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hfzmq.client.line import AUTH, MECHANISM, SERVER
 from hfzmq.config import Config
@@ -26,10 +26,13 @@ SHORT = {
 }  # for a table's cell
 
 
-def key_fault(config: Config, faults: Mapping[int, str]) -> KeysError:
-    """The error for ``faults`` (peer -> AUTH, SERVER, MECHANISM, UNKNOWN, ROLE), of which there is at least one."""
+def key_fault(config: Config, faults: Mapping[int, str], silent: Sequence[int] = ()) -> KeysError:
+    """The error for ``faults`` (peer -> AUTH, SERVER, MECHANISM, UNKNOWN, ROLE), of which there is at least one;
+    ``silent``: who did not answer at all."""
     cause, hint = sentence(config.keys, faults, config.path or "peers.yaml")
-    return KeysError(cause, hint=hint)
+    away = ", ".join(map(str, silent))
+    words = f"; peer{'s' if len(silent) > 1 else ''} {away} do{'' if len(silent) > 1 else 'es'} not answer"
+    return KeysError(f"{cause}{words if silent else ''}", hint=hint)
 
 
 def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.yaml") -> tuple[str, str]:
@@ -57,8 +60,9 @@ def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.ya
     if fault == SERVER:
         return (
             f"peer {peer} does not serve with the key that {path} lists for it",
-            f"bring it into {path}: hfzmq keys update; where no other peer answers: on peer {peer}'s machine, "
-            f"hfzmq keys issue peer-{peer} --role peer --id {peer} --offline writes that of its own secret",
+            f"is its key the newer? hfzmq keys update; where no other peer answers: on peer {peer}'s machine, "
+            f"hfzmq keys issue peer-{peer} --role peer --id {peer} --offline writes that of its own secret; is "
+            f"the file's the newer? bring that secret to its machine as keys/peer-{peer}.secret, and restart it",
         )
     if fault == UNKNOWN:
         return f"nobody has said which key peer {peer} serves with", f"list it under keys.peers in {path}: {show}"

@@ -54,12 +54,17 @@ class Curve(NamedTuple):
 
 def curve_for(keys: Keys | None, peer: int) -> Curve | None:
     """What a connection to ``peer`` takes; None where there are no keys. KeyError: none is known for that peer."""
+    return curves_for(keys, peer)[0]
+
+
+def curves_for(keys: Keys | None, peer: int) -> list[Curve | None]:
+    """``curve_for``, and behind it those for the keys that ``peer`` may still serve with. KeyError as there."""
     if keys is None:
-        return None
-    server = keys.key_of(peer)
-    if keys.own is None or server is None:
+        return [None]
+    servers = keys.keys_of(peer)
+    if keys.own is None or not servers:
         raise KeyError(peer)
-    return Curve(keys.own, server)
+    return [Curve(keys.own, server) for server in servers]
 
 
 class Line:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ import zmq
 from hfzmq.client.addresses import Address, Addresses
 from hfzmq.client.backoff import Backoff
 from hfzmq.client.key_faults import ROLE, UNKNOWN, sentence
-from hfzmq.client.line import AUTH, SERVER, Curve, Line, curve_for, wait
+from hfzmq.client.line import AUTH, SERVER, Curve, Line, curve_for, curves_for, wait
 from hfzmq.config import PeerAddress
 from hfzmq.errors import WireError
 from hfzmq.key_section import Keys
@@ -89,6 +90,7 @@ class Pirate:
         keys: Keys | None = None,
     ) -> None:
         self._keys = keys
+        self._key_turns: Counter[int] = Counter()  # with which of its keys a peer is tried: the newest, a former one
         self.key_faults: dict[int, str] = {}  # peers that would not have our key, or we theirs, and why
         self.addresses = Addresses(peers, told)
         self._which_members = None if mesh_id is None else encode_request(mesh_id, "members")
@@ -247,6 +249,7 @@ class Pirate:
             if line.lost:
                 if line.fault:
                     self.key_faults[target] = line.fault
+                    self._key_turns[target] += line.fault == SERVER
                 elif self.key_faults.get(target) == SERVER:  # it was only about to end
                     del self.key_faults[target]
                 self._drop(target)
@@ -279,7 +282,8 @@ class Pirate:
             line = None
         if line is None:
             try:
-                curve = curve_for(self._known_keys(), target)
+                curves = curves_for(self._known_keys(), target)
+                curve = curves[self._key_turns[target] % len(curves)]
             except KeyError:
                 self.key_faults[target] = UNKNOWN
                 return None

@@ -44,6 +44,7 @@ class Election:
         self.leader = 0
         self.lease_until_ms = now_ms + lease_ms
         self._round_until_ms = 0.0
+        self.asked_ms = 0  # when the last round began
         self._jitter_ms = 0.0
         self._lost_rounds = 0  # since a leader was last heard
         self.grants: dict[int, bytes] = {}  # of the round: voter -> its incarnation
@@ -122,7 +123,9 @@ class Election:
         """What a precandidate or candidate asks of the others."""
         pre = self.role == PRECANDIDATE
         founders = self._members.now.founders
-        return VoteRequest(self.term + 1 if pre else self.term, last, pre, self.hand_over and not pre, founders)
+        if pre:
+            return VoteRequest(self.term + 1, last, True, False, founders, self.asked_ms)
+        return VoteRequest(self.term, last, False, self.hand_over, founders)
 
     def consider(
         self, now_ms: float, candidate: tuple[int, bytes], request: VoteRequest, last: Place
@@ -136,12 +139,12 @@ class Election:
         up_to_date = (request.last.term, request.last.index) >= (last.term, last.index)
         if request.founders and request.founders != self._members.now.founders:
             up_to_date = False  # it would found a mesh of other peers, or one that is founded already
-        asker = candidate[1]
+        asker, asked_ms = candidate[1], request.asked_ms
         if request.pre:
             granted = request.term > self.term and up_to_date and not self.hears_leader(now_ms)
-            return VoteReply(request.term if granted else self.term, True, granted, asker)
+            return VoteReply(request.term if granted else self.term, True, granted, asker, asked_ms)
         if request.term < self.term:
-            return VoteReply(self.term, False, False, asker)
+            return VoteReply(self.term, False, False, asker, asked_ms)
         if not self.heeds(now_ms, request):
             return None
         free = self.vote == 0 or self._voted_for == candidate
@@ -150,16 +153,19 @@ class Election:
             self.vote, self._voted_for = candidate[0], candidate
             self.become_follower(now_ms, self.term, 0)
             self.lease_until_ms = now_ms + self._lease_ms  # a real vote, unlike a pre-vote, waits for its candidate
-        return VoteReply(self.term, False, granted, asker)
+        return VoteReply(self.term, False, granted, asker, asked_ms)
 
     def heeds(self, now_ms: float, request: VoteRequest) -> bool:
         """Whether a real request may move this peer to its term: no live leader is heard, or it hands over."""
         return request.hand_over or not self.hears_leader(now_ms) or (self.vote != 0 and request.term == self.term)
 
     def count(self, voter: int, incarnation: bytes, reply: VoteReply) -> bool:
-        """Take a granted vote in; True when this one makes the majority of a round that is still open."""
+        """Take a granted vote in; True when this one makes the majority of a round that is still open. A real vote
+        stands for the whole term; who would have voted in an earlier round may hear a leader by now."""
         wanted = (PRECANDIDATE, self.term + 1) if reply.pre else (CANDIDATE, self.term)
         if (self.role, reply.term) != wanted or not reply.granted or reply.candidate != self.incarnation:
+            return False
+        if reply.pre and reply.asked_ms != self.asked_ms:
             return False
         if voter not in self._members.now.voters:
             return False
@@ -173,6 +179,7 @@ class Election:
     def _open_round(self, now_ms: float) -> None:
         self.grants = {}
         self._round_until_ms = now_ms + ROUND * self._lease_ms
+        self.asked_ms = int(now_ms)
         self._draw_jitter()
 
     def _draw_jitter(self) -> None:

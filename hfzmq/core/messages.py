@@ -15,24 +15,28 @@ from hfzmq.core.types import Entry, Place
 @dataclass(frozen=True, slots=True)
 class VoteRequest:
     """May I lead ``term``? ``pre``: only asking, nothing changes. ``hand_over``: the leader of term - 1 told me to.
-    ``founders``: from who would found a mesh, the hash (16 bytes) of its first peers' ids; else b""."""
+    ``founders``: from who would found a mesh, the hash (16 bytes) of its first peers' ids; else b"". ``asked_ms``: when
+    the round of pre-votes began, by the asker's own clock."""
 
     term: int
     last: Place
     pre: bool
     hand_over: bool
     founders: bytes = b""
+    asked_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class VoteReply:
     """``term`` is the asked one where granted, the voter's own where refused. A grant of a real vote is durable. It
-    is for one incarnation of the ``candidate`` alone: its next life may campaign in the same term again."""
+    is for one incarnation of the ``candidate`` alone: its next life may campaign in the same term again. ``asked_ms``
+    is that of the request: what somebody would have done in an earlier round says nothing about this one."""
 
     term: int
     pre: bool
     granted: bool
     candidate: bytes = b""
+    asked_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

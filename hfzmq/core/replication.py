@@ -45,11 +45,9 @@ def receive(log: Log, commit: int, request: AppendRequest) -> Accepted | Refused
     """Decide what an append does to a follower's log; changes nothing."""
     prev, entries = request.prev, request.entries
     match = prev.index + len(entries)
-    if prev.index < log.base.index:  # a late one: what is compacted here is committed, so the leader has it too
+    if prev.index < log.base.index:  # a late one; nothing is claimed of what is compacted here and cannot be compared
         known = log.base.index - prev.index
-        if len(entries) < known:
-            return Accepted(match, None, ())
-        if entries[known - 1].chain != log.base.chain:
+        if len(entries) < known or entries[known - 1].chain != log.base.chain:
             return Refused(commit)
         entries = entries[known:]
     elif not log.holds(prev):
@@ -212,9 +210,11 @@ class Followers:
             progress.probing = progress.pulls = False
         else:
             # Whatever was under way is sent again: a doubled append is harmless, a missing one is not.
-            # Who was offered a snapshot says how far it is by now; anybody else is asked at an earlier place each time.
+            # Who was offered a snapshot, or asked below where its log begins, says how far it is by now; anybody else
+            # is asked at an earlier place each time.
             progress.pulls = progress.next <= self._log.base.index
-            back = reply.match + 1 if progress.pulls else min(reply.match + 1, progress.next - 1 or 1)
+            says = progress.pulls or reply.match >= progress.next
+            back = reply.match + 1 if says else min(reply.match + 1, progress.next - 1 or 1)
             progress.next = max(progress.match + 1, back)
             progress.probing = True
             progress.inflight.clear()

@@ -4,13 +4,18 @@ Touches the tables, inside the transaction of its caller. Must not know: the log
 is written follows from the entries alone (no clock, no chance), so that equal applied indexes mean equal tables on
 every peer; the state's hash covers each entry's chain, whether it counted, how many reports it brought, and, when it
 brought readings, how many of each verdict there are then; what the alarms make of it is added when it is written.
+
+Which *history* the tables belong to follows from the entries, too: it is the chain of the first entry with a body that
+was applied since the mesh began. That is its founding, where the first peers began with nothing (it names their random
+incarnations), and the first that anybody brought (it has a stamp), where they were restored. A mesh that is begun anew
+has another one, whatever its ids and keys.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -87,9 +92,15 @@ def apply(
         sums.replace(row)
     alarms = book.write(connection)
     last = effect.entries[-1] if effect.entries else state.place
-    state = AppliedState(Place(last.index, last.term, last.chain), applied_hash, next_id, verdicts, alarms)
+    history = state.history or first_history(effect.entries)
+    state = AppliedState(Place(last.index, last.term, last.chain), applied_hash, next_id, verdicts, alarms, history)
     connection.execute(tables.UPDATE_APPLIED, tables.applied_row(state))
     return state
+
+
+def first_history(entries: Iterable[Entry]) -> bytes:
+    """Which history these entries begin; b"" while none of them has a body."""
+    return next((entry.chain for entry in entries if entry.body), b"")
 
 
 def _reports_of(effect: Apply, applied: int) -> list[_Reports | None]:

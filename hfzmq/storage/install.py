@@ -14,14 +14,14 @@ from pathlib import Path
 
 import apsw
 
-from hfzmq.core.types import HardState, Place
+from hfzmq.core.types import HardState
 from hfzmq.errors import DataDirError, InvalidInput
 from hfzmq.storage import exchange, tables
 from hfzmq.storage.compaction import place_row
 from hfzmq.storage.connection import abandon, open_writer
 from hfzmq.storage.recovery import Cursor, Recovered, recover
 from hfzmq.storage.snapshot import inspect
-from hfzmq.storage.tables import Meta
+from hfzmq.storage.tables import AppliedState, Meta
 
 
 def prepare(
@@ -33,7 +33,7 @@ def prepare(
     connection is ``own``, cannot be read."""
     meta = tables.meta_of(own.execute(tables.SELECT_META).fetchone())
     found, cursor = inspect(snapshot, meta.mesh_id)
-    _refuse_what_is_known(own, cursor.applied.place)
+    _refuse_what_is_known(own, cursor.applied)
     try:
         os.chmod(snapshot, stat.S_IMODE(path.stat().st_mode))
         _make_own(snapshot, meta, hard_state, probe, cursor.root)
@@ -63,8 +63,11 @@ def exchanged(
             raise
 
 
-def _refuse_what_is_known(own: apsw.Connection, place: Place) -> None:
-    applied = tables.applied_of(own.execute(tables.SELECT_APPLIED).fetchone()).place
+def _refuse_what_is_known(own: apsw.Connection, told: AppliedState) -> None:
+    state, place = tables.applied_of(own.execute(tables.SELECT_APPLIED).fetchone()), told.place
+    applied = state.place
+    if state.history and told.history != state.history:
+        raise InvalidInput("snapshot", f"of history {state.history.hex()}", got=told.history.hex() or "none")
     if place.index <= applied.index:
         raise InvalidInput("snapshot", f"newer than entry {applied.index}, which is applied here", got=place.index)
     if own.execute(tables.SELECT_PLACE, (place.index,)).fetchone() == place_row(place):

@@ -34,7 +34,8 @@ def page_query(
         values.append(before_id)
     has_mark = len(where)
     for column, value in equal:
-        # By the index of the first one alone: a patient has few rows, a status may have nearly all.
+        # By the index of the first one alone: a patient has few rows, a status may have nearly all. So the caller puts
+        # first whatever fewer rows have.
         other = "+" * any(where[has_mark:])
         if isinstance(value, tuple):
             where.append(f"{other}{column} IN ({', '.join('?' * len(value))})")

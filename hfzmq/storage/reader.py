@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +19,7 @@ import apsw
 
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.alarm.types import NORMAL, STATES
-from hfzmq.clinical.report import Report, is_range
+from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.plain_file import NoPlainFile, refuse_special
 from hfzmq.storage import alarm_rows, exchange
@@ -28,6 +27,7 @@ from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import may
 from hfzmq.storage.pages import Wanted, last_of_each_patient, page_query
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
+from hfzmq.storage.trends import Trend, Trends
 from hfzmq.wire.pages import OPEN
 
 BUSY_MS = 1000  # while another process recovers the WAL
@@ -40,7 +40,6 @@ OPEN_STATES = tuple(state for state in STATES if state != NORMAL)
 _LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)
 LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type", "created_at")
 _LAST_READINGS = last_of_each_patient("heartbeats", LAST_READING_FIELDS)
-_TREND = "SELECT timestamp, probability, flags FROM risk_reports WHERE patient_id = ? ORDER BY id DESC LIMIT ?"
 
 
 class Reader:
@@ -54,6 +53,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._in_snapshot = False
+        self._trends = Trends(self._rows)
         self._connection, self._file = self._opened()
         self.fields = self._columns("risk_reports")
         self.reading_fields = self._columns("heartbeats")
@@ -109,7 +109,9 @@ class Reader:
         """Rows of ``alarm_episodes`` in the order of ``alarm_fields``, as ``reports``; of one state, 'open' for all but
         normal."""
         states: Wanted = OPEN_STATES if state == OPEN else state
-        equal = (("patient_id", patient), ("state", states))
+        equal = [("patient_id", patient), ("state", states)]
+        if state not in (None, NORMAL):
+            equal.reverse()  # few alarms are not over; of one patient there may be many that are
         return self._page("alarm_episodes", self.alarm_fields, after_id, before_id, limit, equal)
 
     def alarm_events(
@@ -142,15 +144,10 @@ class Reader:
         """(id, report) of each patient's last stored report, newest first."""
         return [(row[0], Report._make(row[1:])) for row in self._rows(_LAST_OF_EACH, (limit,))]
 
-    def trends(self, patients: Iterable[str], points: int = 20) -> dict[str, list[tuple[int, float]]]:
-        """For each patient asked for its last ``points`` stored (timestamp in ms, probability), oldest first; without
-        those that are but the upper end of a range: they would rise and fall with what was measured."""
-        found: dict[str, list[tuple[int, float]]] = {}
-        for patient in patients:
-            rising = reversed(self._rows(_TREND, (patient, points)))
-            known = ((at, risk) for at, risk, flags in rising if not is_range(risk, flags))
-            found[patient] = sorted(known, key=itemgetter(0))
-        return found
+    def trends(self, last: Iterable[tuple[int, str]], points: int = 20) -> dict[str, Trend]:
+        """For each (id of the last report, patient), as ``last_of_each_patient`` has them in the same snapshot: the
+        last ``points`` stored (timestamp in ms, probability), oldest first, without ranges (see ``Trends``)."""
+        return self._trends.of(last, points)
 
     def applied(self) -> int:
         """The index of the last log entry in the tables."""
@@ -204,6 +201,7 @@ class Reader:
         if self._is_replaced():
             old = self._connection
             self._connection, self._file = self._opened()
+            self._trends.forget()
             old.close()
 
     def _replaced(self) -> DataDirError:

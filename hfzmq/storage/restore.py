@@ -148,7 +148,8 @@ def _name(part: Path, backup: Backup, config: Config, peer_id: int) -> tuple[int
         _, cursor = recover(connection, rows_max=0)
         peers = cursor.alarms.keys.peers_in_force()
         kept = alarm_sum.without(cursor.applied.alarms.kept, "access_keys", peers)
-        applied = cursor.applied._replace(alarms=cursor.applied.alarms._replace(kept=kept))
+        # What comes after the backup is another history: the old mesh may have gone on, too.
+        applied = cursor.applied._replace(alarms=cursor.applied.alarms._replace(kept=kept), history=b"")
         root = tables.root_of(applied, tables.cut_crc(backup.place, members), backup.place, cursor.sessions)
         connection.execute("BEGIN IMMEDIATE")
         for row in peers:

@@ -77,6 +77,7 @@ CREATE TABLE applied (
     unheard_ms INTEGER NOT NULL,  -- how long nobody listened, in all: the listened clock is now_ms less this
     again_ms   INTEGER NOT NULL,  -- by the listened clock: no bed's silence counts from before
     hushed_until_ms INTEGER NOT NULL,  -- by the log's clock: no silence is told before
+    history    BLOB    NOT NULL,  -- 16 bytes, chain of the first applied entry with a body since the mesh began; or empty
     crc        INTEGER NOT NULL
 ) STRICT;
 

@@ -108,6 +108,11 @@ class Store:
         return self._applied.verdicts
 
     @property
+    def history(self) -> bytes:
+        """Which beginning of the mesh the tables go back to, 16 bytes (apply.py); b"" until that is known."""
+        return self._applied.history
+
+    @property
     def alarms(self) -> Alarms:
         """The alarms, as of the last transaction; for reading."""
         return self._alarms.alarms

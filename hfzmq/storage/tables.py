@@ -54,20 +54,23 @@ class AlarmCounts(NamedTuple):
 
 class AppliedState(NamedTuple):
     """How far the tables are: the last applied entry's place, the hash of what was applied, the next report's id, how
-    many readings are stored of each verdict, and the alarms."""
+    many readings are stored of each verdict, the alarms, and the history that all this belongs to: 16 bytes, b"" until
+    the first entry with a body is applied (apply.py)."""
 
     place: Place
     applied_hash: bytes
     next_id: int
     verdicts: VerdictCounts = NO_READINGS
     alarms: AlarmCounts = AlarmCounts()
+    history: bytes = b""
 
     @property
     def state_hash(self) -> bytes:
         """Over all that the tables hold, 16 bytes: equal on all peers at an equal place."""
-        if self.alarms == AlarmCounts():
+        if self.alarms == AlarmCounts() and not self.history:
             return self.applied_hash
-        return hashlib.blake2b(self.applied_hash + _ALARMS.pack(*self.alarms), digest_size=HASH_BYTES).digest()
+        told = self.applied_hash + _ALARMS.pack(*self.alarms) + self.history
+        return hashlib.blake2b(told, digest_size=HASH_BYTES).digest()
 
 
 class Meta(NamedTuple):
@@ -111,12 +114,12 @@ INSERT_MEMBERSHIP = "INSERT INTO membership VALUES (1, ?, ?, ?)"
 UPDATE_MEMBERSHIP = "UPDATE membership SET idx = ?, members = ?, crc = ?"
 SELECT_MEMBERSHIP = "SELECT idx, members, crc FROM membership"
 
-INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_APPLIED = "INSERT INTO applied VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 UPDATE_APPLIED = """UPDATE applied SET idx = ?, term = ?, chain = ?, applied_hash = ?, next_id = ?, verdicts = ?,
     now_ms = ?, now_term = ?, episodes = ?, lines = ?, journal = ?, kept = ?, marked = ?,
-    unheard_ms = ?, again_ms = ?, hushed_until_ms = ?, crc = ?"""
+    unheard_ms = ?, again_ms = ?, hushed_until_ms = ?, history = ?, crc = ?"""
 SELECT_APPLIED = """SELECT idx, term, chain, applied_hash, next_id, verdicts, now_ms, now_term, episodes, lines,
-    journal, kept, marked, unheard_ms, again_ms, hushed_until_ms, crc FROM applied"""
+    journal, kept, marked, unheard_ms, again_ms, hushed_until_ms, history, crc FROM applied"""
 
 UPSERT_SESSION = "REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?)"
 SELECT_SESSIONS = "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions"
@@ -186,36 +189,39 @@ def applied_row(state: AppliedState) -> Row:
 def applied_of(row: Row | None) -> AppliedState:
     """From SELECT_APPLIED."""
     *columns, crc = _of_types(row, _APPLIED_TYPES)
-    index, term, chain, applied_hash, next_id, packed, *alarms = columns
+    index, term, chain, applied_hash, next_id, packed, *alarms, history = columns
     counts = AlarmCounts(*alarms)
+    hashes = (chain, applied_hash, counts.journal, *filter(None, (history,)))
     try:
-        sound = _applied_crc(*columns) == crc and {len(chain), len(applied_hash), len(counts.journal)} == {HASH_BYTES}
+        sound = _applied_crc(*columns) == crc and {*map(len, hashes)} == {HASH_BYTES}
     except struct.error:  # a number below 0
         sound = False
     if not sound:
         raise Damaged("wrong checksum")
     try:
-        return AppliedState(Place(index, term, chain), applied_hash, next_id, VerdictCounts.unpack(packed), counts)
+        verdicts = VerdictCounts.unpack(packed)
+        return AppliedState(Place(index, term, chain), applied_hash, next_id, verdicts, counts, history)
     except (ValueError, struct.error) as error:
         raise Damaged(f"verdicts: {error}") from None
 
 
-_APPLIED_TYPES = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int, int, int, int, int)
+_APPLIED_TYPES = (int, int, bytes, bytes, int, bytes, int, int, int, int, bytes, int, int, int, int, int, bytes, int)
 _APPLIED_HEAD = struct.Struct(">QQ16s16sQ")
 
 
 def _applied_columns(state: AppliedState) -> Row:
     place = state.place
     head = (place.index, place.term, place.chain, state.applied_hash, state.next_id, state.verdicts.pack())
-    return (*head, *state.alarms)
+    return (*head, *state.alarms, state.history)
 
 
 def _applied_crc(
-    index: int, term: int, chain: bytes, applied_hash: bytes, next_id: int, verdicts: bytes, *alarms: Any
+    index: int, term: int, chain: bytes, applied_hash: bytes, next_id: int, verdicts: bytes, *others: Any
 ) -> int:
     """A checksum of its own, for each transaction takes it once or twice."""
+    *alarms, history = others
     numbers = _APPLIED_HEAD.pack(index, term, chain, applied_hash, next_id) + _ALARMS.pack(*alarms)
-    return zlib.crc32(numbers + verdicts)
+    return zlib.crc32(numbers + verdicts + history)
 
 
 def session_row(origin: Origin, entry: Entry) -> Row:

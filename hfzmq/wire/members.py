@@ -148,14 +148,20 @@ def told_by(answer: Mapping[str, Any] | None) -> Told | None:
 
 def newest(answers: Iterable[Mapping[str, Any] | None]) -> Told | None:
     """The newest list in ``answers``; None when there is none. Of the founded ones, where there are any: a peer that
-    has lost its disk tells of the mesh's first day. Who asks to join is known to the leader alone, so whoever any of
-    them named is taken over."""
-    found = [told for told in map(told_by, answers) if told is not None]
-    best = max(found, key=lambda told: (told.founded, told.index), default=None)
+    has lost its disk tells of the mesh's first day. Of lists as new, that of whoever has applied most: it knows the
+    newest keys. Who asks to join is known to the leader alone, so whoever any of them named is taken over."""
+    found = [(told, _applied(answer)) for answer in answers if (told := told_by(answer)) is not None]
+    best = max(found, key=lambda one: (one[0].founded, one[0].index, one[1]), default=None)
     if best is None:
         return None
-    asking = {one.id: one for told in found for one in told.asking}
-    return replace(best, asking=tuple(asking[peer] for peer in sorted(asking)))
+    asking = {one.id: one for told, _ in found for one in told.asking}
+    return replace(best[0], asking=tuple(asking[peer] for peer in sorted(asking)))
+
+
+def _applied(answer: Mapping[str, Any] | None) -> int:
+    said = (answer or {}).get("peer")
+    applied = said.get("applied_index") if isinstance(said, Mapping) else None
+    return applied if type(applied) is int else 0
 
 
 def with_members(config: Config, known: Told | None) -> Config:

@@ -3,7 +3,7 @@
 Touches nothing. Must not know: sockets, who leads. Every message (those that carry a snapshot: transfer.py; hints of
 beds: hints.py) is one msgpack array of fixed order:
 
-    [version, mesh_id, kind, from, incarnation, boot, to, ...the message's own fields]
+    [version, mesh_id, kind, from, incarnation, boot, to, history, ...the message's own fields]
 
 Keeps: ``decode`` returns a whole, typed message or raises WireError, whatever the bytes. Entries travel without their
 chain: the receiver computes it from the chain of ``prev``, so that a chain always speaks of the bytes that came in.
@@ -43,6 +43,8 @@ from hfzmq.wire.transfer import Chunk, Pull
 from hfzmq.yaml_reader import is_host
 
 VERSION = 1
+ENVELOPE = 8  # fields
+HISTORY_BYTES = 16
 BYTES_AN_ARRAY = 8  # the shortest entry takes 11
 ARRAYS_AT_LEAST = 16
 ROLES = (FOLLOWER, PRECANDIDATE, CANDIDATE, LEADER)
@@ -60,13 +62,15 @@ Content = Message | Heartbeat | Pull | Chunk | Introduction | Hints
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Which life of which peer of which mesh speaks, and to whom (0: to all)."""
+    """Which life of which peer of which mesh speaks, and to whom (0: to all). ``history``: which beginning of the mesh
+    its data goes back to, 16 bytes; b"" while it holds none."""
 
     mesh_id: bytes
     peer: int
     incarnation: bytes
     boot: int
     to: int
+    history: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Letter:
 def encode(sender: Sender, content: Content) -> bytes:
     """The bytes of a message."""
     kind, fields = _ENCODERS[type(content)]
-    head = [VERSION, sender.mesh_id, kind, sender.peer, sender.incarnation, sender.boot, sender.to]
+    head = [VERSION, sender.mesh_id, kind, sender.peer, sender.incarnation, sender.boot, sender.to, sender.history]
     packed: bytes = msgpack.packb(head + fields(content))
     return packed
 
@@ -91,22 +95,22 @@ def decode(frame: bytes) -> Letter:
         values = msgpack.unpackb(frame, max_map_len=0, max_ext_len=0, list_hook=_counting(frame))
     except (ValueError, RecursionError) as error:
         raise WireError("frame", f"not msgpack: {error}") from None
-    if not isinstance(values, list) or len(values) < 7:
-        raise WireError("frame", "an array with an envelope of 7 fields")
-    version, mesh_id, kind, peer, incarnation, boot, to = values[:7]
+    if not isinstance(values, list) or len(values) < ENVELOPE:
+        raise WireError("frame", f"an array with an envelope of {ENVELOPE} fields")
+    version, mesh_id, kind, peer, incarnation, boot, to, history = values[:ENVELOPE]
     if version != VERSION:
         raise WireError("version", f"{VERSION} is spoken here")
     sender = Sender(
         binary(mesh_id, "mesh_id", 16), integer(peer, "from"), binary(incarnation, "incarnation", 16),
-        integer(boot, "boot"), integer(to, "to"),
+        integer(boot, "boot"), integer(to, "to"), binary(history, "history", HISTORY_BYTES if history else 0),
     )  # fmt: skip
     decoder = _DECODERS.get(kind) if is_int(kind) else None
     if decoder is None:
         raise WireError("kind", f"one of {sorted(_DECODERS)}")
     count, make = decoder
-    if len(values) != 7 + count:
+    if len(values) != ENVELOPE + count:
         raise WireError("frame", f"{count} fields in a message of kind {kind}")
-    return Letter(sender, make(values[7:]))
+    return Letter(sender, make(values[ENVELOPE:]))
 
 
 def _counting(frame: bytes) -> Callable[[list[Any]], list[Any]]:
@@ -191,19 +195,20 @@ def _append_request(values: list[Any]) -> AppendRequest:
 
 
 def _vote_request(values: list[Any]) -> VoteRequest:
-    term, last_index, last_term, pre, hand_over, founders = values
+    term, last_index, last_term, pre, hand_over, founders, asked_ms = values
     last = Place(integer(last_index, "last.index"), integer(last_term, "last.term"), b"")
     return VoteRequest(
         integer(term, "term"), last, boolean(pre, "pre"), boolean(hand_over, "hand_over"),
-        binary(founders, "founders", 16 if founders else 0),
+        binary(founders, "founders", 16 if founders else 0), integer(asked_ms, "asked_ms"),
     )  # fmt: skip
 
 
 def _vote_reply(values: list[Any]) -> VoteReply:
-    term, pre, granted, candidate = values
+    term, pre, granted, candidate, asked_ms = values
     return VoteReply(
-        integer(term, "term"), boolean(pre, "pre"), boolean(granted, "granted"), binary(candidate, "candidate", 16)
-    )
+        integer(term, "term"), boolean(pre, "pre"), boolean(granted, "granted"), binary(candidate, "candidate", 16),
+        integer(asked_ms, "asked_ms"),
+    )  # fmt: skip
 
 
 def _heartbeat(values: list[Any]) -> Heartbeat:
@@ -237,8 +242,9 @@ def _join_request(values: list[Any]) -> JoinRequest:
 _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
     Heartbeat: (0, lambda m: [m.term, ROLES.index(m.role), m.leader, m.commit, m.applied, m.durable, m.last,
                               m.fsync_age_ms, m.quorum_age_ms, list(m.hears), m.willing, m.state_hash]),
-    VoteRequest: (1, lambda m: [m.term, m.last.index, m.last.term, m.pre, m.hand_over, m.founders]),
-    VoteReply: (2, lambda m: [m.term, m.pre, m.granted, m.candidate]),
+    VoteRequest: (1, lambda m: [m.term, m.last.index, m.last.term, m.pre, m.hand_over, m.founders,
+                              m.asked_ms]),
+    VoteReply: (2, lambda m: [m.term, m.pre, m.granted, m.candidate, m.asked_ms]),
     AppendRequest: (3, lambda m: [m.term, m.prev.index, m.prev.term, m.prev.chain, m.commit, m.round,
                                   [_entry_fields(entry) for entry in m.entries]]),
     AppendReply: (4, lambda m: [m.term, m.accepted, m.match, m.round]),
@@ -254,8 +260,8 @@ _ENCODERS: dict[type, tuple[int, Callable[[Any], list[Any]]]] = {
 
 _DECODERS: dict[int, tuple[int, Callable[[list[Any]], Content]]] = {
     0: (12, _heartbeat),
-    1: (6, _vote_request),
-    2: (4, _vote_reply),
+    1: (7, _vote_request),
+    2: (5, _vote_reply),
     3: (7, _append_request),
     4: (
         4,

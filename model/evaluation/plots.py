@@ -25,7 +25,7 @@ def draw(curves: Mapping[str, Any], results: Mapping[str, Any], folder: Path) ->
     """Write each of NAMES into ``folder`` as .svg and .png; the paths. HfzmqError when matplotlib is missing or the
     folder cannot be written."""
     written = []
-    with _matplotlib() as plt:
+    with drawing() as plt:
         makers = (_roc, _calibration, _tiers)
         for name, make in zip(NAMES, makers, strict=True):
             figure, axes = plt.subplots(figsize=(5.2, 4.2), layout="constrained")
@@ -43,18 +43,19 @@ def draw(curves: Mapping[str, Any], results: Mapping[str, Any], folder: Path) ->
     return tuple(written)
 
 
-def require_matplotlib() -> Any:
-    """The module; HfzmqError when it is missing."""
+def require_matplotlib(otherwise: str = "leave --plots out") -> Any:
+    """The module; HfzmqError when it is missing, which says what to do ``otherwise``."""
     try:
         return importlib.import_module("matplotlib")
     except ImportError as error:
-        hint = "pip install 'hfzmq[train]', or leave --plots out"
+        hint = f"pip install 'hfzmq[train]', or {otherwise}"
         raise HfzmqError(f"pictures need matplotlib: no {error.name or error} here", hint=hint) from None
 
 
 @contextmanager
-def _matplotlib() -> Iterator[Any]:
-    matplotlib = require_matplotlib()
+def drawing(otherwise: str = "leave --plots out") -> Iterator[Any]:
+    """pyplot, set so that the same numbers give the same bytes. HfzmqError as with ``require_matplotlib``."""
+    matplotlib = require_matplotlib(otherwise)
     matplotlib.use("Agg")
     plt = importlib.import_module("matplotlib.pyplot")
     settings = {

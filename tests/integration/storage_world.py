@@ -89,6 +89,7 @@ class Tape:
         self.base = 0  # index
         self.now_ms = STAMP_MS  # by the leader's clock
         self.tables = ExpectedTables()
+        self.history = b""
         self._applied_hash = bytes(16)
         self._token = 0
 
@@ -99,7 +100,8 @@ class Tape:
 
     @property
     def state_hash(self) -> bytes:
-        return AppliedState(START, self._applied_hash, 1, alarms=AlarmCounts(*self.tables.counts)).state_hash
+        counts = AlarmCounts(*self.tables.counts)
+        return AppliedState(START, self._applied_hash, 1, alarms=counts, history=self.history).state_hash
 
     @property
     def last(self) -> Place:
@@ -168,6 +170,7 @@ class Tape:
             step = entry.chain + struct.pack(">BIQ", new, brought, len(self.rows) + 1)
             step += b"".join(struct.pack(">Q", count) for count in self.tables.verdicts) if judged else b""
             self._applied_hash = hashlib.blake2b(self._applied_hash + step, digest_size=16).digest()
+            self.history = self.history or (entry.chain if entry.body else b"")
             self.applied = entry.index
         return Apply(entries, fresh)
 

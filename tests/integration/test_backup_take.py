@@ -56,6 +56,7 @@ class Peer:
         self.applied = 2
         self.last = (1, 2)  # term and index of the last entry in its log
         self.differs: list[int] = []
+        self.history = "aa" * 16
         self.takes: list[TakeBackup] = []
         self.instead: Callable[[TakeBackup], Answer | None] = lambda request: None
         self.silent = False
@@ -71,6 +72,7 @@ class Peer:
         if isinstance(request, Status):
             told = {"id": self.number, "role": "leader" if self.leads else "follower", "applied_index": self.applied}
             told |= {"last_term": self.last[0], "last_index": self.last[1]}
+            told |= {"serves": self.leads and self.serves, "term": 1, "history": self.history}
             return encode_reply("OK", peer={**told, "differs": self.differs})
         if isinstance(request, Reports):
             if self.leads and self.serves:
@@ -139,6 +141,17 @@ def test_it_is_taken_from_the_follower_of_the_highest_id_and_is_the_very_file(wa
     verified = run("backup", "verify", str(ward.to), "-o", "json")
     assert {**json.loads(verified.out), "peer": 3, "acknowledged_index": 2, "tail_entries": 0} == told
     assert not any(request.tail for request in takes), "who leads knows what is committed"
+
+
+def test_from_a_peer_that_is_empty_nothing_is_taken_and_who_holds_data_is_named(ward: Ward) -> None:
+    ward.peers[1].serves = False
+    ward.peers[2].last = (0, 0)
+    done = ward.take("--peer", "2")
+    assert done.code == 1
+    assert "nothing is stored at peer 2" in done.err
+    assert "hfzmq backup --peer 1 FILE" in done.err
+    assert "begun" not in done.err
+    assert not ward.left()
 
 
 def test_a_peer_that_is_named_is_asked_also_if_it_leads(ward: Ward) -> None:
@@ -270,6 +283,30 @@ def test_without_a_leader_the_newest_log_is_asked_for_with_its_end_and_what_may_
     ward.to.unlink()
     ward.peers[1].last = (2, 3)
     assert "not known    the last entry was in that peer's log" in ward.take().out
+
+
+def test_of_two_histories_the_one_that_is_led_is_backed_up_and_the_other_where_it_is_named(ward: Ward) -> None:
+    odd = ward.peers[3]  # once the first to be asked: it does not lead, and holds most
+    odd.history, odd.applied, odd.last = "bb" * 16, 2, (1, 4)
+    done = ward.take("-o", "json")
+    assert json.loads(done.out)["peer"] == 2
+    assert not odd.takes
+    ward.to.unlink()
+    done = ward.take("--peer", "3", "-o", "json")
+    told = json.loads(done.out)
+    assert (told["peer"], told["acknowledged_index"], told["tail_entries"]) == (3, None, 2)
+    assert "warning: the mesh has two histories, one on peers 1, 2, another on peer 3: this backup holds all" in done.err
+    assert {request.at_least for request in odd.takes if not request.end} == {0}, "the leader's index is of the other"
+
+
+def test_of_two_histories_that_nobody_leads_the_operator_names_one(ward: Ward) -> None:
+    ward.peers[1].serves = False
+    ward.peers[3].history = "bb" * 16
+    done = ward.take()
+    assert done.code == 4
+    assert "the mesh has two histories, one on peers 1, 2, another on peer 3, and nobody leads a quorum" in done.err
+    assert "hint: back each up by itself: --peer N" in done.err
+    assert ward.left() == []
 
 
 def test_a_peer_that_stays_behind_is_told_as_such(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hfzmq.daemon.beginning import others_files
+from hfzmq.daemon.beginning import others_files, others_here
 from hfzmq.storage import Store
 from tests.unit.cli_world import CONFIG
 
@@ -17,6 +17,7 @@ def test_beginning_with_nothing_beside_another_peers_files_is_told_once(tmp_path
     words = others_files(2, second)
     assert words.startswith("peer 2 begins with nothing, and ")
     assert "holds hfzmq_3.db, of another peer" in words
+    assert (others_here(second), others_here(third)) == ([3], [2])
     second.close()
     again = Store.open(tmp_path, 2, CONFIG)
     assert others_files(2, again) == ""

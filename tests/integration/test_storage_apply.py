@@ -18,7 +18,17 @@ from hfzmq.core.types import BATCH, CONFIG, START, Entry, HardState, Origin, cha
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import Reader, Store
 from hfzmq.wire.readings import JudgedReading
-from tests.integration.storage_world import EPOCH, STAMP_MS, Tape, expected_of, held_by, mesh, report, stored_row
+from tests.integration.storage_world import (
+    EPOCH,
+    STAMP_MS,
+    Tape,
+    expected_of,
+    founded,
+    held_by,
+    mesh,
+    report,
+    stored_row,
+)
 
 PUBLIC = ("id", *Report._fields[:9], "alert_sent")  # patient_id to tier, as product.md lists them
 
@@ -160,6 +170,23 @@ def test_an_alert_is_resolved_by_a_report_that_was_applied_with_it(store: Store)
     again.close()
     (alert,) = tape.tables.rows()["heartbeat_alerts"]
     assert alert[6] == 1  # resolved
+
+
+def test_the_history_is_that_of_the_first_entry_that_says_anything_for_good(tmp_path: Path) -> None:
+    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
+    opened = tape.noop()
+    store.write([tape.persist(opened), tape.apply()])
+    assert store.history == b"", "an entry without a body may be the same in two meshes"
+    founding, later = tape.config(founded()), tape.config(founded(3))
+    store.write([tape.persist(founding, later)])
+    assert store.history == b"", "what is not applied may be dropped"
+    assert store.write([tape.apply()]) == (3, tape.state_hash)
+    assert store.history == founding.chain
+    tape.write(store, [report(1)])
+    store.close()
+    again = Store.open(tmp_path, 1, mesh())
+    assert again.history == founding.chain == tape.history
+    again.close()
 
 
 @pytest.mark.parametrize("change", ["fresh", "other rows", "other term"])

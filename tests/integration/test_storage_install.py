@@ -93,6 +93,16 @@ def test_a_peer_that_installs_holds_what_the_other_held_and_keeps_its_own_word(w
     assert held_by(ward.store) == ward.new
 
 
+def test_its_history_is_that_of_the_other_whose_data_it_holds(ward: Ward) -> None:
+    ward.store.install(ward.snapshot())
+    assert ward.store.history == ward.leader.history == ward.tape.log[0].chain
+    new = Store.open(ward.directory / "new", 3, mesh())
+    assert new.history == b""
+    new.install(make(ward.leader.path, ward.directory / "new" / "one").path)
+    assert new.history == ward.leader.history
+    new.close()
+
+
 def test_it_goes_on_from_there(ward: Ward) -> None:
     ward.store.install(ward.snapshot())
     ward.tape.hard_state = VOTE
@@ -201,6 +211,15 @@ def one_of_another_mesh(ward: Ward) -> Path:
     return snapshot
 
 
+def one_of_another_history(ward: Ward) -> Path:
+    tape, store = Tape(), Store.open(ward.directory / "anew", 3, mesh())
+    store.write([tape.persist(tape.config(founded(ids=(1, 2)))), tape.apply()])
+    for number in range(60):
+        tape.write(store, [report(number)])
+    store.close()
+    return make(store.path, ward.directory / "behind" / "incoming" / "two").path
+
+
 def half_of_one(ward: Ward) -> Path:
     snapshot = ward.snapshot()
     snapshot.write_bytes(snapshot.read_bytes()[: 5 * 4096])
@@ -217,6 +236,7 @@ def no_file(ward: Ward) -> Path:
         (old_one, "newer than entry 46, which is applied here, got 46"),
         (one_that_the_own_log_reaches, "own log does not reach"),
         (one_of_another_mesh, "mesh"),
+        (one_of_another_history, "of history [0-9a-f]{32}, got '[0-9a-f]{32}'"),
         (half_of_one, "damaged"),
         (no_file, "damaged"),
     ],

@@ -16,7 +16,8 @@ from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import Reader, Store
 from hfzmq.storage.pages import page_query
-from hfzmq.storage.reader import _LAST_OF_EACH, _TREND
+from hfzmq.storage.reader import _LAST_OF_EACH
+from hfzmq.storage.trends import _TREND
 from tests.integration.storage_world import (
     REPOSITORY,
     STAMP_MS,
@@ -59,6 +60,18 @@ def test_rows_come_rising_after_an_id_and_falling_before_one(ward: tuple[Store, 
     reader.close()
 
 
+def test_open_alarms_of_one_patient_come_as_the_others_do(ward: tuple[Store, Tape]) -> None:
+    reader = Reader(ward[0].path)
+    mine = [row for row in reader.alarms() if row[1] == "bed-3"]
+    assert mine
+    is_open = [row for row in mine if row[3] != "normal"]
+    assert reader.alarms(patient="bed-3", state="open") == is_open != []
+    assert reader.alarms(patient="bed-3", state="open", before_id=0) == is_open[::-1]
+    assert reader.alarms(patient="bed-3", state="unacknowledged") == [r for r in mine if r[3] == "unacknowledged"]
+    assert reader.alarms(patient="bed-3", state="normal") == [r for r in mine if r[3] == "normal"]
+    reader.close()
+
+
 def test_rows_of_one_patient_and_of_one_tier(ward: tuple[Store, Tape]) -> None:
     reader = Reader(ward[0].path)
     rows = ward[1].rows
@@ -88,12 +101,55 @@ def test_trends_are_the_last_points_oldest_first(tmp_path: Path) -> None:
     late = report(11, "bed")._replace(timestamp=STAMP_MS + 28, probability=0.99)
     tape.write(store, [late])  # taken before the last one, stored after it
     reader = Reader(store.path)
-    trend = reader.trends(["bed", "nobody"], points=4)
+    trend = reader.trends([(31, "bed"), (0, "nobody")], points=4)
     assert trend["bed"] == [(STAMP_MS + n, c) for n, c in ((27, 0.27), (28, 0.28), (28, 0.99), (29, 0.29))]
     assert trend["nobody"] == []
-    assert len(reader.trends(["bed"])["bed"]) == 20
+    assert len(reader.trends([(31, "bed")])["bed"]) == 20
     reader.close()
     store.close()
+
+
+def test_a_trend_is_read_anew_when_the_patient_has_another_last_report_and_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
+    tape.write(store, [report(1, "one"), report(2, "two")])
+    reader = Reader(store.path)
+    asked: list[str] = []
+    rows = reader._trends._rows
+
+    def noted(query: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+        asked.append(str(values[0]))
+        return rows(query, values)
+
+    monkeypatch.setattr(reader._trends, "_rows", noted)
+
+    def trends() -> dict[str, list[tuple[int, float]]]:
+        return reader.trends([(number, last.patient_id) for number, last in reader.last_of_each_patient()], 2)
+
+    before = trends()
+    assert trends() == before
+    tape.write(store, [report(3, "two")])
+    assert trends() == before | {"two": [*before["two"], (STAMP_MS + 3, report(3).probability)]}
+    assert sorted(asked) == ["one", "two", "two"]
+    assert len(reader.trends([(3, "two")], 1)["two"]) == 1  # another length is read anew, too
+    reader.close()
+    store.close()
+
+
+def test_no_trend_of_the_file_before_is_shown_of_the_one_that_took_its_place(tmp_path: Path) -> None:
+    for name, risk in (("one", 0.31), ("two", 0.62)):
+        store, tape = Store.open(tmp_path / name, 1, mesh()), Tape()
+        tape.write(store, [report(1, "bed")._replace(probability=risk)])
+        store.close()
+    path = tmp_path / "one" / "hfzmq_1.db"
+    reader = Reader(path)
+    with reader.snapshot():
+        assert reader.trends([(1, "bed")])["bed"] == [(STAMP_MS + 1, 0.31)]
+    os.replace(tmp_path / "two" / "hfzmq_1.db", path)
+    with reader.snapshot():
+        assert reader.trends([(1, "bed")])["bed"] == [(STAMP_MS + 1, 0.62)]
+    reader.close()
 
 
 def test_an_empty_file_gives_empty_answers(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_the_log_leaves_no_empty_pages_behind(tmp_path: Path) -> None:
     for _ in range(20):  # of one client the last session row is kept: nearly all that is written is log
         store.write([tape.persist(tape.batch([])), tape.persist(*(tape.noop() for _ in range(300))), tape.apply()])
     made = make(store.path, tmp_path / "one")
-    assert made.size_bytes < 30 * 4096
+    assert made.size_bytes < 32 * 4096
     store.close()
 
 

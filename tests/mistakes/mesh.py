@@ -84,6 +84,11 @@ def check_nobody(at: Bench) -> Made:
     return at.hfzmq("check", "--timeout", 1)
 
 
+@away("the check with a warning that would come after critical", 3, "--lag-warning", "--lag-critical", on_stdout=True)
+def check_limits(at: Bench) -> Made:
+    return at.hfzmq("check", "--lag-warning", 6, "--lag-critical", 5)
+
+
 def one_of_three(at: Bench) -> None:
     """One daemon of a mesh of three that has never begun."""
     at.serve("--id", 1, "--data-dir", "data")
@@ -209,6 +214,11 @@ def remove_stranger(at: Bench) -> Made:
 @mistake("a peer removed of three, without a yes", 1, "without peer 3, 2 voters")
 def remove_unasked(at: Bench) -> Made:
     return at.hfzmq("peer", "remove", 3)
+
+
+@mistake("a peer's one key revoked, without a yes", 1, "the one key of peer 3")
+def revoke_unasked(at: Bench) -> Made:
+    return at.hfzmq("keys", "revoke", "peer-3")
 
 
 @mistake("the lead given to a peer that is no member", 5, "peer 9")

@@ -36,6 +36,7 @@ RULES = "if changes.rules:"
 HEARD = "for patient, _ in changes.heard if"
 MEASURED = '("note", "value", "least", "most", "crc")'
 VERDICTS = "        self._applied = cursor.applied\n"
+HISTORY = "    history = state.history or first_history(effect.entries)\n"
 LOWER = "last_index=index, chain=chain))\n            self.sync()"
 
 BUGS = (
@@ -79,6 +80,10 @@ BUGS = (
         "        sums.replace(row)\n", "        pass\n"),
     Bug("starts are not counted", CUTS, "identity.py", "boot_no=meta.boot_no + 1)", "boot_no=meta.boot_no)"),
     Bug("transactions are not counted", ROT, "store.py", "        self._probe += 1\n", ""),
+    Bug("the history is not written", CUTS, "apply.py",
+        HISTORY, HISTORY.replace("state.history or first_history(effect.entries)", 'b""')),
+    Bug("each batch begins another history", CUTS, "apply.py",
+        HISTORY, HISTORY.replace("state.history or ", "")),
     # ------------------------------------------------------------ heart rates and alarms
     Bug("alarms are written in a transaction of their own", CUTS, "apply.py",
         ALARMS, '    connection.execute("COMMIT")\n    connection.execute("BEGIN")\n' + ALARMS),

@@ -19,7 +19,7 @@ import click
 
 from tests.planting import look_for
 from tests.powercuts.bugs import BUGS, OPEN, Bug
-from tests.provenance import STORAGE, origin
+from tests.provenance import STORAGE_PLANTED, origin
 
 SEEDS_MAX = 100
 SECONDS_MAX = 600
@@ -50,7 +50,7 @@ def results(all_found: Iterable[Found]) -> dict[str, object]:
     rows = list(all_found)
     took = [found.tried for found in rows if found.seed is not None]
     return {
-        **origin(STORAGE),
+        **origin(STORAGE_PLANTED),
         "planted": len(rows),
         "found": len(took),
         "median_tried": statistics.median(took) if took else None,

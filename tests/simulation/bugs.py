@@ -232,7 +232,7 @@ BUGS = (
     Bug("a follower that needs what is compacted is offered no snapshot", "replication.py",
         "out.append((peer, SnapshotOffer(term, number)))", "pass"),
     Bug("the leader does not see that a snapshot has brought a follower on", "replication.py",
-        "back = reply.match + 1 if progress.pulls else min(", "back = min("),
+        "back = reply.match + 1 if says else min(", "back = min("),
     # ------------------------------------------------------------ snapshots
     Bug("a snapshot of an earlier leader is obeyed", "replica.py",
         "if offer.term >= self.term and self._obeys(now_ms, offer.term):", "if self._obeys(now_ms, offer.term):"),
@@ -288,6 +288,8 @@ OPEN = (
         " or reply.candidate != self.incarnation:", ":"),
     Bug("who has heard of a mesh founds another", "standing.py",
         "self._exists = place.index > 0", "self._exists = False"),
+    Bug("a pre-vote of an earlier round counts", "election.py",
+        "        if reply.pre and reply.asked_ms != self.asked_ms:\n            return False\n", ""),
     Bug("a vote is given to an id, whatever its life", "election.py",
         "free = self.vote == 0 or self._voted_for == candidate", "free = self.vote in (0, candidate[0])"),
     Bug("the lead is handed to a learner", "leadership.py",

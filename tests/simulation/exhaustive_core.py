@@ -191,7 +191,10 @@ class Machine:
     def _carry_out(self, local: Local, effect: Effect) -> None:
         disk = local.disk
         if isinstance(effect, Send):
-            local.sends.append((effect.to - ME, effect.message))
+            message = effect.message
+            if isinstance(message, VoteRequest):
+                message = replace(message, asked_ms=0)  # any round's answer counts here: more than can be, and no clock
+            local.sends.append((effect.to - ME, message))
             local.wrong = local.wrong or _promised_too_much(disk, effect)
         elif isinstance(effect, (Persist, Apply)):
             local.writes += (effect,)

@@ -124,6 +124,7 @@ def settle(replica: Replica, now: float) -> None:
     """Forget how long ago things were, but whether the lease has run out."""
     election, promises, standing = replica.election, replica._promises, replica._standing
     standing._ask_at_ms, standing._heeded_ms = float("inf"), now
+    election.asked_ms = 0
     if election.lease_until_ms <= now:
         election.lease_until_ms = now
     else:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import click
 
 from tests.planting import look_for
-from tests.provenance import CORE, origin
+from tests.provenance import CORE_PLANTED, origin
 from tests.simulation.bugs import BUGS, OPEN, Bug
 
 SEEDS_MAX = 60
@@ -51,7 +51,7 @@ def results(all_found: Iterable[Found], seeds_max: int) -> dict[str, object]:
     rows = list(all_found)
     took = [found.storms for found in rows if found.storms is not None]
     return {
-        **origin(CORE),
+        **origin(CORE_PLANTED),
         "seeds_max": seeds_max,
         "planted": len(rows),
         "found": len(took),

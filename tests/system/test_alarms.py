@@ -189,7 +189,7 @@ def test_only_who_leads_tells_people_and_a_channel_that_floods_and_fails_is_one_
     tries = tmp_path / "tries"
     tries.touch()
     flood = ("/bin/sh", "-c", f"echo >> {tries}; while :; do echo flood; echo flood >&2; done")
-    channels = (Channel("flood", COMMAND, argv=flood, timeout_ms=300, retry_for_ms=1000),)
+    channels = (Channel("flood", COMMAND, argv=flood, timeout_ms=300, retry_for_ms=4000),)
 
     def tells(number: int) -> bool:
         return bool(_notifiers(mesh.processes[number].pid))
@@ -214,8 +214,9 @@ def test_only_who_leads_tells_people_and_a_channel_that_floods_and_fails_is_one_
             leader = mesh.wait_for_leader()
             moves(leader, leader % 3 + 1)
         wait_for("the last one tells", lambda: tells_alone(mesh.wait_for_leader()), 20)
-        lines = mesh.ask(2, "select episode_id, detail from alarm_events where what in ('sent', 'failed')")
-        assert sorted(lines) == [(number, "1:flood not done in 0.3 s, killed") for number in (1, 2)]
+        told = "select episode_id, detail from alarm_events where what in ('sent', 'failed')"
+        wait_for("two lines", lambda: len(mesh.ask(2, told)) >= 2, 20)
+        assert sorted(mesh.ask(2, told)) == [(number, "1:flood not done in 0.3 s, killed") for number in (1, 2)]
         assert all(path.stat().st_size < 100_000 for path in tmp_path.glob("*.log"))
 
 

@@ -83,12 +83,19 @@ def test_a_mesh_that_runs_holds_exactly_what_the_bench_says_and_forgets_its_beds
         assert watched == [0, 0, 0]
 
 
-def test_a_bench_that_is_ended_leaves_no_process_and_no_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "under_way"),
+    [(("--clients", 2), "load.json"), (("--growth", "stored", "--rows-max", 100_000), "fill.json")],
+    ids=["while it loads", "while a mesh is filled"],
+)
+def test_a_bench_that_is_ended_leaves_no_process_and_no_file(
+    tmp_path: Path, words: tuple[object, ...], under_way: str
+) -> None:
     process = subprocess.Popen(
-        hfzmq("bench", "--clients", 2, "--seconds", 60, "--folder", tmp_path),
+        hfzmq("bench", *words, "--seconds", 60, "--folder", tmp_path),
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    wait_for("a load", lambda: list(tmp_path.rglob("load.json")), 60)
+    wait_for(under_way, lambda: list(tmp_path.rglob(under_way)), 60)
     (place,) = tmp_path.iterdir()
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)

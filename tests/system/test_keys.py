@@ -25,8 +25,6 @@ from hfzmq.wire.requests import decode_reply, digest, encode_request, encode_row
 from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
 from tests.system.test_partition import Writer
 
-HEARTBEAT_S = 0.1
-
 
 def keys(mesh: Mesh, *words: object, key: str = "admin", code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run ``hfzmq keys`` with a key of the folder."""
@@ -259,7 +257,7 @@ def test_a_revoked_peer_is_no_more_heard_by_anybody_and_the_others_go_on(tmp_pat
     with Mesh(tmp_path) as mesh:
         writer = Writer(mesh)
         writer.send_until_acked(mesh.wait_for_leader(1))
-        refused = keys(mesh, "revoke", "peer-3", code=7)
+        refused = keys(mesh, "revoke", "peer-3", code=1)
         assert "peer-3 is the one key of peer 3" in refused.stderr
         assert "--yes" in refused.stderr
         keys(mesh, "revoke", "peer-3", "--yes")
@@ -445,6 +443,43 @@ def test_a_peer_that_lost_its_disk_comes_back_though_its_file_lists_a_revoked_ke
         assert shown.returncode == 0, shown
         keys(mesh, "update")
         assert configuration.load(str(mesh.path)).keys != mesh.config.keys
+
+
+def said(mesh: Mesh, *words: object) -> str:
+    """What a command that asks the mesh prints, and its exit code."""
+    line = hfzmq(*words, "--config", mesh.path, "--key", secret(mesh, "admin"))
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return f"[{done.returncode}] {done.stdout}{done.stderr}"
+
+
+def test_from_issue_to_update_each_step_says_the_next_and_none_undoes_an_issue(tmp_path: Path) -> None:
+    with Mesh(tmp_path) as mesh:
+        Writer(mesh).send_until_acked(mesh.wait_for_leader(1))
+        before, old = mesh.path.read_text(), read_secret(secret(mesh, "peer-3")).public
+        keys(mesh, "issue", "peer-3-new", "--role", "peer", "--id", 3)
+        wait_for("all know it", lambda: len({peer["applied_index"] for peer in mesh.status().values()}) == 1)
+        wait_for("check", lambda: "peer 3 still serves with the key that" in said(mesh, "check"))
+        doctor = said(mesh, "doctor")
+        assert "peer 3 still serves with the key that" in doctor
+        assert "without a key in force" not in doctor
+        assert said(mesh, "backup", tmp_path / "b", "--peer", 3).startswith("[0]")
+        assert "peer 3 still serves with an older key" in keys(mesh, "update", code=7).stderr
+        assert mesh.path.read_text() == before
+        mesh.terminate(3)
+        os.replace(secret(mesh, "peer-3-new"), secret(mesh, "peer-3"))
+        mesh.start(3)
+        mesh.wait_until_equal()
+        keys(mesh, "revoke", old)
+        wait_for("check", lambda: "lists an older key for peer 3: hfzmq keys update" in said(mesh, "check"))
+        keys(mesh, "update")
+        keys(mesh, "issue", "peer-3-off", "--role", "peer", "--id", 3, "--offline")
+        fresh = mesh.path.read_text()
+        for command in ("check", "doctor"):
+            told = said(mesh, command)
+            assert "lists another key for peer 3" in told
+            assert "bring its secret to peer 3's machine" in told
+        assert "no peer knows" in keys(mesh, "update", code=1).stderr
+        assert mesh.path.read_text() == fresh
 
 
 def cut_out(mesh: Mesh, number: int) -> None:

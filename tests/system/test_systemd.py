@@ -108,3 +108,30 @@ def test_a_wrong_key_ends_a_peer_for_good_with_cause_and_next_step_in_the_journa
     assert "hint: " in journal
     machine.shell("install -m 0600 keys/peer-2.secret /etc/hfzmq/keys/peer-2.secret; systemctl restart hfzmq@2")
     wait_for("all follow one again", lambda: leader(machine), 30)
+
+
+# As docs/operations/backup.md says it, for all three peers on one machine: root backs up, wipes and restores.
+RESTORE = """
+systemctl stop hfzmq@1 hfzmq@2 hfzmq@3
+hfzmq backup --db /var/lib/hfzmq/1/hfzmq_1.db --to ward.hfzmq
+for id in 1 2 3; do mv /var/lib/private/hfzmq/$id /root/old-$id; rm -f /var/lib/hfzmq/$id; done
+mkdir restored
+hfzmq config init --peers 3 > restored/new.yaml
+hfzmq keys init --config restored/new.yaml
+install -m 0644 restored/new.yaml /etc/hfzmq/peers.yaml
+for id in 1 2 3; do install -m 0600 restored/keys/peer-$id.secret /etc/hfzmq/keys/peer-$id.secret; done
+for id in 1 2 3; do
+  hfzmq restore ward.hfzmq --config /etc/hfzmq/peers.yaml --id $id --data-dir /var/lib/hfzmq/$id
+done
+cp restored/new.yaml peers.yaml
+cp restored/keys/* keys/
+systemctl start hfzmq@1 hfzmq@2 hfzmq@3
+"""
+
+
+def test_what_root_has_restored_is_taken_over_by_the_users_of_the_units(machine: Booted) -> None:
+    machine.shell(RESTORE)
+    wait_for("a leader of the restored mesh", lambda: leader(machine), 90)
+    for number in (1, 2, 3):
+        assert told(machine, number, "ActiveState") == "active"
+        assert machine.run("stat", "-L", "-c", "%u", f"/var/lib/hfzmq/{number}/hfzmq_{number}.db").strip() != "0"

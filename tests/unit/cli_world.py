@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from hfzmq.cli import main as cli
@@ -138,9 +138,40 @@ def run(*words: str) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
+def two_histories() -> dict[int, Answer]:
+    """What three peers say of which 1 and 3 go on with a mesh begun anew, and 2 is back with its old disk."""
+    new = members_told(4) | {"history": "cc" * 16, "other_histories": [2], "uptime_ms": 90_000}
+    old = members_told(700) | {"history": "dd" * 16, "other_histories": [1, 3], "uptime_ms": 90_000}
+    old["members"] = [[*row[:5], "ee" * 16, "voter"] for row in old["members"]]
+    short: dict[str, Any] = {"last_index": 129, "applied_index": 129, "incarnation": "aa" * 16}
+    hears = [[one, 100, "follower", 7, 129, 129, ""] for one in (1, 3)]
+    long: dict[str, Any] = {
+        "last_index": 855,
+        "applied_index": 129,
+        "incarnation": "ee" * 16,
+        "leader": 0,
+        "quorum": False,
+    }
+    return {
+        1: says(1, "leader", **new, **short, hears=hears[1:]),
+        2: says(2, "precandidate", **old, **long, state_hash="ef" * 16),
+        3: says(3, **new, **short, hears=hears[:1]),
+    }
+
+
 OLD_DISK, NEW_DISK = "aa", "bb"
 
 
 def lives(told: dict[str, object], own: str, **more: object) -> dict[str, Any]:
     """What a peer says that runs for long, with the disk ``own`` (its members' are ``aa...``)."""
     return {**told, "incarnation": own * 16, "uptime_ms": 90_000, **more}
+
+
+def status_of(
+    told: Mapping[int, Answer | None], everybody: Iterable[int], only: int | None, refusing: dict[int, str] | None
+) -> dict[int, Answer | None]:
+    """What ask_all says in a test: of ``everybody`` or ``only`` one what is ``told``; under -N, why N refuses our key,
+    or we its."""
+    if refusing is not None:
+        refusing.update({-peer: str(fault) for peer, fault in told.items() if peer < 0})
+    return {peer: told.get(peer) for peer in ([only] if only else everybody)}

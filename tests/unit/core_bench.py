@@ -166,6 +166,11 @@ class Bench:
         (message,) = self.sent(kind, to)
         return message
 
+    def would_vote(self, term: int, asked_ms: int | None = None) -> VoteReply:
+        """What somebody says who would vote for this peer in ``term``, asked in its present round or ``asked_ms``."""
+        election = self.replica.election
+        return VoteReply(term, True, True, election.incarnation, election.asked_ms if asked_ms is None else asked_ms)
+
     # ------------------------------------------------------------ longer ways
 
     def campaign(self, boot: int = 0) -> int:
@@ -177,7 +182,7 @@ class Bench:
             return term
         assert self.replica.role == "precandidate"
         for voter in self.others[: self.replica.membership.majority]:
-            self.hear(voter, VoteReply(term, True, True, self.replica.election.incarnation), boot=boot)
+            self.hear(voter, self.would_vote(term), boot=boot)
         assert self.replica.role == "candidate"
         return term
 

@@ -38,7 +38,7 @@ def stored(count: int = 5) -> list[Row]:
 # ------------------------------------------------------------ reports
 
 
-@pytest.mark.parametrize("report_bytes", [120, 145, 290])
+@pytest.mark.parametrize("report_bytes", [95, 120, 145, 290, 600, 1335])
 def test_a_made_up_report_is_one_that_a_mesh_takes_and_weighs_what_was_asked_for(report_bytes: int) -> None:
     (writer,) = writers("bench", 1, 64, BASE_MS, report_bytes)
     rows = writer.rows(1, 2000)
@@ -50,7 +50,7 @@ def test_a_made_up_report_is_one_that_a_mesh_takes_and_weighs_what_was_asked_for
     assert len({(row[0], row[1]) for row in rows}) == 2000
 
 
-@pytest.mark.parametrize("report_bytes", [1, 60, 1000])
+@pytest.mark.parametrize("report_bytes", [1, 94, 1336, 10_000])
 def test_a_report_that_cannot_be_so_short_or_so_long_is_refused_with_the_bounds(report_bytes: int) -> None:
     with pytest.raises(InvalidInput, match=r"--report-bytes.* bytes"):
         writers("bench", 1, 64, BASE_MS, report_bytes)
@@ -77,6 +77,8 @@ TAMPERED: dict[str, Callable[[list[Row]], list[Row]]] = {
     "one doubled": lambda rows: [*rows, rows[-1]],
     "two in another order": lambda rows: [rows[2], rows[1], rows[0], *rows[3:]],
     "a value changed": lambda rows: [*rows[:-1], [*rows[-1][:8], 0.999, *rows[-1][9:]]],
+    "flags cut off": lambda rows: [*rows[:-1], [*rows[-1][:12], rows[-1][12][:-1]]],
+    "another model's": lambda rows: [*rows[:-1], [*rows[-1][:11], "hf-1", rows[-1][12]]],
     "another bed's": lambda rows: [*rows[:-1], [rows[-1][0], MADE[1].beds[0], *rows[-1][2:]]],
     "a stranger's": lambda rows: [*rows, [99, "nobody", *rows[-1][2:]]],
     "more than was sent": lambda rows: stored(7),

@@ -6,6 +6,8 @@ import threading
 from typing import Any
 
 from hfzmq.cli.board_feed import EVENTS_MAX, BoardFeed, empty_status, now_ms, updated
+from hfzmq.cli.screens.mesh_lines import mesh_lines
+from hfzmq.client.key_faults import UNKNOWN
 from hfzmq.errors import HfzmqError
 from tests.unit.cli_world import CONFIG, NOW_MS, beds_answer, row, says
 
@@ -44,6 +46,13 @@ def test_events_of_all_peers_stand_once_each_in_the_order_of_time_and_bounded() 
     ]
     many = {1: says(1, events=[[n, "e"] for n in range(500)])}
     assert len(updated(status, CONFIG, many, {}, 7).events) == EVENTS_MAX
+
+
+def test_who_runs_with_a_key_that_nobody_has_told_is_shown_as_that_and_not_as_silent() -> None:
+    told = updated(empty_status(CONFIG, 0), CONFIG, STATUS, BEDS, 5, {3: UNKNOWN})
+    cells = " ".join("\n".join(line.plain for line in mesh_lines(told, 200, 5)).split())
+    assert "runs, with a key that nobody has told" in cells
+    assert "no answer" not in cells
 
 
 def test_the_thread_polls_publishes_and_stops() -> None:

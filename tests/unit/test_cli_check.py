@@ -12,7 +12,7 @@ from hfzmq.cli.nagios import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, Num
 from hfzmq.client.key_faults import key_fault
 from hfzmq.client.line import AUTH
 from hfzmq.config import render
-from tests.unit.cli_world import CONFIG, FOREIGN, WALL_MS, Answer, members_told, run, says
+from tests.unit.cli_world import CONFIG, FOREIGN, WALL_MS, Answer, members_told, run, says, status_of, two_histories
 
 Answers = dict[int, Answer | None]
 
@@ -30,15 +30,14 @@ def mesh(monkeypatch: pytest.MonkeyPatch) -> Answers:
     told: Answers = {0: alarms_told()}
 
     def ask_all(
-        config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None, refusing: Any = None
-    ) -> Answers:
+        config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None, refusing: Any = None,
+        **_: Any,
+    ) -> Answers:  # fmt: skip
         assert timeout_ms <= 1500
         if op == "alarms":
             assert fields["state"] == "unacknowledged"
             return {only or 0: told[0]}
-        if refusing is not None:
-            refusing.update({-peer: fault for peer, fault in told.items() if peer < 0})
-        return {peer_id: told.get(peer_id) for peer_id in ([only] if only else config.peer_ids)}
+        return status_of(told, config.peer_ids, only, refusing)
 
     monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
     return told
@@ -136,10 +135,44 @@ def test_a_restored_peer_says_whom_it_waits_for_and_no_word_of_a_mesh_that_begin
     status = run("status", "--config", path)
     assert status.code == 4
     assert f"peer 1 is restored, and {waits}" in status.err
+    assert "do:  restore and start those, from the same backup" in run("doctor", "--config", path).out
     assert "from the same backup" in status.err
     assert "about to begin" not in status.out + status.err
     mesh[3] = None
     assert "an election takes" not in run("status", "--config", path).err
+
+
+def test_two_directories_that_were_exchanged_are_told_as_that_and_nobody_is_sent_to_restore(
+    path: str, mesh: Answers
+) -> None:
+    told, empty = members_told(), members_told(0, founded=False)
+    new = {"last_index": 0, "applied_index": 0}
+    mesh[1] = long_up(1, "aa", (), told, last_index=5434)
+    for peer, other in ((2, 3), (3, 2)):
+        mesh[peer] = long_up(peer, "bb", (), empty, others_files=[other], **new)
+    for command, codes in (("check", (2,)), ("status", (4,)), ("peer ls", (4,)), ("doctor", (1,))):
+        done = run(*command.split(), "--config", path)
+        said = done.out + done.err
+        assert done.code in codes, done
+        assert "peer 2 begins with nothing in a directory that holds the files of peer 3" in said
+        assert "restore nothing and remove nothing before" in said
+        assert "hfzmq restore" not in said
+        assert "must be replaced" not in said
+
+
+def test_patients_alarms_can_be_left_out(path: str, mesh: Answers) -> None:
+    mesh.update(well())
+    mesh[0] = alarms_told(("RED", 400))
+    checked(path, CRITICAL)
+    assert "red_unseen" not in checked(path, OK, "--no-alarms")
+
+
+@pytest.mark.parametrize("what", ["red", "lag"])
+def test_a_warning_that_would_come_after_critical_is_refused(path: str, mesh: Answers, what: str) -> None:
+    mesh.update(well())
+    done = checked(path, UNKNOWN, f"--{what}-warning", "6", f"--{what}-critical", "5")
+    assert f"--{what}-warning: at most --{what}-critical, 5, got 6" in done
+    checked(path, OK, f"--{what}-warning", "5", f"--{what}-critical", "5")
 
 
 def test_the_only_copy_is_critical_and_says_not_to_touch_it(path: str, mesh: Answers) -> None:
@@ -277,3 +310,21 @@ def test_the_worst_comes_first_and_unknown_is_less_than_what_is_known_to_be_wron
     assert worst(found[:3]) == WARNING
     assert worst(found[:2]) == UNKNOWN
     assert line(found[:1], [Number("lag", 3, "", 10, 20), Number("t", 0.25, "s")]) == "OK - fine | lag=3;10;20 t=0.25s"
+
+
+def test_two_histories_are_critical_whoever_is_asked_and_nothing_else_is_advised(path: str, mesh: Answers) -> None:
+    mesh.update(two_histories())
+    found = checked(path, CRITICAL)
+    assert found.startswith("CRITICAL - peer 2 holds another history of this mesh (until entry 855) than peers 1 and 3")
+    assert " (until entry 129): the mesh was begun anew on empty disks, and an old disk is back; touch no disk" in found
+    assert "back both up: hfzmq backup --peer 2 FILE, hfzmq backup --peer 1 FILE2" in found
+    assert "asks to join" not in found
+    assert "do not hear" not in found
+    for peer, beside in ((1, "peer 2 holds"), (2, "peers 1 and 3 hold")):
+        alone = checked(path, CRITICAL, "--peer", str(peer))
+        assert f"{beside} another history of this mesh than peer {peer} " in alone
+    told = two_histories()[1]["peer"]
+    mesh.update(
+        {1: {"v": 1, "status": "OK", "peer": told | {"role": "follower", "serves": False, "quorum": False}}, 3: None}
+    )
+    assert "holds another history, and nothing is stored" in checked(path, CRITICAL)

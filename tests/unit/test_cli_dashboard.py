@@ -25,7 +25,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     """What the peers answer to each op; one that is not in here gives no answer."""
     told: Answers = {"status": {}, "beds": {}}
 
-    def ask_all(config: Any, op: str, timeout_ms: int = 0) -> dict[int, Answer | None]:
+    def ask_all(config: Any, op: str, timeout_ms: int = 0, refusing: Any = None) -> dict[int, Answer | None]:
         return {peer_id: told[op].get(peer_id) for peer_id in config.peer_ids}
 
     monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)

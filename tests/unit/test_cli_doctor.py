@@ -23,7 +23,7 @@ from hfzmq.errors import KeysError
 from hfzmq.secret_files import read_secret, secret_files, write_secret
 from hfzmq.storage import Store, aside
 from tests.integration.storage_world import mesh as storage_mesh
-from tests.unit.cli_world import CONFIG, members_told, run, says
+from tests.unit.cli_world import CONFIG, members_told, run, says, two_histories
 
 LEASE_MS = 1000
 HERE = Path("/srv/hfzmq")
@@ -168,6 +168,14 @@ def test_each_fault_of_a_directory_is_found(data_dir: Path) -> None:
     assert one.why == "damaged once: one flipped bit"
 
 
+def test_of_two_peers_files_in_one_directory_none_is_to_be_moved_away(data_dir: Path) -> None:
+    Store.open(data_dir, 2, storage_mesh()).close()
+    one = only(doing(disk.contents(data_dir)))
+    assert "holds hfzmq_1.db, hfzmq_2.db" in one.what
+    assert "mv " not in one.do
+    assert "they may be the only good ones" in one.do
+
+
 def test_a_file_of_another_schema_or_none_is_told(data_dir: Path) -> None:
     path = data_dir / "hfzmq_1.db"
     database = apsw.Connection(str(path))
@@ -258,6 +266,28 @@ def test_a_key_that_others_can_read_or_replace_is_critical_with_the_mode_that_da
     secret.chmod(0o600)
     directory.chmod(0o770)
     assert only(keys.modes(directory)).do == f"chmod 700 {directory}"
+
+
+def test_where_the_newer_secret_lies_here_it_is_to_be_copied_and_nothing_is_issued(ward: Path) -> None:
+    directory = ward.parent / "keys"
+    words = ("keys", "issue", "peer-1-new", "--role", "peer", "--id", "1", "--offline", "--config", str(ward))
+    assert run(*words).code == 0
+    one = only(judged_keys(ward))
+    assert "nobody lists this key" in one.what
+    assert f"cp {directory / 'peer-1-new.secret'} {directory / 'peer-1.secret'}" in one.do
+    assert "issue" not in one.do
+
+
+def test_of_who_is_no_member_any_more_no_key_is_wanted_and_its_secret_is_to_be_put_away(ward: Path) -> None:
+    own = {one.name: one.public for one in secret_files(ward.parent / "keys")}
+    told = AccessList(revoked=[own["peer-2"], own["ward"]])
+    config = load(ward)
+    assert config.keys is not None
+    files = secret_files(ward.parent / "keys")
+    found = [one for one in keys.in_force(config, config.keys, files, [1, 2, 3], told, [1, 3]) if one.severity != OK]
+    assert {one.severity for one in found} == {WARNING}
+    assert len(found) == 2
+    assert all(one.do.startswith("mv ") and "--role" not in one.do for one in found)
 
 
 def test_a_key_that_is_revoked_unlisted_or_somebody_elses_is_found(ward: Path) -> None:
@@ -388,3 +418,15 @@ def test_a_mesh_that_does_not_answer_is_told(tmp_path: Path) -> None:
     assert done.code == 1
     assert "quorum: no peer answers" in done.out
     assert "error" not in done.err
+
+
+def test_two_histories_are_critical_before_all_else() -> None:
+    told = two_histories()
+    found = judged(p1=told[1], p2=told[2], p3=told[3])
+    one = only(found["history"])
+    assert one.severity == CRITICAL
+    assert one.what.startswith("peer 2 holds another history of this mesh (until entry 855) than peers 1 and 3 ")
+    assert one.do.startswith("touch no disk, back both up: hfzmq backup --peer 2 FILE, ")
+    assert "reach" not in found
+    lone = judged(p1=says(1, **{**told[1]["peer"], "serves": False, "role": "follower"}), p2=told[2], p3=None)
+    assert only(lone["quorum"]).do == "as under history, before all else"

@@ -274,6 +274,9 @@ def test_no_rows_from_peers_that_are_empty_are_no_answer_while_another_one_holds
     ward.told = {1: empty, 3: empty}
     done = run("reports", "--last", "2", config)
     assert (done.code, "the mesh has not begun: waiting for peer 2" in done.err) == (4, True)
+    ward.told = {3: {**empty, "last_index": 0}}
+    done = run("reports", "--peer", "3", config)
+    assert (done.code, "peer 3 is empty" in done.err, "that fits" in done.err) == (4, True, False)
     ward.told = {1: {**members_told(), "incarnation": "bb" * 16}, 3: {**members_told(), "incarnation": "bb" * 16}}
     done = run("reports", "--last", "2", config)
     assert (done.code, "no member of the mesh answers: peers 1 and 3" in done.err) == (4, True)

@@ -14,7 +14,19 @@ from hfzmq.cli.mesh_view import mesh_view
 from hfzmq.cli.status import as_table
 from hfzmq.client.line import SERVER
 from hfzmq.config import render
-from tests.unit.cli_world import CONFIG, FOREIGN, NEW_DISK, OLD_DISK, Answer, lives, members_told, run, says
+from tests.unit.cli_world import (
+    CONFIG,
+    FOREIGN,
+    NEW_DISK,
+    OLD_DISK,
+    Answer,
+    lives,
+    members_told,
+    run,
+    says,
+    status_of,
+    two_histories,
+)
 
 Answers = dict[int, Answer | None]
 
@@ -31,16 +43,11 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
     """What the peers answer; one that is not in here gives no answer."""
     told: Answers = {}
 
-    def ask_all(
-        config: Any, op: str, fields: Any = None, timeout_ms: int = 0, only: int | None = None, refusing: Any = None
-    ) -> Answers:
+    def ask_all(config: Any, op: str, only: int | None = None, refusing: Any = None, **_: Any) -> Answers:
         assert op == "status"
-        if refusing is not None:  # under -N: why N refuses our key, or we its
-            refusing.update({-peer: fault for peer, fault in told.items() if peer < 0})
-        everybody = sorted(
-            {*config.peer_ids, *(peer for peer in told if peer > 0)}
-        )  # the real one asks whoever the answers name, too
-        return {peer_id: told.get(peer_id) for peer_id in ([only] if only else everybody)}
+        # The real one asks whoever the answers name, too.
+        everybody = sorted({*config.peer_ids, *(peer for peer in told if peer > 0)})
+        return status_of(told, everybody, only, refusing)
 
     monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
     return told
@@ -437,3 +444,62 @@ def test_at_every_width_each_number_of_each_peer_stands_whole_in_a_line(width: i
         assert any(words in line for line in lines)
     assert "1,000 heart rates: 800 valid" in " ".join(text.split())
     assert " ".join(as_table(mesh_view(CONFIG, answers)).split()).startswith("mesh ward: peer 1 leads in term 7")
+
+
+WRONG_ADVICE = (
+    "takes it in by itself",
+    "must be replaced",
+    "peer add",
+    "no member of the mesh",
+    "start",
+    "in a moment",
+)
+
+
+@pytest.mark.parametrize("words", [("status",), ("peer", "ls")])
+def test_two_histories_are_an_alarm_that_says_what_to_do_and_no_advice_contradicts_it(
+    path: str, answers: Answers, words: tuple[str, ...]
+) -> None:
+    answers.update(two_histories())
+    done = run(*words, "--config", path)
+    assert done.code == 0, "two of three go on"
+    alarm = "ALARM: peer 2 holds another history of this mesh (until entry 855) than peers 1 and 3 (until entry 129): "
+    assert alarm in done.err
+    assert "touch no disk, back both up: hfzmq backup --peer 2 FILE, hfzmq backup --peer 1 FILE2" in done.err
+    assert "2 of 3 peers answer, peer 2 holds another history" in done.out
+    answers[3] = None
+    alone = run(*words, "--config", path)
+    assert alone.code == 0, "one that serves has a quorum, whoever answers here"
+    answers[1] = says(1, **{**two_histories()[1]["peer"], "role": "follower", "serves": False, "quorum": False})
+    ended = run(*words, "--config", path)
+    assert ended.code == 4
+    assert "hint: do as the ALARM says: touch no disk before both are backed up" in ended.err
+    for told in (done, ended):
+        assert not [wrong for wrong in WRONG_ADVICE if wrong in told.out + told.err]
+
+
+def test_states_of_two_histories_are_not_compared_and_the_old_one_is_not_behind(answers: Answers) -> None:
+    view = mesh_view(CONFIG, two_histories())
+    assert view.mismatches == ()
+    assert view.leader == 1
+    assert [peer.trails_leader_by for peer in view.peers] == [0, None, 0]
+    assert view.told is not None
+    assert view.told.index == 4, "the members are those of the history that goes on, however new the other list is"
+    assert view.deaf == ()
+    assert [peer.id for peer in view.reading] == [1, 3]
+
+
+def test_another_history_that_only_the_peers_hear_is_an_alarm_too() -> None:
+    (alarm,) = mesh_view(CONFIG, {**two_histories(), 2: None}).alarms
+    assert alarm.startswith("peer 2 holds another history of this mesh than peers 1 and 3 (until entry 129): ")
+
+
+def test_who_says_of_no_history_is_of_whichever_there_is() -> None:
+    told = two_histories()
+    told[2]["peer"] |= {"history": None, "other_histories": []}
+    for peer in (1, 3):
+        told[peer]["peer"]["other_histories"] = []
+    assert mesh_view(CONFIG, told).histories == ()
+    for nonsense in (7, "", "\x1b[2J", ["dd"]):
+        told[2]["peer"]["history"] = nonsense
+        assert mesh_view(CONFIG, told).histories == ()

@@ -101,7 +101,9 @@ def test_after_whatever_was_said_silence_of_strangers_and_a_willing_majority_ele
         bench.wait(60)
         for send in list(bench.outbox):
             if isinstance(send.message, VoteRequest):
-                bench.hear(send.to, VoteReply(send.message.term, send.message.pre, True))
+                bench.hear(
+                    send.to, VoteReply(send.message.term, send.message.pre, True, asked_ms=send.message.asked_ms)
+                )
         bench.answer(*bench.others)
     assert bench.replica.serves, "something has wedged it"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -169,7 +170,7 @@ def test_asking_for_pre_votes_changes_neither_term_nor_vote_nor_lease() -> None:
     peer = election(term=4, vote=1)
     peer.become_precandidate(1500)
     assert (peer.term, peer.vote, peer.lease_until_ms) == (4, 1, LEASE)
-    assert peer.request(EMPTY) == pre(5)
+    assert peer.request(EMPTY) == replace(pre(5), asked_ms=1500)
 
 
 @given(st.integers(0, 9), st.integers(0, 3), st.integers(0, 12), st.floats(0, 3000), st.integers(0, 3))
@@ -385,7 +386,22 @@ def test_a_real_vote_does_not_count_for_a_precandidate() -> None:
     peer.become_precandidate(0)
     assert not peer.count(2, b"", VoteReply(1, False, True))
     assert not peer.count(2, b"", VoteReply(2, False, True))
-    assert peer.count(2, b"", VoteReply(2, True, True))
+    assert peer.count(2, b"", VoteReply(2, True, True, asked_ms=peer.asked_ms))
+
+
+def test_who_would_have_voted_in_an_earlier_round_of_pre_votes_may_hear_a_leader_by_now() -> None:
+    peer = election(me=1, term=1)
+    peer.become_precandidate(1000)
+    asked = peer.request(EMPTY)
+    peer.become_precandidate(1600)
+    voter = election(me=2, term=1)
+    late = voter.consider(LEASE, (1, b""), asked, EMPTY)
+    assert late is not None
+    assert late.granted
+    assert not peer.count(2, b"", late)
+    again = voter.consider(LEASE, (1, b""), peer.request(EMPTY), EMPTY)
+    assert again is not None
+    assert peer.count(2, b"", again)
 
 
 def test_votes_of_an_earlier_round_do_not_count_in_the_next() -> None:

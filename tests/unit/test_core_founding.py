@@ -35,9 +35,9 @@ def test_no_mesh_is_founded_without_all_first_peers_however_many_are_up() -> Non
     bench = peer()
     for _ in range(10):
         bench.wait(LEASE)
-        bench.hear(2, VoteReply(1, True, True))
+        bench.hear(2, bench.would_vote(1))
     assert (bench.replica.role, bench.replica.term) == (PRECANDIDATE, 0)
-    bench.hear(3, VoteReply(1, True, True))
+    bench.hear(3, bench.would_vote(1))
     assert bench.replica.role == CANDIDATE
     bench.hear(2, VoteReply(1, False, True))
     assert bench.replica.role == CANDIDATE
@@ -81,9 +81,9 @@ def test_once_founded_a_majority_elects_also_after_a_restart() -> None:
 def test_the_votes_of_a_first_peer_that_lost_its_disk_do_not_count_once_the_mesh_is_founded() -> None:
     bench = peer(2, log=FOUNDED)
     bench.wait(2 * LEASE)
-    bench.hear(1, VoteReply(1, True, True), NEW)
+    bench.hear(1, bench.would_vote(1), NEW)
     assert bench.replica.role == PRECANDIDATE
-    bench.hear(3, VoteReply(1, True, True))
+    bench.hear(3, bench.would_vote(1))
     bench.hear(1, VoteReply(1, False, True), NEW)
     assert bench.replica.role == CANDIDATE
 
@@ -134,7 +134,7 @@ def test_a_wiped_first_peer_and_one_that_was_away_found_no_second_mesh_with_a_th
     away.wait(2 * LEASE)
     (request, *_) = away.sent(VoteRequest, 2)
     assert not granted(remembers, request, 3)
-    away.hear(1, VoteReply(1, True, True), NEW)
+    away.hear(1, away.would_vote(1), NEW)
     assert away.replica.role == PRECANDIDATE
     # And 2, with the vote of 3, goes on with what it remembers.
     remembers.wait(2 * LEASE)

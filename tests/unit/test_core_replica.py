@@ -5,6 +5,8 @@ In the manner of etcd-io/raft's raft_paper_test: each test proves the sentence i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hfzmq.core.contract import Apply, Event, Persist, Propose, Publish, ReadIndex, Received, Reply, Send, Tick
@@ -87,7 +89,7 @@ def test_a_refusal_from_a_later_term_ends_a_leadership() -> None:
 def test_a_granted_pre_vote_of_a_later_term_ends_nothing() -> None:
     bench = Bench(1)
     bench.lead()
-    bench.hear(2, VoteReply(9, True, True))
+    bench.hear(2, bench.would_vote(9))
     assert (bench.replica.role, bench.replica.term) == ("leader", 1)
 
 
@@ -118,8 +120,7 @@ def test_no_leader_heard_for_a_lease_leads_to_pre_votes_and_these_write_nothing(
     effects = bench.wait(LEASE * 0.05 + 2)
     assert changes(effects) == [("precandidate", 1, 0)]
     assert {(send.to, send.message) for send in only(Send, effects)} == {
-        (1, VoteRequest(2, bench.replica.log.last, True, False)),
-        (3, VoteRequest(2, bench.replica.log.last, True, False)),
+        (voter, VoteRequest(2, bench.replica.log.last, True, False, asked_ms=int(bench.now))) for voter in (1, 3)
     }
     assert not only(Persist, effects)
 
@@ -128,7 +129,7 @@ def test_a_candidate_asks_for_votes_only_when_its_own_is_on_disk() -> None:
     bench = Bench(1)
     bench.wait(LEASE * 1.1)
     bench.outbox.clear()
-    effects = bench.take(Received(2, VoteReply(1, True, True)))
+    effects = bench.take(Received(2, bench.would_vote(1)))
     assert only(Persist, effects) == [Persist(1, HardState(1, 1), None, ())]
     assert bench.outbox == []
     bench.sync()
@@ -163,7 +164,7 @@ def test_a_round_without_a_majority_ends_in_pre_votes_for_the_next_term() -> Non
     bench = Bench(1)
     bench.campaign()
     assert changes(bench.wait(LEASE * 0.56)) == [("precandidate", 1, 0)]
-    assert bench.sent(VoteRequest)[-1] == vote(2, pre=True)
+    assert replace(bench.sent(VoteRequest)[-1], asked_ms=0) == vote(2, pre=True)
     assert bench.replica.term == 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hfzmq.config import Limits
@@ -354,5 +356,5 @@ def test_a_peer_that_is_asked_to_stop_still_votes_and_acknowledges_appends() -> 
 def test_the_end_of_the_log_is_what_a_candidate_asks_with() -> None:
     bench = Bench(1, log=log_of(1, 2), hard_state=HardState(2, 2))
     bench.wait(LEASE * 1.1)
-    assert bench.outbox[0].message == vote(3, log_of(1, 2), pre=True)
+    assert bench.outbox[0].message == replace(vote(3, log_of(1, 2), pre=True), asked_ms=int(bench.now))
     assert end_of(log_of(1, 2)) == bench.replica.log.last

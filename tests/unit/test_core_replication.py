@@ -259,6 +259,17 @@ def test_no_reply_whatever_it_says_brings_the_leader_down_or_makes_it_skip_an_en
         assert leads.it.committed(TERM) <= leads.log.last.index
 
 
+def test_who_was_asked_below_where_its_log_begins_is_asked_where_it_says_that_it_is() -> None:
+    leads = Leads(log_of(1, 1, 1, 1, 1))
+    leads.it.progress[2].next = 2
+    leads.reply(NO, 4)
+    assert leads.it.progress[2].next == 5, "not at an earlier place: that is compacted there, too"
+    leads.reply(NO, 2)
+    assert leads.it.progress[2].next == 3
+    leads.reply(NO, 2)
+    assert leads.it.progress[2].next == 2, "one that refuses the very place it names is asked at an earlier one"
+
+
 def test_an_ack_of_more_than_the_leader_has_is_not_believed() -> None:
     leads = Leads(log_of(1, 1))
     leads.reply(OK, 3)

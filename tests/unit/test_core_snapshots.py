@@ -412,12 +412,22 @@ def test_a_cut_is_told_with_the_members_that_were_in_force_there() -> None:
 # ------------------------------------------------------------ appends that begin below the base
 
 
-def test_a_late_append_of_what_is_compacted_is_agreed_to_and_changes_nothing() -> None:
+def test_a_late_append_is_agreed_to_as_far_as_it_reaches_the_base_and_changes_nothing() -> None:
     bench = after_compaction()
-    for after, upto in ((0, 3), (2, 6), (0, 6), (6, 6), (3, 3)):
+    for after, upto in ((2, 6), (0, 6), (6, 6)):
         effects = bench.hear(2, append(1, TEN, after=after, upto=upto, number=after + upto))
         assert bench.said(AppendReply, 2) == AppendReply(1, True, upto, after + upto)
         assert not [one for one in only(Persist, effects) if one.entries or one.truncate_from]
+    assert bench.replica.log.last == end_of(TEN)
+
+
+@pytest.mark.parametrize("log", [TEN, log_of(*[2] * 12)], ids=["the same", "another history"])
+def test_nothing_is_claimed_of_what_is_compacted_and_cannot_be_compared(log: list[Entry]) -> None:
+    """A leader whose log began anew would count this peer for entries that it never had."""
+    bench = after_compaction()
+    for after, upto in ((0, 3), (3, 3)):
+        bench.hear(2, append(2, log, after=after, upto=upto))
+        assert bench.said(AppendReply, 2) == AppendReply(2, False, 10, 1)
     assert bench.replica.log.last == end_of(TEN)
 
 

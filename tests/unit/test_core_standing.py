@@ -46,9 +46,9 @@ def test_the_pre_vote_of_another_life_of_a_voter_is_not_counted() -> None:
     bench = peer()
     bench.wait(2 * LEASE)
     assert bench.replica.role == "precandidate"
-    bench.hear(2, VoteReply(1, True, True), NEW)
+    bench.hear(2, bench.would_vote(1), NEW)
     assert bench.replica.role == "precandidate"
-    bench.hear(2, VoteReply(1, True, True))
+    bench.hear(2, bench.would_vote(1))
     assert bench.replica.role == "candidate"
 
 

@@ -22,6 +22,7 @@ class Daemon:
     def __init__(self, bench: Bench, file: tuple[PeerAddress, ...] = (HERE,)) -> None:
         self.bench = bench
         self.strangers: dict[tuple[int, bytes], bool] = {}
+        self.others: list[int] = []
         parts: Any = SimpleNamespace(
             strangers=lambda now_ms: self.strangers,
             reports_stored=7,
@@ -30,6 +31,8 @@ class Daemon:
             path=Path(__file__),
             size_bytes=lambda: Path(__file__).stat().st_size,
             amnesia=None,
+            history=b"h" * 16,
+            other_histories=lambda now_ms: dict.fromkeys(self.others, b"o" * 16),
         )
         config = Config("ward", bytes(16), file, TIMING)
         self.about = About(
@@ -134,3 +137,11 @@ def test_a_voter_that_is_heard_with_another_disk_is_told() -> None:
     assert daemon.about.status()["replaced"] == []
     daemon.strangers = {(1, b"n" * 16): True, (9, b"x" * 16): True}
     assert daemon.about.status()["replaced"] == [1]
+
+
+def test_which_history_it_holds_and_who_is_heard_with_another_is_told() -> None:
+    daemon = Daemon(Bench(2))
+    assert daemon.about.status()["history"] == (b"h" * 16).hex()
+    assert daemon.about.status()["other_histories"] == []
+    daemon.others = [3, 1]
+    assert daemon.about.status()["other_histories"] == [1, 3]

@@ -29,6 +29,7 @@ class World:
         self.counters: Counter[str] = Counter()
         self.disowned: list[tuple[int, bytes, int]] = []
         self.now = 0.0
+        self.history = b""
         self.gate = Gate(
             MESH,
             1,
@@ -36,6 +37,7 @@ class World:
             lambda peer, incarnation: (peer, incarnation) in MEMBERS,
             lambda *start: self.disowned.append(start),
             lambda: self.now,
+            lambda: self.history,
         )
 
     def admit(
@@ -47,8 +49,9 @@ class World:
         incarnation: bytes = ONE,
         boot: int = 5,
         to: int = 1,
+        history: bytes = b"",
     ) -> tuple[int, bytes, int, Content] | None:
-        return self.gate.admit(encode(Sender(mesh, peer, incarnation, boot, to), content))
+        return self.gate.admit(encode(Sender(mesh, peer, incarnation, boot, to, history), content))
 
 
 def join(peer: int, incarnation: bytes) -> JoinRequest:
@@ -215,3 +218,64 @@ def test_an_entry_of_a_client_with_an_endless_name_is_dropped_like_any_other_non
     # Once: struct.error leaves the gate and ends the daemon; see test_wire_peers.
     assert world.gate.admit(frame) is None
     assert world.counters == {"peer_message_malformed": 1}
+
+
+# ------------------------------------------------------------ histories
+
+OLD, NEW = b"old history 1234", b"new history 1234"
+
+
+def test_what_comes_from_another_history_is_dropped_and_counted_before_anything_is_made_of_it() -> None:
+    world = World()
+    world.history = NEW
+    assert world.admit(history=OLD, boot=9) is None
+    assert world.admit(join(2, TWO), history=OLD, incarnation=TWO) is None
+    assert world.admit(heartbeat(4, "leader"), to=0, history=OLD) is None
+    assert world.counters == {"peer_message_other_history": 3}
+    assert world.gate.strangers(world.now) == {}, "it must not look like a lost disk that asks to join"
+    assert world.disowned == []
+    assert world.admit(history=NEW, boot=5), "nor does it age who is of this history"
+
+
+@pytest.mark.parametrize(("own", "told"), [(b"", OLD), (NEW, b""), (b"", b""), (NEW, NEW)])
+def test_who_holds_nothing_yet_hears_all_and_is_heard_by_all(own: bytes, told: bytes) -> None:
+    world = World()
+    world.history = own
+    assert world.admit(history=told)
+    assert not world.counters
+
+
+def test_who_is_heard_with_another_history_is_told_until_it_falls_silent_and_to_the_journal_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World()
+    world.history = NEW
+    for _ in range(10):
+        world.admit(history=OLD)
+    assert world.gate.other_histories(world.now) == {2: OLD}
+    assert len(caplog.records) == 1
+    assert OLD.hex() in caplog.text
+    assert NEW.hex() in caplog.text
+    assert caplog.records[0].levelno == logging.WARNING
+    world.now = STRANGE_FOR_MS
+    assert world.gate.other_histories(world.now) == {}
+    world.admit(history=OLD)
+    assert len(caplog.records) == 2
+
+
+def test_nobody_is_of_another_history_to_who_has_set_its_own_aside() -> None:
+    world = World()
+    world.history = NEW
+    world.admit(history=OLD)
+    world.history = b""
+    assert world.gate.other_histories(world.now) == {}
+    assert world.admit(history=OLD)
+
+
+def test_ever_new_peers_of_another_history_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_module, "LIVES_MAX", 8)
+    world = World()
+    world.history = NEW
+    for number in range(50):
+        world.admit(peer=10 + number, history=OLD)
+    assert len(world.gate.other_histories(0)) == 8

@@ -29,9 +29,10 @@ def beat(
     applied: int = END.index,
     term: int = 8,
     hears: tuple[int, ...] = (),
+    willing: bool = False,
 ) -> bytes:
     sender = peers.Sender(mesh, peer, life or LIVES[peer], 1, 0)
-    said = Heartbeat(term, FOLLOWER, 0, applied, applied, last, last, 0, 0, hears, False, state)
+    said = Heartbeat(term, FOLLOWER, 0, applied, applied, last, last, 0, 0, hears, willing, state)
     return peers.encode(sender, said)
 
 
@@ -63,13 +64,27 @@ def test_others_meshes_lives_states_and_kinds_are_nobody() -> None:
 
 
 def test_one_entry_beyond_the_backup_shows_that_the_mesh_lives_applied_or_not_whatever_the_life() -> None:
-    for frame in (beat(2, last=41), beat(3, last=41, applied=41, state=b"t" * 16), beat(2, life=b"n" * 16, last=41)):
+    for frame in (
+        beat(2, last=41),
+        beat(3, last=41, applied=41, state=b"t" * 16, willing=True),
+        beat(2, life=b"n" * 16, last=41),
+    ):
         one = roll()
         one.take(0, frame)
         assert "holds entry 41, the backup ends with 40" in one.lives
     one = roll()
     one.take(0, beat(2, mesh=b"x" * 16, last=41))
     assert not one.lives
+
+
+def test_one_that_was_restored_from_a_newer_backup_and_waits_is_a_stranger_and_no_mesh_that_lives() -> None:
+    one = roll()
+    one.take(0, beat(3, life=b"n" * 16, last=52, applied=52, state=b"t" * 16))
+    assert not one.lives
+    assert one.newer == {3: 52}
+    assert one.missing(0) == [2, 3]
+    one.take(5, beat(3, life=b"n" * 16, last=53, applied=53, state=b"t" * 16, willing=True))
+    assert "holds entry 53" in one.lives
 
 
 def test_all_hear_all_only_when_each_has_said_that_it_hears_each() -> None:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests import proof
+from tests import provenance as sources
 from tests.proof import FAILS, HOLDS, NOT_RUN, OTHER_SOURCES, SHORT, STEPS, Ran, Step, main, row
 from tests.provenance import ROOT, STORAGE, provenance
 
@@ -85,3 +86,22 @@ def test_a_table_of_nothing_says_so_and_is_no_success() -> None:
     assert done.exit_code == 1
     assert [line.split()[:2] for line in done.output.splitlines()] == [["A", "storms"], ["B", "small"]]
     assert done.output.count(NOT_RUN) >= 2
+
+
+def test_a_result_is_of_another_source_when_what_ran_has_changed_and_not_when_a_test_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    folder = tmp_path / "tests" / "simulation"
+    folder.mkdir(parents=True)
+    (folder / "storm.py").write_text("1")
+    (folder / "bugs.py").write_text("1")
+    runs = ("tests/simulation",)
+    planted = (*runs, "tests/simulation/bugs.py")
+    before = provenance(runs).source, provenance(planted).source
+    (folder / "test_storm.py").write_text("1")
+    (folder / "bugs.py").write_text("2")
+    assert provenance(runs).source == before[0]
+    assert provenance(planted).source != before[1]
+    (folder / "storm.py").write_text("2")
+    assert provenance(runs).source != before[0]

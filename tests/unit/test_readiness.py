@@ -50,7 +50,7 @@ def test_alive_means_that_the_last_turn_is_younger_than_two_seconds_whatever_the
         ({"amnesia": "no file", "votes": False}, "damaged files aside, and no vote yet: no file"),
         ({"differs": (1, 3)}, "holds another state than peer 1, 3"),
         ({"door_shut": True}, "too few free descriptors: no more clients are let in"),
-        ({"founded": False}, "the mesh has not begun: all its first peers must be up together"),
+        ({"founded": False}, "no mesh is known here to have begun: all its first peers must be up together"),
         ({"stopping": True}, "stopping"),
         ({"excused": True, "turn_age_ms": 9000}, "takes in a snapshot"),
     ],
@@ -65,6 +65,7 @@ def test_the_only_copy_is_not_to_be_touched_as_it_says_itself_and_as_the_empty_o
     assert "hfzmq backup --peer 2 FILE" in alone[0]
     assert reasons(leader=0, replaced=(1,)) == ["no leader known"]
     assert reasons(replaced=(1, 3)) == []
+    assert reasons(replaced=(1, 3), other_histories=(1,)) == [], "it is led, and of use"
     empty = reasons(founded=False, last=0, holders=((2, 5434),))
     assert empty == ["this peer is empty, and peer 2 holds data until entry 5434: do not touch that one"]
 
@@ -79,3 +80,10 @@ def test_the_status_line_says_role_term_leader_and_who_is_heard() -> None:
         "candidate in term 7, no leader, hears 0 of 1 other peer; the mesh has not begun"
     )
     assert status_line(WELL._replace(leader=2, serves=True, role="leader")).startswith("leader in term 7, serves, ")
+
+
+def test_a_peer_without_a_leader_beside_another_history_says_so_and_what_to_do() -> None:
+    apart, leaderless = reasons(leader=0, other_histories=(1, 3), last=855)
+    assert apart.startswith("this peer holds another history of the mesh, until entry 855, than peer 1, 3: ")
+    assert apart.endswith("touch no disk, back both up: hfzmq backup --peer 2 FILE")
+    assert leaderless == "no leader known"

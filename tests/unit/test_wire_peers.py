@@ -34,16 +34,16 @@ from hfzmq.errors import WireError
 from hfzmq.wire import peers
 from hfzmq.wire.checks import U63
 from hfzmq.wire.hints import AGE_MS_MAX, Hints
-from hfzmq.wire.peers import ROLES, Content, Introduction, Letter, Sender, decode, encode
+from hfzmq.wire.peers import ENVELOPE, ROLES, Content, Introduction, Letter, Sender, decode, encode
 from hfzmq.wire.requests import CLIENT_CHARS_MAX
 from hfzmq.wire.transfer import CHUNK_BYTES_MAX, Chunk, Pull, snapshot_id
 
 BED = Report("P-001", 1_700_000_000_000, 65, 137.0, 1.2, 35.0, 12, 0.5, "AMBER", 0.4, "m1", "")
-SENDER = Sender(b"m" * 16, 2, b"i" * 16, 5, 1)
+SENDER = Sender(b"m" * 16, 2, b"i" * 16, 5, 1, b"h" * 16)
 
 numbers = st.integers(0, U63)
 keys = st.binary(min_size=16, max_size=16)
-senders = st.builds(Sender, keys, numbers, keys, numbers, numbers)
+senders = st.builds(Sender, keys, numbers, keys, numbers, numbers, st.one_of(keys, st.just(b"")))
 # The last place of a vote request travels without its chain; nothing looks at it.
 bare_places = st.builds(Place, numbers, numbers, st.just(b""))
 places = st.builds(Place, st.integers(0, U63 - 100), numbers, keys)
@@ -85,8 +85,8 @@ def append_requests(draw: st.DrawFn) -> AppendRequest:
 
 
 contents: st.SearchStrategy[Content] = st.one_of(
-    st.builds(VoteRequest, numbers, bare_places, st.booleans(), st.booleans(), st.just(b"") | keys),
-    st.builds(VoteReply, numbers, st.booleans(), st.booleans(), keys),
+    st.builds(VoteRequest, numbers, bare_places, st.booleans(), st.booleans(), st.just(b"") | keys, numbers),
+    st.builds(VoteReply, numbers, st.booleans(), st.booleans(), keys, numbers),
     append_requests(),
     st.builds(AppendReply, numbers, st.booleans(), numbers, numbers),
     st.builds(TimeoutNow, numbers),
@@ -106,7 +106,7 @@ contents: st.SearchStrategy[Content] = st.one_of(
 
 EVERY = (
     VoteRequest(3, Place(7, 2, b""), True, False),
-    VoteReply(3, False, True, b"c" * 16),
+    VoteReply(3, False, True, b"c" * 16, 17),
     AppendRequest(3, START, (chained(START, 3, BATCH, Origin("bed", b"e" * 16, 1, b"d" * 16), b"body"),), 0, 1),
     AppendReply(3, True, 7, 1),
     TimeoutNow(3),
@@ -149,8 +149,9 @@ def test_every_kind_of_message_that_the_core_knows_has_a_place_on_the_wire() -> 
 
 @pytest.mark.parametrize("content", EVERY, ids=lambda content: type(content).__name__)
 def test_the_envelope_comes_first_and_tells_who_speaks_to_whom(content: Content) -> None:
-    version, mesh_id, _, peer, incarnation, boot, to, *_ = values_of(content)
-    assert (version, mesh_id, peer, incarnation, boot, to) == (1, b"m" * 16, 2, b"i" * 16, 5, 1)
+    version, mesh_id, _, peer, incarnation, boot, to, history, *_ = values_of(content)
+    assert (version, mesh_id, peer, incarnation) == (1, b"m" * 16, 2, b"i" * 16)
+    assert (boot, to, history) == (5, 1, b"h" * 16)
 
 
 def test_entries_travel_without_their_chain_and_get_the_one_of_the_bytes_that_came_in() -> None:
@@ -230,6 +231,8 @@ def test_each_field_of_each_message_is_of_its_type_and_in_its_bounds_or_the_mess
                 continue  # another one of these would be as good
             if number == 0 and bad == 1:
                 continue  # True is 1 to Python
+            if number == ENVELOPE - 1 and bad == b"":
+                continue  # who holds nothing yet
             assert refused([*values[:number], bad, *values[number + 1 :]]).field
     assert decode(msgpack.packb(values)) == letter
 
@@ -280,8 +283,15 @@ def test_another_version_and_an_unknown_kind_are_refused() -> None:
 @pytest.mark.parametrize("founders", [b"x", b"x" * 15, b"x" * 17, "x" * 16, None, 0, 5])
 def test_the_first_peers_of_who_asks_for_a_vote_are_a_hash_or_nothing(founders: object) -> None:
     values = values_of(VoteRequest(3, Place(7, 2, b""), True, False, b"f" * 16))
-    assert decode(msgpack.packb([*values[:-1], b""])).content == VoteRequest(3, Place(7, 2, b""), True, False)
-    assert refused([*values[:-1], founders]).field == "founders"
+    assert decode(msgpack.packb([*values[:-2], b"", 0])).content == VoteRequest(3, Place(7, 2, b""), True, False)
+    assert refused([*values[:-2], founders, 0]).field == "founders"
+
+
+@pytest.mark.parametrize("history", [b"x", b"x" * 15, b"x" * 17, "x" * 16, "", None, 0, 5, False, []])
+def test_the_history_of_who_speaks_is_a_hash_or_nothing(history: object) -> None:
+    values = values_of(TimeoutNow(3))
+    assert decode(msgpack.packb([*values[: ENVELOPE - 1], b"", 3])).sender.history == b""
+    assert refused([*values[: ENVELOPE - 1], history, 3]).field == "history"
 
 
 def test_a_change_of_members_that_names_none_is_refused_before_the_core_sees_it() -> None:
@@ -302,7 +312,7 @@ def test_a_change_of_members_that_names_none_is_refused_before_the_core_sees_it(
 )  # fmt: skip
 def test_who_wants_to_join_gives_an_id_an_address_and_a_life(number: int, bad: object, field: str) -> None:
     values = values_of(next(content for content in EVERY if isinstance(content, JoinRequest)))
-    values[7 + number] = bad
+    values[ENVELOPE + number] = bad
     assert refused(values).field == field
 
 

@@ -20,7 +20,7 @@ MESH, LIFE = b"m" * 16, b"1" * 16
 def gate() -> tuple[Gate, Counter[str]]:
     """Of peer 1, and what it counts."""
     counters: Counter[str] = Counter()
-    return Gate(MESH, 1, counters, lambda *life: True, lambda *life: None, lambda: 0.0), counters
+    return Gate(MESH, 1, counters, lambda *life: True, lambda *life: None, lambda: 0.0, bytes), counters
 
 
 @pytest.mark.parametrize("version", [VERSION + 1, 0, 99])

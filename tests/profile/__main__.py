@@ -1,0 +1,5 @@
+"""python -m tests.profile"""
+
+from tests.profile.run import main
+
+main()

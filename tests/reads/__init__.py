@@ -1,0 +1,1 @@
+"""How long people wait for what is stored: ``python -m tests.reads``."""

@@ -1,0 +1,5 @@
+"""python -m tests.reads"""
+
+from tests.reads.run import main
+
+main()
