@@ -53,6 +53,7 @@ class Invariants:
         self.unprompted = 0  # changes of the leader that no leader asked for
         self._told: set[tuple[int, int]] = set()  # (term, peer) that a leader handed over to
         self._counted: dict[tuple[int, int], tuple[int, int]] = {}  # (leader, follower) -> (term, match)
+        self.latest_term = 0  # that anybody has ever been in, led or not
         self._handed: set[int] = set()  # terms that began with a hand-over
 
     def handed_to(self, peers: Iterable[int], term: int) -> bool:
@@ -97,6 +98,7 @@ class Invariants:
                 if effect.status in (ACK, READ) and effect.index > peer.disk.applied:
                     self.fail(f"I9 peer {peer.number} answers for {effect.index}, applied {peer.disk.applied}")
             elif isinstance(effect, Became):
+                self.latest_term = max(self.latest_term, effect.term)
                 if effect.role == "leader":
                     self._leads(peer, effect.term)
             elif isinstance(effect, Apply):

@@ -194,7 +194,7 @@ class Storm:
         well = [number for number in self.peers if number not in ill]
         how = rng.choice(("dead", "deaf", "mute", "cut off", "half deaf", "half deaf"))
         self.heal()
-        term = max(self.invariants.leader_of, default=0)
+        term, latest_term = max(self.invariants.leader_of, default=0), self.invariants.latest_term
         self.world.note("half", ill, how)
         if rng.random() < 0.5:
             for client in self.clients.values():
@@ -219,10 +219,13 @@ class Storm:
         self.invariants.majority_serves(well)
         if self.invariants.unprompted != changes:
             self.invariants.fail(f"I10 the {how} {ill} disturb the well {well}")
+        forgotten = latest_term > max(self.invariants.leader_of, default=0)
         self.heal()
         self.world.run_until(self.world.now + CALM_MS)
-        # One that was handed the lead and could not say that it took it returns with a later term, once.
-        if self.invariants.unprompted != changes and not self.invariants.handed_to(ill, term):
+        # Each of them once: one that was handed the lead and could not say that it took it returns with a later term;
+        # so does one that voted in a term that no other disk holds, before, while nobody was well.
+        fair = len(ill) if forgotten or self.invariants.handed_to(ill, term) else 0
+        if self.invariants.unprompted - changes > fair:
             self.invariants.fail(f"I10 the {how} {ill} depose the leader when they return")
 
     # ------------------------------------------------------------ faults
