@@ -76,6 +76,7 @@ class Gauge(NamedTuple):
     holders: tuple[tuple[int, int], ...] = ()  # (peer, its last entry) of others that hold data
     replaced: tuple[int, ...] = ()  # voters that were heard with another disk than the one that they voted with
     other_histories: tuple[int, ...] = ()  # peers that were heard with another history of the mesh
+    shut_out: tuple[tuple[int, str], ...] = ()  # (peer, why) of those that do not let this one in
 
 
 def read(

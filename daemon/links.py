@@ -119,6 +119,10 @@ class Links:
         for key in set(self._refused.why) - known:
             log.warning("%s does not let this peer in: %s", key[1], self._refused.why[key])
 
+    def shut_out(self) -> tuple[tuple[int, str], ...]:
+        """(peer, why) of those that this one speaks to and that would not have it."""
+        return tuple(sorted((name, why) for (name, _), why in self._refused.why.items() if name in self._dealers))
+
     def send(self, peer: int, frame: bytes) -> None:
         """To one peer, or nowhere."""
         if len(frame) > self._bytes_max:

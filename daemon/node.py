@@ -113,6 +113,7 @@ class Node:
         self.ward = Ward(monotonic_ms)
         notify = SdNotify.of(os.environ)
         self.vitals = Vitals(self.about, self.replica, self.store, self.sockets.door, notify, monotonic_ms)
+        self.vitals.shut_out = self.sockets.links.shut_out
         self.queries = Queries(
             self.store.path, self.sockets.answers_sender(), self.about.staleness, self.vitals.rests_ms
         )

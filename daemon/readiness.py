@@ -53,6 +53,7 @@ def unready_because(
             f"begun anew on empty disks; touch no disk, back both up: hfzmq backup --peer {gauge.peer} FILE"
         )
     if not gauge.leader:
+        reasons += [f"peer {peer} does not let this peer in: {why}" for peer, why in gauge.shut_out]
         reasons.append("no leader known")
     elif gauge.leader == gauge.peer and not gauge.serves:
         reasons.append("leads and does not serve yet")

@@ -64,6 +64,7 @@ class Vitals:
         self.gauge: Gauge | None = None
         self.stopping = False
         self.lines_lost: Callable[[], int] = lambda: 0  # of the log
+        self.shut_out: Callable[[], tuple[tuple[int, str], ...]] = tuple  # see Gauge
 
     # ------------------------------------------------------------ the process's days
 
@@ -170,7 +171,8 @@ class Vitals:
         status = self._about.status()
         if lost := self.lines_lost():
             status["counters"]["log_lines_lost"] = lost
-        self.gauge = gauges.read(now_ms, status, self._replica, self._store, self._alarms, syncs, self._door.shut)
+        gauge = gauges.read(now_ms, status, self._replica, self._store, self._alarms, syncs, self._door.shut)
+        self.gauge = gauge._replace(shut_out=self.shut_out())
         line = status_line(self.gauge)
         if line != self._status and now_ms >= self._status_at_ms:
             self._status, self._status_at_ms = line, now_ms + STATUS_MS

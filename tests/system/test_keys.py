@@ -24,6 +24,7 @@ from hfzmq.wire import peers as wire_peers
 from hfzmq.wire.requests import decode_reply, digest, encode_request, encode_rows
 from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
 from tests.system.test_partition import Writer
+from tests.system.test_prometheus import free_port, get
 
 
 def keys(mesh: Mesh, *words: object, key: str = "admin", code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -253,8 +254,17 @@ def test_a_peer_with_another_peer_s_secret_does_not_start(tmp_path: Path) -> Non
     assert f"chmod 600 {secret(mesh, 'peer-1')}" in done.stderr
 
 
-def test_a_revoked_peer_is_no_more_heard_by_anybody_and_the_others_go_on(tmp_path: Path) -> None:
+def ready(port: int) -> list[str]:
+    """What a peer's readyz says there, line by line."""
+    return get(f"http://127.0.0.1:{port}/readyz")[1].splitlines()
+
+
+def test_a_revoked_peer_is_no_more_heard_by_anybody_and_says_why_and_the_others_go_on(tmp_path: Path) -> None:
     with Mesh(tmp_path) as mesh:
+        port = free_port()
+        assert mesh.terminate(3) == 0
+        mesh.start(3, "--http", f"127.0.0.1:{port}")
+        wait_for("peer 3 is back", lambda: ready(port) == ["ok"])
         writer = Writer(mesh)
         writer.send_until_acked(mesh.wait_for_leader(1))
         refused = keys(mesh, "revoke", "peer-3", code=1)
@@ -270,6 +280,8 @@ def test_a_revoked_peer_is_no_more_heard_by_anybody_and_the_others_go_on(tmp_pat
 
         wait_for("nobody hears peer 3", deaf, 15)
         wait_for("peer 3 hears nobody", lambda: not mesh.status().get(3, {"quorum": False})["quorum"], 15)
+        told = wait_for("peer 3 says why", lambda: [line for line in ready(port) if "let this peer in" in line], 15)
+        assert told[0] == "peer 1 does not let this peer in: it does not accept this peer's key"
         for _ in range(5):
             writer.send_until_acked(1)
         assert counter(mesh, 1, "peer_message_key_not_in_force") + counter(mesh, 1, "connection_refused_key") > 0

@@ -70,6 +70,13 @@ def test_the_only_copy_is_not_to_be_touched_as_it_says_itself_and_as_the_empty_o
     assert empty == ["this peer is empty, and peer 2 holds data until entry 5434: do not touch that one"]
 
 
+def test_a_peer_without_a_leader_names_who_does_not_let_it_in_and_why() -> None:
+    why = ((1, "it does not accept this peer's key"),)
+    told = ["peer 1 does not let this peer in: it does not accept this peer's key", "no leader known"]
+    assert reasons(leader=0, shut_out=why) == told
+    assert reasons(shut_out=why) == [], "it is led, and of use"
+
+
 def test_before_the_first_picture_a_peer_is_starting() -> None:
     assert unready_because(None, 0, 0, False, False) == ["starting"]
 
