@@ -19,17 +19,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, NamedTuple
 
 import zmq
 
-from hfzmq.client.addresses import Address, Addresses
+from hfzmq.client.addresses import Addresses
 from hfzmq.client.backoff import Backoff
-from hfzmq.client.key_faults import ROLE, UNKNOWN, sentence
-from hfzmq.client.line import AUTH, SERVER, Curve, Line, curve_for, curves_for, wait
+from hfzmq.client.key_faults import ROLE, sentence
+from hfzmq.client.line import SERVER, Curve, wait
+from hfzmq.client.lines import Lines
+from hfzmq.client.ring import Ring
 from hfzmq.config import PeerAddress
 from hfzmq.errors import WireError
 from hfzmq.key_section import Keys
@@ -37,9 +38,7 @@ from hfzmq.wire import members
 from hfzmq.wire.requests import decode_reply, encode_request
 
 TIMEOUT_MS = 1000
-SILENT_REST_S = 1.0  # a peer that let a request time out is not asked for so long while others answer
 BUSY_MAX_MS = 5000
-OTHERS_AFTER_S = 4.0  # while members answer, who is no member is asked only after so long without being served
 MEANWHILE_S = 0.1  # so often at least ``meanwhile`` is called during a rest
 MEMBERS_REST_S = 1.0  # a list of members that was not to be had is asked for again after so long
 
@@ -90,27 +89,29 @@ class Pirate:
         keys: Keys | None = None,
     ) -> None:
         self._keys = keys
-        self._key_turns: Counter[int] = Counter()  # with which of its keys a peer is tried: the newest, a former one
-        self.key_faults: dict[int, str] = {}  # peers that would not have our key, or we theirs, and why
         self.addresses = Addresses(peers, told)
         self._which_members = None if mesh_id is None else encode_request(mesh_id, "members")
         self._on_members = on_members
         self._meanwhile = meanwhile
         self._members_due = 0.0
-        self._served_at = time.monotonic()
         self._owns_context = context is None
         self._context = context or zmq.Context()
         self._timeout_s = timeout_ms / 1000
         self._stop = stop or threading.Event()
         self._on_link = on_link
         self._backoff = Backoff(rng)
-        self._lines: dict[int, tuple[Address, Line]] = {}
-        self._silent_until: dict[int, float] = {}
+        self._lines = Lines(self._context, self.addresses, keys)
+        self._ring = Ring(self.addresses)
         self._target = self.addresses.members[0]  # the lowest id leads when all is well
         self.link = Link()
         self._link_told = False
         self.last_status: str | None = None  # what a peer of this mesh said last
         self.refusals: dict[int, Reply] = {}  # peers that are not of this mesh, and what they said
+
+    @property
+    def key_faults(self) -> dict[int, str]:
+        """Peers that would not have our key, or we theirs, and why."""
+        return self._lines.faults
 
     @property
     def target(self) -> tuple[int, str, int]:
@@ -119,7 +120,7 @@ class Pirate:
 
     def rotate(self) -> None:
         """Ask another peer first next time."""
-        self._target = self._after(self._target, self._silent())
+        self._target = self._ring.after(self._target)
 
     def ask(
         self, frame: bytes, *, deadline: float | None = None, accept: Callable[[Reply], bool] = lambda reply: True
@@ -139,7 +140,7 @@ class Pirate:
             if reply is not None and reply["status"] in FINAL:
                 if self._is_final(target, reply, deadline) and accept(reply):
                     self._backoff.reset()
-                    self._served_at = time.monotonic()
+                    self._ring.served()
                     self.last_status = reply["status"]
                     self._learn(target, reply)
                     return reply
@@ -156,19 +157,19 @@ class Pirate:
                     self.addresses.failed(target)
             hint = self._hint(reply) if reply is not None else None
             named = hint or named
-            following = self._following(target, asked, hint, bool(answered))
+            following = self._ring.following(target, asked, hint, bool(answered))
             if following is None:
                 cut_off = "NO_QUORUM" in answered.values()
                 state = NO_QUORUM if cut_off else SEARCHING if answered or not self.key_faults else KEY_REFUSED
                 words = sentence(self._keys, self.key_faults) if state == KEY_REFUSED else ("", "")
                 self._set_link(Link(state, next(iter(answered), None), None, *words))
-                if deadline is not None and self._shut_out():
+                if deadline is not None and self._lines.all_refuse():
                     return None
                 self._rest(self._backoff.next_ms(answered=bool(answered)), deadline)
                 asked.clear()
                 answered.clear()
-                following = self._after(target, self._silent())
-                if named is not None and self._can_ask(named):
+                following = self._ring.after(target)
+                if named is not None and self._ring.can_ask(named):
                     following = named
                 named = None
             self._target = following
@@ -189,13 +190,11 @@ class Pirate:
 
     def curve_at(self, host: str, port: int) -> Curve | None:
         """What a connection to the peer at ``host:port`` takes; None where there are no keys. KeyError: not known."""
-        return curve_for(self._known_keys(), self.addresses.at(host, port)) if self._keys is not None else None
+        return self._lines.curve_at(host, port)
 
     def close(self) -> None:
         """Drop every line. May be called twice."""
-        for _, line in self._lines.values():
-            line.close()
-        self._lines.clear()
+        self._lines.close()
         if self._owns_context:
             self._context.term()
 
@@ -226,8 +225,7 @@ class Pirate:
             return False
         if self._target not in self.addresses:
             self._target = self.addresses.members[0]
-        for peer in [peer for peer in self._lines if peer not in self.addresses]:
-            self._drop(peer)
+        self._lines.drop_strangers()
         self._on_members(told)
         return True
 
@@ -235,7 +233,7 @@ class Pirate:
 
     def _try(self, target: int, frame: bytes, deadline: float | None) -> Reply | None:
         """One question to one peer: what it said, or None when it is gone, silent or talks nonsense."""
-        line = self._line(target)
+        line = self._lines.to(target)
         if line is None:
             return None
         until = time.monotonic() + self._timeout_s
@@ -247,16 +245,12 @@ class Pirate:
             if answer is not None:
                 break
             if line.lost:
-                if line.fault:
-                    self.key_faults[target] = line.fault
-                    self._key_turns[target] += line.fault == SERVER
-                elif self.key_faults.get(target) == SERVER:  # it was only about to end
-                    del self.key_faults[target]
-                self._drop(target)
+                self._lines.was_lost(target, line.fault)
+                self._lines.drop(target)
                 self.addresses.failed(target)
                 return None
             if self._over(deadline):
-                self._drop(target)
+                self._lines.drop(target)
                 return None
             if time.monotonic() >= until:
                 self._give_up_on(target)
@@ -267,77 +261,14 @@ class Pirate:
         except WireError:
             self._give_up_on(target)
             return None
-        self._silent_until.pop(target, None)
-        if self.key_faults.get(target) != ROLE:  # that one only goes with a request that is answered
-            self.key_faults.pop(target, None)
+        self._ring.answered(target)
+        self._lines.answered(target)
         return reply
 
-    def _line(self, target: int) -> Line | None:
-        """A line to a peer; None for one whose key nobody has said."""
-        address = self.addresses[target]
-        at, line = self._lines.get(target, (address, None))
-        # It may have ended while nobody was looking, or lead where the peer no longer is.
-        if line is not None and (at != address or (line.reply() is None and line.lost)):
-            self._drop(target)
-            line = None
-        if line is None:
-            try:
-                curves = curves_for(self._known_keys(), target)
-                curve = curves[self._key_turns[target] % len(curves)]
-            except KeyError:
-                self.key_faults[target] = UNKNOWN
-                return None
-            line = Line(self._context, *address, curve)
-            self._lines[target] = (address, line)
-        return line
-
-    def _shut_out(self) -> bool:
-        """Whether every member has refused this client's key: asking again soon would change nothing."""
-        return all(self.key_faults.get(peer) == AUTH for peer in self.addresses.members)
-
-    def _known_keys(self) -> Keys | None:
-        told = self.addresses.told
-        return self._keys.knowing(dict(told.keys)) if self._keys is not None and told is not None else self._keys
-
-    def _drop(self, target: int) -> None:
-        _, line = self._lines.pop(target, (None, None))
-        if line is not None:
-            line.close()
-
     def _give_up_on(self, target: int) -> None:
-        self._drop(target)
+        self._lines.drop(target)
         self.addresses.failed(target)
-        self._silent_until[target] = time.monotonic() + SILENT_REST_S
-
-    # -------------------------------------------------------------------------------------------------------- whom next
-
-    def _following(self, target: int, asked: set[int], hint: int | None, answered: bool) -> int | None:
-        """Whom to ask after ``target`` in this round; None when the round is over."""
-        if hint is not None and hint not in asked and not self._is_silent(hint):
-            return hint
-        without = asked | self._silent() if answered else asked
-        following = self._after(target, without)
-        if following not in without:
-            return following
-        if answered and time.monotonic() - self._served_at < OTHERS_AFTER_S:
-            return None
-        return next((peer for peer in self.addresses.others if peer not in without), None)
-
-    def _after(self, target: int, without: set[int]) -> int:
-        """The next member in the ring that is not in ``without``; the very next when all are."""
-        ring = self.addresses.members
-        place = ring.index(target) + 1 if target in ring else 0
-        ring = ring[place:] + ring[:place]
-        return next((peer for peer in ring if peer not in without), ring[0])
-
-    def _silent(self) -> set[int]:
-        return {peer for peer in self._silent_until if self._is_silent(peer)}
-
-    def _is_silent(self, peer: int) -> bool:
-        return self._silent_until.get(peer, 0.0) > time.monotonic()
-
-    def _can_ask(self, peer: int) -> bool:
-        return peer in self.addresses and not self._is_silent(peer)
+        self._ring.was_silent(target)
 
     def _hint(self, reply: Reply) -> int | None:
         """The leader that a NOT_LEADER names: by the address that is known, or else by the hint's."""
@@ -361,7 +292,7 @@ class Pirate:
             leader = heard if isinstance(heard, int) and heard > 0 else None
             cut_off = said.get("quorum") is not True
             state = NO_QUORUM if cut_off else CONNECTED if leader is not None else SEARCHING
-            if leader is not None and self._can_ask(leader):
+            if leader is not None and self._ring.can_ask(leader):
                 self._target = leader
         self._set_link(Link(state, target, leader))
 

@@ -103,7 +103,7 @@ def test_a_client_that_was_off_while_its_peers_were_replaced_finds_the_mesh(mesh
 def test_a_remembered_list_of_peers_that_are_gone_or_cut_off_does_not_hide_the_file(
     mesh: FakeMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: tuple[int, ...], answer: bytes | None
 ) -> None:
-    monkeypatch.setattr("hfzmq.client.pirate.OTHERS_AFTER_S", 0.5)
+    monkeypatch.setattr("hfzmq.client.ring.OTHERS_AFTER_S", 0.5)
     left_over = FakePeer(lambda frame: answer)
     if answer is None:
         left_over.die()
