@@ -13,6 +13,7 @@ import msgpack
 
 from hfzmq.errors import WireError
 
+VERSION = 1  # of what clients and peers say to each other
 SHOWN_CHARS_MAX = 40  # of a stranger's key, in an error
 _KEYS_MAX = 16  # of a request's map
 _UNPACK_ERRORS = (ValueError, TypeError, OverflowError, RecursionError, msgpack.exceptions.UnpackException)

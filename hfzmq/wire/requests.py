@@ -1,4 +1,4 @@
-"""What clients and peers say to each other, as bytes: the first half of docs/protocol.md.
+"""What clients ask of peers, as bytes: the first half of docs/protocol.md (the answers: replies).
 
 Touches nothing. Must not know: sockets, storage, who leads. Keeps: a Request that exists holds every bound of the
 protocol; any other bytes raise WireError with the field, the bound and a hint, and nothing else is ever raised; what a
@@ -24,10 +24,11 @@ from hfzmq.wire import backup
 from hfzmq.wire.access import decode_changes
 from hfzmq.wire.backup import TakeBackup
 from hfzmq.wire.facts import BY_CHARS_MAX
-from hfzmq.wire.fields import SHOWN_CHARS_MAX, Fields, flat_pairs, pack, reply_map, request_map, shown
+from hfzmq.wire.fields import SHOWN_CHARS_MAX, VERSION, Fields, flat_pairs, pack, request_map
 from hfzmq.wire.pages import KEYS as PAGES
 from hfzmq.wire.pages import AlarmEvents, Alarms, Alerts, Page, Readings, Reports, page_of
 from hfzmq.wire.readings import SubmitReadings
+from hfzmq.wire.replies import decode_reply, encode_reply
 from hfzmq.wire.rows import count_rows, unpack_rows
 
 __all__ = [
@@ -58,7 +59,6 @@ __all__ = [
     "op_of",
 ]
 
-VERSION = 1
 EPOCH_BYTES = DIGEST_BYTES = MESH_ID_BYTES = 16
 CLIENT_CHARS_MAX = 64
 SEQ_MAX = (1 << 63) - 1  # what SQLite keeps
@@ -268,44 +268,6 @@ def accept_rows(data: bytes, rows_max: int) -> tuple[bytes, list[tuple[int, str,
         else:
             rejected.append((number, *refusal))
     return (pack(good), rejected) if rejected else (data, rejected)
-
-
-# ------------------------------------------------------------ replies
-
-_REPLY_KEYS: dict[str, dict[str, tuple[type, ...]]] = {
-    "ACK": {"index": (int,)},
-    "CONFLICT": {"seq": (int,), "index": (int,)},
-    "GAP": {"seq": (int,), "expected": (int,)},
-    "REFUSED": {"field": (str,), "bound": (str,), "hint": (str,)},
-    "NOT_LEADER": {"leader": (int, type(None)), "host": (str, type(None)), "port": (int, type(None))},
-    "BUSY": {"retry_ms": (int,)},
-    "NO_QUORUM": {},
-}
-_SUBMITTED: dict[str, tuple[type, ...]] = {"seq": (int,), "term": (int,), "index": (int,), "rejected": (list,)}
-
-
-def encode_reply(status: str, **fields: object) -> bytes:
-    """The frame of one answer. WireError when msgpack cannot carry a field."""
-    return pack({"v": VERSION, "status": status, **fields})
-
-
-def decode_reply(frame: bytes) -> dict[str, Any]:
-    """The answer in ``frame``; ``status`` is a str, and the keys that the protocol promises with it are there and of
-    their type (what belongs to an ``OK`` is for the asker to check). WireError for any other bytes."""
-    reply = reply_map(frame)
-    if reply.get("v") != VERSION or isinstance(reply["v"], bool):
-        raise WireError("v", f"{VERSION}", hint="no hfzmq peer, or one that speaks another version")
-    status = reply.get("status")
-    if not isinstance(status, str):
-        raise WireError("status", "text")
-    of_submit = status == "ACK" and ("seq" in reply or "rejected" in reply)  # an ACK of a change has neither
-    for key, types in (_SUBMITTED if of_submit else _REPLY_KEYS.get(status, {})).items():
-        if key not in reply or not isinstance(reply[key], types) or isinstance(reply[key], bool):
-            raise WireError(shown(key), f"as promised with {status}")
-    index = reply.get("members_index", 0)
-    if not isinstance(index, int) or isinstance(index, bool):
-        raise WireError("members_index", "a whole number")
-    return reply
 
 
 # ------------------------------------------------------------ the parts
