@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # What a result is made of, from the root of the repository. Tests make none, nor do the lists of planted bugs where
 # they are not named: a storm of yesterday is not of another source because a test was added since.
 TESTS, BUGS = "test_", "bugs.py"
-CORE = ("hfzmq/core", "hfzmq/settings.py", "tests/simulation")
+PURE = ("hfzmq/core", "hfzmq/settings.py")
+CORE = (*PURE, "tests/simulation")
 STORAGE = ("hfzmq", "tests/powercuts", "tests/integration/storage_world.py", "tests/integration/expected_tables.py")
 PRODUCT = ("hfzmq", "daemon", "cli", "model", "tests")
 CORE_PLANTED = (*CORE, "tests/simulation/bugs.py")
@@ -42,6 +43,11 @@ def provenance(runs: Sequence[str] = CORE) -> Provenance:
     commit = _git("rev-parse", "HEAD")
     dirty = not commit or bool(_git("status", "--porcelain", "--", *runs))
     return Provenance(commit, dirty, _digest(runs), platform.python_version(), os.cpu_count() or 1)
+
+
+def core() -> str:
+    """A digest of the core alone, without the simulator that tries it."""
+    return _digest(PURE)
 
 
 def origin(runs: Sequence[str] = CORE) -> dict[str, object]:

@@ -23,7 +23,7 @@ from types import FrameType
 
 import click
 
-from tests.provenance import ROOT, provenance
+from tests.provenance import ROOT, core, provenance
 from tests.simulation.compiled import COMPARED, CannotCompile, as_interpreted, build
 from tests.simulation.sized import FULL, Size, Told, replay, tell
 from tests.simulation.tally import Tally
@@ -226,7 +226,7 @@ def main(
         raise click.ClickException(f"no folder {file.parent} to keep the results in")
     with alone(file):
         compiled = compiled and _compile()
-        tally = Tally(file, provenance(), size, compiled)
+        tally = Tally(file, provenance(), size, compiled, core())
         campaign, line = Campaign(tally, size, jobs, stop_at_violation, compiled), Line(number)
         signal.signal(signal.SIGINT, campaign.stop)
         signal.signal(signal.SIGTERM, campaign.stop)

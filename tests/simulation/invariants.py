@@ -231,7 +231,8 @@ class Invariants:
             have = self.peers[effect.to].disk
             last = peer.replica.log.last if peer.replica else None
             here = peer.replica and peer.replica.membership.counts(effect.to, self.peers[effect.to].incarnation)
-            if last and here and not have.holds(last.index, last.chain):
+            follows = have.hard_state.term <= message.term  # else it will not heed this: another leader has its log
+            if last and here and follows and not have.holds(last.index, last.chain):
                 self.fail(f"I10 peer {peer.number} hands over at {last.index} to {effect.to}, which has {have.last}")
 
     def _leads(self, peer: Peer, term: int) -> None:

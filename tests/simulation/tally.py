@@ -61,15 +61,16 @@ def unused(used: Iterable[Ranges], first: int, number: int) -> Iterator[int]:
 
 
 class Tally:
-    """The file in memory. ``file`` None: nothing is kept."""
+    """The file in memory. ``file`` None: nothing is kept. ``core``: a digest of the core alone: storms that ran under a
+    simulator that has changed since are storms of the same core."""
 
-    def __init__(self, file: Path | None, made: Provenance, size: Size, compiled: bool = False) -> None:
+    def __init__(self, file: Path | None, made: Provenance, size: Size, compiled: bool = False, core: str = "") -> None:
         self._file = file
         self._size = size
         self._runs: list[dict[str, Any]] = []
         if file is not None and file.exists():
             self._runs = json.loads(file.read_text())["runs"]
-        key = {**made._asdict(), **size._asdict(), "compiled": compiled}
+        key = {**made._asdict(), **size._asdict(), "compiled": compiled, "core": core}
         del key["cores"]
         mine = [run for run in self._runs if all(run.get(name) == value for name, value in key.items())]
         self._mine = mine[0] if mine else {

@@ -75,6 +75,29 @@ def test_of_several_runs_the_last_one_says_of_which_sources_they_are(results: Pa
     assert OTHER_SOURCES in row(STEP, None)[0]
 
 
+def storms(core: str, source: str, first: int, last: int, *broken: int) -> dict[str, Any]:
+    sums = dict.fromkeys(("storms", "counted", "acks", "faults"), last - first + 1)
+    violations = [{"seed": seed} for seed in broken]
+    return {"core": core, "source": source, "dirty": False, "seeds": [[first, last]], "violations": violations, **sums}
+
+
+def test_storms_of_one_core_count_together_and_a_rule_was_wrong_only_if_its_seed_was_run_again() -> None:
+    step = next(one for one in STEPS if one.file == "storms.json")
+    runs = [storms("1", "a", 0, 9, 3), storms("2", "b", 10, 9_999, 11), storms("2", "c", 10_000, 20_009)]
+    before = "(earlier cores: 10 storms, 1 violations)"
+    assert not step.sound({"runs": runs})
+    assert step.full({"runs": runs})
+    assert step.figures({"runs": runs}).startswith("20,000 storms")
+    assert step.figures({"runs": runs}).endswith(f"1 violations {before}")
+    again = [*runs[:2], {**runs[2], "seeds": [[11, 11], [10_000, 20_008]]}]
+    assert step.sound({"runs": again})
+    assert step.figures({"runs": again}).endswith(
+        f"0 violations, 1 of the simulator's rules mended and their seeds run again {before}"
+    )
+    assert not step.sound({"runs": [*runs[:2], {**again[2], "violations": [{"seed": 11}]}]})
+    assert not step.sound({"runs": again[:2]}), "the newest simulator has found it"
+
+
 def test_every_step_names_sources_that_are_there() -> None:
     for step in STEPS:
         assert step.runs
