@@ -245,6 +245,8 @@ class Strikes:
         def lose(peer: Peer) -> None:
             if self._storm.invariants.membership is not None:
                 return  # too late: others have it
+            if not self._storm.operator.may_lose(peer):
+                return  # others who voted for it have lost theirs a moment ago
             peer.wipe()
             for number in self._peers:
                 self._network.cut(peer.number, number)
