@@ -63,7 +63,7 @@ MODULES: Mapping[str, str] = {
     ALARMS: "storage/alarm_book storage/alarm_rows storage/alarm_sum",
     COMMIT: "storage/store storage/connection storage/directory storage/mark",
     CHECKPOINT: "storage/checkpoint storage/compaction",
-    ACKS: "",
+    ACKS: "wire/replies",
     BEATS: "",
     LOOP: "daemon/node",
     CHORES: """daemon/backups daemon/chores daemon/door daemon/entrance daemon/gauge daemon/hearsay daemon/incoming
@@ -90,7 +90,6 @@ FUNCTIONS: Mapping[tuple[str, str], str] = {
     ("daemon/sockets", "answer"): SEND,
     ("daemon/desk", "answered"): ACKS,
     ("daemon/desk", "reply"): ACKS,
-    ("wire/requests", "encode_reply"): ACKS,
     ("core/readings", "heartbeat"): BEATS,
     ("storage/store", "_persist"): PERSIST,
     ("storage/store", "_truncate"): PERSIST,
