@@ -11,8 +11,9 @@ peer is asked twice in one round, so peers that point at each other cost two que
        NO_QUORUM, NOT_LEADER, gone, nonsense -> next peer at once      silence for 1 s -> next peer, this one rests 1 s
     nobody left to ask -> rest (see Backoff), next round
 
-Members of the mesh come and go: an answer says the index of the answerer's list, and when that is newer than the list
-known here, the same peer is asked for it at once (see Addresses).
+Whom to ask next is ring.py; the connections, and which keys they show, are lines.py. Members of the mesh come and go:
+an answer says the index of the answerer's list, and when that is newer than the list known here, the same peer is asked
+for it at once (see Addresses).
 """
 
 from __future__ import annotations

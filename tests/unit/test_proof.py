@@ -96,6 +96,8 @@ def test_storms_of_one_core_count_together_and_a_rule_was_wrong_only_if_its_seed
     )
     assert not step.sound({"runs": [*runs[:2], {**again[2], "violations": [{"seed": 11}]}]})
     assert not step.sound({"runs": again[:2]}), "the newest simulator has found it"
+    assert not step.sound({"runs": [*runs[:2], {**again[2], "peers": 3}]}), "at another size it is another storm"
+    assert not step.sound({"runs": [*runs[:2], {**again[2], "dirty": True}]}), "nobody knows what ran there"
 
 
 def test_every_step_names_sources_that_are_there() -> None:
