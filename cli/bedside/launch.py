@@ -109,9 +109,8 @@ def launch(settings: Settings) -> int:
         model = RiskModel.load(raw_day=settings.day_mode == STUDY)
         with Client(settings.config, settings.client_id, settings.queue_dir, events.put, seed=settings.seed) as client:
             tail = _place_in_file(settings, client, csv) if csv is not None else None
-            pending = client.state.pending
-            if pending and not settings.screen:
-                say(f"{pending} reports of an earlier run wait in {client.queue.directory}; they go first")
+            if client.earlier and not settings.screen:
+                say(f"{client.earlier} reports of an earlier run wait in {client.queue.directory}; they go first")
 
             alarms = _alarms(settings, source)
 
