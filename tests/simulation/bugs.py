@@ -1,7 +1,7 @@
 """The bugs that are planted: each one small change of the core's text, as a tired person might make it.
 
 ``first_seed`` is 0 where the storms are simply counted from the first on; a bug that needs more than the seeds of a
-normal search may say where its own search begins, and the table says so too.
+normal search, or makes one of the first storms endless, may say where its own search begins, and the table says so too.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ BUGS = (
     # ------------------------------------------------------------ the log
     Bug("the log check is skipped", "replication.py", "if not log.holds(prev):", "if prev.index > log.last.index:"),
     Bug("a late append drops what came after it", "replication.py", "if mine.term != entry.term:", "if True:"),
-    Bug("a conflicting entry is kept", "replication.py", "if mine.term != entry.term:", "if False:"),
+    Bug("a conflicting entry is kept", "replication.py", "if mine.term != entry.term:", "if False:", first_seed=60),
     Bug("a follower acknowledges what it does not have", "replication.py",
         "match = prev.index + len(entries)", "match = prev.index + len(entries) + 1"),
     Bug("a follower acknowledges its whole log", "replica.py",
