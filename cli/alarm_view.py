@@ -74,7 +74,8 @@ def merge_alarms(before: AlarmView, answers: Iterable[Mapping[str, Any] | None],
     if before.told_at_ms is not None and index < before.applied_index and now_ms - before.told_at_ms <= SLIDE_BACK_MS:
         return before
     fields = list(best["alarm_fields"])
-    found = [_alarm(fields, row, best["now_ms"], now_ms) for row in best["alarms"]]
+    log_ms = best["log_now_ms"] if _is_int(best.get("log_now_ms")) else best["now_ms"]  # an older daemon tells its own
+    found = [_alarm(fields, row, log_ms, now_ms) for row in best["alarms"]]
     alarms = sorted((alarm for alarm in found if alarm is not None), key=urgency)
     return AlarmView(tuple(alarms), index, now_ms, found.count(None), len(found) >= ALARMS_MAX)
 
@@ -94,7 +95,7 @@ def _tells(answer: Mapping[str, Any]) -> bool:
     return answer.get("status") == "OK" and good
 
 
-def _alarm(fields: Sequence[Any], row: Any, wall_ms: int, now_ms: int) -> Alarm | None:
+def _alarm(fields: Sequence[Any], row: Any, log_ms: int, now_ms: int) -> Alarm | None:
     if not isinstance(row, (list, tuple)) or len(row) != len(fields):
         return None
     told = dict(zip(fields, row, strict=True))
@@ -109,7 +110,7 @@ def _alarm(fields: Sequence[Any], row: Any, wall_ms: int, now_ms: int) -> Alarm 
     )
     if not good:
         return None
-    raised_at_ms = now_ms - max(0, wall_ms - told["raised_at_ms"])
+    raised_at_ms = now_ms - max(0, log_ms - told["raised_at_ms"])
     return Alarm(
         told["id"], told["patient_id"], told["cause"], told["state"], raised_at_ms, told["note"], value,
         told["acknowledged_by"], told["step"],

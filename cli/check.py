@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from hfzmq.cli.check_alarms import judge_unseen, unseen_red
 from hfzmq.cli.format import counted, thousands
 from hfzmq.cli.nagios import CRITICAL, OK, UNKNOWN, WARNING, Finding, Number, Plugin, line, worst
 from hfzmq.cli.options import Seconds, config_option, load_config, peer_option
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from hfzmq.cli.mesh_view import MeshView
     from hfzmq.cli.peer_view import PeerView
 
-ALARMS_ASKED = 1000
 LAST_AT = 4  # in a row of the status's ``hears``: the last entry that peer holds
-RED = "RED"
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,13 +37,6 @@ class Limits(NamedTuple):
     lag_critical: int = 20_000
     disk_warning_bytes: int = 1 << 30
     disk_critical_bytes: int = 200 << 20
-
-
-class Unseen(NamedTuple):
-    """RED alarms that nobody has seen: how many, and for how long the oldest has waited, s."""
-
-    many: int
-    oldest_s: float
 
 
 def _threshold(name: str, default: float, of: str) -> Callable[[F], F]:
@@ -119,11 +111,11 @@ def _look(
     numbers += measured(view, told, limits)
     teller = next((peer for peer in view.reading if peer.serves), None) or next(iter(view.reading), None)
     if alarms and teller is not None and not view.restoring:  # those who wait tell no more than that
-        unseen = _unseen(config, teller, timeout_ms)
+        unseen = unseen_red(config, teller, timeout_ms)
         if unseen is None:
             yield Finding(UNKNOWN, f"peer {teller.id} does not tell its alarms")
         else:
-            yield from judge_alarms(unseen, limits)
+            yield from judge_unseen(unseen, limits.red_warning_s, limits.red_critical_s)
             numbers.append(Number("red_unseen", unseen.many))
             numbers.append(Number("red_oldest", unseen.oldest_s, "s", limits.red_warning_s, limits.red_critical_s))
 
@@ -241,13 +233,6 @@ def _of_one(peer: PeerView, said: dict[str, Any], limits: Limits, differs_told: 
         yield Finding(code, f"peer {peer.id} has {free >> 20} MiB of disk left")
 
 
-def judge_alarms(unseen: Unseen, limits: Limits) -> Iterator[Finding]:
-    """RED alarms that nobody has seen."""
-    if unseen.many and unseen.oldest_s >= limits.red_warning_s:
-        code = CRITICAL if unseen.oldest_s >= limits.red_critical_s else WARNING
-        yield Finding(code, f"{counted(unseen.many, 'RED alarm')} unseen, the oldest for {unseen.oldest_s:.0f} s")
-
-
 def measured(view: MeshView, told: dict[int, dict[str, Any]], limits: Limits) -> Iterator[Number]:
     """The numbers behind the bar."""
     there = [peer for peer in view.peers if peer.reachable]
@@ -268,22 +253,6 @@ def measured(view: MeshView, told: dict[int, dict[str, Any]], limits: Limits) ->
     free = [value for said in told.values() if (value := _number(said, "disk_free_bytes")) is not None]
     if free:
         yield Number("disk_free", min(free), "B")
-
-
-def _unseen(config: Config, teller: PeerView, timeout_ms: int) -> Unseen | None:
-    """As one peer tells it; None when it does not."""
-    from hfzmq.client.ask import ask_all
-
-    fields: dict[str, object] = {"state": "unacknowledged", "before_id": 0, "limit": ALARMS_ASKED}
-    answer = ask_all(config, "alarms", fields, timeout_ms=timeout_ms, only=teller.id).get(teller.id) or {}
-    try:
-        names: list[str] = answer["fields"]
-        cause, raised_at = names.index("cause"), names.index("raised_at_ms")
-        raised = [row[raised_at] for row in answer["rows"] if row[cause] == RED]
-        oldest_ms = (teller.now_ms or 0) - min(raised) if raised else 0
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError):
-        return None
-    return Unseen(len(raised), max(0, oldest_ms) / 1000)
 
 
 def _said(answer: dict[str, Any] | None) -> dict[str, Any]:

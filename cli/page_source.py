@@ -46,6 +46,7 @@ class Page(NamedTuple):
     """Some rows in the order of ``fields``, whether there are more in that direction, and how fresh they are.
 
     ``stale_ms``: since the answering peer last heard its leader (0: it leads; None: it hears none, or it is a file).
+    ``log_now_ms``: what the log's clock shows, Unix ms, for how long ago a stamp was; None where that is not told.
     """
 
     fields: tuple[str, ...]
@@ -54,6 +55,7 @@ class Page(NamedTuple):
     peer: int | None = None
     stale_ms: int | None = None
     applied_index: int | None = None
+    log_now_ms: int | None = None
 
 
 class Filter(NamedTuple):
@@ -232,4 +234,5 @@ def _page_in(answer: dict[str, Any], table: Table) -> Page:
         answer.get("peer"),
         answer.get("stale_ms"),
         answer.get("applied_index"),
+        now_ms if type(now_ms := answer.get("log_now_ms")) is int else None,
     )

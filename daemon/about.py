@@ -49,11 +49,13 @@ class About:
         self._settings = told_settings(config)  # in force until the next start, whatever the file says by then
         self.in_force: Callable[[], AccessList] | None = None  # the keys; None where there are none
         self.fsync_ms = 0.0  # of the last commit
+        self.log_ahead_ms: Callable[[], int] = lambda: 0  # the log's clock before this machine's
         self.scrubs: Callable[[], int] = lambda: 0  # how often the whole file was looked through for rot
         self.events: deque[tuple[int, str]] = deque(maxlen=20)  # what has happened, with wall clock milliseconds
 
     def staleness(self) -> dict[str, Any]:
-        """Who answers a read, and how old what it says may be: None where that cannot be known."""
+        """Who answers a read, how old what it says may be (None where that cannot be known), and the log's clock: how
+        long ago a stamp in the answer was."""
         now, replica = self._clock_ms(), self._replica
         stale: int | None = None
         if replica.leading:
@@ -61,7 +63,7 @@ class About:
             stale = 0 if quorum_age < self._config.timing.lease_ms else int(quorum_age)
         elif replica.election.hears_leader(now) and replica.leader:
             stale = max(0, int(now - (replica.election.lease_until_ms - self._config.timing.lease_ms)))
-        return {"peer": replica.me, "stale_ms": stale}
+        return {"peer": replica.me, "stale_ms": stale, "log_now_ms": self._wall_clock_ms() + self.log_ahead_ms()}
 
     def members_index(self) -> int:
         """How new the list of members is."""
@@ -154,6 +156,7 @@ class About:
             "uptime_ms": int(now - self._started_ms),
             "fsync_ms": round(self.fsync_ms, 3),
             "now_ms": self._wall_clock_ms(),
+            "log_ahead_ms": self.log_ahead_ms(),
             "db_bytes": self._store.size_bytes(),
             "wal_bytes": walscan.size_of(self._store.path),
             "disk_free_bytes": disk_free_bytes(self._store.path.parent),

@@ -77,6 +77,7 @@ class Gauge(NamedTuple):
     replaced: tuple[int, ...] = ()  # voters that were heard with another disk than the one that they voted with
     other_histories: tuple[int, ...] = ()  # peers that were heard with another history of the mesh
     shut_out: tuple[tuple[int, str], ...] = ()  # (peer, why) of those that do not let this one in
+    log_ahead_ms: int = 0  # the log's clock before this machine's
 
 
 def read(
@@ -135,6 +136,7 @@ def read(
         holders=tuple((row[0], row[4]) for row in status["hears"] if row[4]),
         replaced=tuple(status["replaced"]),
         other_histories=tuple(status["other_histories"]),
+        log_ahead_ms=status["log_ahead_ms"],
     )
 
 

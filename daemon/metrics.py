@@ -59,6 +59,8 @@ PLAIN: tuple[tuple[str, str, Callable[[Gauge], float | int | None]], ...] = (
     ("hfzmq_database_bytes", "The database file.", lambda g: g.database_bytes),
     ("hfzmq_disk_free_bytes", "Room on the data directory's disk.", lambda g: g.free_bytes),
     ("hfzmq_amnesia", "1 when this start has set damaged or lost files aside.", lambda g: g.amnesia is not None),
+    ("hfzmq_log_clock_ahead_seconds", "How far the log's clock is ahead of this machine's: a leader's once was.",
+     lambda g: g.log_ahead_ms / 1000),
     ("hfzmq_door_shut", "1 while no more clients are let in for want of descriptors.", lambda g: g.door_shut),
 )  # fmt: skip
 
@@ -123,7 +125,7 @@ def _of(gauge: Gauge, build: dict[str, str]) -> Iterator[Metric]:
         "hfzmq_alarms_unseen", "Alarms that nobody has acknowledged.", "cause",
         [(one.cause, one.unseen) for one in gauge.alarms],
     )  # fmt: skip
-    now = time.time()
+    now = time.time() + gauge.log_ahead_ms / 1000  # alarms have the log's stamps
     waiting = [(one.cause, max(0.0, now - one.unseen_since_ms / 1000) if one.unseen else 0.0) for one in gauge.alarms]
     yield _labelled("hfzmq_alarms_unseen_seconds", "How long the oldest of those has waited.", "cause", waiting)
     events = CounterMetricFamily("hfzmq_events", "What has happened since this start, by kind.", labels=["event"])

@@ -129,6 +129,8 @@ class Node:
             wall_clock_ms,
             Notifier(config.channels),
         )
+        self.watch.changed(now)
+        self.about.log_ahead_ms = lambda: self.watch.log_ahead_ms(monotonic_ms())
         self.passing = Passing(self.ward, peer_id, self.watch, self.voice.send, self.about.other_peers)
         self.backups = Backups(
             data_dir / "backups", self.store.path, lambda: self.replica.applied, self.counters, monotonic_ms
@@ -247,7 +249,7 @@ class Node:
                 self._step(Persisted(tokens[-1]))
             if applied:
                 self.locks.applied(self.store.keys)
-                self.watch.changed()
+                self.watch.changed(monotonic_ms())
                 self._step(Applied(*applied))
 
     def _sync(self) -> None:

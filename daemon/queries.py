@@ -44,9 +44,9 @@ Job = tuple[tuple[bytes, ...], Callable[[], bytes]]
 
 
 class Queries:
-    """``about()`` tells, in the loop's thread, what an answer says of this peer: ``peer`` and ``stale_ms``. ``damage``:
-    what rot was found in the file, None for none as yet; ``scrubs`` is how often all of it was looked at.
-    ``rests_ms()`` tells, in any thread, how long ago the loop had something to write."""
+    """``about()`` tells, in the loop's thread, what an answer says of this peer: ``peer``, ``stale_ms``,
+    ``log_now_ms``. ``damage``: what rot was found in the file, None for none as yet; ``scrubs`` is how often all of it
+    was looked at. ``rests_ms()`` tells, in any thread, how long ago the loop had something to write."""
 
     def __init__(
         self,
@@ -180,5 +180,6 @@ def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any])
         trends={patient: [list(point) for point in points] for patient, points in trends.items()},
         applied_index=reader.applied(),
         now_ms=wall_clock_ms(),
+        log_now_ms=about["log_now_ms"],
         peer=about["peer"],
     )

@@ -165,9 +165,15 @@ class Watch:
             self._acted(frames, reply.index, outcome)
         return ()
 
-    def changed(self) -> None:
+    def changed(self, now_ms: float) -> None:
         """Entries were applied: see soon what is owed."""
+        self._clock.seen(now_ms, self._told.alarms.now_ms)
         self._posting.changed()
+
+    def log_ahead_ms(self, now_ms: float) -> int:
+        """How far the log's clock is ahead of this machine's: 0, unless a leader's clock has been."""
+        wall_ms = self._wall_ms()
+        return self._clock.now(wall_ms, now_ms) - wall_ms
 
     def drop(self) -> tuple[Frames, ...]:
         """This peer does not lead: who waits must ask another."""

@@ -56,12 +56,12 @@ def acknowledge_all(
     unless ``yes``. ``timeout_s``: for each. MeshUnavailable says how many were done before."""
     check_patient(patient)
     config, name = load_config(config_path), _name(by)
-    found = _unseen(config, cause, patient)
+    found, log_now_ms = _unseen(config, cause, patient)
     if not found:
         click.echo("no alarm that nobody has seen" + ("" if cause is patient is None else " fits"), err=True)
         return
     many = counted(len(found), "alarm")
-    _show(found, config)
+    _show(found, log_now_ms, config)
     if not yes:
         question = f"acknowledge {'it' if len(found) == 1 else f'these {many}'} as {printable(name)}?"
         confirm(question, "nothing was acknowledged", "if you mean it, say it again with --yes")
@@ -85,16 +85,18 @@ def _name(by: str | None) -> str:
     return login_name() if by is None else checked_name(by)
 
 
-def _unseen(config: Config, cause: str | None, patient: str | None) -> list[Episode]:
-    """From the leader, after a quorum round: none is missing."""
-    pages = read_all(MeshSource(config, consistent=True, table=ALARMS), 0, Filter(patient, "open"))
+def _unseen(config: Config, cause: str | None, patient: str | None) -> tuple[list[Episode], int | None]:
+    """From the leader, after a quorum round: none is missing; what the log's clock shows, if that is told."""
+    pages = list(read_all(MeshSource(config, consistent=True, table=ALARMS), 0, Filter(patient, "open")))
     episodes = (one for page in pages for one in episodes_of(page.fields, page.rows))
     fitting = (one for one in episodes if one.state in UNSEEN and cause in (None, one.cause))
-    return sorted(fitting, key=words.urgency)
+    return sorted(fitting, key=words.urgency), pages[-1].log_now_ms
 
 
-def _show(found: list[Episode], config: Config) -> None:
-    now_ms = time.time_ns() // 1_000_000
+def _show(found: list[Episode], log_now_ms: int | None, config: Config) -> None:
+    now_ms, note = words.log_clock(log_now_ms, time.time_ns() // 1_000_000)
+    if note:
+        _say(note)
     for one in found:
         value = words.value_words(one.cause, one.value, one.note, config.thresholds)
         since = f"since {local_time(one.raised_at_ms)} ({words.age_words(one, now_ms)})"

@@ -55,7 +55,7 @@ def show_alarms(
     if not episodes:
         click.echo("no alarm is open" if state == "open" and patient is None else "no alarm fits", err=True)
         return
-    now_ms, thresholds = time.time_ns() // 1_000_000, _thresholds(where)
+    now_ms, thresholds = _now_ms(first), _thresholds(where)
     head, blocks = laid_out(words.HEADS, [words.alarm_cells(one, now_ms, thresholds) for one in episodes], width)
     if _coloured():
         blocks = [
@@ -80,10 +80,18 @@ def show_history(ctx: click.Context, where: Where, alarm: int, output: str, widt
     lines = [one for page in _joined(first, pages) for one in journal_of(page.fields, page.rows)]
     about = _of_alarm(source_of(ctx, ALARMS, *where), alarm)
     if about:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = _now_ms(first)
         click.echo("\n".join(stacked(words.HEADS, words.alarm_cells(about, now_ms, _thresholds(where)), width)) + "\n")
     cells = [(str(one.id), local_time(one.at_ms), words.event_words(one.what, one.detail)) for one in lines]
     click.echo(as_text(*laid_out(HISTORY_HEADS, cells, width)))
+
+
+def _now_ms(page: Page) -> int:
+    """By the log's clock, which the stamps are of; said where it is not this machine's."""
+    now_ms, note = words.log_clock(page.log_now_ms, time.time_ns() // 1_000_000)
+    if note:
+        click.echo(folded(note, terminal_width(sys.stderr)), err=True)
+    return now_ms
 
 
 def _thresholds(where: Where) -> Thresholds:

@@ -113,8 +113,18 @@ def doubt_words(value: float | None, note: str, thresholds: Thresholds) -> str:
     return f"{shown} {RAW_DAY}" if told.raw_day else shown
 
 
+def log_clock(told_ms: int | None, wall_ms: int) -> tuple[int, str]:
+    """What stamps are compared with: the log's clock, this machine's where nobody tells; what to say where they differ,
+    else ''."""
+    now_ms = wall_ms if told_ms is None else told_ms
+    if now_ms - wall_ms <= CLOCKS_APART_MS:
+        return now_ms, ""
+    ahead = f"the log's clock is {duration(now_ms - wall_ms)} ahead of this machine's, and so are the times here"
+    return now_ms, f"note: {ahead}; ages are by the log's clock"
+
+
 def age_words(episode: Episode, now_ms: int) -> str:
-    """How long ago it was raised by this machine's clock; how long it lasted, when it is over."""
+    """How long ago it was raised, ``now_ms`` being the log's clock; how long it lasted, when it is over."""
     if episode.resolved_at_ms is not None:
         return f"lasted {duration(episode.resolved_at_ms - episode.raised_at_ms)}"
     age_ms = now_ms - episode.raised_at_ms

@@ -66,6 +66,7 @@ class BedAlarms:
         self._silence = silence
         self._alarms = Alarms(limited._replace(expected=()), (), (), 0, 1)
         self._clock = LogClock()
+        self._at_ms = 0  # by that clock: it does not go back when the machine's does
         self._absence = Absence(now_ms)
         self._bell = BedBell(mute)
         self._ring = ring
@@ -113,7 +114,8 @@ class BedAlarms:
         return events
 
     def _now(self, now_ms: int, wall_ms: int) -> int:
-        return self._clock.stamp(wall_ms, now_ms, self._alarms.now_ms)
+        self._at_ms = self._clock.stamp(wall_ms, now_ms, self._alarms.now_ms)
+        return self._at_ms
 
     def _watch(self, patients: Iterable[str], now: int, all_of_them: bool = False) -> None:
         """Patients whose silence has a limit of its own, or (``all_of_them``) that must be heard, have to be expected;
@@ -143,6 +145,7 @@ class BedAlarms:
             "episode": episode.id,
             "state": episode.state,
             "since": episode.raised_at_ms,
+            "age_ms": self._at_ms - episode.raised_at_ms,
             "note": episode.note,
             "value": episode.value,
             "by": episode.acknowledged_by,

@@ -154,7 +154,7 @@ class StatusBook:
         if event["state"] == NORMAL:
             self._alarms.pop(number, None)
             return
-        raised_at_ms = now_ms - max(0, wall_ms - event["since"])
+        raised_at_ms = now_ms - event["age_ms"]
         if number in self._alarms:
             raised_at_ms = self._alarms[number].raised_at_ms
         self._alarms[number] = Alarm(

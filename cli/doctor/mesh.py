@@ -54,6 +54,7 @@ def look(config: Config) -> Iterator[Finding]:
     everybody = with_members(config, newest(answers.values()))
     yield from judge(everybody, answers, refusing, served)
     yield from clocks(config, _clocks(everybody, [peer for peer, answer in answers.items() if answer]))
+    yield from log_clock(answers)
 
 
 def judge(
@@ -199,6 +200,20 @@ def clocks(config: Config, found: Mapping[int, Clock]) -> Iterator[Finding]:
     if not wrong:
         widest = max(abs(clock.ahead_ms) for clock in off.values())
         yield Finding(OK, "clock", f"the peers' clocks agree within {widest:.0f} ms")
+
+
+def log_clock(answers: Answers) -> Iterator[Finding]:
+    """Whether stamps are ahead of what the peers' clocks say: a leader's clock was wrong once."""
+    said = [answer.get("peer") for answer in answers.values() if answer]
+    ahead = [one["log_ahead_ms"] for one in said if isinstance(one, dict) and isinstance(one.get("log_ahead_ms"), int)]
+    if ahead and min(ahead) >= SKEW_WARNING_MS:  # else it is a peer's own clock
+        yield Finding(
+            NOTE,
+            "clock",
+            f"the log's clock is {min(ahead) / 1000:.0f} s ahead of the peers': a leader's clock was wrong",
+            "the times of alarms are as much ahead; how long each has waited is right, limits are a hundredth longer",
+            "nothing: it comes back by itself, by 36 s an hour; see that all clocks are kept: timedatectl",
+        )
 
 
 def _clocks(config: Config, peers: list[int]) -> dict[int, Clock]:

@@ -233,10 +233,29 @@ def test_a_leader_stamps_its_wall_clock() -> None:
     assert clock.stamp(STAMP + 1000, 1005.0, STAMP) == STAMP + 1000
 
 
-def test_a_leader_whose_clock_is_behind_the_logs_goes_on_from_there_at_the_speed_of_time() -> None:
+def test_a_leader_whose_clock_is_behind_the_logs_goes_on_from_there_a_little_slower_than_time() -> None:
     clock, ahead = LogClock(), STAMP + 3_600_000
     assert clock.stamp(STAMP, 5.0, ahead) == ahead
-    assert clock.stamp(STAMP + 1000, 1005.0, ahead) == ahead + 1000
+    assert clock.stamp(STAMP + 1000, 1005.0, ahead) == ahead + 990
+
+
+def test_the_logs_clock_is_right_again_five_days_after_a_leaders_was_an_hour_ahead() -> None:
+    clock, monotonic = LogClock(), 5.0
+    log = clock.stamp(STAMP + 3_600_000, monotonic, 0)
+    for _ in range(5 * 24 * 60):  # a stamp a minute, and the clock is right from the first on
+        monotonic += 60_000
+        log = clock.stamp(STAMP + int(monotonic) - 5, monotonic, log)
+    assert log == STAMP + 5 * 24 * 3_600_000
+
+
+def test_a_peer_that_stamps_nothing_knows_the_logs_clock_and_is_not_misled_by_its_own() -> None:
+    clock, log = LogClock(), STAMP + 3_600_000
+    assert clock.now(STAMP, 5.0) == STAMP
+    clock.seen(10.0, log)
+    assert clock.now(STAMP, 10.0) == log
+    assert clock.now(STAMP + 1000, 1010.0) == log + 990
+    assert clock.now(log + 7_200_000, 1010.0) == log + 7_200_000, "all that it can know, while its own is ahead"
+    assert clock.now(STAMP + 1000, 1010.0) == log + 990, "and forgotten when that is right again"
 
 
 @given(st.lists(st.tuples(st.integers(-5000, 5000), st.floats(0, 5000), st.integers(0, 10_000)), max_size=50))

@@ -58,7 +58,21 @@ def test_a_red_is_raised_at_once_and_sounds_when_the_mesh_is_away() -> None:
         bed.judged(at, 0.8)
         bed.turn(at)
     assert bed.rung == 3  # every 4 s
-    keys = {"event", "what", "cause", "patient", "local", "episode", "state", "since", "note", "value", "by", "away"}
+    keys = {
+        "event",
+        "what",
+        "cause",
+        "patient",
+        "local",
+        "episode",
+        "state",
+        "since",
+        "age_ms",
+        "note",
+        "value",
+        "by",
+        "away",
+    }
     assert bed.heard[0].keys() == keys
     assert (bed.heard[0]["event"], bed.heard[0]["patient"], bed.heard[0]["local"]) == ("alarm", "P", True)
 
@@ -146,10 +160,17 @@ def test_a_wall_clock_that_is_set_back_holds_nothing_up() -> None:
     bed.judged(0, 0.1)
     told = [
         event["what"]
-        for at in range(0, 30_001, 1000)
+        for at in range(0, 31_001, 1000)  # a hundredth later
         for event in bed.alarms.turn("searching", 0, START + at, WALL + at - 3_600_000)
     ]
     assert told == ["raised", "sounding"]
+
+
+def test_how_long_an_alarm_waits_is_told_though_the_wall_clock_was_set_back() -> None:
+    bed = BedAt()
+    bed.judged(0, 0.8)
+    after = bed.alarms.turn("searching", 0, START + 30_000, WALL + 30_000 - 3_600_000)
+    assert [(event["what"], event["age_ms"]) for event in after] == [("sounding", 29_700)]  # a hundredth slower
 
 
 def test_a_machine_that_slept_does_not_call_every_bed_silent() -> None:

@@ -35,18 +35,24 @@ def mesh(monkeypatch: pytest.MonkeyPatch) -> Answers:
     ) -> Answers:  # fmt: skip
         assert timeout_ms <= 1500
         if op == "alarms":
-            assert fields["state"] == "unacknowledged"
-            return {only or 0: told[0]}
+            assert fields["state"] == "open"
+            answer, limit = told[0] or {}, fields["limit"]
+            if "more" not in answer:
+                return {only or 0: answer}
+            rows = [row for row in answer["rows"] if row[0] > fields["after_id"]]
+            return {only or 0: answer | {"rows": rows[:limit], "more": len(rows) > limit}}
         return status_of(told, config.peer_ids, only, refusing)
 
     monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
     return told
 
 
-def alarms_told(*raised: tuple[str, int]) -> Answer:
+def alarms_told(*raised: tuple[str, int], state: str = "unacknowledged", log_ahead_ms: int = 0) -> Answer:
     """(cause, seconds ago)."""
-    rows = [[n, "bed", cause, WALL_MS - 1000 * ago] for n, (cause, ago) in enumerate(raised, 1)]
-    return {"v": 1, "status": "OK", "fields": ["id", "patient_id", "cause", "raised_at_ms"], "rows": rows}
+    log_now_ms = WALL_MS + log_ahead_ms
+    rows = [[n, "bed", cause, state, log_now_ms - 1000 * ago] for n, (cause, ago) in enumerate(raised, 1)]
+    fields = ["id", "patient_id", "cause", "state", "raised_at_ms"]
+    return {"v": 1, "status": "OK", "fields": fields, "rows": rows, "more": False, "log_now_ms": log_now_ms}
 
 
 def well(**more: Any) -> Answers:
@@ -256,6 +262,26 @@ def test_only_red_alarms_that_nobody_has_seen_for_long_count(path: str, mesh: An
         checked(path, code)
     assert "1 RED alarm unseen, the oldest for 301 s" in checked(path, CRITICAL)
     assert "red_oldest=301s;400;500" in checked(path, OK, "--red-warning", "400", "--red-critical", "500")
+
+
+def test_a_red_alarm_whose_cause_is_over_counts_until_somebody_has_seen_it(path: str, mesh: Answers) -> None:
+    mesh.update(well())
+    mesh[0] = alarms_told(("RED", 301), state="returned")
+    assert "1 RED alarm unseen, the oldest for 301 s" in checked(path, CRITICAL)
+    mesh[0] = alarms_told(("RED", 301), state="acknowledged")
+    assert "red_unseen=0" in checked(path, OK)
+
+
+def test_a_red_alarm_behind_a_thousand_others_counts(path: str, mesh: Answers) -> None:
+    mesh.update(well())
+    mesh[0] = alarms_told(*[("AMBER", 9000)] * 2345, ("RED", 301))
+    assert "1 RED alarm unseen, the oldest for 301 s" in checked(path, CRITICAL)
+
+
+def test_how_long_a_red_alarm_has_waited_is_by_the_logs_clock(path: str, mesh: Answers) -> None:
+    mesh.update(well())
+    mesh[0] = alarms_told(("RED", 301), log_ahead_ms=3_600_000)
+    assert "1 RED alarm unseen, the oldest for 301 s" in checked(path, CRITICAL)
 
 
 def test_one_peer_alone_can_be_asked(path: str, mesh: Answers) -> None:

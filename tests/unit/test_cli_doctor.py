@@ -385,6 +385,16 @@ def test_a_clock_is_off_only_beyond_its_error_and_the_odd_one_is_named() -> None
     assert not list(mesh.clocks(CONFIG, {}))
 
 
+def test_a_logs_clock_that_is_ahead_of_all_peers_is_told() -> None:
+    def ahead(*told: int) -> dict[int, dict[str, Any] | None]:
+        return {peer: {"status": "OK", "peer": {"log_ahead_ms": one}} for peer, one in enumerate(told, 1)}
+
+    assert not list(mesh.log_clock(ahead(0, 3, 0)))
+    assert not list(mesh.log_clock(ahead(0, 3_600_000, 0))), "one peer's own clock is behind: told by clocks"
+    found = only(mesh.log_clock(ahead(3_540_000, 3_539_990, 3_540_000)))
+    assert (found.severity, found.what[:41]) == (NOTE, "the log's clock is 3540 s ahead of the pe")
+
+
 # ------------------------------------------------------------ the command
 
 

@@ -88,7 +88,7 @@ class Bench:
         outcomes = [(fact, self.alarms.take(stamp, fact)) for fact in facts]
         self.alarms.advance(stamp)
         self.done[self.index] = [outcome for fact, outcome in outcomes if isinstance(fact, Action)]
-        self.watch.changed()
+        self.watch.changed(self.now)
         assert self.watch.answered(Reply(proposal.route, ACK, index=self.index)) == ()
         return facts
 
@@ -209,7 +209,7 @@ def test_people_are_told_what_is_owed_until_it_is_delivered_and_not_after_it_was
     bench = leading()
     bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
     bench.alarms.advance(STAMP)
-    bench.watch.changed()
+    bench.watch.changed(bench.now)
     bench.later(LOOK_MS)
     bench.told()
     assert {(one.episode_id, one.step, one.cause) for one in bench.notifier.posted} == {(1, 1, "RED")}
@@ -230,7 +230,7 @@ def test_a_channel_that_goes_on_failing_is_one_line_and_its_delivery_says_after_
     bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
     bench.alarms.advance(STAMP)
     bench.alarms.take_changes()
-    bench.watch.changed()
+    bench.watch.changed(bench.now)
     for _ in range(5):
         bench.later(FAILED_REST_MS)
         bench.watch.seen(bench.now, [row("bed-1", STAMP + int(bench.now), 0.9, "RED")])
@@ -263,7 +263,7 @@ def test_a_delivery_that_the_log_did_not_take_in_is_told_again_and_was_tried_no_
     bench = leading()
     bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
     bench.alarms.advance(STAMP)
-    bench.watch.changed()
+    bench.watch.changed(bench.now)
     bench.later(LOOK_MS)
     bench.told()
     delivered = Delivered(1, 1, "log", True, STAMP, "", tries=2)
@@ -282,7 +282,7 @@ def test_nothing_is_kept_of_an_alarm_that_was_seen_though_a_result_came_after_th
     bench = leading()
     bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
     bench.alarms.advance(STAMP)
-    bench.watch.changed()
+    bench.watch.changed(bench.now)
     bench.later(LOOK_MS)
     bench.told()
     bench.watch.act(ROUTE, Action("ack", 1, "nurse"))
@@ -312,7 +312,7 @@ def test_what_is_owed_is_looked_for_seldom_however_often_something_is_applied() 
 
     bench.alarms.episodes = episodes  # type: ignore[method-assign]
     for _ in range(1000):
-        bench.watch.changed()
+        bench.watch.changed(bench.now)
         bench.later(1)
         bench.told()
     assert 3 <= looks <= 5
@@ -323,7 +323,7 @@ def test_hundreds_of_alarms_are_posted_look_by_look_the_newest_first_and_each_no
     for number in range(1, 2 * POSTS_A_LOOK + 2):
         bench.alarms.report(STAMP, number, row(f"bed-{number}", STAMP, 0.9, "RED"))
     bench.alarms.advance(STAMP)
-    bench.watch.changed()
+    bench.watch.changed(bench.now)
     for posted in (POSTS_A_LOOK, 2 * POSTS_A_LOOK, 2 * POSTS_A_LOOK + 1, 2 * POSTS_A_LOOK + 1):
         bench.later(LOOK_MS)
         bench.told()
@@ -337,7 +337,7 @@ def test_a_look_does_nothing_for_alarms_of_which_nothing_is_new(monkeypatch: pyt
     for number in range(1, POSTS_A_LOOK + 1):
         bench.alarms.report(STAMP, number, row(f"bed-{number}", STAMP, 0.9, "RED"))
     bench.alarms.advance(STAMP)
-    bench.watch.changed()
+    bench.watch.changed(bench.now)
     bench.later(LOOK_MS)
     bench.told()
     looked: list[int] = []
@@ -349,7 +349,7 @@ def test_a_look_does_nothing_for_alarms_of_which_nothing_is_new(monkeypatch: pyt
     monkeypatch.setattr("hfzmq.daemon.posting.owed_of", spy)
     bench.notifier.told.append(Delivered(7, 1, "log", True, STAMP, ""))
     for _ in range(8):
-        bench.watch.changed()
+        bench.watch.changed(bench.now)
         bench.later(LOOK_MS)
         bench.told()
     assert set(looked) == {7}
@@ -360,7 +360,7 @@ def test_a_channel_without_room_is_told_later_and_holds_up_no_other() -> None:
     bench.notifier.full.add("full")
     bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
     bench.alarms.advance(STAMP)
-    bench.watch.changed()
+    bench.watch.changed(bench.now)
     bench.later(LOOK_MS)
     bench.told()
     assert bench.notifier.already == [{"full"}]
