@@ -4,7 +4,7 @@
 
 Touches stderr, one directory, one thread, the process's logging. Must not know: what is logged. Keeps: whoever logs
 never waits, be the disk full, dead, or nobody reading stderr; what cannot be written is counted and told once on
-stderr; a line is a line: no traceback but at level debug.
+stderr; a line is a line: no traceback but at level debug; its files, which name patients, are not for every user.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from hfzmq.errors import HfzmqError
+from hfzmq.storage.directory import DIRECTORY_MODE, FILE_MODE, OTHERS
 
 HUMAN, JSON = "human", "json"
 FILE_BYTES_MAX = 10_000_000
@@ -166,11 +167,18 @@ class _File(RotatingFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             if self.stream is None:
-                self._directory.mkdir(parents=True, exist_ok=True)
+                self._directory.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
         except OSError:
             self.handleError(record)
             return
         super().emit(record)
+
+    def _open(self) -> Any:
+        stream = super()._open()
+        if os.fstat(stream.fileno()).st_mode & OTHERS:  # a group's rights, or an ACL's, are the operator's choice
+            with contextlib.suppress(OSError):
+                os.fchmod(stream.fileno(), FILE_MODE)
+        return stream
 
     def handleError(self, record: logging.LogRecord) -> None:
         stream, self.stream = self.stream, None  # as delay=True leaves it

@@ -141,9 +141,9 @@ class Node:
         self._to_write: list[Persist | Apply | Compact] = []
         if doubt:
             self._note(doubt)
-        beside = others_files(peer_id, self.store)
-        if beside:
-            self._note(beside, logging.WARNING)
+        for warning in (*self.store.doubts, others_files(peer_id, self.store)):
+            if warning:
+                self._note(warning, logging.WARNING)
         if self.store.amnesia:
             self._note(f"peer {peer_id} begins anew, its old files are set aside: {self.store.amnesia}")
         if not self.replica.membership.members:

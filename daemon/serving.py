@@ -1,12 +1,14 @@
 """One daemon in the foreground, from its start to its end: log, descriptors, node, health desk, signals.
 
 Touches the process. Must not know: how the loop works. Keeps: READY is said once the file is open and all ports are
-bound, without waiting for a quorum; what it cannot run without is an HfzmqError, and everything it opened is closed.
+bound, without waiting for a quorum; what it cannot run without is an HfzmqError, and everything it opened is closed; no
+file that it makes is for other users, for its log names patients, too.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,8 @@ from hfzmq.daemon.logs import Logs, LogSettings
 from hfzmq.daemon.node import Node
 from hfzmq.daemon.notify.doubts import say_doubts
 from hfzmq.daemon.signals import Signals
+
+UMASK = 0o077
 
 log = logging.getLogger("hfzmq.node")
 
@@ -36,6 +40,7 @@ def serve(
     http: HttpAddress | None = None,
 ) -> int:
     """Run one daemon; 0 after SIGTERM. HfzmqError where it cannot run or must stop."""
+    os.umask(UMASK)
     with Logs(logging_ or LogSettings(), peer_id, config.mesh_name) as logs:
         door.make_room()
         say_doubts(config)

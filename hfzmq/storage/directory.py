@@ -1,8 +1,9 @@
-"""A peer's data directory: made, synced, and held by one process.
+"""A peer's data directory: made, synced, held by one process, and closed to all other users.
 
 Touches the disk. Must not know: SQLite, what the files hold. Keeps: of two processes that want one peer's files at most
 one has them; the lock goes with the process, however it ends, and the lock file itself stays (removing it would let two
-processes hold two locks of one name).
+processes hold two locks of one name). Patients' data are for the daemon's user alone, whatever the umask and the
+directory's mode; what a group may do, and nobody else, is the operator's choice and stays.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 
 from hfzmq.errors import DataDirError
 
-DIRECTORY_MODE = 0o700  # patients' data: the daemon's user only, unless the operator made the directory
+DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
+OTHERS = stat.S_IRWXO
 
 
 def database_path(data_dir: Path, peer_id: int) -> Path:
@@ -57,6 +61,41 @@ def prepare(data_dir: Path) -> None:
     for directory in reversed(made):
         directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
         sync(directory.parent)
+
+
+def create(path: Path) -> None:
+    """Make the database's file, empty, where there is none: SQLite would leave its rights to the umask, and gives the
+    WAL those that it finds. OSError."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+
+
+def close_to_others(path: Path) -> list[str]:
+    """Take the files of the database at ``path`` from everybody who is neither this user nor of a group; what is worth
+    a warning, in words: what was open until now, and what still is."""
+    were, are = [], []
+    for file in sorted(path.parent.glob(f"{path.stem}.*")):
+        with suppress(OSError):  # the WAL goes with its last reader; another's file stays as it is
+            mode = file.lstat().st_mode
+            if stat.S_ISREG(mode) and mode & OTHERS:
+                are.append(file)
+                os.chmod(file, FILE_MODE)
+                if not file.lstat().st_mode & OTHERS:
+                    were.append(are.pop())
+    doubts = []
+    if were:
+        names = ", ".join(file.name for file in were)
+        doubts.append(f"{path.parent}: every user of this machine had rights to {names}; now its owner alone has")
+    if are:
+        files = " ".join(map(str, are))
+        doubts.append(f"patients' data: every user of this machine has rights to them: chmod {FILE_MODE:o} {files}")
+    mode = stat.S_IMODE(path.parent.stat().st_mode)
+    if mode & stat.S_IWOTH:
+        doubts.append(
+            f"{path.parent} has mode {mode:o}: every user of this machine may put files there or take them away: "
+            f"chmod {DIRECTORY_MODE:o} {path.parent}"
+        )
+    return doubts
 
 
 def sync(directory: Path) -> None:

@@ -89,6 +89,7 @@ def _look(path: Path, is_marked: bool) -> None:
 def _open_looked_at(
     path: Path, peer_id: int, config: Config, vfs: str | None, marked: MarkFile | None, unreadable: Damaged | None
 ) -> Opened:
+    directory.create(path)
     connection = open_writer(path, vfs)
     made: MarkFile | None = None
     try:

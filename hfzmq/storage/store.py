@@ -44,7 +44,8 @@ class Store:
     """A peer's file, open for writing. Made by ``open``; for one thread.
 
     ``path``: the file. ``identity``: who this process is. ``recovered``: what the file held at the start. ``amnesia``:
-    why the files before were set aside (``aside``) and this one begun anew, None when they were whole."""
+    why the files before were set aside (``aside``) and this one begun anew, None when they were whole. ``doubts``:
+    about who may read and change the files, each worth a warning."""
 
     def __init__(
         self,
@@ -52,10 +53,12 @@ class Store:
         lock: Lock,
         opened: Opened,
         vfs: str | None,
+        doubts: list[str],
     ) -> None:
         self.path = path
         self.identity = opened.who
         self.amnesia = opened.amnesia
+        self.doubts = doubts
         self._lock = lock
         self._mark = opened.mark
         self._vfs = vfs
@@ -90,7 +93,8 @@ class Store:
             directory.prepare(data_dir)
             lock = Lock(path.with_suffix(".lock"))
             try:
-                return cls(path, lock, open_files(path, peer_id, config, vfs), vfs)
+                opened = open_files(path, peer_id, config, vfs)  # first: whose files they are is known by then
+                return cls(path, lock, opened, vfs, directory.close_to_others(path))
             except BaseException:
                 lock.release()
                 raise

@@ -6,7 +6,8 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -131,6 +132,70 @@ def test_a_missing_directory_is_made_with_its_parents_for_its_user_only(tmp_path
     store = Store.open(tmp_path / "a" / "b", 3, mesh())
     assert store.path == tmp_path / "a" / "b" / "hfzmq_3.db"
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    store.close()
+
+
+@contextmanager
+def umask(bits: int) -> Iterator[None]:
+    before = os.umask(bits)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def modes(directory: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
+
+
+def test_every_file_of_a_peer_is_for_its_user_alone_whatever_the_umask_and_the_directory(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    with umask(0o000):
+        store = Store.open(tmp_path, 1, mesh())
+        names = ("hfzmq_1.db", "hfzmq_1.db-shm", "hfzmq_1.db-wal", "hfzmq_1.lock", "hfzmq_1.mark")
+        assert modes(tmp_path) == dict.fromkeys(names, 0o600)
+        assert store.doubts == []
+        store.close()
+
+
+def test_files_that_everybody_could_read_are_closed_at_the_start_and_a_groups_rights_stay(tmp_path: Path) -> None:
+    Store.open(tmp_path, 1, mesh()).close()
+    (tmp_path / "hfzmq_1.db").chmod(0o644)
+    (tmp_path / "hfzmq_1.mark").chmod(0o640)
+    (tmp_path / "hfzmq_12.db").touch(0o644)  # another peer's
+    store = Store.open(tmp_path, 1, mesh())
+    found = modes(tmp_path)
+    other = found.pop("hfzmq_12.db")
+    assert (other & 0o077 != 0, found.pop("hfzmq_1.mark")) == (True, 0o640)
+    assert set(found.values()) == {0o600}
+    (told,) = store.doubts
+    assert "every user of this machine had rights to hfzmq_1.db, hfzmq_1.db-shm, hfzmq_1.db-wal; now" in told
+    store.close()
+
+
+def test_a_file_that_cannot_be_closed_to_others_is_told_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store.open(tmp_path, 1, mesh()).close()
+    (tmp_path / "hfzmq_1.mark").chmod(0o644)
+
+    def refuse(path: Path, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "chmod", refuse)
+        store = Store.open(tmp_path, 1, mesh())
+    (told,) = store.doubts
+    assert told.endswith(f"chmod 600 {tmp_path}/hfzmq_1.mark")
+    store.close()
+
+
+def test_a_directory_in_which_everybody_may_write_is_told_with_the_command(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    store = Store.open(tmp_path, 1, mesh())
+    (told,) = store.doubts
+    assert told.startswith(f"{tmp_path} has mode 777: ")
+    assert told.endswith(f": chmod 700 {tmp_path}")
     store.close()
 
 

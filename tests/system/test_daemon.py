@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -163,6 +164,27 @@ def test_a_data_directory_without_rights_is_refused(tmp_path: Path) -> None:
     code, words = refused_start("--id", 1, "--config", mesh.path, "--data-dir", closed / "d")
     assert code == 1
     assert "closed" in words
+
+
+def test_nothing_that_a_daemon_makes_is_for_other_users_and_a_directory_that_is_open_to_all_is_told(
+    tmp_path: Path,
+) -> None:
+    mesh, before = Mesh(tmp_path, peers=1), os.umask(0)
+    try:
+        (tmp_path / "1").mkdir(mode=0o777)
+        mesh.start(1, "--log-dir", str(tmp_path / "logs" / "1"))
+    finally:
+        os.umask(before)
+    try:
+        Writer(mesh).send_until_acked(mesh.wait_for_leader(1))
+        found = [path for part in ("1", "logs") for path in (tmp_path / part).rglob("*")] + [tmp_path / "logs"]
+        assert {"hfzmq_1.db", "hfzmq_1.db-wal", "hfzmq-1.general.log"} <= {path.name for path in found}
+        assert [path for path in found if path.stat().st_mode & 0o077] == []
+        said = [line for line in map(json.loads, mesh.log(1).splitlines()) if "has mode 777" in line["message"]]
+        assert [line["level"] for line in said] == ["warning"]
+        assert said[0]["message"].endswith(f"chmod 700 {tmp_path}/1")
+    finally:
+        mesh.__exit__()
 
 
 def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import stat
 import threading
 import time
 from pathlib import Path
@@ -75,6 +76,27 @@ def test_an_error_is_one_line_and_a_traceback_only_at_level_debug() -> None:
             assert "ValueError: a" in text
             if level == "info" or form == "json":
                 assert text.count("\n") == 1
+
+
+def test_log_files_name_patients_and_are_for_the_daemons_user_alone_unless_a_group_was_given_them(
+    tmp_path: Path,
+) -> None:
+    there, before = tmp_path / "there", os.umask(0o022)
+    try:
+        there.mkdir()
+        for name, mode in (("general", 0o644), ("info", 0o640)):
+            (there / f"hfzmq-1.{name}.log").touch()
+            (there / f"hfzmq-1.{name}.log").chmod(mode)
+        for directory in (there, tmp_path / "new"):
+            with Logs(LogSettings(directory=directory), 1, "ward", io.StringIO()):
+                log.info("bed 7")
+    finally:
+        os.umask(before)
+    found = {path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert found == {
+        "there": 0o755, "there/hfzmq-1.general.log": 0o600, "there/hfzmq-1.info.log": 0o640,
+        "new": 0o700, "new/hfzmq-1.general.log": 0o600, "new/hfzmq-1.info.log": 0o600,
+    }  # fmt: skip
 
 
 def test_a_thread_that_dies_is_one_line() -> None:
