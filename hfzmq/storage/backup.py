@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -84,7 +85,7 @@ def make(
     already, or no file of a peer; DataDirError: what is there is damaged, or the disk refuses. Both leave nothing
     behind."""
     refuse_existing(to)
-    if not db_path.is_file():
+    if not _is_file(db_path):
         hint = f"which is it? ls {db_path.parent}; it is DIR/hfzmq_<id>.db of its --data-dir"
         raise InvalidInput("--db", "the file of a peer, and there is none", got=str(db_path), hint=hint)
     copy, part = to.with_name(to.name + ".copy"), to.with_name(to.name + ".part")
@@ -138,7 +139,7 @@ def make(
 def verify(path: Path) -> Backup:
     """What the backup at ``path`` holds, everything in it counted anew. DataDirError when it must not be used,
     InvalidInput when it is no backup."""
-    if not path.is_file():
+    if not _is_file(path):
         hint = "there is no such file; one is made by: hfzmq backup FILE"
         if path.is_dir():
             hint = f"that is a directory; which file in it? ls {path}"
@@ -164,13 +165,24 @@ def verify(path: Path) -> Backup:
 
 def refuse_existing(to: Path) -> None:
     """InvalidInput when there is something where a backup is to be."""
-    if to.exists() or to.is_symlink():
+    if os.path.lexists(to):  # where nobody may look it cannot be made, either: that is told then
         raise InvalidInput(
             "--to",
             "a file that does not exist yet",
             got=str(to),
             hint="a backup is never overwritten: give each a name of its own",
         )
+
+
+def _is_file(path: Path) -> bool:
+    """DataDirError where this user may not look for it."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        hint = f"its directory is for another user: be that one (the daemon's), or root; ls -ld {path.parent}"
+        raise DataDirError(f"{path}: permission denied", hint=hint) from None
+    except OSError:
+        return False
 
 
 def name(part: Path, to: Path) -> None:

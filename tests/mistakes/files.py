@@ -6,7 +6,7 @@ from contextlib import closing
 
 from hfzmq.storage import Store
 from tests.integration.storage_world import Tape, founded, report
-from tests.mistakes.bench import Bench, Made
+from tests.mistakes.bench import Bench, Made, rights_stay, without_rights
 from tests.mistakes.chapter import Chapter
 
 CHAPTER = Chapter("Backup, restore, and other files")
@@ -38,6 +38,16 @@ def no_database(at: Bench) -> Made:
 @mistake("a backup of a file that is not there", 6, "--db", "data/hfzmq_1.db")
 def no_such_database(at: Bench) -> Made:
     return at.hfzmq(*BACK_UP)
+
+
+@mistake("a backup by a user who may not look into the data directory", 1, "data/hfzmq_1.db", skip=rights_stay)
+def closed_directory(at: Bench) -> Made:
+    data = at.store(1).parent
+    data.chmod(0)
+    try:
+        return at.process(*BACK_UP, within=without_rights())
+    finally:
+        data.chmod(0o700)
 
 
 @mistake("a backup over an older one", 6, "--to", "ward.hfzmq")
