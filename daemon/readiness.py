@@ -44,7 +44,8 @@ def unready_because(
         lost = ", ".join(map(str, gauge.replaced))
         reasons.append(
             f"a majority of the disks is gone (peers {lost}), and this one holds data until entry {gauge.last}: "
-            f"do not touch it; hfzmq backup --peer {gauge.peer} FILE, then hfzmq restore"
+            "do not touch it; first see whether the others' directories were exchanged: hfzmq check; only if not: "
+            f"hfzmq backup --peer {gauge.peer} FILE, then hfzmq restore"
         )
     if not gauge.leader and gauge.other_histories:
         others = ", ".join(map(str, gauge.other_histories))
