@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hfzmq.access import LOG, PEER, AccessList, Listed, name_of_peer
+from hfzmq.access import ADMIN, CLIENT, LOG, PEER, AccessList, Listed, name_of_peer
 from hfzmq.config import Config
 from hfzmq.errors import KeysError
 from hfzmq.key_section import Keys, OwnKey
@@ -82,11 +82,12 @@ class Keyring:
             )
         if one is not None and (one.role, one.peer) == (PEER, me):
             return ""
-        if one is not None:
-            raise KeysError(
-                f"{self.own.path}: this is the key of {one.name}, not of peer {me}",
-                hint=f"bring keys/peer-{me}.secret to this machine, or name it: --key FILE",
-            )
+        anothers = "" if one is None else f"the key of {one.name}"
+        if one is None and self.own.role in (ADMIN, CLIENT):  # issued through the mesh: the log may not be here yet
+            anothers = f"{'an' if self.own.role == ADMIN else 'a'} {self.own.role}'s key by its first line"
+        if anothers:
+            hint = f"bring keys/peer-{me}.secret to this machine, or name it: --key FILE; does HFZMQ_KEY name another?"
+            raise KeysError(f"{self.own.path}: this is {anothers}, not of peer {me}", hint=hint)
         if self.in_force.key_of(me) is not None:  # the log may have issued this one since this peer last heard of it
             return (
                 f"{self.own.path}: another key is listed for peer {me}; unless this one was issued through the mesh "

@@ -42,12 +42,13 @@ _PLAIN_HINT = "over a network keys are needed: take the line out, then hfzmq key
 
 
 class OwnKey:
-    """The pair of keys that this process speaks with. ``path``: the file that it is from, '' for none."""
+    """The pair of keys that this process speaks with. ``path``: the file that it is from, '' for none; ``role``: what
+    for it was made, as that file says, '' where it does not (only the mesh and peers.yaml say what a key may do)."""
 
-    __slots__ = ("path", "public", "secret")
+    __slots__ = ("path", "public", "role", "secret")
 
-    def __init__(self, public: str, secret: str, path: str = "") -> None:
-        self.public, self.secret, self.path = public, secret, path
+    def __init__(self, public: str, secret: str, path: str = "", role: str = "") -> None:
+        self.public, self.secret, self.path, self.role = public, secret, path, role
 
     def __repr__(self) -> str:  # a secret is never told, whoever prints a configuration
         return f"OwnKey({self.public!r}, path={self.path!r})"

@@ -14,6 +14,7 @@ others can read is refused (KeysError), as is one whose public key does not belo
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
@@ -86,7 +87,7 @@ def write_secret(path: Path, name: str, role: str) -> OwnKey:
         raise KeysError(
             f"{path}: a secret key cannot be written: {error.strerror}", hint="is there room, and are there rights?"
         ) from None
-    return OwnKey(pair.public, pair.secret, str(path))
+    return OwnKey(pair.public, pair.secret, str(path), role)
 
 
 def read_secret(path: Path, others: int = _OTHERS) -> OwnKey:
@@ -127,7 +128,7 @@ def read_secret(path: Path, others: int = _OTHERS) -> OwnKey:
             f"{path}: its public key does not belong to its secret one",
             hint="put it back from a copy, or make a new one: hfzmq keys issue",
         )
-    return OwnKey(public, secret, str(path))
+    return OwnKey(public, secret, str(path), _role_said(data))
 
 
 def make_directory(directory: Path) -> None:
@@ -228,6 +229,12 @@ def _is_there(path: Path) -> bool:
     except OSError:
         return True
     return True
+
+
+def _role_said(data: bytes) -> str:
+    """By the first line, as ``write_secret`` writes it; '' when it does not say."""
+    found = re.match(rb"# hfzmq: the secret key of \S+ \((\w+)\)", data)
+    return found[1].decode("ascii", "replace") if found else ""
 
 
 def _public_of(secret: str) -> str:

@@ -152,5 +152,10 @@ def test_a_daemon_does_not_begin_with_a_key_that_is_not_its_own() -> None:
         Keyring(keys._replace(own=other)).check_own(1)
     assert "another key is listed for peer 1" in Keyring(keys._replace(own=make_pair())).check_own(1)
     assert "hfzmq keys issue" in Keyring(keys._replace(own=make_pair())).check_own(3)
+    for role in ("admin", "client"):  # issued through the mesh, whose log is not here yet
+        with pytest.raises(KeysError, match=f"{role}'s key by its first line, not of peer 1"):
+            Keyring(keys._replace(own=OwnKey("p", "s", "keys/x.secret", role))).check_own(1)
+    assert "another key is listed" in Keyring(keys._replace(own=OwnKey("p", "s", "keys/x.secret", "peer"))).check_own(1)
+    assert Keyring(keys._replace(own=OwnKey(own.public, "s", "", "admin"))).check_own(1) == "", "the list outweighs it"
     with pytest.raises(KeysError, match="is revoked"):
         Keyring(keys._replace(own=own), revoked=[own.public]).check_own(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hfzmq.secret_files import write_secret
 from tests.mistakes.bench import Bench, Made, rights_stay, without_rights
 from tests.mistakes.chapter import Chapter
 
@@ -36,6 +37,13 @@ def other_peers(at: Bench) -> Made:
 @mistake("a client's secret for a daemon", 7, "keys/ward.secret", "ward", "peer 1")
 def wards(at: Bench) -> Made:
     return at.process(*PEER_1, "--key", "keys/ward.secret")
+
+
+@mistake("an admin's secret for a daemon, which peers.yaml does not list", 7, "keys/night.secret", "admin", "peer 1")
+def admins_elsewhere(at: Bench) -> Made:
+    at.environment["HFZMQ_KEY"] = "keys/night.secret"
+    write_secret(at.folder / "keys" / "night.secret", "night", "admin")  # as hfzmq keys issue through the mesh makes it
+    return at.process(*PEER_1)
 
 
 @mistake("a peer's key that peers.yaml revokes", 7, "keys/peer-1.secret", "peer 1", "revoked")

@@ -152,6 +152,7 @@ def test_secret_files_are_for_their_owner_only_whatever_the_umask_and_never_over
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert read_secret(path) == own
+    assert (read_secret(path).role, own.role) == ("client", "client")
     with pytest.raises(KeysError, match="never overwritten"):
         write_secret(path, "a", "client")
     assert read_secret(path) == own
