@@ -296,9 +296,10 @@ class Node:
                 f"peer {self.me}: {effect.why}",
                 hint="start it again: it sets its files aside and comes back under a new incarnation",
             )
-        raise Removed(
-            f"peer {self.me} was {effect.why}",
-            hint=f"to have it back: start it with an empty --data-dir and --join, then hfzmq peer add {self.me}",
+        raise Removed(  # the peer itself, or only this disk of it, which another one took the place of
+            f"the files in {self.store.path.parent} are of a life of peer {self.me} that was {effect.why}",
+            hint=f"hfzmq peer ls: is peer {self.me} a member, these are an old copy: move them away, start it with an "
+            f"empty --data-dir; is it none, and is to be back, start it so with --join, then hfzmq peer add {self.me}",
         )
 
     def _counts(self, peer: int, incarnation: bytes) -> bool:

@@ -1,12 +1,16 @@
-"""What others are shown of this peer stands on its synced disk before they are."""
+"""What others are shown of this peer stands on its synced disk before they are; and its last words."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from hfzmq.core.contract import Publish, Tick
+import pytest
+
+from hfzmq.core.contract import Halt, Publish, Tick
 from hfzmq.daemon.node import Node
+from hfzmq.errors import Removed
 
 
 class Disk:
@@ -36,3 +40,15 @@ def published_by(unsynced: bool) -> list[str]:
 def test_no_heartbeat_leaves_before_the_applied_index_that_it_shows_is_synced() -> None:
     assert published_by(unsynced=True) == ["synced", "published"]
     assert published_by(unsynced=False) == ["published"]
+
+
+def test_an_old_copy_of_a_disk_is_not_called_a_removed_peer_and_both_ways_out_are_named() -> None:
+    node: Any = Node.__new__(Node)
+    node.me, node.store = 3, SimpleNamespace(path=Path("data3/hfzmq_3.db"))
+    with pytest.raises(Removed) as told:
+        node._halt(Halt("removed from the mesh, whose members are those of entry 12", distrusted=False))
+    assert str(told.value).startswith("the files in data3 are of a life of peer 3 that was removed from the mesh, ")
+    copy, member = told.value.hint.split("; is it none")
+    assert "is peer 3 a member, these are an old copy: move them away" in copy
+    assert "--join" not in copy
+    assert "--join, then hfzmq peer add 3" in member
