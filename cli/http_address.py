@@ -40,9 +40,10 @@ def resolved(address: tuple[str, int | None], config: Config, peer_id: int) -> t
     port = here.client_port + AFTER_CLIENT_PORT
     takers = [one.id for one in config.peers if one.host == here.host and port in one[2:]]
     if takers or port > 65_535:
+        place = f"[{host}]" if ":" in host else host
         why = f"is peer {takers[0]}'s" if takers else "is no port"
         raise HfzmqError(
             f"port {port} (the client port + {AFTER_CLIENT_PORT}) {why}: health and metrics need another",
-            hint=f"name one: --http {host}:PORT, or HFZMQ_HTTP={host}:PORT",
+            hint=f"name one: --http {place}:PORT, or HFZMQ_HTTP={place}:PORT",
         )
     return host, port

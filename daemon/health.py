@@ -24,6 +24,7 @@ from typing import Any
 
 from hfzmq.daemon.metrics import CONTENT_TYPE, Exposition
 from hfzmq.daemon.readiness import dead_because, unready_because
+from hfzmq.daemon.socket_options import bracketed
 from hfzmq.daemon.vitals import Vitals
 from hfzmq.errors import HfzmqError, PortInUse
 
@@ -200,6 +201,7 @@ def _cut_off(request: Any) -> None:
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> HfzmqError:
+    host = bracketed(host)
     if error.errno == errno.EADDRINUSE:
         return PortInUse(
             f"{host}:{port} (health and metrics) is in use by another process",

@@ -12,12 +12,14 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from hfzmq.config import Config
+from hfzmq.config import Config, PeerAddress
 from hfzmq.daemon import door, garbage, muster
 from hfzmq.daemon.logs import Logs, LogSettings
 from hfzmq.daemon.node import Node
 from hfzmq.daemon.notify.doubts import say_doubts
 from hfzmq.daemon.signals import Signals
+from hfzmq.daemon.socket_options import bracketed
+from hfzmq.errors import PortInUse
 
 UMASK = 0o077
 
@@ -64,9 +66,25 @@ def _open(node: Node, config: Config, peer_id: int, http: HttpAddress | None, lo
     vitals.lines_lost = lambda: logs.lost
     where = ""
     if http:
-        where = f", health and metrics on {http.host}:{vitals.open_desk(*http)}"
+        try:
+            port = vitals.open_desk(*http)
+        except PortInUse as error:
+            raise _own_port(here, http) or error from None
+        where = f", health and metrics on {bracketed(http.host)}:{port}"
     log.info(
         "ready: peer %d of mesh %s, clients on %s:%d%s, %d entries in %s",
         peer_id, config.mesh_name, here.host, here.client_port, where, node.replica.log.last.index, node.store.path,
     )  # fmt: skip
     vitals.ready()
+
+
+def _own_port(here: PeerAddress, http: HttpAddress) -> PortInUse | None:
+    """What to say where it is this process itself that holds the port."""
+    own = [name for name, port in zip(here._fields[2:], here[2:], strict=True) if port == http.port]
+    if not own:
+        return None
+    place = bracketed(http.host)
+    return PortInUse(
+        f"{place}:{http.port} (health and metrics) is this peer's own {own[0]}, as peers.yaml says",
+        hint=f"another port: --http {place}:PORT, or HFZMQ_HTTP; without a port it is the client port + 3",
+    )

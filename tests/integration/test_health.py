@@ -215,3 +215,5 @@ def test_a_port_that_is_taken_is_named_with_the_next_step(desk: Desk) -> None:
     assert f"sport = :{desk.port}" in told.value.hint
     with pytest.raises(HfzmqError, match="cannot listen on"):
         HealthDesk(desk.pulse, "192.0.2.1", 0)
+    with pytest.raises(HfzmqError, match=r"cannot listen on \[2001:db8::1\]:9 for"):
+        HealthDesk(desk.pulse, "2001:db8::1", 9)

@@ -85,6 +85,11 @@ def http_port(at: Bench) -> Made:
         return at.process(*PEER_1, "--http", f"127.0.0.1:{port}")
 
 
+@mistake("a port of the peer's own for health checks", 1, "127.0.0.1:7100", "client_port")
+def own_http_port(at: Bench) -> Made:
+    return at.process(*PEER_1, "--http", f"127.0.0.1:{at.config.peers[0].client_port}")
+
+
 @mistake("the host of another machine", 1, "192.0.2.1:7100")
 def other_machine(at: Bench) -> Made:
     at.edit("id: 1, host: 127.0.0.1", "id: 1, host: 192.0.2.1")

@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.system.mesh import ROOT, Mesh, hfzmq, wait_for
 from tests.system.test_partition import Writer
 from tests.system.test_prometheus import free_port, get
@@ -26,6 +28,20 @@ def test_every_line_of_a_life_is_json_and_stands_in_its_files_too(tmp_path: Path
     assert lines[-1]["message"] == "stopped"
     assert any("peer 1 is leader" in line["message"] for line in lines)
     assert (tmp_path / "logs" / "hfzmq-1.general.log").read_text() == mesh.log(1)
+
+
+def test_where_health_is_answered_is_logged_as_an_address_that_can_be_asked(tmp_path: Path) -> None:
+    if not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    mesh = Mesh(tmp_path, peers=1)
+    try:
+        mesh.start(1, "--http", "[::1]:0")
+        mesh.wait_for_leader(1)
+        found = re.search(r"health and metrics on (\[::1\]:\d+)", mesh.log(1))
+        assert found
+        assert get(f"http://{found[1]}/healthz")[0] == 200
+    finally:
+        mesh.__exit__()
 
 
 def test_a_quiet_mesh_under_load_logs_nothing(tmp_path: Path) -> None:

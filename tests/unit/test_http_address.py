@@ -53,6 +53,7 @@ def test_without_a_port_it_is_the_client_port_and_three() -> None:
 
 @pytest.mark.parametrize("config", [mesh(7100, 7103), mesh(65_533)])
 def test_a_port_that_is_another_peers_or_none_is_refused_with_the_next_step(config: Config) -> None:
-    with pytest.raises(HfzmqError) as told:
-        resolved(("127.0.0.1", None), config, 1)
-    assert "--http 127.0.0.1:PORT" in told.value.hint
+    for host, named in (("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")):
+        with pytest.raises(HfzmqError) as told:
+            resolved((host, None), config, 1)
+        assert f"--http {named}:PORT" in told.value.hint
