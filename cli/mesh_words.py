@@ -112,7 +112,7 @@ MISPLACED_HINT = (
     "was a volume mounted, or --data-dir given, in another's place? stop those peers, put that right, start them; "
     "restore nothing and remove nothing before"
 )
-RESTORE_ALL = "restore and start those, from the same backup, each with an empty --data-dir (backup.md, Restore)"
+_RESTORE_ALL = "restore and start those, from the same backup, each with an empty --data-dir (backup.md, Restore)"
 MUTE_HINT = "on that machine: hfzmq doctor (its keys, its peers.yaml), and the firewall of its peer port"
 LINK_HINT = "the peer and beat ports of both in peers.yaml, the same on all machines; the firewall between them"
 
@@ -128,6 +128,11 @@ def not_begun(view: MeshView) -> str:
     if view.waiting_for:
         return f"waiting for {listed(view.waiting_for)}: {BEGINS}"
     return "its first peers are all up: the mesh is about to begin"
+
+
+def bid_for_restored(view: MeshView) -> str:
+    """What to do while restored peers take no part yet: bring those that they wait for, if there are any."""
+    return _RESTORE_ALL if any("waits for" in words for words in view.restoring) else "hfzmq status again in a moment"
 
 
 def notes(view: MeshView) -> tuple[str, ...]:

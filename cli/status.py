@@ -17,9 +17,9 @@ from hfzmq.cli.layout import as_text, folded, stacked, terminal_width
 from hfzmq.cli.mesh_view import MeshView, mesh_view, unreached
 from hfzmq.cli.mesh_words import (
     LINK_HINT,
-    RESTORE_ALL,
     answering,
     best_informed,
+    bid_for_restored,
     heart_rates,
     key_troubles,
     not_begun,
@@ -191,7 +191,7 @@ def verdict(view: MeshView, refusing: Container[int] = ()) -> MeshUnavailable | 
     if view.restoring:
         return NoLeader(
             f"the mesh has not begun: {not_begun(view)}",
-            hint=RESTORE_ALL,
+            hint=bid_for_restored(view),
         )
     if not view.founded:
         return NoLeader(

@@ -49,6 +49,7 @@ FRESH_LEASES = 5  # a heartbeat says what its peer has for so long
 LINGER_LEASES = 10  # all others were heard: wait so long at most until they have heard this one and each other
 SAY_S = 10.0
 FRAMES_A_TURN = 256
+HEARS_ALL = "hears all first peers and waits until they hear each other"
 
 log = logging.getLogger("hfzmq.muster")
 
@@ -252,7 +253,7 @@ class _Muster:
     def _waits(self, now_ms: float) -> str:
         missing = self._roll.missing(now_ms)
         strange = [peer for peer in missing if now_ms - self._roll.strangers.get(peer, -1e18) < self._linger_ms]
-        words = f"waits for {_listed(missing)}" if missing else "all first peers are here"
+        words = f"waits for {_listed(missing)}" if missing else HEARS_ALL
         if strange:
             words += f"; not restored from this backup: {_listed(strange)}"
         newer = {peer: self._roll.newer[peer] for peer in strange if peer in self._roll.newer}
@@ -266,7 +267,8 @@ class _Muster:
         if said != self._said or now_ms >= self._say_at:
             self._said, self._say_at = said, now_ms + SAY_S * 1000
             self._notify.say(f"STATUS=restored: {said}")
-            log.info("restored: peer %d %s, each started from the same backup", self._me, said)
+            each = "" if said == HEARS_ALL else ", each started from the same backup"
+            log.info("restored: peer %d %s%s", self._me, said, each)
 
     def _answer(self, frames: list[bytes], role: str | None) -> None:
         """Clients go on to the next peer; an operator sees what is waited for. ``role``: of the key that was

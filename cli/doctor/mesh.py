@@ -70,8 +70,8 @@ def judge(
         LINK_HINT,
         MISPLACED_HINT,
         MUTE_HINT,
-        RESTORE_ALL,
         answering,
+        bid_for_restored,
         key_troubles,
         misplaced,
         mute,
@@ -101,7 +101,8 @@ def judge(
     elif not view.founded:
         who = listed(view.waiting_for) if view.waiting_for else "the first peers"
         why = "a new mesh begins when all its first peers were up together once"
-        do = RESTORE_ALL if view.restoring else f"start {who}" if view.waiting_for else "wait for some seconds"
+        do = f"start {who}" if view.waiting_for else "wait for some seconds"
+        do = bid_for_restored(view) if view.restoring else do
         yield Finding(CRITICAL, "quorum", f"the mesh has not begun: {not_begun(view)}", why, do)
     elif not view.serves and only_copy(view)[0]:
         cause, do = only_copy(view)

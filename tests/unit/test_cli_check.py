@@ -12,6 +12,7 @@ from hfzmq.cli.nagios import CRITICAL, OK, UNKNOWN, WARNING, WORDS, Finding, Num
 from hfzmq.client.key_faults import key_fault
 from hfzmq.client.line import AUTH
 from hfzmq.config import render
+from hfzmq.daemon.muster import HEARS_ALL
 from tests.unit.cli_world import CONFIG, FOREIGN, WALL_MS, Answer, members_told, run, says, status_of, two_histories
 
 Answers = dict[int, Answer | None]
@@ -146,6 +147,13 @@ def test_a_restored_peer_says_whom_it_waits_for_and_no_word_of_a_mesh_that_begin
     assert "about to begin" not in status.out + status.err
     mesh[3] = None
     assert "an election takes" not in run("status", "--config", path).err
+
+
+def test_restored_peers_that_hear_all_others_send_nobody_to_restore(path: str, mesh: Answers) -> None:
+    mesh.update({peer: says(peer, leader=0, quorum=False, restored=HEARS_ALL) for peer in (1, 2, 3)})
+    status = run("status", "--config", path)
+    assert f"peer 3 is restored, and {HEARS_ALL}\nhint: hfzmq status again in a moment" in status.err
+    assert "restore and start" not in status.err + run("doctor", "--config", path).out
 
 
 def test_two_directories_that_were_exchanged_are_told_as_that_and_nobody_is_sent_to_restore(
