@@ -174,7 +174,9 @@ class Node:
         self._step(Tick())
         self._commit()
         while not self._drained():
-            ready = dict(poller.poll(self._wait_ms()))
+            began_ms, wait_ms = monotonic_ms(), self._wait_ms()
+            ready = dict(poller.poll(wait_ms))
+            self._tell_pause(monotonic_ms() - began_ms - wait_ms)
             self._stepped = False
             if ready:
                 self.chores.happened()
@@ -189,6 +191,13 @@ class Node:
             self._do_chores(self.sockets.has_visitors(ready))
             self._rest(idle=not ready)
             self.vitals.turned()
+
+    def _tell_pause(self, late_ms: float) -> None:
+        """The loop came back so much later than it was to: what the core makes of that looks like a disk or a network
+        that failed."""
+        if late_ms > self.config.timing.lease_ms:
+            why = "the process was stopped, or its machine stood still or had no time for it"
+            self._note(f"peer {self.me} stood still for {late_ms / 1000:.1f} s: {why}", logging.WARNING)
 
     def _wait_ms(self) -> int:
         """How long there is nothing to do unless something comes in."""

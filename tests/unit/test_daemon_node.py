@@ -1,4 +1,4 @@
-"""What others are shown of this peer stands on its synced disk before they are; and its last words."""
+"""What others are shown of this peer stands on its synced disk before they are; and what it says of itself."""
 
 from __future__ import annotations
 
@@ -52,3 +52,14 @@ def test_an_old_copy_of_a_disk_is_not_called_a_removed_peer_and_both_ways_out_ar
     assert "is peer 3 a member, these are an old copy: move them away" in copy
     assert "--join" not in copy
     assert "--join, then hfzmq peer add 3" in member
+
+
+def test_a_loop_that_comes_back_late_by_more_than_a_lease_says_that_it_was_not_the_disk() -> None:
+    node: Any = Node.__new__(Node)
+    told: list[str] = []
+    node.me, node.config = 2, SimpleNamespace(timing=SimpleNamespace(lease_ms=1000))
+    node._note = lambda text, level: told.append(text)
+    node._tell_pause(900)
+    assert told == []
+    node._tell_pause(4140)
+    assert told[0].startswith("peer 2 stood still for 4.1 s: the process was stopped")
