@@ -182,7 +182,11 @@ def _alone(view: MeshView, told: Mapping[int, Mapping[str, Any]]) -> Finding | N
     if voters and len(voters) - len(lost) < len(voters) // 2 + 1:
         holds = f"peer {peer.id} holds data until entry {thousands(peer.last_index or 0)}"
         gone = f"{_peers(lost)} came back with other disks, a majority of them is gone, and {holds}"
-        return Finding(CRITICAL, f"{gone}: do not touch it; hfzmq backup --peer {peer.id} FILE, then hfzmq restore")
+        return Finding(
+            CRITICAL,
+            f"{gone}: do not touch it; were directories exchanged? hfzmq check, without --peer; if not: hfzmq backup "
+            f"--peer {peer.id} FILE, then hfzmq restore",
+        )
     return None
 
 

@@ -171,7 +171,7 @@ def _versions(versions: Mapping[int, str]) -> Iterator[Finding]:
     if len(set(versions.values())) > 1:
         told = ", ".join(f"peer {peer} runs {version}" for peer, version in sorted(versions.items()))
         why = "well for the time of an upgrade, not for good"
-        yield Finding(NOTE, "versions", told, why, "upgrade the older ones, one after the other: docs/operations.md, Upgrade")
+        yield Finding(NOTE, "versions", told, why, "upgrade the older ones, one by one: docs/operations.md, Upgrade")
 
 
 def clocks(config: Config, found: Mapping[int, Clock]) -> Iterator[Finding]:

@@ -211,7 +211,8 @@ def test_one_peer_asked_alone_says_whether_it_is_empty_or_holds_what_others_lost
         "peers 1 and 3 came back with other disks, a majority of them is gone, and peer 2 holds data until entry"
         in found
     )
-    assert "do not touch it; hfzmq backup --peer 2 FILE" in found
+    assert "do not touch it; were directories exchanged? hfzmq check, without --peer; if not: hfzmq backup" in found
+    assert "--peer 2 FILE" in found
     mesh[1] = long_up(1, "bb", (), empty, last_index=0, applied_index=0, **lost)
     assert "mesh ward has not begun: a new mesh begins" in checked(path, CRITICAL, "--peer", "1")
 
