@@ -21,7 +21,8 @@ _SOURCE_HELP = (
     "simulate (seeded patients); a CSV file with the columns age, serum_sodium, serum_creatinine, ejection_fraction, "
     "day (or time) and, if you have them, patient_id, timestamp; or - for JSON lines on stdin, each an object with "
     "patient_id, timestamp (Unix ms) and the vitals: what is left out, null or an empty cell was not measured. A "
-    "CSV is read once: a run that was stopped or killed goes on where it stood. Stdin has no memory: what "
+    "CSV is read once: a run that was stopped or killed goes on where it stood. A last line without its end is taken "
+    "as it stands; should it go on later, the next run warns and takes the whole line, too. Stdin has no memory: what "
     "was read and not yet queued is gone with the process."
 )
 

@@ -1,7 +1,8 @@
 """Readings from a CSV file, once each, over as many runs as it takes.
 
 Touches one file (through PlacedFile, which keeps the places), reading only. Must not know: the queue, the model. Keeps:
-a line is judged as it stands, or refused with its number.
+a line is judged as it stands, or refused with its number; one that has gone on since it was taken is told, and judged
+again.
 
 Columns, by name, in any order, others ignored: age, serum_sodium, serum_creatinine, ejection_fraction, and day (or
 time, as in the published data set); patient_id and timestamp if there are any. Without patient_id the patient is named
@@ -14,7 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from hfzmq.cli.bedside.placed_file import PlacedFile
-from hfzmq.cli.bedside.readings import Reading, Refused, from_cells
+from hfzmq.cli.bedside.readings import Reading, Refused, WentOn, from_cells
 from hfzmq.cli.bedside.sources import CHUNK_LINES, Chunk, wall_ms
 from hfzmq.cli.bedside.table import read_header
 from hfzmq.client.queue_types import Places, Progress
@@ -69,31 +70,38 @@ class CsvSource:
 
     def read(self, wait_s: float) -> Chunk | None:
         """The next lines (one, when they are paced)."""
-        items: list[Reading | Refused] = []
+        items: list[Reading | Refused | WentOn] = []
         before = self.lines
         while self.lines - before < (1 if self.interval_s else CHUNK_LINES):
             line = self._file.next_line()
             if line is None:
-                if self.lines == before:
+                if self.lines == before and not items:
                     return None
                 break
-            item = self._item(line)
-            if item is not None:
-                items.append(item)
+            items += self._items(line)
         return Chunk(tuple(items), self._file.places())
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _item(self, line: bytes) -> Reading | Refused | None:
+    def _items(self, line: bytes) -> list[Reading | Refused | WentOn]:
         number, source = self.lines, str(self.path)
         found = self._table.cells(line)
         if found is None:
-            return None  # an empty line
+            return []  # an empty line
+        patient = None if isinstance(found, Refusal) else found.get("patient_id")
+        if self._file.was_read(patient):
+            return []
+        told = self._file.went_on(patient)
+        before: list[Reading | Refused | WentOn] = [] if told is None else [told]
         if isinstance(found, Refusal):
-            return Refused(source, number, None, *found)
-        patient = found.get("patient_id")
-        if patient is not None and ((self._only and patient not in self._only) or self._file.was_read(patient)):
-            return None
-        return from_cells(found, self._patient or f"hf-{number - 1:03d}", wall_ms(), source, number)
+            return [*before, Refused(source, number, None, *found)]
+        if patient is not None and self._only and patient not in self._only:
+            return before if told is not None and self._took(told) else []
+        return [*before, from_cells(found, self._patient or f"hf-{number - 1:03d}", wall_ms(), source, number)]
+
+    def _took(self, told: WentOn) -> bool:
+        """Whether the part of the line that was there before named one of those whose lines are taken."""
+        found = self._table.cells(told.before.encode())
+        return isinstance(found, dict) and found.get("patient_id") in self._only

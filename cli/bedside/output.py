@@ -1,7 +1,7 @@
 """Events become lines: JSON for machines, a sentence for people.
 
 Touches stdout and stderr. Keeps: stdout carries events only, one line each; what a person wrote wrongly is said on
-stderr; a line is out as soon as the loop has a quiet moment.
+stderr, and in both what may have been stored wrongly; a line is out as soon as the loop has a quiet moment.
 """
 
 from __future__ import annotations
@@ -26,10 +26,15 @@ from hfzmq.config import Thresholds
 
 Event = dict[str, Any]
 
+SAID_ON_STDERR = ("rejected", "went_on")
+LINE_CHARS_SHOWN = 100
+
 
 def json_line(event: Event) -> None:
     """One line of JSON."""
     sys.stdout.write(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
+    if event["event"] == "went_on":
+        click.echo(link_sentence(event), err=True)
 
 
 def text_lines(thresholds: Thresholds) -> Callable[[Event], None]:
@@ -39,7 +44,7 @@ def text_lines(thresholds: Thresholds) -> Callable[[Event], None]:
         sentence = sentence_of(event, thresholds)
         if sentence:
             clock = datetime.now().strftime("%H:%M:%S")
-            click.echo(f"{clock} {sentence}", err=event["event"] == "rejected")
+            click.echo(f"{clock} {sentence}", err=event["event"] in SAID_ON_STDERR)
 
     return tell
 
@@ -84,6 +89,12 @@ def link_sentence(event: Event) -> str:
             return printable(f"a new session: {event['hint']}")
         hint = f" ({event['hint']})" if event["hint"] else ""
         return printable(f"{patient + ' ' if patient else ''}rejected: {place}{event['field']}: {event['bound']}{hint}")
+    if kind == "went_on":
+        before, now = _end_of(event["before"]), _end_of(event["now"])
+        return printable(
+            f"warning: {event['source']}:{event['line']}: this line had no end when it was read, and {before!r} was "
+            f"taken; it has gone on, and {now!r} is taken now, too: what was stored before stays"
+        )
     if kind == "connected":
         leader = "nobody leads" if event["leader"] is None else f"peer {event['leader']} leads"
         return f"connected to peer {event['peer']}, {leader}"
@@ -91,6 +102,10 @@ def link_sentence(event: Event) -> str:
         why = f": {event['why']}" if event.get("why") else ""
         return printable(f"not connected: {event['link']}{why}")
     return ""
+
+
+def _end_of(line: str) -> str:
+    return line if len(line) <= LINE_CHARS_SHOWN else "..." + line[3 - LINE_CHARS_SHOWN :]
 
 
 def summary_of(event: Event) -> str:

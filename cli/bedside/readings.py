@@ -50,6 +50,15 @@ class Refused(NamedTuple):
     hint: str
 
 
+class WentOn(NamedTuple):
+    """A line that was read when it had no end yet, and has gone on: what was taken of it, and what stands there now."""
+
+    source: str
+    line: int
+    before: str
+    now: str
+
+
 class _Wrong(Exception):  # never leaves this module
     def __init__(self, field: str, bound: str, hint: str = "") -> None:
         super().__init__(field)

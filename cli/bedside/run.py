@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from hfzmq.cli.bedside.alarms import BedAlarms
 from hfzmq.cli.bedside.judge import judge
-from hfzmq.cli.bedside.readings import Reading, Refused
+from hfzmq.cli.bedside.readings import Reading, Refused, WentOn
 from hfzmq.cli.bedside.sources import Chunk, Source, mono_ms, wall_ms
 from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.client import Client
@@ -68,6 +68,9 @@ class Bedside(Work):
             if isinstance(item, Refused):
                 self._source_name = item.source
                 self._refused(item.field, item.bound, item.hint, item.patient, source=item.source, line=item.line)
+                continue
+            if isinstance(item, WentOn):
+                self._went_on(item)
                 continue
             report = self._judged(item) if isinstance(item, Reading) else None
             if report is not None:

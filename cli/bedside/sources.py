@@ -9,15 +9,17 @@ from __future__ import annotations
 import time
 from typing import NamedTuple, Protocol
 
-from hfzmq.cli.bedside.readings import Reading, Refused
+from hfzmq.cli.bedside.readings import Reading, Refused, WentOn
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical import heart_rate
 
 CHUNK_LINES = 200
 
 
-Item = Reading | heart_rate.Reading | Refused
+Parsed = Reading | heart_rate.Reading | Refused
 """A bed's vitals, a heart rate, or a line that is neither."""
+Item = Parsed | WentOn
+"""What a line says, or what is to be said of the line that comes next."""
 
 
 class Chunk(NamedTuple):

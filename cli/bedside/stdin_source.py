@@ -11,7 +11,7 @@ import select
 from collections.abc import Callable, Collection, Sequence
 
 from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Refused, from_json
-from hfzmq.cli.bedside.sources import CHUNK_LINES, Chunk, Item
+from hfzmq.cli.bedside.sources import CHUNK_LINES, Chunk, Parsed
 
 
 class StdinSource:
@@ -22,7 +22,7 @@ class StdinSource:
     batch = False
     interval_s = 0.0
 
-    def __init__(self, fd: int, only: Sequence[str] = (), parse: Callable[[str, str, int], Item] = from_json) -> None:
+    def __init__(self, fd: int, only: Sequence[str] = (), parse: Callable[[str, str, int], Parsed] = from_json) -> None:
         self._parse = parse
         self._fd = fd
         self._only: Collection[str] = frozenset(only)
@@ -60,7 +60,7 @@ class StdinSource:
             self._skipping, rest = True, b""
         self._rest = rest
 
-    def _item(self, line: bytes) -> Item | None:
+    def _item(self, line: bytes) -> Parsed | None:
         self._number += 1
         try:
             text = line.decode("utf-8").strip()

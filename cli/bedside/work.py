@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from hfzmq.cli.bedside.readings import WentOn
 from hfzmq.cli.bedside.sources import Chunk, Source
 from hfzmq.client.client import Courier
 from hfzmq.client.queue_types import Places
@@ -152,6 +153,9 @@ class Work:
         self._unusable += 1
         told = {"event": "rejected", "by": "input", "patient": patient, "field": field, "bound": bound, "hint": hint}
         self._tell(told | where)
+
+    def _went_on(self, item: WentOn) -> None:
+        self._tell({"event": "went_on", **item._asdict()})
 
     def _moved(self) -> tuple[Places, Places] | None:
         """From where to where the source was read since the last rows that were queued."""

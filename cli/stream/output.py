@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from hfzmq.cli.bedside.output import link_sentence
+from hfzmq.cli.bedside.output import SAID_ON_STDERR, link_sentence
 from hfzmq.cli.format import thousands
 from hfzmq.clinical.heart_rate import STATUSES
 
@@ -23,7 +23,7 @@ def tell_in_text(event: Event) -> None:
     sentence = sentence_of(event)
     if sentence:
         clock = datetime.now().strftime("%H:%M:%S")
-        click.echo(f"{clock} {sentence}", err=event["event"] == "rejected")
+        click.echo(f"{clock} {sentence}", err=event["event"] in SAID_ON_STDERR)
 
 
 def sentence_of(event: Event) -> str:

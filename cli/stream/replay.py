@@ -2,7 +2,8 @@
 
 Touches one file (through PlacedFile, which keeps the places) and the monotonic clock. Must not know: the mesh. Keeps:
 no line is given out before it is due; the place that goes with a chunk is the place behind its last line, also when
-the next one was looked at already; a line earlier than the one before it (clocks of devices) is due at once.
+the next one was looked at already; a line earlier than the one before it (clocks of devices) is due at once; one that
+has gone on since it was taken is told, and taken again.
 
 A CSV (or its like with semicolons or tabs) has the columns timestamp, patient_id, value, in any order, others passed
 over; JSON lines (.jsonl, .ndjson, or a first line that begins with a brace) have the fields of these names.
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hfzmq.cli.bedside.placed_file import TOO_LONG, PlacedFile
-from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Refused
+from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Refused, WentOn
 from hfzmq.cli.bedside.sources import Chunk
 from hfzmq.cli.bedside.table import cells_of, read_header
 from hfzmq.cli.stream.lines import FIELDS, from_cells, from_json
@@ -76,7 +77,7 @@ class ReplaySource:
 
     def read(self, wait_s: float) -> Chunk | None:
         """The lines that are due, or that become so within ``wait_s``."""
-        items: list[Reading | Refused] = []
+        items: list[Reading | Refused | WentOn] = []
         lines = self._file.lines + self._batch_rows
         while len(items) < self._batch_rows and (self._ahead is not None or self._file.lines < lines):
             item: Reading | Refused | None
@@ -88,7 +89,10 @@ class ReplaySource:
                     if not items and self._places is None:
                         return None
                     break
-                item = self._item(line)
+                told = self._file.went_on()
+                if told is not None:
+                    items.append(told)
+                item = None if self._file.was_read() else self._item(line)
             if isinstance(item, Reading):
                 early_s = self._early_s(item.timestamp)
                 if early_s > 0:

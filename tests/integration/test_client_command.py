@@ -175,6 +175,21 @@ def test_bad_lines_of_a_file_are_named_on_stderr_and_the_rest_goes_on(ward: Ward
     assert "1 rejected" in out.splitlines()[-1]
 
 
+def test_a_day_that_went_on_after_it_was_judged_is_a_warning_and_is_judged_whole(ward: Ward) -> None:
+    path = ward.folder / "ward.csv"
+    path.write_text("patient_id,age,serum_sodium,serum_creatinine,ejection_fraction,day\nP-1,85,120,4,15,1")
+    assert ward.run("--source", path, "--headless")[0] == 0
+    with path.open("a") as file:
+        file.write("20\n")
+    code, _, err = ward.run("--source", path, "--headless")
+    assert code == 0
+    assert f"warning: {path}:2: " in err
+    assert "'P-1,85,120,4,15,1' was taken" in err
+    assert "'P-1,85,120,4,15,120' is taken now" in err
+    assert "rejected: " not in err
+    assert [one.day for one in ward.mesh.stored] == [1, 120]
+
+
 def test_json_lines_on_stdin_are_judged_and_bad_ones_refused_by_field(ward: Ward) -> None:
     good = {"patient_id": "B", "timestamp": 1_700_000_000_000, "age": 80, "serum_sodium": 125, "serum_creatinine": 2.5}
     good |= {"ejection_fraction": 20, "day": 5}

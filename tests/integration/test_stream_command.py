@@ -159,6 +159,26 @@ def test_a_recording_whose_run_is_killed_goes_on_where_it_stood(ward: Ward) -> N
     assert len(ward.mesh.readings) == 4000
 
 
+@pytest.mark.parametrize("output", ["text", "jsonl"])
+def test_a_line_that_went_on_after_it_was_stored_is_a_warning_and_is_stored_whole(ward: Ward, output: str) -> None:
+    path = ward.folder / "r.csv"
+    path.write_text(f"timestamp,patient_id,value\n{T0},P-1,60\n{T0 + 1},P-1,1")
+    assert ward.run("--source", path, "--fast", "-o", output)[0] == 0
+    with path.open("a") as file:
+        file.write("0\n")
+    code, out, err = ward.run("--source", path, "--fast", "-o", output)
+    assert code == 0
+    assert f"warning: {path}:3: " in err
+    assert f"'{T0 + 1},P-1,1' was taken" in err
+    assert f"'{T0 + 1},P-1,10' is taken now" in err
+    assert "rejected: " not in out + err
+    assert [one.value for one in ward.mesh.readings] == [60, 1, 10]
+    if output == "jsonl":
+        (told,) = [event for event in events(out) if event["event"] == "went_on"]
+        assert (told["line"], told["now"]) == (3, f"{T0 + 1},P-1,10")
+    assert "warning" not in ward.run("--source", path, "--fast", "-o", output)[2]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_good_order_with_its_summary(ward: Ward, number: signal.Signals) -> None:
     process = ward.start("--patients", 2, "--rate", 50, "-o", "jsonl")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.judge import judge
-from hfzmq.cli.bedside.readings import JSON_FIELDS, LINE_BYTES_MAX, Reading, Refused, from_cells, from_json
+from hfzmq.cli.bedside.readings import JSON_FIELDS, LINE_BYTES_MAX, Reading, Refused, WentOn, from_cells, from_json
 from hfzmq.cli.bedside.simulate import SimulateSource
 from hfzmq.cli.bedside.sources import Item, Source
 from hfzmq.cli.bedside.stdin_source import StdinSource
@@ -384,14 +384,19 @@ class Reader:
 
     def ages(self, *patients: str, chunks: int = 1 << 30, from_start: bool = False) -> list[float | None]:
         """The ages that a run of so many chunks, a line each, takes."""
+        items = self.items(*patients, chunks=chunks, from_start=from_start)
+        return [item.age for item in items if isinstance(item, Reading)]
+
+    def items(self, *patients: str, chunks: int = 1 << 30, from_start: bool = False) -> list[Item]:
+        """All that such a run gives out."""
         source = CsvSource(self.path, 1.0, patients)
         tail = (source.skip_nothing if from_start else source.resume)(self.kept.values())
-        found = []
+        found: list[Item] = []
         for _ in range(chunks):
             chunk = source.read(0)
             if chunk is None:
                 break
-            found += [item.age for item in chunk.items if isinstance(item, Reading)]
+            found += chunk.items
             assert chunk.places is not None
             for place in tail:
                 self.kept.pop(place.prefix, None)
@@ -450,6 +455,54 @@ def test_from_the_start_reads_all_again_and_knows_the_place_to_replace(tmp_path:
     assert source.skip_nothing([place]) == (place,)
     assert ages(source) == [40, 41, 42, 43]
     assert read_some(path, 3) == place
+
+
+def test_a_line_that_went_on_is_told_and_judged_again_and_every_line_keeps_its_number(tmp_path: Path) -> None:
+    header = NAMED.partition(",")[2]
+    reader = Reader(written(tmp_path / "a.csv", header + "50,137,1.1,38,1"))
+    (first,) = reader.items()
+    assert isinstance(first, Reading)
+    reader.path.write_text(header + "50,137,1.1,38,120\n51,137,1.1,38,5\n")
+    told, again, second = reader.items()
+    assert told == WentOn(str(reader.path), 2, "50,137,1.1,38,1", "50,137,1.1,38,120")
+    found = [(item.patient_id, item.day) for item in (first, again, second) if isinstance(item, Reading)]
+    assert found == [("hf-001", 1), ("hf-001", 120), ("hf-002", 5)]
+    assert reader.items() == []
+
+
+def test_a_refused_line_without_its_end_is_refused_once(tmp_path: Path) -> None:
+    reader = Reader(written(tmp_path / "a.csv", NAMED + named("A", 50) + "A,51,137"))
+    assert [type(item) for item in reader.items("A")] == [Reading, Refused]
+    assert reader.items("A") == []
+
+
+def test_a_line_without_its_end_is_known_to_each_patient_that_it_was_read_for(tmp_path: Path) -> None:
+    reader = Reader(written(tmp_path / "a.csv", NAMED + named("A", 50) + named("B", 51).rstrip()))
+    assert reader.ages("A") == [50]
+    reader.path.write_text(reader.path.read_text() + "0\n")
+    assert reader.items("A") == []  # it is about B, for whom nobody has read it
+    (only,) = reader.items("B")
+    assert isinstance(only, Reading)
+    assert only.day == 40
+    assert reader.items() == []
+
+
+def test_all_patients_after_one_is_told_of_the_line_that_went_on_for_that_one(tmp_path: Path) -> None:
+    reader = Reader(written(tmp_path / "a.csv", NAMED + named("B", 51) + named("A", 50).rstrip()))
+    assert reader.ages("A") == [50]
+    reader.path.write_text(reader.path.read_text() + "0\n")
+    b, told, a = reader.items()
+    assert told == WentOn(str(reader.path), 3, "A,50,137,1.1,38,4", "A,50,137,1.1,38,40")
+    assert [item.day for item in (b, a) if isinstance(item, Reading)] == [4, 40]
+
+
+def test_a_patient_whose_name_went_on_was_another_one_and_that_is_told(tmp_path: Path) -> None:
+    header = "age,serum_sodium,serum_creatinine,ejection_fraction,day,patient_id\n"
+    reader = Reader(written(tmp_path / "a.csv", header + "50,137,1.1,38,4,P-1"))
+    assert reader.ages("P-1") == [50]
+    reader.path.write_text(reader.path.read_text() + "0\n")
+    assert reader.items("P-1") == [WentOn(str(reader.path), 2, "50,137,1.1,38,4,P-1", "50,137,1.1,38,4,P-10")]
+    assert reader.items("P-1") == []
 
 
 # ------------------------------------------------------------------------------------------------------------ simulator

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Refused
+from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Refused, WentOn
 from hfzmq.cli.bedside.sources import Item, Source
 from hfzmq.cli.stream import live as live_module
 from hfzmq.cli.stream import replay as replay_module
@@ -402,6 +402,107 @@ def test_lines_that_were_added_are_read_next_time(tmp_path: Path, clock: Clock) 
     with path.open("a") as file:
         file.write(f"{T0 + 1},P-1,71\n")
     assert run_until(path, known, 9, 100, 0.0, clock) == [Reading("P-1", T0 + 1, 71.0, "")]
+
+
+# ------------------------------------------------------------ a last line without its end
+
+
+def grown(path: Path, text: str | bytes) -> None:
+    with path.open("ab") as file:
+        file.write(text if isinstance(text, bytes) else text.encode())
+
+
+def test_a_line_that_went_on_after_it_was_taken_is_told_and_taken_whole(tmp_path: Path, clock: Clock) -> None:
+    path = written(tmp_path / "r.csv", f"timestamp,patient_id,value\n{T0},P-1,1")
+    known: list[Progress] = []
+    assert run_until(path, known, 9, 100, 0.0, clock) == [Reading("P-1", T0, 1.0, "")]
+    grown(path, "0\n")
+    told = WentOn(str(path), 2, f"{T0},P-1,1", f"{T0},P-1,10")
+    assert run_until(path, known, 9, 100, 0.0, clock) == [told, Reading("P-1", T0, 10.0, "")]
+    assert run_until(path, known, 9, 100, 0.0, clock) == []
+
+
+def test_half_a_line_of_json_is_refused_and_taken_once_it_is_whole(tmp_path: Path, clock: Clock) -> None:
+    line = f'{{"timestamp": {T0}, "patient_id": "P-1", "value": 72}}'
+    path = written(tmp_path / "r.jsonl", line[:30])
+    known: list[Progress] = []
+    (refused,) = run_until(path, known, 9, 100, 0.0, clock)
+    assert isinstance(refused, Refused)
+    grown(path, line[30:])
+    told = WentOn(str(path), 1, line[:30], line)
+    assert run_until(path, known, 9, 100, 0.0, clock) == [told, Reading("P-1", T0, 72.0, "")]
+    assert run_until(path, known, 9, 100, 0.0, clock) == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
+def test_a_line_that_only_got_its_end_is_not_read_again_and_the_next_has_its_own_number(
+    tmp_path: Path, clock: Clock, end: str
+) -> None:
+    path = written(tmp_path / "r.csv", f"timestamp,patient_id,value\n{T0},P-1,70")
+    known: list[Progress] = []
+    assert len(run_until(path, known, 9, 100, 0.0, clock)) == 1
+    assert run_until(path, known, 9, 100, 0.0, clock) == []
+    grown(path, f"{end}{T0},,71\n")
+    (refused,) = run_until(path, known, 9, 100, 0.0, clock)
+    assert isinstance(refused, Refused)
+    assert refused.line == 3
+    assert len(known) == 1
+
+
+def test_a_line_that_goes_on_while_it_is_read_is_told_in_the_same_run(tmp_path: Path, clock: Clock) -> None:
+    path = written(tmp_path / "r.csv", f"timestamp,patient_id,value\n{T0},P-1,1")
+    source = ReplaySource(path, 0.0, 100, clock)
+    chunk = source.read(0.05)
+    assert chunk is not None
+    assert chunk.items == (Reading("P-1", T0, 1.0, ""),)
+    grown(path, f"0\n{T0 + 1},P-1,71\n")
+    assert read_all(source) == [
+        WentOn(str(path), 2, f"{T0},P-1,1", f"{T0},P-1,10"),
+        Reading("P-1", T0, 10.0, ""),
+        Reading("P-1", T0 + 1, 71.0, ""),
+    ]
+
+
+def test_all_again_is_all_again_also_of_a_line_that_went_on(tmp_path: Path, clock: Clock) -> None:
+    path = written(tmp_path / "r.csv", f"timestamp,patient_id,value\n{T0},P-1,1")
+    known: list[Progress] = []
+    run_until(path, known, 9, 100, 0.0, clock)
+    grown(path, "0\n")
+    source = ReplaySource(path, 0.0, 100)
+    source.skip_nothing(known)
+    assert read_all(source) == [Reading("P-1", T0, 10.0, "")]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(28, 300), max_size=12), st.integers(1, 4), st.sampled_from(["\n", "\r\n"]))
+def test_however_a_file_grows_each_whole_line_is_taken_once_and_each_part_of_one_is_told(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], batch_rows: int, end: str
+) -> None:
+    lines = [f"{T0 + number},P-{number % 3},{60 + number * 7}" for number in range(12)]
+    whole = end.join(("timestamp,patient_id,value", *lines, "")).encode()
+    path = tmp_path_factory.mktemp("r") / "r.csv"
+    known: list[Progress] = []
+    clock = Clock()
+    taken: dict[int, list[str]] = {}  # by the line, what was given out of it
+    told = set()
+    for size in (*sorted(cuts), len(whole)):
+        path.write_bytes(whole[:size])
+        now = path.read_bytes().decode().splitlines()
+        for item in run_until(path, known, 10**6, batch_rows, 0.0, clock):
+            if isinstance(item, WentOn):
+                assert item.now == now[item.line - 1]
+                assert taken[item.line][-1] == item.before
+                told.add(item.line)
+            elif isinstance(item, Refused):
+                taken.setdefault(item.line, []).append(now[item.line - 1])
+            else:
+                assert isinstance(item, Reading)
+                (number,) = (number for number, line in enumerate(now, 1) if line.startswith(str(item.timestamp)))
+                taken.setdefault(number, []).append(now[number - 1])
+    for number, line in enumerate(lines, 2):
+        assert taken[number][-1] == line
+        assert len(set(taken[number])) == len(taken[number])
+        assert (number in told) == (len(taken[number]) > 1)
 
 
 # ------------------------------------------------------------ the generator in its time
