@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from hfzmq.clinical.report import Report, check_row, is_range
+from hfzmq.clinical.report import Report, check_patient_id, check_row, is_range
 
 BEDS_MAX = 10_000
 TREND_POINTS = 20
@@ -63,10 +63,10 @@ def _beds_of(answer: Mapping[str, Any], now_ms: int) -> Iterable[Bed]:
     trends = answer.get("trends")
     wall_ms = answer.get("now_ms")
     for age_ms, row in _pairs(answer.get("seen")):
-        if _is_int(age_ms) and check_row(row) is None:
+        if _is_int(age_ms) and check_row(row, check_patient_id) is None:
             yield _bed(row, True, now_ms - max(0, age_ms), trends)
     for number, row in _pairs(answer.get("reported")):
-        if _is_int(wall_ms) and check_row(row) is None:
+        if _is_int(wall_ms) and check_row(row, check_patient_id) is None:
             ahead = row[1] - wall_ms > CLOCKS_APART_MS  # measured in the future: nobody knows how old it is
             age_ms = UNKNOWN_AGE_MS if ahead else max(0, wall_ms - row[1])
             yield _bed(row, False, now_ms - age_ms, trends)._replace(stored_id=number if _is_int(number) else 0)

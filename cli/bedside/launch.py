@@ -32,7 +32,7 @@ from hfzmq.client import Client
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical.alarm.reach import SPEAKS_EVERY_MS
 from hfzmq.clinical.alarm.settings import rules_of
-from hfzmq.clinical.report import check_patient_id
+from hfzmq.clinical.report import check_new_patient_id
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput
 from hfzmq.model.inference import RiskModel
@@ -89,7 +89,7 @@ def settings_of(
     if simulated and not patients:
         patients = ["P-001"]
     for patient in patients:
-        refusal = check_patient_id(patient)
+        refusal = check_new_patient_id(patient)
         if refusal is not None:
             raise InvalidInput("--patient", refusal.bound, got=patient, hint=refusal.hint)
     if len(set(patients)) != len(patients):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, VITALS, check_patient_id, check_vitals
+from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, VITALS, check_new_patient_id, check_vitals
 from hfzmq.yaml_reader import likely
 
 LINE_BYTES_MAX = 1 << 16
@@ -118,7 +118,7 @@ def _whole(value: Any) -> Any:
 
 
 def _checked(values: Mapping[str, Any]) -> Reading:
-    refusal = check_patient_id(values["patient_id"])
+    refusal = check_new_patient_id(values["patient_id"])
     if refusal is not None:
         raise _Wrong(*refusal)
     at = values["timestamp"]

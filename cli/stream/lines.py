@@ -17,7 +17,7 @@ from typing import Any
 
 from hfzmq.cli.bedside.readings import Refused
 from hfzmq.clinical.heart_rate import RAW_CHARS_MAX, Reading, parse_value
-from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, check_patient_id
+from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, check_new_patient_id
 
 FIELDS = ("timestamp", "patient_id", "value")
 TIMESTAMP_BOUND = "Unix milliseconds or seconds, or ISO 8601 with its zone, 2000 to 2100"
@@ -111,7 +111,7 @@ def _offset(zone: str) -> timedelta:
 
 
 def _unnamed(patient: object, at: int | None, source: str, line: int) -> Refused | None:
-    refusal = check_patient_id(patient)
+    refusal = check_new_patient_id(patient)
     if refusal is not None:
         return Refused(source, line, None, *refusal)
     if at is None:

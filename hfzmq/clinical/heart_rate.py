@@ -15,7 +15,7 @@ import math
 import re
 from typing import NamedTuple
 
-from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, Refusal, check_patient_id
+from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, Refusal, check_new_patient_id
 from hfzmq.config import HeartRate
 
 VALID, PHYSIOLOGICAL, SYSTEM, CORRUPTED = "valid", "invalid_physiological", "invalid_system", "corrupted"
@@ -135,7 +135,7 @@ def check_reading(row: object) -> Refusal | None:
     """None when ``row`` (a list or tuple in the order of ``Reading``) can be stored, whatever its value is."""
     if not isinstance(row, (list, tuple)) or len(row) != len(Reading._fields):
         return Refusal("row", f"an array of {len(Reading._fields)} fields", "order: " + ", ".join(Reading._fields))
-    refusal = check_patient_id(row[0])
+    refusal = check_new_patient_id(row[0])
     if refusal:
         return refusal
     if type(row[1]) is not int or not TIMESTAMP_MS_MIN <= row[1] <= TIMESTAMP_MS_MAX:

@@ -10,7 +10,8 @@ checks by itself and flags.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from hfzmq.clinical.tiers import TIERS
@@ -24,6 +25,13 @@ DAY_MAX = 36_500
 
 DAY_RAW = "day_raw"  # a flag: the raw day sets the tier, because somebody asked for it: waiting clears a RED
 MISSING = "missing:"  # a flag: and the name of a vital that nobody gave
+# What Python calls printable and no eye can see: it shows nothing, or changes only what stands before it. Unicode's
+# Default_Ignorable_Code_Point, as far as it is not refused anyway, then blanks that are none to Unicode.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "\u2800\U00013441\U00013442\U00016fe4\U0001d159]"
+)
 # Flags, for what is missing: the lower ends of the guarded probability and of the study's.
 LOWEST, STUDY_LOWEST = "probability_low:", "study_low:"
 
@@ -79,7 +87,8 @@ class Refusal(NamedTuple):
 
 
 def check_patient_id(value: object) -> Refusal | None:
-    """None when ``value`` can name a patient: 1 to 64 printable characters without spaces at the ends."""
+    """None when ``value`` can name a patient of whom something is stored, shown or asked: 1 to 64 printable characters
+    without spaces at the ends."""
     if (
         isinstance(value, str)
         and 0 < len(value) <= PATIENT_ID_CHARS_MAX
@@ -88,6 +97,25 @@ def check_patient_id(value: object) -> Refusal | None:
     ):
         return None
     return Refusal("patient_id", f"1 to {PATIENT_ID_CHARS_MAX} printable characters", "a bed or patient identifier")
+
+
+def check_new_patient_id(value: object) -> Refusal | None:
+    """None when ``value`` may name a patient of whom something is to be stored: each of its characters can be seen,
+    too. Two ids that look the same, or one that looks like none, would be one bed to whoever reads the board."""
+    if (
+        isinstance(value, str)
+        and 0 < len(value) <= PATIENT_ID_CHARS_MAX
+        and value.isprintable()
+        and value.strip() == value
+        and (value.isascii() or not _UNSEEN.search(value))
+    ):
+        return None
+    refusal = check_patient_id(value)
+    if refusal is not None:
+        return refusal
+    unseen = ", ".join(sorted({f"U+{ord(one):04X}" for one in _UNSEEN.findall(str(value))})[:3])
+    bound = f"1 to {PATIENT_ID_CHARS_MAX} characters that can be seen"
+    return Refusal("patient_id", bound, f"nobody sees {unseen}: leave it out")
 
 
 def check_vital(vital: Vital, value: object) -> Refusal | None:
@@ -161,11 +189,12 @@ def _low_of(probability: float, flags: str, name: str) -> float:
     return 0.0 if any(flag.startswith(MISSING) for flag in names) else probability
 
 
-def check_row(row: object) -> Refusal | None:
-    """None when ``row`` (a list or tuple) is a report in the order of ``Report``; otherwise the first refusal."""
+def check_row(row: object, check_id: Callable[[object], Refusal | None] = check_new_patient_id) -> Refusal | None:
+    """None when ``row`` (a list or tuple) is a report in the order of ``Report``; otherwise the first refusal.
+    ``check_id``: ``check_patient_id`` for what is stored already."""
     if not isinstance(row, (list, tuple)) or len(row) != len(Report._fields):
         return Refusal("row", f"an array of {len(Report._fields)} fields", "order: " + ", ".join(Report._fields))
-    refusal = check_patient_id(row[0])
+    refusal = check_id(row[0])
     if refusal:
         return refusal
     if not _is_int(row[1]) or not TIMESTAMP_MS_MIN <= row[1] <= TIMESTAMP_MS_MAX:

@@ -19,7 +19,7 @@ from hfzmq.clinical.report import (
     TIMESTAMP_MS_MIN,
     VITALS,
     Report,
-    check_patient_id,
+    check_new_patient_id,
 )
 from hfzmq.clinical.tiers import TIERS
 
@@ -62,7 +62,7 @@ def _good_row(row: Any) -> bool:
         and model.isprintable()
         and len(flags) <= FLAGS_CHARS_MAX
         and flags.isprintable()
-        and check_patient_id(patient) is None
+        and check_new_patient_id(patient) is None
     )
 
 
@@ -86,7 +86,7 @@ def _good_columns(rows: Any) -> bool:
         and _TIERS.issuperset(tiers)
         and _texts(models, MODEL_ID_CHARS_MAX)
         and _texts(flags, FLAGS_CHARS_MAX)
-        and not any(map(check_patient_id, {*patients}))
+        and not any(map(check_new_patient_id, {*patients}))
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hfzmq.clinical.report import Report, check_row
+from hfzmq.clinical.report import Report, check_new_patient_id, check_row
 from hfzmq.clinical.surely_good import FEW, surely_good
 from hfzmq.clinical.tiers import TIERS
 from hfzmq.config import Limits
@@ -30,7 +30,9 @@ GOOD = ["P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 12, 0.5, "AMBER", 0.
 MANY = 2 * FEW
 quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=64)
+names = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=64).filter(
+    lambda name: check_new_patient_id(name) is None
+)
 texts = st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=70)
 chances = st.floats(0, 1)
 
@@ -49,7 +51,7 @@ any_values = (
     st.sampled_from(
         (None, True, False, -1, 0, 1, 4, 5, 17, 18, 90, 91, 99, 100, 120, 121, 180, 181, 36_500, 36_501, 1 << 63, "",
          " ", " x", "x ", "x", "\n", "x" * 64, "x" * 65, "x" * 200, "x" * 201, "RED", "red", b"RED", b"", 0.1, 0.05,
-         20.0, 20.1, 17.9, 180.1, -0.0, 1.0, 1.1, float("nan"), float("inf"), float("-inf"), 946_684_799_999,
+         "\u3164", 20.0, 20.1, 17.9, 180.1, -0.0, 1.0, 1.1, float("nan"), float("inf"), float("-inf"), 946_684_799_999,
          946_684_800_000, 4_102_444_800_000, 4_102_444_800_001, 0.5, "missing:age", [], {}, [1], ["x"], (1,), {"a": 1})
     )
     | texts

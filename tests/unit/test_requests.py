@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfzmq.clinical.report import Report
+from hfzmq.clinical.report import Report, check_new_patient_id
 from hfzmq.config import Limits
 from hfzmq.errors import WireError
 from hfzmq.wire import requests as wire
@@ -43,7 +43,9 @@ def refused(frame: bytes, limits: Limits = LIMITS) -> WireError:
 
 
 def reports() -> st.SearchStrategy[Report]:
-    name = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=64)
+    name = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=64).filter(
+        lambda name: check_new_patient_id(name) is None
+    )
     chance = st.floats(0, 1)
     return st.builds(
         Report,

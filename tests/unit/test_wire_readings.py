@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfzmq.clinical.heart_rate import CATEGORY_OF, VERDICTS, HeartRateRules, Reading, judge
+from hfzmq.clinical.report import check_new_patient_id
 from hfzmq.config import Limits
 from hfzmq.errors import WireError
 from hfzmq.wire import requests as wire
@@ -29,7 +30,9 @@ ROW = Reading("bed-1", NOW, 72.0, "72")
 values = st.none() | st.floats() | st.integers(-(2**63), 2**64 - 1) | st.booleans() | st.text(max_size=9) | st.binary()
 readings = st.builds(
     Reading,
-    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8),
+    st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8).filter(
+        lambda name: check_new_patient_id(name) is None
+    ),
     st.integers(946_684_800_000, 4_102_444_800_000),
     values,
     st.text(max_size=40),
