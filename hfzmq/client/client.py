@@ -24,7 +24,7 @@ from hfzmq.client.queue import Queue
 from hfzmq.client.queue_file import default_client_id
 from hfzmq.client.queue_types import Places
 from hfzmq.client.sender import Sender
-from hfzmq.client.traffic import READINGS, REPORTS, Traffic
+from hfzmq.client.traffic import READINGS, REPORTS, Traffic, as_sent
 from hfzmq.clinical.heart_rate import Reading
 from hfzmq.clinical.report import Report, check_row
 from hfzmq.config import Config, load
@@ -213,7 +213,8 @@ class ReadingsClient(Courier):
         """Have readings stored, in their order: all are taken or (InvalidInput, QueueFull, DiskFailed) none. When this
         returns they are on this machine's synced disk.
 
-        InvalidInput: no usable patient or timestamp, or a value that is no number: what cannot be parsed is
+        A value is any number, also numpy's; beyond 64 bits it is sent as a float. InvalidInput: no usable patient or
+        timestamp, a ``raw_payload`` that UTF-8 cannot write, or a value that is no number: what cannot be parsed is
         given as ``raw_payload`` with value None. ``source``: see ``Queue.put``.
         """
-        self._put(readings, source)
+        self._put([as_sent(reading) for reading in readings], source)

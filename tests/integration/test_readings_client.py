@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import apsw
+import numpy as np
 import pytest
 
 from hfzmq import Client
@@ -92,16 +94,42 @@ def test_any_value_is_sent_and_none_is_lost(mesh: FakeMesh, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (np.float64(72.5), 72.5),
+        (np.float32(72.5), 72.5),
+        (np.int64(72), 72),
+        (Fraction(145, 2), 72.5),
+        (2**63, float(2**63)),
+        (36893488147419103232, 36893488147419103232.0),
+        (-(2**63) - 1, float(-(2**63))),
+        (10**400, None),
+        (-(10**400), None),
+        (np.float64("nan"), None),
+    ],
+)
+def test_a_number_of_any_kind_and_size_is_a_number(
+    mesh: FakeMesh, told: Told, tmp_path: Path, value: Any, stored: float | None
+) -> None:
+    with ReadingsClient(mesh.config, "ward", tmp_path, told) as client:
+        client.submit(reading(0, value))
+        client.wait(20)
+    assert [one.value for one in mesh.readings] == [stored]
+    assert [event["value"] for event in told.of("queued")] == [stored]
+
+
+@pytest.mark.parametrize(
     ("bad", "field"),
     [
         (Reading("", T0, 72, ""), "patient_id"),
         (Reading("P", 7, 72, ""), "timestamp"),
         (Reading("P", T0, "72", ""), "value"),  # type: ignore[arg-type]
         (Reading("P", T0, True, ""), "value"),
-        (Reading("P", T0, 2**63, ""), "value"),
+        (Reading("P", T0, np.True_, ""), "value"),  # type: ignore[arg-type]
         (Reading("P", T0, [72], ""), "value"),  # type: ignore[arg-type]
         (Reading("P", T0, 72, None), "raw_payload"),  # type: ignore[arg-type]
         (Reading("P", T0, 72, "x" * 1001), "raw_payload"),
+        (Reading("P", T0, 72, "\ud800"), "raw_payload"),
         (("P", T0, 72), "row"),
     ],
 )
