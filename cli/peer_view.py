@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hfzmq.cli.format import printable
 from hfzmq.client.histories import history_in
 from hfzmq.config import PeerAddress
-from hfzmq.wire.members import LEARNER
+from hfzmq.wire.members import LEARNER, VOTER
 
 NO_ANSWER = "no answer"
 REFUSES_MESH = "refuses: mesh: "
@@ -29,9 +29,9 @@ class PeerView(NamedTuple):
     LEARNER, ASKING (not a member, or with another disk than the member's), NO_MEMBER, OTHER_HISTORY (its data goes back
     to another beginning of the mesh); None when nobody told.
     ``counted``: the mesh has a member of this id. ``incarnation``: hex, of the member or of who answers or asks.
-    ``own_disk``: it answered with the disk of the member of its id. ``amnesia``: why it does not trust that.
-    ``hears``: (id, how many ms ago), by this peer's word. ``history``: hex, which beginning of the mesh its data goes
-    back to; None while it holds none. ``other_histories``: ids that it hears with another one.
+    ``own_disk``: it answered with the disk of the member of its id. ``amnesia``: why it set its files
+    aside when it started. ``hears``: (id, how many ms ago), by this peer's word. ``history``: hex, which beginning of
+    the mesh its data goes back to; None while it holds none. ``other_histories``: ids that it hears with another one.
     """
 
     id: int
@@ -71,6 +71,7 @@ class PeerView(NamedTuple):
     counters: dict[str, int] | None = None  # of what it refused, dropped, answered
     history: str | None = None
     other_histories: tuple[int, ...] = ()
+    listed_address: str | None = None  # what the mesh's list of members has, where it has answered at another one
 
     @property
     def readings_total(self) -> int | None:
@@ -147,6 +148,13 @@ def peer_view(row: Row, answer: Mapping[str, Any] | None) -> PeerView:
         history=history_in(answer) if said else None,
         other_histories=_ids(said, "other_histories"),
     )
+
+
+def answered_at(peer: PeerView, address: str | None) -> PeerView:
+    """``peer`` at the address where it has answered, where that is not the one of the mesh's list of members."""
+    if address in (None, peer.address) or not peer.reachable or peer.membership not in (VOTER, LEARNER):
+        return peer
+    return peer._replace(address=address, listed_address=peer.address)
 
 
 def _problem(address: PeerAddress, answer: Mapping[str, Any] | None, told: object) -> str:

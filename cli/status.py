@@ -56,7 +56,7 @@ PEER_KEYS = (
     "incarnation",
     "amnesia",
 )
-JSON_KEYS = (*PEER_KEYS, "hears", "differs", "counters", "history", "other_histories")
+JSON_KEYS = (*PEER_KEYS, "listed_address", "hears", "differs", "counters", "history", "other_histories")
 TABLE_KEYS = (
     ("peer", "id"),
     ("role", "role"),
@@ -90,8 +90,9 @@ def status(config_path: str, peer: int | None, output: str) -> None:
     config = knowing(load_config(config_path), peer)
     refusing: dict[int, str] = {}
     served: dict[int, str] = {}
-    answers = ask_all(config, "status", only=peer, refusing=refusing, served=served)
-    view = mesh_view(config, answers, peer, refusing, served)
+    found: dict[int, str] = {}
+    answers = ask_all(config, "status", only=peer, refusing=refusing, served=served, found=found)
+    view = mesh_view(config, answers, peer, refusing, served, found)
     if output == "json":
         click.echo(json_text(as_json(view)))
     elif output == "csv":

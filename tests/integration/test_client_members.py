@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -18,11 +19,12 @@ from hfzmq.client.ask import ask_all, ask_leader, knowing
 from hfzmq.client.pirate import Pirate
 from hfzmq.client.queue import Queue
 from hfzmq.clinical.report import Report
-from hfzmq.config import Config, PeerAddress
+from hfzmq.config import Config, PeerAddress, render
 from hfzmq.errors import ConfigError
 from hfzmq.wire import requests as wire
 from hfzmq.wire.members import LEARNER, VOTER, Told, ToldMember
 from tests.integration.fake_peer import MESH, FakeMesh, FakePeer, eventually
+from tests.unit.cli_world import run
 
 ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 0, 0.5, "AMBER", 0.4, "m1", "")
 
@@ -277,6 +279,25 @@ def test_a_peer_that_has_moved_is_asked_where_it_is_now(mesh: FakeMesh) -> None:
     answer = ask_all(config, "status")[3]
     assert answer is not None
     assert answer["peer"]["id"] == 3
+
+
+def test_status_shows_where_a_peer_answered_and_notes_that_the_list_of_members_has_another_address(
+    mesh: FakeMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ask_all, "__defaults__", (None, 10_000, None, None, None, None))  # however busy the machine is
+    there = FakePeer(mesh._answering(3))
+    mesh.peers[3].die()
+    moved = mesh.config.peers[2]._replace(client_port=there.port)
+    path = tmp_path / "peers.yaml"
+    path.write_text(render(mesh.config._replace(peers=(*mesh.config.peers[:2], moved))))
+    done = run("status", "--config", str(path))
+    told = json.loads(run("status", "--config", str(path), "-o", "json").out)
+    there.die()
+    here, listed = f"127.0.0.1:{there.port}", f"127.0.0.1:{mesh.peers[3].port}"
+    assert f"note: peer 3 answered at {here}; the mesh's list of members has {listed}: " in " ".join(done.out.split())
+    assert [(peer["address"], peer["listed_address"]) for peer in told["peers"]][2] == (here, listed)
+    assert [peer["listed_address"] for peer in told["peers"][:2]] == [None, None]
+    assert done.out.count("answered at") == 1
 
 
 def test_one_peer_that_only_the_mesh_knows_can_be_asked_alone(mesh: FakeMesh) -> None:

@@ -39,7 +39,7 @@ def mesh() -> Iterator[FakeMesh]:
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that is there is heard also on a machine with too much to do; one that is away refuses at once."""
-    monkeypatch.setattr(ask.ask_all, "__defaults__", (None, 10_000, None, None, None))
+    monkeypatch.setattr(ask.ask_all, "__defaults__", (None, 10_000, None, None, None, None))
 
 
 class Operator:
