@@ -15,7 +15,7 @@ import click
 
 from hfzmq.cli.format import counted, csv_line, json_line, json_text, table
 from hfzmq.cli.format import number as plain
-from hfzmq.cli.options import output_option
+from hfzmq.cli.options import CSV_NOTE, output_option
 from hfzmq.clinical.risk_words import NOT_A_DEVICE, RISK_OF, STUDY_RISK_OF
 from hfzmq.errors import InvalidInput
 
@@ -49,7 +49,7 @@ def reading_options(function: F) -> F:
 @reading_options
 @click.option(
     "-o", "--output", type=click.Choice(("table", "json", "jsonl", "csv"), case_sensitive=False),
-    help="How to print it.  [default: a table of one reading; a file's answers as the file: csv or jsonl]",
+    help=f"How to print it. {CSV_NOTE}  [default: a table of one reading; a file's answers as the file: csv or jsonl]",
 )  # fmt: skip
 def predict(source: str | None, path: Path | None, output: str | None, **vitals: Any) -> None:
     """Judge one reading, or each line of a CSV or JSON lines file.

@@ -102,6 +102,12 @@ def peer_option(function: F) -> F:
     return click.option("--peer", type=ids, metavar="N", help="Ask only this peer.")(function)
 
 
+CSV_NOTE = (
+    "csv has each text letter by letter, as programs read it back; to a spreadsheet a cell that begins with = + - or @ "
+    "is a formula: have it take the columns as text."
+)
+
+
 def output_option(*formats: str) -> Callable[[F], F]:
     """``-o FORMAT``, given to the command as ``output``; the first of ``formats`` is the default."""
 
@@ -112,7 +118,7 @@ def output_option(*formats: str) -> Callable[[F], F]:
             type=click.Choice(formats, case_sensitive=False),
             default=formats[0],
             show_default=True,
-            help="How to print it.",
+            help="How to print it." + (f" {CSV_NOTE}" if "csv" in formats else ""),
         )(function)
 
     return add

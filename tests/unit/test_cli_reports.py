@@ -176,6 +176,17 @@ def test_numbers_are_whole_in_every_output(ward: FakeMesh, config: str) -> None:
     assert [row["id"] for row in rows] == ["2341", "2342", "2343", "2344", "2345"]
 
 
+def test_a_text_that_is_a_formula_to_a_spreadsheet_comes_out_as_it_is_and_the_help_says_so(
+    ward: FakeMesh, config: str
+) -> None:
+    names = ["=1+1", "-12", "+3", "@x", '=HYPERLINK("a,b")']
+    ward.rows = [[n, name, 1_760_000_000_000, 0.5, "AMBER"] for n, name in enumerate(names, 1)]
+    done = run("reports", config, "-o", "csv")
+    assert [row["patient_id"] for row in csv.DictReader(io.StringIO(done.out))] == names
+    for words in (("reports",), ("readings",), ("status",), ("alarms", "ls"), ("model", "predict")):
+        assert "= + - or @ is a formula" in " ".join(run(*words, "--help").out.split()), words
+
+
 def test_a_probability_between_two_ends_shows_both() -> None:
     row = {"probability": 0.71, "flags": "missing:serum_sodium,probability_low:0.120000"}
     assert table_text([row], SHOWN._replace(columns=(("probability", "probability"),)), None).split() == [
