@@ -21,6 +21,7 @@ made = []
 launch._source = lambda settings: (type("Source", (), {"batch": True, "close": lambda self: None})(), None)
 launch.RiskModel = type("Model", (), {"load": staticmethod(lambda **_: None)})
 class Client:
+    earlier = 0
     def __init__(self, config, client_id, queue_dir, on_event, seed): self.state = type("State", (), {"pending": 0})
     def __enter__(self): return self
     def __exit__(self, *about): pass
