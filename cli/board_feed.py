@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 
 from hfzmq.cli.alarm_view import AlarmView, merge_alarms
 from hfzmq.cli.bed_view import Bed, merge_beds
+from hfzmq.cli.format import printable
 from hfzmq.cli.mesh_view import MeshView, mesh_view
 from hfzmq.cli.pulse_view import Pulse, merge_pulses
 from hfzmq.cli.why import Why, Whys
 from hfzmq.config import Config, Thresholds
+from hfzmq.errors import HfzmqError
 
 POLL_TIMEOUT_MS = 500  # a dead peer must not hold up the others' news for long
 EVENTS_MAX = 50
@@ -43,6 +45,7 @@ class BoardStatus(NamedTuple):
 
     ``polled_at_ms``: the last poll in which at least one peer answered about the mesh and the beds; None: not yet.
     ``answered_at_ms``: (peer id, when it last answered). ``wall_minus_mono_ms`` turns one clock into the other.
+    ``failure``: why the last poll came to nothing, and ``hint``, what to do; all the rest is of a poll before it.
     """
 
     mesh: MeshView
@@ -57,6 +60,12 @@ class BoardStatus(NamedTuple):
     alarms: AlarmView = AlarmView()
     pulses: tuple[Pulse, ...] = ()
     whys: Mapping[str, Why] = MappingProxyType({})  # by patient: what moved the probability most
+    hint: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """What failed and what to do, in one line; '' for nothing."""
+        return printable(": ".join(filter(None, (self.failure, self.hint))))
 
 
 def now_ms() -> int:
@@ -93,6 +102,7 @@ def updated(
         answered_at_ms=tuple(sorted(answered.items())),
         wall_minus_mono_ms=time.time_ns() // 1_000_000 - now_ms(),
         failure="",
+        hint="",
         alarms=merge_alarms(before.alarms, beds.values(), at_ms),
     )
 
@@ -110,6 +120,7 @@ class BoardFeed:
         self._soon = threading.Event()
         self._polled = threading.Event()
         self.latest = empty_status(config, now_ms())
+        self.error: Exception | None = None  # of the last poll
         self._thread = threading.Thread(target=self._run, name="board-feed", daemon=True)
 
     def start(self) -> BoardFeed:
@@ -139,8 +150,10 @@ class BoardFeed:
         while not self._stop.is_set():
             try:
                 self.poll()
+                self.error = None
             except Exception as error:  # the board goes NOT LIVE and says why; the next poll may do better
-                self.latest = self.latest._replace(failure=f"{type(error).__name__}: {error}")
+                self.error = error
+                self.latest = self._failed(error)
             self._polled.set()
             self._soon.wait(self._interval_s)
             self._soon.clear()
@@ -154,14 +167,24 @@ class BoardFeed:
         whys = {bed.patient_id: self._whys.of_report(bed.report) for bed in urgent}
         self.latest = latest._replace(whys={patient: why for patient, why in whys.items() if why})
 
+    def _failed(self, error: Exception) -> BoardStatus:
+        """The last status, and why there is no newer one; before the first, at least who refuses our key."""
+        latest = self.latest
+        if latest.polled_at_ms is None:
+            latest = latest._replace(mesh=mesh_view(self._config, {}, refusing=self._refusing))
+        if isinstance(error, HfzmqError):
+            return latest._replace(failure=str(error), hint=error.hint)
+        return latest._replace(failure=f"internal error: {type(error).__name__}: {error}", hint="")
+
     def _ask_all(self, op: str) -> Answers:
         from hfzmq.client.ask import ask_all
         from hfzmq.wire.members import newest, with_members
 
         refusing: dict[int, str] = {}
+        if op == "status":
+            self._refusing = refusing  # filled also where it ends in an error
         answers = ask_all(self._config, op, timeout_ms=POLL_TIMEOUT_MS, refusing=refusing)
         if op == "status":
-            self._refusing = refusing
             # Also while nobody of the file is left, whoever took their place is asked.
             self._config = with_members(self._config, newest(answers.values()))
         return answers

@@ -34,7 +34,9 @@ PICTURE_WIDTH, PICTURE_HEIGHT = 120, 40
 @click.option("--mute", is_flag=True, help="No bell when a RED is raised that nobody has seen.")
 @click.option("--export", type=click.Path(path_type=Path), metavar="FILE.svg", hidden=True)
 def dashboard(config_path: str, interval: float, once: bool, mute: bool, export: Path | None) -> None:
-    """The live board of the alarms, the mesh and the beds. With --once, exit 3 when no daemon answers.
+    """The live board of the alarms, the mesh and the beds.
+
+    With --once, exit 3 when no daemon answers, 7 when those that run do not accept this key.
 
     Keys: a acknowledges the alarm on top, in your login name; q ends.
     """
@@ -52,6 +54,8 @@ def dashboard(config_path: str, interval: float, once: bool, mute: bool, export:
             feed.first_poll(FIRST_POLL_S)
             status = feed.latest
             print_frame(status)
+            if feed.error is not None:
+                raise feed.error
             if not status.mesh.answers:
                 raise unreached(status.mesh)
         elif on_terminal():

@@ -116,6 +116,7 @@ def _live_red(beds: Sequence[Bed], now_ms: int) -> int:
 
 def _header(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
     since = now_ms - (status.started_at_ms if status.polled_at_ms is None else status.polled_at_ms)
+    trouble: list[Text] = []
     if is_live(status, now_ms):
         state = [text(" LIVE ", "bold black on green")]
     elif since <= NOT_LIVE_AFTER_MS and not status.failure:
@@ -124,12 +125,12 @@ def _header(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
         never = status.polled_at_ms is None
         why = f"no answer {'yet' if never else 'for'}" + ("" if never else f" {since // 1000} s")
         state = [text(" NOT LIVE ", "bold white on red blink"), text(why, "bold red")]
-        if status.failure:
-            state.append(text(printable(status.failure), "red"))
+        trouble = prose(status.trouble, width, "bold red")
     clock = datetime.fromtimestamp((now_ms + status.wall_minus_mono_ms) / 1000).strftime("%H:%M:%S")
     counts = bed_badges(status.beds, now_ms)
     counts += marks.header((marks.flags_of(bed.report.flags) for bed in status.beds), width)
-    return flow([text("hfzmq", "bold"), *state, *counts, header_words(status.alarms), text(clock, "dim")], width)
+    found = flow([text("hfzmq", "bold"), *state, *counts, header_words(status.alarms), text(clock, "dim")], width)
+    return [*found, *trouble]
 
 
 def _stored(status: BoardStatus, width: int) -> list[Text]:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hfzmq.cli.board_feed import BoardStatus
 from hfzmq.cli.format import number
+from hfzmq.cli.mesh_view import MeshView
 from hfzmq.cli.mesh_words import answering, not_begun, notes, only_copy
 from hfzmq.cli.peer_view import ASKING, NO_MEMBER, OTHER_HISTORY, PeerView
 from hfzmq.cli.screens.canvas import Column, columns, flow, prose, text
@@ -23,6 +24,7 @@ from hfzmq.cli.screens.words import (
     Badge,
     duration,
 )
+from hfzmq.client.key_faults import BEHIND, SHORT
 from hfzmq.wire.members import LEARNER
 
 HEADS = (
@@ -66,10 +68,9 @@ def mesh_lines(status: BoardStatus, width: int, now_ms: int) -> list[Text]:
 def mesh_sentence(status: BoardStatus, width: int) -> list[Text]:
     """Who leads, in which term, whether a quorum stands, how many answer; and every alarm."""
     mesh = status.mesh
-    leads = "no leader" if mesh.leader is None else f"peer {mesh.leader} leads"
-    term = "" if mesh.term is None else f" in term {mesh.term}"
-    quorum = "quorum yes" if mesh.serves else "quorum NO"
-    told = f"{leads}{term}, {quorum}, {answering(mesh)}"
+    told = ", ".join((*leading(mesh), answering(mesh)))
+    if status.failure and status.polled_at_ms is not None:
+        told = f"as last heard: {told}"
     found = prose(told, width, "bold" if mesh.serves else "bold white on red")
     waits = not_begun(mesh)
     if waits:
@@ -80,6 +81,16 @@ def mesh_sentence(status: BoardStatus, width: int) -> list[Text]:
     for alarm in mesh.alarms:
         found += prose(f"!!! ALARM: {alarm}", width, "bold white on red")
     return found
+
+
+def leading(mesh: MeshView) -> tuple[str, ...]:
+    """Who leads in which term, and whether a quorum stands; where nobody is seen to, and a member that runs does not
+    speak with us, neither is known."""
+    if not mesh.serves and any(peer.counted and peer.problem in _HIDDEN for peer in mesh.peers):
+        return ("who leads is not known",)
+    leads = "no leader" if mesh.leader is None else f"peer {mesh.leader} leads"
+    term = "" if mesh.term is None else f" in term {mesh.term}"
+    return f"{leads}{term}", f"quorum {'yes' if mesh.serves else 'NO'}"
 
 
 def _cells(peer: PeerView, answered: str, odd: bool) -> list[Text]:
@@ -113,6 +124,7 @@ def _badge(peer: PeerView) -> Badge:
     return ROLE_BADGES[peer.role]
 
 
+_HIDDEN = {words for fault, words in SHORT.items() if fault != BEHIND}
 _STRANGERS = {
     LEARNER: LEARNER_BADGE,
     ASKING: ASKING_BADGE,

@@ -7,7 +7,9 @@ from typing import Any
 
 from hfzmq.cli.board_feed import EVENTS_MAX, BoardFeed, empty_status, now_ms, updated
 from hfzmq.cli.screens.mesh_lines import mesh_lines
+from hfzmq.cli.screens.plain import plain_line
 from hfzmq.client.key_faults import UNKNOWN
+from hfzmq.client.line import AUTH
 from hfzmq.errors import HfzmqError
 from tests.unit.cli_world import CONFIG, NOW_MS, beds_answer, row, says
 
@@ -53,6 +55,16 @@ def test_who_runs_with_a_key_that_nobody_has_told_is_shown_as_that_and_not_as_si
     cells = " ".join("\n".join(line.plain for line in mesh_lines(told, 200, 5)).split())
     assert "runs, with a key that nobody has told" in cells
     assert "no answer" not in cells
+    assert "peer 3 runs, with a key that nobody has told" in plain_line(told, 5)
+
+
+def test_where_the_leader_does_not_speak_with_us_nobody_is_said_to_have_lost_the_quorum() -> None:
+    others = {1: None, 2: says(2), 3: says(3)}
+    told = updated(empty_status(CONFIG, 0), CONFIG, others, {2: beds_answer()}, 5, {1: AUTH})
+    for said in (plain_line(told, 5), " ".join(line.plain for line in mesh_lines(told, 200, 5))):
+        assert "who leads is not known, 2 of 3 peers answer" in said
+        assert "quorum" not in said
+    assert "no leader in term 7, quorum NO" in plain_line(updated(told, CONFIG, others, {2: beds_answer()}, 6), 6)
 
 
 def test_the_thread_polls_publishes_and_stops() -> None:
@@ -84,13 +96,13 @@ def test_an_error_in_the_feed_is_told_in_the_status_and_the_next_poll_may_be_goo
 
     def ask(op: str) -> dict[int, Any]:
         if failing.is_set():
-            raise HfzmqError("no sockets left")
+            raise HfzmqError("no sockets left", hint="ulimit -n")
         return STATUS if op == "status" else BEDS
 
     feed = BoardFeed(CONFIG, 0.001, ask).start()
     try:
         assert feed.first_poll(10)
-        assert feed.latest.failure == "HfzmqError: no sockets left"
+        assert (feed.latest.failure, feed.latest.hint) == ("no sockets left", "ulimit -n")
         assert feed.latest.polled_at_ms is None
         failing.clear()
         until = now_ms() + 10_000
