@@ -31,6 +31,8 @@ class Alarm(NamedTuple):
     value: float | None
     seen_by: str
     step: int
+    least: float | None = None  # since it was raised
+    most: float | None = None
 
     @property
     def unseen(self) -> bool:
@@ -99,21 +101,21 @@ def _alarm(fields: Sequence[Any], row: Any, log_ms: int, now_ms: int) -> Alarm |
     if not isinstance(row, (list, tuple)) or len(row) != len(fields):
         return None
     told = dict(zip(fields, row, strict=True))
-    value = told.get("value")
+    value, least, most = (told.get(name) for name in ("value", "least", "most"))
     good = (
         all(_is_int(told.get(name)) for name in ("id", "raised_at_ms", "step"))
         and all(isinstance(told.get(name), str) for name in ("note", "acknowledged_by"))
         and check_patient_id(told.get("patient_id")) is None
         and told.get("cause") in CAUSES
         and told.get("state") in STATES
-        and (value is None or (isinstance(value, (int, float)) and not isinstance(value, bool)))
+        and all(one is None or type(one) in (int, float) for one in (value, least, most))
     )
     if not good:
         return None
     raised_at_ms = now_ms - max(0, log_ms - told["raised_at_ms"])
     return Alarm(
         told["id"], told["patient_id"], told["cause"], told["state"], raised_at_ms, told["note"], value,
-        told["acknowledged_by"], told["step"],
+        told["acknowledged_by"], told["step"], least, most,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ has said so.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ from hfzmq.clinical.alarm.types import RED
 from hfzmq.config import Thresholds
 
 LINES_MIN = 3  # the strip's share of a screen, where it needs so much
+INDENT = 2
+_PARTS = re.compile(r"(?<=,) |(?<=\d-)")
 SHARE = 3  # and no more than a third of it, where other things need room
 
 
@@ -37,6 +40,7 @@ class Acknowledging(NamedTuple):
     failed: bool = False
 
 
+VALUE = 2  # its place in a row
 # Cause, bed, value, since, seen, step, id; without heads, for each cell says what it is.
 _COLUMNS = (*[Column("")] * 3, Column("", right=True), Column(""), Column(""), Column("", right=True, spare=1))
 
@@ -126,7 +130,14 @@ def _blocks(rows: Sequence[list[Text]], width: int) -> list[list[Text]]:
     table = columns(_COLUMNS, rows, width)
     if table is not None:
         return [[line] for line in table[1]]
-    return [flow(cells, width, indent=2) for cells in rows]
+    return [flow(_foldable(cells, width - INDENT), width, INDENT) for cells in rows]
+
+
+def _foldable(cells: Sequence[Text], room: int) -> list[Text]:
+    """The cells, the value in parts where it has no room in one line: a number stays whole."""
+    value = cells[VALUE]
+    parts = [value] if value.cell_len <= room else [text(part, str(value.style)) for part in _PARTS.split(value.plain)]
+    return [*cells[:VALUE], *parts, *cells[VALUE + 1 :]]
 
 
 def _rest(rest: Sequence[Alarm], width: int) -> list[Text]:
@@ -144,7 +155,7 @@ def _cells(alarm: Alarm, thresholds: Thresholds, now_ms: int, live: bool, ack: A
     return [
         text(str(badge), badge.style if loud else "bold red" if alarm.cause == RED else "dim"),
         text(printable(alarm.patient_id), "bold" if loud else ""),
-        text(value_words(alarm.cause, alarm.value, alarm.note, thresholds), "" if loud else "dim"),
+        text(value_words(alarm, thresholds), "" if loud else "dim"),
         text(f"since {duration(now_ms - alarm.raised_at_ms)}", "" if loud else "dim"),
         text(seen, "bold" if alarm.unseen else "dim"),
         text(f"step {alarm.step}" if alarm.step else "", "bold" if alarm.step > 1 else "dim"),

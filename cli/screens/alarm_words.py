@@ -16,6 +16,7 @@ from hfzmq.cli.alarms.words import CAUSE_BADGES, LATCHED
 from hfzmq.cli.alarms.words import value_words as risk_or_note
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.canvas import text
+from hfzmq.cli.screens.words import rates
 from hfzmq.clinical.alarm.types import AMBER, CAUSES, RED
 from hfzmq.config import Thresholds
 
@@ -24,13 +25,19 @@ NO_ALARMS: OfBeds = MappingProxyType({})
 UNSEEN_WORDS = "not seen"
 
 
-def value_words(cause: str, value: float | None, note: str, thresholds: Thresholds) -> str:
-    """``risk 0.72``, ``? 0.03-0.66``, ``132 bpm high``; '' where there is none. A note that only repeats the cause is
-    left out."""
+def value_words(alarm: Alarm, thresholds: Thresholds) -> str:
+    """``risk 0.72``, ``? 0.03-0.66``, ``132 bpm high``, ``low, 35-152 bpm, last 72``; '' where there is none. A note
+    that only repeats the cause is left out; what raised it is never read as a word about the last value."""
+    cause, value, note = alarm.cause, alarm.value, alarm.note
     if cause in (RED, AMBER):
         return risk_or_note(cause, value, note, thresholds)
     told = "" if note in ("", cause) else printable(note)
-    return f"{risk_or_note(cause, value, '', thresholds)} {told}".strip()
+    if value is None:
+        return told
+    said = rates(value, alarm.least, alarm.most)
+    if alarm.least == value == alarm.most:
+        return f"{said} {told}".rstrip()
+    return ", ".join(filter(None, (told, said)))
 
 
 def seen_words(alarm: Alarm) -> str:

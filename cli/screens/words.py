@@ -2,7 +2,7 @@
 
 Touches nothing. Keeps: colour is never the only signal (each tier has a sign and a word); a probability is shown with
 as many digits as it takes to stay in its tier, so that nobody reads 0.60 beside AMBER; what was not measured is '?',
-and a risk that it leaves open is shown by both of its ends.
+and a risk that it leaves open is shown by both of its ends; the last heart rate of an alarm never stands for all.
 """
 
 from __future__ import annotations
@@ -76,6 +76,16 @@ def tier_badge(tier: str, low: float, high: float, thresholds: Thresholds) -> Ba
     badge = BADGES[tier]
     ends = [tier_of(end, thresholds) for end in (low, high)]
     return badge._replace(word="/".join(ends)) if tier == UNKNOWN and ends[0] != ends[1] else badge
+
+
+def rates(value: float, least: float | None, most: float | None) -> str:
+    """The heart rates of an alarm, in full: ``132 bpm``; ``35-152 bpm, last 72`` where it was another one before, for
+    the last alone may be a good one."""
+    if least is None or most is None:
+        return f"last {number(value)} bpm"
+    if least == value == most:
+        return f"{number(value)} bpm"
+    return f"{number(least)}-{number(most)} bpm, last {number(value)}"
 
 
 def vital_text(value: float | None) -> str:

@@ -73,8 +73,12 @@ def test_the_oldest_unseen_red_stands_on_top_and_the_seen_ones_last() -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 120, 240])
 def test_each_alarm_says_its_cause_bed_value_age_step_and_who_has_seen_it(width: int) -> None:
-    flat = " ".join(re.sub("[│╭╮╰╯─]", " ", drawn(showing(*SEVEN), width, 400)).split())
+    over = [*stored(8, "low-was", "HEART_RATE", "returned", 490_000, value=72.0, note="low")]
+    over[Episode._fields.index("least")], over[Episode._fields.index("most")] = 35.0, 152.0
+    flat = " ".join(re.sub("[│╭╮╰╯─]", " ", drawn(showing(*SEVEN, over), width, 400)).split())
+    assert "72 bpm" not in flat
     for words in (
+        "♥ HEART RATE low-was low, 35-152 bpm, last 72 since 8 min cause over, not seen",
         "■ RED red-old risk 0.57 since 8 min cause over, not seen step 3",
         "■ RED red-new risk 0.72 since 1 s not seen step 1",
         "♥ HEART RATE fast 132 bpm high since 10 min not seen",
@@ -82,7 +86,7 @@ def test_each_alarm_says_its_cause_bed_value_age_step_and_who_has_seen_it(width:
         "▲ AMBER amber-old risk 0.40 since 15 min not seen",
         "■ RED red-seen risk 0.72 since 13 min seen by ann",
         "♥ HEART RATE fast-seen 140.5 bpm high since 6 min seen by bob",
-        "alarms: 7 open, 5 not seen",
+        "alarms: 8 open, 6 not seen",
     ):
         assert words in flat
 

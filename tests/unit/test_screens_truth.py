@@ -156,9 +156,12 @@ def episodes(draw: st.DrawFn) -> list[Any]:
     note = {HEART_RATE: "high", NO_DATA: missing(draw(st.integers(0, 4)))}.get(cause, cause)
     by = draw(ids) if state == "acknowledged" else ""
     step = draw(st.integers(0, 8))
+    least = most = value
+    if value is not None and cause == HEART_RATE and draw(st.booleans()):
+        least, most = sorted([value, draw(rates)])
     found = Episode(
         draw(st.one_of(st.integers(1, 99), st.integers(1, ID_MAX))), draw(ids), cause, state,
-        WALL_MS - draw(st.integers(0, 10**10)), 1, note, value, value, value, None, by, None, None, "", "", step, 0, (),
+        WALL_MS - draw(st.integers(0, 10**10)), 1, note, value, least, most, None, by, None, None, "", "", step, 0, (),
     )  # fmt: skip
     return [*found[:-2], "", ""]
 
@@ -248,26 +251,29 @@ def fits_whole(name: str, plain: Sequence[str], room: int) -> None:
 SIGNS = {"RED": "■ RED", "HEART_RATE": "♥ HEART RATE", "NO_DATA": "✕ NO DATA", "AMBER": "▲ AMBER"}
 
 
-def value_said(row: dict[str, Any]) -> str:
+def value_said(row: dict[str, Any]) -> tuple[str, ...]:
+    """The value, in parts that stay whole."""
     if row["value"] is None:
-        return str(row["note"])  # what is missing of a silent bed
+        return (str(row["note"]),)  # what is missing of a silent bed
     if row["cause"] == HEART_RATE:
-        shown = number(row["value"])
-        assert float(shown) == row["value"]
-        return f"{shown} bpm high"
+        last, least, most = told = [number(row[name]) for name in ("value", "least", "most")]
+        assert [*map(float, told)] == [row["value"], row["least"], row["most"]]
+        same = row["least"] == row["most"]
+        return (f"{last} bpm high",) if same else ("high,", least, "-", f"{most} bpm,", f"last {last}")
     shown = probability(row["value"], THRESHOLDS)
     assert_rounded(shown, row["value"])
-    return f"risk {shown}"
+    return (f"risk {shown}",)
 
 
 def alarm_said(row: dict[str, Any]) -> tuple[str, list[str]]:
     """The pattern of one alarm in the strip, and the numbers in it."""
     value = value_said(row)
+    named = (SIGNS[row["cause"]], row["patient_id"], "".join(value))
     since = f"since {duration(WALL_MS - row['raised_at_ms'])}"
     seen = {"unacknowledged": "not seen", "returned": "cause over, not seen"}.get(row["state"])
     step = f"step {row['step']}" if row["step"] else ""
-    parts = (SIGNS[row["cause"]], row["patient_id"], value, since, seen or f"seen by {row['acknowledged_by']}", step)
-    numbers = [*([value] if value else []), since, *([step] if step else [])]
+    parts = (*named, since, seen or f"seen by {row['acknowledged_by']}", step)
+    numbers = [*(part for part in value if part not in ("", "-")), since, *([step] if step else [])]
     return pieces(*parts) + f"(?:{pieces('#' + str(row['id']))})?", numbers
 
 
