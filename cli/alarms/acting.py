@@ -98,7 +98,7 @@ def _show(found: list[Episode], log_now_ms: int | None, config: Config) -> None:
     if note:
         _say(note)
     for one in found:
-        value = words.value_words(one.cause, one.value, one.note, config.thresholds)
+        value = words.value_words(one.cause, one.value, one.note, config.thresholds, one.least, one.most)
         since = f"since {local_time(one.raised_at_ms)} ({words.age_words(one, now_ms)})"
         _say(", ".join(filter(None, (f"alarm {one.id}: {_what(one)}", value, words.state_words(one), since))))
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hfzmq.cli.format import cell, local_time, number, printable
+from hfzmq.cli.format import cell, local_time, printable
 from hfzmq.cli.marks import RAW_DAY
-from hfzmq.cli.screens.words import NO_DATA_BADGE, TIER_BADGES, Badge, duration, probability, risk
+from hfzmq.cli.screens.words import NO_DATA_BADGE, TIER_BADGES, Badge, duration, probability, rates, risk
 from hfzmq.clinical import tiers
 from hfzmq.clinical.alarm import types as t
 from hfzmq.clinical.alarm.notes import read_note
@@ -86,13 +86,20 @@ def how_words(how: str, by: str) -> str:
     return f"{printable(how)}{who}"
 
 
-def value_words(cause: str, value: float | None, note: str, thresholds: Thresholds) -> str:
-    """The number with what it is: ``risk 0.71``, ``? 0.03-0.66``, ``139.25 bpm``; '' where there is none. A risk has
-    the digits that keep it in its tier; in full it is in ``-o json``."""
+def value_words(
+    cause: str,
+    value: float | None,
+    note: str,
+    thresholds: Thresholds,
+    least: float | None = None,
+    most: float | None = None,
+) -> str:
+    """The number with what it is: ``risk 0.71``, ``? 0.03-0.66``, ``139.25 bpm``, ``35-152 bpm, last 72``; '' where
+    there is none. A risk has the digits that keep it in its tier; in full it is in ``-o json``."""
     if value is None:
         return ""
     if cause == t.HEART_RATE:
-        return f"{number(value)} bpm"
+        return rates(value, least, most)
     return doubt_words(value, note, thresholds) or f"risk {probability(value, thresholds)}"
 
 
@@ -145,7 +152,7 @@ def alarm_cells(episode: Episode, now_ms: int, thresholds: Thresholds) -> tuple[
         cause_words(episode.cause, episode.note),
         cell(episode.patient_id),
         state_words(episode),
-        value_words(episode.cause, episode.value, episode.note, thresholds),
+        value_words(episode.cause, episode.value, episode.note, thresholds, episode.least, episode.most),
         local_time(episode.raised_at_ms),
         age_words(episode, now_ms),
         str(episode.step),

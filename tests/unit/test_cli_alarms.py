@@ -14,7 +14,7 @@ from hfzmq.cli.alarms import reckon, words
 from hfzmq.cli.alarms.act import checked_name
 from hfzmq.cli.alarms.reckon import other_rules
 from hfzmq.cli.alarms.rows import episodes_of, journal_of
-from hfzmq.cli.format import printable, width_of
+from hfzmq.cli.format import number, printable, width_of
 from hfzmq.cli.layout import as_text, folded, laid_out
 from hfzmq.clinical.alarm import types as t
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES
@@ -80,6 +80,7 @@ def any_episode(rng: Random) -> Episode:
         return "".join(rng.choice("aZ0-._é床患 ü\u0301") for _ in range(rng.randint(least, 64))).strip() or "x"
 
     value = rng.choice((None, rng.random(), rng.random() * 300, float(rng.randint(0, 300)), 1e-9, 0.1 + 0.2))
+    others = [value, rng.random() * 300]
     return Episode(
         rng.choice((rng.randint(1, 999), rng.randint(1, (1 << 63) - 1))),
         name(),
@@ -89,8 +90,8 @@ def any_episode(rng: Random) -> Episode:
         0,
         rng.choice(("", "RED", "UNKNOWN", "high", "low")),
         value,
-        value,
-        value,
+        value if value is None else min(others),  # type: ignore[type-var]
+        value if value is None else max(others),  # type: ignore[type-var]
         None,
         name(),
         None,
@@ -113,8 +114,7 @@ def check_printed(rows: list[Episode], width: int, now_ms: int) -> None:
         shown = dict(zip(words.HEADS, row, strict=True))
         assert int(shown["alarm"]) == one.id
         assert shown["patient"] == printable(one.patient_id)
-        check_value(one, shown["value"].removeprefix("risk ").removesuffix(" bpm"))
-        assert shown["value"].endswith(" bpm") == (one.cause == t.HEART_RATE and one.value is not None)
+        check_value(one, shown["value"].removeprefix("risk "))
         since = datetime.fromisoformat(shown["since"])
         assert since.utcoffset() is not None
         assert round(since.timestamp() * 1000) == one.raised_at_ms
@@ -141,9 +141,17 @@ def check_printed(rows: list[Episode], width: int, now_ms: int) -> None:
 
 
 def check_value(one: Episode, shown: str) -> None:
-    """A heart rate in full; a risk rounded, and never into another tier."""
-    if one.value is None or one.cause == t.HEART_RATE:
-        assert (float(shown) if shown else None) == one.value
+    """Heart rates in full, the last as the last; a risk rounded, and never into another tier."""
+    if one.value is None:
+        assert shown == ""
+        return
+    if one.cause == t.HEART_RATE:
+        if one.least is None or one.most is None:
+            assert float(shown.removeprefix("last ").removesuffix(" bpm")) == one.value
+        elif one.least == one.value == one.most:
+            assert float(shown.removesuffix(" bpm")) == one.value
+        else:
+            assert shown == f"{number(one.least)}-{number(one.most)} bpm, last {number(one.value)}"
         return
     assert shown.startswith("? up to ") == (one.note == "UNKNOWN")
     shown = shown.removeprefix("? up to ")
@@ -159,7 +167,8 @@ def check_value(one: Episode, shown: str) -> None:
 )
 def test_a_risk_is_rounded_as_on_the_other_screens_and_never_into_another_tier(value: float | None, said: str) -> None:
     assert words.value_words(t.RED, value, "RED", THRESHOLDS) == said
-    assert words.value_words(t.HEART_RATE, 139.2512, "high", THRESHOLDS) == "139.2512 bpm"
+    assert words.value_words(t.HEART_RATE, 139.2512, "high", THRESHOLDS, 139.2512, 139.2512) == "139.2512 bpm"
+    assert words.value_words(t.HEART_RATE, 72.0, "low", THRESHOLDS, 35.0, 152.0) == "35-152 bpm, last 72"
 
 
 @given(st.lists(names | st.sampled_from(["a", "is over,", "12 s"]), min_size=1, max_size=30), st.integers(40, 240))
