@@ -17,10 +17,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hfzmq.cli.format import listed
+from hfzmq.cli.leader_wait import no_leader, waited_for
 from hfzmq.cli.mesh_view import MeshView, mesh_view, unreached
 from hfzmq.cli.mesh_words import behind, leader_last, learns, not_begun
 from hfzmq.config import Config
-from hfzmq.errors import HfzmqError, InvalidInput, MeshUnavailable, NoLeader, NotFound, TimedOut
+from hfzmq.errors import HfzmqError, InvalidInput, MeshUnavailable, NotFound, TimedOut
 from hfzmq.wire.members import LEARNER, VOTER, Asking, ToldMember, newest, with_members
 
 ADD, REMOVE, TRANSFER = "add", "remove", "transfer"
@@ -96,7 +97,7 @@ class Changer:
         if not view.founded:
             return f"the mesh has not begun: {not_begun(view)}"
         if not view.serves:
-            return "waiting for a leader"
+            return f"waiting for {waited_for(view)}"
         row = next((peer for peer in view.peers if peer.id == self.peer), None)
         state = behind(row, leader_last(view)) if row else "and nobody knows it"
         if self.action == ADD:
@@ -118,7 +119,7 @@ class Changer:
 
     def _ask(self, view: MeshView) -> None:
         """Until it is acknowledged, or refused for good."""
-        from hfzmq.client.ask import ask_leader
+        from hfzmq.cli.leader_wait import ask_leader
 
         patience_s = max(PATIENCE_S, SILENT_WITHIN_LEASES * self._config.timing.lease_ms / 1000)
         fields: dict[str, object] = {"action": self.action, "peer": self.peer}
@@ -127,7 +128,7 @@ class Changer:
         while True:
             left_ms = max(1, int((self._until - time.monotonic()) * 1000))
             try:
-                ask_leader(self._config, "change", fields, left_ms)
+                ask_leader(self._config, "change", fields, left_ms, self._say)
                 return
             except InvalidInput as refusal:
                 refused = refusal
@@ -192,7 +193,7 @@ class Changer:
         if not view.answers:
             return unreached(view)
         if not view.serves:
-            return NoLeader(f"{self.waiting(view)}, for {self._timeout_s:g} s", hint="hfzmq status shows who is away")
+            return no_leader(view, self._timeout_s)
         going_on = "it may still come true by itself; " if self.action != TRANSFER else ""
         why = f" ({error})" if isinstance(error, TimedOut) else ""
         return TimedOut(f"after {self._timeout_s:g} s: {self.waiting(view)}{why}", hint=going_on + _SEE)

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from hfzmq.access import PEER, AccessList
 from hfzmq.cli.access.files import found, refuse_last_admin, refuse_listed, refuse_taken
 from hfzmq.cli.key_words import merged, unknown_to
-from hfzmq.client.ask import ask_all, ask_leader
+from hfzmq.cli.leader_wait import ask_leader
+from hfzmq.client.ask import ask_all
 from hfzmq.client.ask_keys import ask_keys
 from hfzmq.client.key_faults import UNKNOWN
 from hfzmq.client.line import SERVER

@@ -41,7 +41,7 @@ class Actor:
     def act(self, action: str, target: Target) -> Acted:
         """Until the leader acknowledges. NotFound: no such alarm or bed. NoDaemonReached, NoLeader, TimedOut: not known
         to be done within the time."""
-        from hfzmq.client.ask import ask_leader
+        from hfzmq.cli.leader_wait import ask_leader
 
         which = "patient" if isinstance(target, str) else "episode"
         left_ms = max(1, round((self._until - time.monotonic()) * 1000))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Any, NamedTuple
@@ -92,9 +92,14 @@ def knowing(config: Config, peer: int | None, timeout_ms: int = 700) -> Config:
 
 
 def ask_leader(
-    config: Config, op: str, fields: dict[str, object] | None = None, timeout_ms: int = 3000
+    config: Config,
+    op: str,
+    fields: dict[str, object] | None = None,
+    timeout_ms: int = 3000,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """The leader's answer (status OK or ACK), found through whatever peers say, within ``timeout_ms``.
+    """The leader's answer (status OK or ACK), found through whatever peers say, within ``timeout_ms``. ``meanwhile``
+    is called some times a second while it is waited for.
 
     InvalidInput: the request was refused. NoDaemonReached: nobody answered. NoLeader: somebody did, and nobody leads a
     quorum. TimedOut: it was too busy all the time. KeysError: our key is refused, or may not ask for this.
@@ -107,6 +112,7 @@ def ask_leader(
             context=context,
             timeout_ms=min(1000, timeout_ms),
             mesh_id=config.mesh_id,
+            meanwhile=meanwhile,
             keys=config.keys,
         )
         request = encode_request(config.mesh_id, op, **(fields or {}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import apsw
 import pytest
 
+from hfzmq.cli import leader_wait
 from hfzmq.cli.alarms.follow import Follower, Line
 from hfzmq.clinical.alarm.facts import RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES
@@ -360,6 +362,26 @@ def test_what_is_not_known_to_be_done_says_so_and_is_never_0(
     done = run("alarms", "ack", "1", "--timeout", "0.4", config)
     assert (done.code, done.out) == (code, "")
     assert "whether alarm 1 was acknowledged is not known" in done.err
+
+
+def test_an_ack_without_a_quorum_says_whom_it_waits_for_and_so_does_the_error(
+    ward: StoredWard, peers: PeersOf, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader_wait, "SAY_AFTER_S", 0.1)
+    ward.report(0, 0.9)
+    alone = {"id": 1, "role": "precandidate", "term": 2, "serves": False, "quorum": False, "founded": True}
+    peers.says = lambda peer, request: (
+        wire.encode_reply("NO_QUORUM") if isinstance(request, wire.Act) else wire.encode_reply("OK", peer=alone)
+    )
+    peers.peers[2].die()
+    peers.peers[3].die()
+    done = run("alarms", "ack", "1", "--timeout", "1.5", config)
+    away = "peers 2 and 3 do not answer, peer 1 does"
+    first, error, hint = done.err.splitlines()
+    assert (done.code, done.out) == (4, "")
+    assert re.fullmatch(rf"waiting for a leader: no quorum, {away} \([012] s more at most\)", first)
+    assert error == f"error: no quorum for 1.5 s: {away}"
+    assert "hfzmq alarms ls" in hint
 
 
 # ------------------------------------------------------------ watch

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from hfzmq.cli import peer_change
+from hfzmq.cli import leader_wait, peer_change
 from hfzmq.client import ask
 from hfzmq.config import render
 from hfzmq.wire import requests as wire
@@ -486,11 +487,32 @@ def test_a_change_of_a_mesh_that_is_away_is_exit_3_and_of_one_without_a_leader_e
     peer = 5 if action == "add" else 3
     done = operator.peer(action, peer, "--timeout", "0.5")
     assert (done.code, done.out) == (4, "")
-    assert "error: waiting for a leader, for 0.5 s" in done.err
+    assert "error: 4 of 4 peers answer, and none leads a quorum" in done.err
     mesh.close()
     done = operator.peer(action, peer, "--timeout", "0.5")
     assert (done.code, done.out) == (3, "")
     assert "no daemon answered" in done.err
+
+
+@pytest.mark.parametrize("action", ["add", "remove", "transfer"])
+def test_without_a_quorum_it_says_soon_for_whom_it_waits_and_the_error_names_them_and_what_to_do(
+    operator: Operator, mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    monkeypatch.setattr(leader_wait, "SAY_AFTER_S", 0.1)
+    mesh.leader = None
+    mesh.peers[2].die()
+    mesh.peers[3].die()
+    words = ("--timeout", "1.5", *(["--yes"] if action == "remove" else []))
+    done = operator.peer(action, 4 if action == "add" else 3, *words)
+    away = "peers 2 and 3 do not answer, peer 1 does"
+    assert (done.code, done.out) == (4, "")
+    first, *others = done.err.splitlines()
+    assert re.fullmatch(rf"waiting for a leader: no quorum, {away} \([12] s more at most\)", first), done.err
+    start = f"hfzmq serve --id N --config {operator.path} --data-dir DIR"
+    assert others == [
+        f"error: no quorum for 1.5 s: {away}",
+        f"hint: start who is away: {start}; how it stands: hfzmq status",
+    ]
 
 
 def test_a_change_of_a_mesh_that_has_not_begun_says_for_whom_it_waits(operator: Operator, mesh: FakeMesh) -> None:

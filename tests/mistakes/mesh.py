@@ -112,7 +112,7 @@ def consistent(at: Bench) -> Made:
     return at.hfzmq("reports", "--consistent")
 
 
-@away("a key issued where nobody leads", 4, "leads")
+@away("a key issued in a mesh that has not begun", 4, "peers 2 and 3")
 def issue_without_leader(at: Bench) -> Made:
     one_of_three(at)
     return at.hfzmq("keys", "issue", "bed-9", "--role", "client", "--timeout", 1)
