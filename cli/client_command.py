@@ -1,8 +1,8 @@
 """``hfzmq client``: the bedside. Judges readings on the spot, brings all but GREEN to the mesh, shows what it does.
 
 Touches the command line, signals, the terminal; everything heavy is imported when the command runs. Keeps: SIGINT and
-SIGTERM end it in good order (no more readings, 3 s for acks, the summary, exit 0); whatever is queued is on disk and
-goes out when the same command runs again.
+SIGTERM end it in good order (no more readings, 3 s for acks, the summary, exit 0, also where the key is refused, which
+is said last); whatever is queued is on disk and goes out when the same command runs again.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def client(log_level: str | None, **given: Any) -> int:
     """Judge patients at the bedside and report to the mesh.
 
     Exit codes: 0 done (also when ended by SIGINT or SIGTERM); 8 time was over and reports still wait on disk, or a CSV
-    was not read to its end: the same command goes on; 5 no such file; 6 a value or a file is wrong, or not one line of
-    it could be used; 1 anything else, as when the output cannot be written.
+    was not read to its end: the same command goes on; 7 nobody in the mesh accepts this client's key (after a signal
+    that is a warning, and 0); 5 no such file; 6 a value or a file is wrong, or not one line of it could be used; 1
+    anything else, as when the output cannot be written.
 
     Research software, not a medical device.
     """

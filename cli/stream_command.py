@@ -90,8 +90,9 @@ def stream(log_level: str | None, **given: Any) -> int:
     raises a heart-rate alarm, and is no sign of life: a bed that sends nothing else becomes NO DATA.
 
     Exit codes: 0 done (also when ended by SIGINT or SIGTERM); 8 time was over and readings still wait on disk, or a
-    file was not read to its end: the same command goes on; 5 no such file; 6 a value or a file is wrong, or not one
-    line of it could be used; 1 anything else, as when the output cannot be written.
+    file was not read to its end: the same command goes on; 7 nobody in the mesh accepts this client's key (after a
+    signal that is a warning, and 0); 5 no such file; 6 a value or a file is wrong, or not one line of it could be used;
+    1 anything else, as when the output cannot be written.
 
     Research software, not a medical device.
     """

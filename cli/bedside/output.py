@@ -100,12 +100,26 @@ def link_sentence(event: Event) -> str:
         return f"connected to peer {event['peer']}, {leader}"
     if kind == "disconnected":
         why = f": {event['why']}" if event.get("why") else ""
-        return printable(f"not connected: {event['link']}{why}")
+        hint = f" ({event['hint']})" if event.get("hint") else ""
+        return printable(f"not connected: {event['link']}{why}{hint}")
+    if kind == "refused":
+        return printable(f"{event['why']} (since {day_and_time(event['since'])}): {event['hint']}")
     return ""
 
 
 def _end_of(line: str) -> str:
     return line if len(line) <= LINE_CHARS_SHOWN else "..." + line[3 - LINE_CHARS_SHOWN :]
+
+
+def refused_words(event: Event) -> str:
+    """Of a summary: that the key was refused to the end, and since when; '' for nothing."""
+    since = event.get("refused_since")
+    return "" if since is None else f"; key refused since {day_and_time(since)}"
+
+
+def day_and_time(wall_ms: int) -> str:
+    """Unix ms as this machine's local time, to the second."""
+    return datetime.fromtimestamp(wall_ms / 1000).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def summary_of(event: Event) -> str:
@@ -114,6 +128,7 @@ def summary_of(event: Event) -> str:
     return (
         f"{event['readings']} readings: {tiers}; {event['submitted']} submitted, {event['acked']} acknowledged, "
         f"{event['rejected']} rejected, {event['pending']} waiting on disk; {event['elapsed_s']:.1f} s"
+        f"{refused_words(event)}"
     )
 
 

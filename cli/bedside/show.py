@@ -62,6 +62,7 @@ def in_lines(make: MakeWork, tell: Callable[[Event], None], progress: Callable[[
             for one in line:
                 one.end()
     sys.stdout.flush()
+    _warn_of_refusal(work)
     return 0
 
 
@@ -111,9 +112,17 @@ def on_screen(
     thread.join()
     if last:
         click.echo(summary_of(last[0]))
+    _warn_of_refusal(work)
     if ended and not (stopped and isinstance(ended[0], TimedOut)):
         raise ended[0]
     return 0
+
+
+def _warn_of_refusal(work: Work) -> None:
+    """A run that was told to end says, too, why the mesh took nothing; any other one ends with that error."""
+    if work.refused is not None:
+        say(f"warning: {work.refused}")
+        say(f"hint: {work.refused.hint}")
 
 
 @contextlib.contextmanager

@@ -19,10 +19,11 @@ from collections.abc import Callable
 from typing import Any
 
 from hfzmq.cli.bedside.readings import WentOn
+from hfzmq.cli.bedside.refused import Refused
 from hfzmq.cli.bedside.sources import Chunk, Source
 from hfzmq.client.client import Courier
 from hfzmq.client.queue_types import Places
-from hfzmq.errors import InvalidInput, TimedOut
+from hfzmq.errors import InvalidInput, KeysError, TimedOut
 
 Event = dict[str, Any]
 
@@ -63,6 +64,8 @@ class Work:
         self._deadline = None if duration_s is None else self._started + duration_s
         self._unusable = 0  # lines of the source
         self._source_name = "source"
+        self._refused_key = Refused(client)
+        self.refused: KeysError | None = None
         self.counts: dict[str, int] = dict.fromkeys(("readings", "submitted", "acked", "rejected"), 0)
 
     def stop(self) -> None:
@@ -74,7 +77,7 @@ class Work:
 
         TimedOut: the source ended, or the duration was over, and rows still wait on disk. InvalidInput: there were
         lines, and not one of them could be used. KeysError: nobody would have this client's key at the end, whether or
-        not something waits.
+        not something waits; after ``stop`` it is not raised, and stands in ``refused``.
         """
         ended = self._read_all()
         useless = self._unusable > 0 and not self._used()
@@ -83,8 +86,12 @@ class Work:
         in_time = self._wait_for_acks(ended)
         self._drain()
         pending = self._courier.state.pending
-        self._tell(self._summary(pending, round(time.monotonic() - self._started, 3)))
+        summary = self._summary(pending, round(time.monotonic() - self._started, 3))
+        refused = self._courier.refusal()
+        since = self._refused_key.since
+        self._tell(summary if refused is None or since is None else {**summary, "refused_since": since})
         if self._stop.is_set():
+            self.refused = refused
             return
         if in_time and useless:
             many = f"{self._unusable} {'was' if self._unusable == 1 else 'were'} rejected"
@@ -200,10 +207,14 @@ class Work:
             except queue.Empty:
                 break
             self._tell(event)
+        again = self._refused_key.again()
+        if again is not None:
+            self._tell(again)
         self._courier.raise_failure()
         self._turn()
 
     def _tell(self, event: Event) -> None:
+        self._refused_key.take(event)
         if event["event"] == "ack":
             self.counts["acked"] += 1
         elif event["event"] == "rejected" and event.get("by") == "mesh" and event.get("patient"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from hfzmq.cli.bedside.output import SAID_ON_STDERR, link_sentence
+from hfzmq.cli.bedside.output import SAID_ON_STDERR, link_sentence, refused_words
 from hfzmq.cli.format import thousands
 from hfzmq.clinical.heart_rate import STATUSES
 
@@ -51,5 +51,5 @@ def summary_of(event: Event) -> str:
         f"{thousands(event['readings'])} readings: {', '.join(parts)}; "
         f"{thousands(event['acked'])} acknowledged{of_before}, "
         f"{thousands(event['rejected'])} rejected, {thousands(event['pending'])} waiting on disk; "
-        f"{event['elapsed_s']:.1f} s"
+        f"{event['elapsed_s']:.1f} s{refused_words(event)}"
     )

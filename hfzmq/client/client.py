@@ -45,7 +45,7 @@ class Courier:
     ``on_event`` is called with a dict, from the submitting or the sending thread, and must return soon:
     ``queued`` {patient, timestamp, tier (of a report) or value (of a reading), pending}, ``ack`` {patient, seq, term,
     index, elapsed_ms}, one for each row; ``rejected`` {by, patient, field, bound, hint, seq or peer}; ``connected``
-    {peer, leader}; ``disconnected`` {link, and why where that is 'key refused'}. Acks and rejections come in the
+    {peer, leader}; ``disconnected`` {link, and why, hint where that is 'key refused'}. Acks and rejections come in the
     order of the rows.
 
     What ``on_event`` raises, and what ends the sender (DiskFailed), is raised by the next call of a method.

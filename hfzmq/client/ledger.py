@@ -135,7 +135,7 @@ class Ledger:
             if link.state == CONNECTED:
                 self._tell(event="connected", peer=link.peer, leader=link.leader)
             elif link.state == KEY_REFUSED and before.why != link.why:
-                self._tell(event="disconnected", link=link.state, why=link.why)
+                self._tell(event="disconnected", link=link.state, why=link.why, hint=link.hint)
             elif before.state == CONNECTED:
                 self._tell(event="disconnected", link=link.state)
             self.changed.notify_all()

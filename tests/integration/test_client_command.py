@@ -17,12 +17,15 @@ from typing import Any
 
 import pytest
 
+from hfzmq.cli.bedside import refused
 from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.judge import judge
+from hfzmq.cli.bedside.output import link_sentence
 from hfzmq.cli.bedside.readings import Reading
 from hfzmq.cli.throwaway import with_throwaway_keys
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.config import render
+from hfzmq.errors import KeysError
 from hfzmq.model.inference import RiskModel
 from tests.integration.fake_peer import FakeMesh, eventually
 
@@ -295,6 +298,60 @@ def test_a_run_whose_key_nobody_accepts_ends_with_7_and_says_so_last(
     assert ("wait in" in error) is waits, done
     assert hint.startswith("hint: ")
     assert done.returncode == 7
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_whose_key_is_refused_says_so_last_also_when_a_signal_ends_it_with_0(
+    ward: Ward, number: signal.Signals
+) -> None:
+    config = with_throwaway_keys(ward.mesh.config, ward.folder)  # and the fakes have none
+    ward.config.write_text(render(config))
+    process = ward.start("--patients", 6, "--interval", 0.05, "--seed", 1, stdin=subprocess.DEVNULL)
+    assert process.stdout is not None
+    told = ""
+    while "not connected: key refused" not in told:
+        told = process.stdout.readline()
+        assert told, "it ended before"
+    assert "(" in told, "no next step"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    warning, hint = err.splitlines()[-2:]
+    assert process.returncode == 0
+    assert re.search(
+        r" waiting on disk; .* s; key refused since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", out.splitlines()[-1]
+    ), out
+    assert re.match(r"warning: key refused: peer \d does not serve with .* wait in ", warning), err
+    assert hint.startswith("hint: ")
+
+
+def test_a_refusal_is_said_again_as_long_as_it_is_so_and_with_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_ms = [1_000]
+    monkeypatch.setattr(refused, "mono_ms", lambda: at_ms[0])
+    monkeypatch.setattr(refused, "wall_ms", lambda: 7_000_000 + at_ms[0])
+
+    class Asked:
+        said: KeysError | None = KeysError(
+            "key refused: peer 1 does not accept ward.secret; 9 reports wait in q", hint="do"
+        )
+
+        def refusal(self) -> KeysError | None:
+            return self.said
+
+    asked = Asked()
+    told = refused.Refused(asked)  # type: ignore[arg-type]
+    assert told.again() is None
+    for _ in range(2):  # the second one says no more than the first
+        told.take({"event": "disconnected", "link": "key refused", "why": "peer 1 does not accept ward.secret"})
+    assert told.again() is None
+    for minute in (1, 2):
+        at_ms[0] = 1_000 + minute * 60_000
+        event = told.again()
+        assert event == {"event": "refused", "why": str(asked.said), "hint": "do", "since": 7_001_000}
+        assert "; 9 reports wait in q (since 19" in link_sentence(event)
+        assert told.again() is None
+    asked.said = None
+    at_ms[0] += 60_000
+    assert (told.again(), told.since) == (None, None)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
