@@ -196,7 +196,7 @@ def verdict(view: MeshView, refusing: Container[int] = ()) -> MeshUnavailable | 
         )
     if not view.founded:
         return NoLeader(
-            f"the mesh has not begun: {not_begun(view)}",
+            f"the mesh has not begun: {not_begun(view).removeprefix('not begun: ')}",
             hint=f"start {listed(view.waiting_for)}: hfzmq serve --id N --config {view.file} --data-dir DIR"
             if view.waiting_for
             else "hfzmq status again in a moment",

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import zmq
 
-from hfzmq.client.key_faults import UNKNOWN, key_fault
-from hfzmq.client.line import SERVER, Curve, Line, curves_for, wait
+from hfzmq.client.key_faults import BEHIND, UNKNOWN, key_fault
+from hfzmq.client.line import AUTH, SERVER, Curve, Line, curves_for, wait
 from hfzmq.client.pirate import KEY_FIELD, Pirate
 from hfzmq.config import Config
 from hfzmq.errors import InvalidInput, KeysError, NoDaemonReached, NoLeader, TimedOut, WireError
@@ -70,6 +70,9 @@ def ask_all(
     answers, faults = asked.answers, {peer: one for peer, one in asked.faults.items() if not asked.answers.get(peer)}
     if any(fault in (SERVER, UNKNOWN) for fault in faults.values()):
         _ask_with_newer_keys(config, where, request, timeout_ms, asked, faults)
+    told = members.newest(answers.values()) if AUTH in faults.values() else None
+    if told is not None:
+        faults |= {peer: BEHIND for peer, fault in faults.items() if fault == AUTH and _newcomer(told, peer)}
     if refusing is not None:
         refusing.update(faults)
     if served is not None:
@@ -79,6 +82,12 @@ def ask_all(
     if faults and not any(answers.values()):
         raise key_fault(config, faults, [peer for peer in answers if peer not in faults])
     return answers
+
+
+def _newcomer(told: members.Told, peer: int) -> bool:
+    """Whether it asks to join, with whatever disk, or catches up: it may lack the keys that stand in the log."""
+    member = told.of(peer)
+    return told.asks(peer) is not None or (member is not None and member.role == members.LEARNER)
 
 
 def knowing(config: Config, peer: int | None, timeout_ms: int = 700) -> Config:

@@ -14,7 +14,8 @@ from hfzmq.key_section import Keys
 
 UNKNOWN = "unknown"  # nobody has said with which key that peer serves
 ROLE = "role"  # the key may not ask for that
-_FIRST = (AUTH, ROLE, SERVER, MECHANISM, UNKNOWN)  # which one is told, where peers differ
+BEHIND = "behind"  # it does not accept our key, and by others' word it is about to join, or catches up
+_FIRST = (AUTH, ROLE, SERVER, MECHANISM, UNKNOWN, BEHIND)  # which one is told, where peers differ
 
 
 SHORT = {
@@ -23,6 +24,7 @@ SHORT = {
     SERVER: "runs, with another key than peers.yaml lists",
     MECHANISM: "runs, with keys where this side has none, or the reverse",
     UNKNOWN: "runs, with a key that nobody has told",
+    BEHIND: "has not caught up, and does not know this key yet",
 }  # for a table's cell
 
 
@@ -40,10 +42,17 @@ def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.ya
     fault, peer = min(((fault, peer) for peer, fault in faults.items()), key=lambda one: (_FIRST.index(one[0]), one[1]))
     own = (keys.own.path if keys is not None and keys.own is not None else "") or "this client's key"
     show = "hfzmq keys show --offline"
+    if fault == BEHIND:
+        return (
+            f"peer {peer} does not know {own} yet: it has not caught up with the others",
+            "it learns the key with the rest: hfzmq peer ls shows when it is a voter",
+        )
     if fault == AUTH:
+        alone = "has that peer caught up (hfzmq peer ls), " if len(faults) == 1 else ""
         return (
             f"peer {peer} does not accept {own}",
-            f"is it in force ({show}), and is {path}'s client_port of peer {peer} right? a new key: hfzmq keys issue",
+            f"is it in force ({show}), {alone}and is {path}'s client_port of peer {peer} right? a new key: "
+            "hfzmq keys issue",
         )
     if fault == ROLE:
         return f"peer {peer}: {own} does not allow this", f"name another key: --key FILE; which there are: {show}"

@@ -12,7 +12,8 @@ import pytest
 
 from hfzmq.cli.mesh_view import mesh_view
 from hfzmq.cli.status import as_table
-from hfzmq.client.line import SERVER
+from hfzmq.client import ask
+from hfzmq.client.line import AUTH, SERVER
 from hfzmq.config import render
 from tests.unit.cli_world import (
     CONFIG,
@@ -287,6 +288,7 @@ def test_a_mesh_that_has_not_begun_says_for_whom_it_waits(path: str, answers: An
     assert "its first peers are all up: the mesh is about to begin" in done.err
     one = run("status", "--config", path, "--peer", "1")
     assert "not begun: a new mesh begins" in one.out
+    assert "error: the mesh has not begun: a new mesh begins when all" in one.err
 
 
 def test_a_peer_that_does_not_trust_its_disk_is_an_alarm_until_it_votes_again(path: str, answers: Answers) -> None:
@@ -503,3 +505,31 @@ def test_who_says_of_no_history_is_of_whichever_there_is() -> None:
     for nonsense in (7, "", "\x1b[2J", ["dd"]):
         told[2]["peer"]["history"] = nonsense
         assert mesh_view(CONFIG, told).histories == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "newcomer"),
+    [
+        (members_told(roles={1: "voter", 2: "voter", 3: "learner"}), True),
+        (members_told(asking={3: "bb" * 16}), True),  # wiped a moment ago
+        (members_told(roles={1: "voter", 2: "voter"}, asking={3: "bb" * 16}), True),
+        (members_told(), False),
+    ],
+)
+def test_a_newcomer_that_does_not_know_the_key_yet_is_not_said_to_refuse_it(
+    path: str, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], newcomer: bool
+) -> None:
+    def ask_each(*_: Any, **__: Any) -> ask._Asked:
+        return ask._Asked({1: says(1, "leader", **told), 2: says(2, **told), 3: None}, {3: AUTH}, {})
+
+    monkeypatch.setattr(ask, "_ask_each", ask_each)
+    done = run("status", "--config", path)
+    assert done.code == 0
+    if newcomer:
+        behind = "note: peer 3 does not know this client's key yet: it has not caught up with the others: it learns"
+        assert behind in done.err
+        assert "does not accept" not in done.out + done.err
+        assert "has not caught up, and does not know this key yet" in " ".join(done.out.split())
+    else:
+        assert "note: peer 3 does not accept this client's key: is it in force" in done.err
+        assert "has that peer caught up (hfzmq peer ls)" in done.err
