@@ -150,9 +150,17 @@ def main(args: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _pipe_closed()
+    except PermissionError as error:
+        if error.filename is None:
+            return _internal(session, error)
+        return _say(session, error, f"{error.filename}: permission denied", _rights_hint(str(error.filename)), 1)
     except Exception as error:
-        cause = f"internal error: {type(error).__name__}: {error}"
-        return _say(session, error, cause, "run it again as: hfzmq --debug ..., and report the traceback", 1)
+        return _internal(session, error)
+
+
+def _internal(session: Session, error: Exception) -> int:
+    cause = f"internal error: {type(error).__name__}: {error}"
+    return _say(session, error, cause, "run it again as: hfzmq --debug ..., and report the traceback", 1)
 
 
 def _completed() -> int | None:
@@ -187,8 +195,20 @@ def _plain(message: str) -> str:
 
 
 def _usage_hint(error: click.ClickException) -> str:
+    if isinstance(error, click.BadParameter):
+        from hfzmq.cli.rights import refused_path
+
+        path = refused_path(error.message)
+        if path:
+            return _rights_hint(path)
     ctx = getattr(error, "ctx", None)
     return f"{ctx.command_path} --help" if isinstance(ctx, click.Context) else ""
+
+
+def _rights_hint(path: str) -> str:
+    from hfzmq.cli.rights import rights_hint
+
+    return rights_hint(path)
 
 
 def _pipe_closed() -> int:

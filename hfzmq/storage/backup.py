@@ -27,7 +27,7 @@ import apsw
 
 from hfzmq.core.membership import Membership
 from hfzmq.core.types import Place
-from hfzmq.errors import DataDirError, InvalidInput
+from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import directory, log_tail, snapshot, tables
 from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.connection import NO_SPACE
@@ -81,13 +81,15 @@ def make(
     tail: bool = False,
 ) -> Backup:
     """Back the peer's file at ``db_path`` up into ``to``, a new file; ``opened`` is called as soon as that file is
-    open. ``tail``: with what stands in its log beyond what it knew to be committed. InvalidInput: there is something
-    already, or no file of a peer; DataDirError: what is there is damaged, or the disk refuses. Both leave nothing
-    behind."""
+    open. ``tail``: with what stands in its log beyond what it knew to be committed. NotFound: there is no such file;
+    InvalidInput: there is something already, or no file of a peer; DataDirError: what is there is damaged, or the disk
+    refuses. All leave nothing behind."""
     refuse_existing(to)
     if not _is_file(db_path):
         hint = f"which is it? ls {db_path.parent}; it is DIR/hfzmq_<id>.db of its --data-dir"
-        raise InvalidInput("--db", "the file of a peer, and there is none", got=str(db_path), hint=hint)
+        if not db_path.exists():
+            raise NotFound(f"{db_path}: no such file", hint=hint)
+        raise InvalidInput("--db", "the file of a peer, and this is no file", got=str(db_path), hint=hint)
     copy, part = to.with_name(to.name + ".copy"), to.with_name(to.name + ".part")
     try:
         _new(copy)
@@ -138,13 +140,13 @@ def make(
 
 def verify(path: Path) -> Backup:
     """What the backup at ``path`` holds, everything in it counted anew. DataDirError when it must not be used,
-    InvalidInput when it is no backup."""
+    NotFound when it is not there, InvalidInput when it is no backup."""
     if not _is_file(path):
-        hint = "there is no such file; one is made by: hfzmq backup FILE"
+        if not path.exists():
+            raise NotFound(f"{path}: no such file", hint="a backup is made by: hfzmq backup FILE")
+        hint = "that is no regular file; what comes through a pipe must be written to a file first"
         if path.is_dir():
             hint = f"that is a directory; which file in it? ls {path}"
-        elif path.exists():
-            hint = "that is no regular file; what comes through a pipe must be written to a file first"
         raise InvalidInput("backup", "a file that hfzmq backup made", got=str(path), hint=hint)
     size_bytes, digest = sync_and_hash(path)
     try:

@@ -19,7 +19,7 @@ from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.config import Config
 from hfzmq.core import sessions
 from hfzmq.core.types import BATCH, HardState, Origin, chained
-from hfzmq.errors import ConfigError, DataDirError, HfzmqError, InvalidInput
+from hfzmq.errors import ConfigError, DataDirError, HfzmqError, InvalidInput, NotFound
 from hfzmq.key_section import Keys
 from hfzmq.storage import Store, backup, report_rows, restored
 from hfzmq.storage.backup import Backup
@@ -317,11 +317,12 @@ def test_a_peers_own_damage_is_not_backed_up(store: Store, tmp_path: Path) -> No
     assert [one.name for one in tmp_path.iterdir()] == ["1"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no database at all, but text" * 100, None])
-def test_what_is_no_backup_is_refused_with_a_reason(content: bytes | None, store: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"", b"no database at all, but text" * 100])
+def test_what_is_no_backup_is_refused_with_a_reason(content: bytes, store: Store, tmp_path: Path) -> None:
     path = tmp_path / "what"
-    if content is not None:
-        path.write_bytes(content)
+    with pytest.raises(NotFound, match="what: no such file"):
+        backup.verify(path)
+    path.write_bytes(content)
     with pytest.raises(InvalidInput, match="a file that hfzmq backup made"):
         backup.verify(path)
     with pytest.raises(InvalidInput, match="the file of a peer"):

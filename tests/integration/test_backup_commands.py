@@ -110,7 +110,7 @@ def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: 
         (("backup", "--db", str(to), "--to", str(tmp_path / "x")), 6, "the file of a peer, no backup"),
         (("backup", "--db", str(db), "--to", str(tmp_path / "no" / "x")), 1, "is there such a directory"),
         (("backup", "--db", str(db), "--to", str(tmp_path / "other")), 1, "then remove it"),
-        (("backup", "verify", str(tmp_path / "none")), 6, "there is no such file"),
+        (("backup", "verify", str(tmp_path / "none")), 5, "none: no such file"),
         (("backup", "verify", str(db)), 6, "this is the own file of peer 1"),
         (("backup", "verify", str(bad)), 1, "damaged"),
         ((*restoring, "--config", str(old_yaml), "--data-dir", str(tmp_path / "x")), 6, "config init"),

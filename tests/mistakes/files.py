@@ -35,7 +35,7 @@ def no_database(at: Bench) -> Made:
     return at.hfzmq("backup", "--db", "peers.yaml", "--to", "ward.hfzmq")
 
 
-@mistake("a backup of a file that is not there", 6, "--db", "data/hfzmq_1.db")
+@mistake("a backup of a file that is not there", 5, "data/hfzmq_1.db")
 def no_such_database(at: Bench) -> Made:
     return at.hfzmq(*BACK_UP)
 
@@ -120,7 +120,7 @@ def restored_id(at: Bench) -> Made:
     return at.hfzmq(*RESTORE[:5], 7, *RESTORE[6:])
 
 
-@mistake("a backup that is not there", 6, "ward.hfzmq")
+@mistake("a backup that is not there", 5, "ward.hfzmq")
 def no_file(at: Bench) -> Made:
     return at.hfzmq("restore", "ward.hfzmq", "--id", 1, "--data-dir", "restored")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable
@@ -238,3 +239,39 @@ def test_seconds_without_end_are_a_usage_error(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "hfzmq", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert words[1] in done.stderr
+
+
+def test_a_file_that_this_user_may_not_read_is_answered_with_whose_it_is_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ward.hfzmq"
+    file.touch(0o600)
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: str(path) != str(file) and may(path, mode, **more))
+    done = run("backup", "verify", str(file))
+    assert (done.code, f"'{file}' is not readable" in done.err) == (2, True)
+    assert f"hint: {file} is yours (mode 0600): chmod u+rwX {file}\n" in done.err
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    name = pwd.getpwuid(owner).pw_name
+    assert (
+        f"hint: {file} belongs to {name} (mode 0600): run this as that user, sudo -u {name} hfzmq"
+        in run("queue", "show", str(file)).err
+    )
+
+
+def test_a_file_in_a_folder_that_this_user_may_not_enter_is_no_internal_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut = tmp_path / "shut"
+    shut.mkdir()
+    may = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: str(path) != str(shut) and may(path, mode, **more))
+
+    def denied(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("hfzmq.storage.backup.verify", denied)
+    done = run("backup", "verify", str(shut / "ward.hfzmq"))
+    assert done.code == 1
+    assert done.err.startswith(f"error: {shut}/ward.hfzmq: permission denied\nhint: {shut} is yours (mode ")
