@@ -1,7 +1,7 @@
 """The data directory: how fast it syncs and whether that can be true, where it lies, how full it is, what lies in it.
 
 Touches the data directory (it writes one small file of its own and removes it), /proc and /sys. Must not know: the
-mesh. Keeps: a peer's files are only read, and only through SQLite's read-only connections.
+mesh. Keeps: a peer's files are only read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from hfzmq.cli.doctor import database
 from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
 
 SYNCS = 50
@@ -26,7 +27,6 @@ TURNS_MS = 1.5  # nor a disk that turns by then: one turn takes 8 ms at 7,200 a 
 GIB = 1 << 30
 FREE_WARNING_BYTES, FREE_CRITICAL_BYTES = GIB, 200 << 20
 INODES_WARNING = 1000
-WAL_WARNING_BYTES = 64 << 20  # it is cut at 16 MiB: who keeps it from that?
 
 
 class Mount(NamedTuple):
@@ -165,7 +165,7 @@ def contents(data_dir: Path) -> Iterator[Finding]:
     if not databases:
         yield Finding(NOTE, "files", f"{data_dir} holds no peer's file", "a first start makes it")
     for path in databases:
-        yield from _database(path)
+        yield from database.look(path)
     if len(databases) > 1:
         names = ", ".join(path.name for path in databases)
         why = "one directory belongs to one peer; two volumes mounted the wrong way round look so, too"
@@ -180,60 +180,6 @@ def contents(data_dir: Path) -> Iterator[Finding]:
             WARNING, "aside", f"{one}: damaged files", why, f"look at the disk (dmesg, smartctl -a), then: rm -r {one}"
         )
     yield from _modes(data_dir, databases)
-
-
-def _database(path: Path) -> Iterator[Finding]:
-    import apsw
-
-    from hfzmq.storage import aside, restored, tables, walscan
-
-    wal_bytes = walscan.size_of(path)
-    if wal_bytes > WAL_WARNING_BYTES:
-        yield Finding(
-            WARNING,
-            "wal",
-            f"{path}-wal has {wal_bytes >> 20} MiB",
-            "it is cut at 16 MiB: somebody reads in it for long, or the peer was killed while it was busy",
-            f"fuser -v {path}; then restart the peer",
-        )
-    said = aside.distrusted(path)
-    if said:
-        yield Finding(
-            WARNING, "aside", f"{path} is distrusted: {said}", "its next start sets it aside", "start the peer again"
-        )
-    if restored.note_path(path).exists():
-        yield Finding(
-            NOTE, "restored", f"{path} was restored and has not taken part yet", "all first peers must be up together"
-        )
-    try:
-        # A peer that runs has a WAL; where there is none, nothing must come to be, either.
-        alone = "" if walscan.wal_path(path).exists() else "?immutable=1"
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        database = apsw.Connection(path.absolute().as_uri() + alone, flags=flags)
-        try:
-            schema = database.execute("SELECT schema_version FROM meta").get
-        finally:
-            database.close()
-    except apsw.Error as error:
-        yield Finding(
-            CRITICAL,
-            "files",
-            f"{path} cannot be read: {error}",
-            "a peer that finds its file damaged sets it aside and is brought up by the others",
-            f"hfzmq backup --db {path} --to FILE says more; then start the peer",
-        )
-        return
-    if schema != tables.SCHEMA_VERSION:
-        yield Finding(
-            CRITICAL,
-            "schema",
-            f"{path} has schema {schema}, this hfzmq knows {tables.SCHEMA_VERSION}",
-            "files of another schema are not taken over",
-            "pip install the hfzmq that wrote it",
-        )
-    else:
-        size = path.stat().st_size
-        yield Finding(OK, "files", f"{path}: {size:,} bytes, WAL {wal_bytes:,} bytes, schema {schema}")
 
 
 def _modes(data_dir: Path, databases: Sequence[Path]) -> Iterator[Finding]:

@@ -183,7 +183,7 @@ def test_a_file_of_another_schema_or_none_is_told(data_dir: Path) -> None:
     database.close()
     assert "schema 3, this hfzmq knows 6" in only(doing(disk.contents(data_dir))).what
     path.write_bytes(b"no database" * 1000)
-    assert "cannot be read" in only(doing(disk.contents(data_dir))).what
+    assert "is damaged: file is not a database" in only(doing(disk.contents(data_dir))).what
 
 
 def test_a_directory_that_is_not_there_is_one_finding(tmp_path: Path) -> None:
