@@ -6,6 +6,7 @@ nothing needs doing, 1 otherwise.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -41,13 +42,9 @@ def doctor(config_path: str | None, data_dir: Path | None, output: str) -> int:
 
     Run it on each peer's machine, with its --data-dir. Exit 0 when nothing needs doing, 1 otherwise.
     """
-    config: Config | None = None
-    if config_path or Path(DEFAULT_CONFIG).exists():
-        path = config_path or DEFAULT_CONFIG
-        config = load_config(path, key=NO_KEY)
-        with suppress(KeysError):  # then whatever asks the mesh says what is wrong with the key, and all else is told
-            config = load_config(path)
-    found = sorted_findings(examine(config, data_dir))
+    path = config_path or (DEFAULT_CONFIG if Path(DEFAULT_CONFIG).exists() else "")
+    config, unread = _loaded(path)
+    found = sorted_findings([*unread, *examine(config, data_dir, path)])
     if output == "json":
         click.echo(json_text([one._asdict() for one in found]))
     else:
@@ -55,15 +52,33 @@ def doctor(config_path: str | None, data_dir: Path | None, output: str) -> int:
     return 1 if needs_doing(found) else 0
 
 
-def examine(config: Config | None, data_dir: Path | None) -> Iterable[Finding]:
-    """Everything that can be looked at with what was given."""
+def _loaded(path: str) -> tuple[Config | None, list[Finding]]:
+    """The configuration at ``path``; or what is wrong with it, and all that needs none is looked at. ConfigError where
+    there is no such file."""
+    if not path:
+        return None, []
+    try:
+        config = load_config(path, key=NO_KEY)
+    except HfzmqError as error:
+        if not os.path.isfile(path):
+            raise
+        why = "no peer starts with it, and no command; neither the mesh nor the ports were looked at"
+        do = f"{error.hint}; then hfzmq config check --config {path}"
+        return None, [Finding(severity.CRITICAL, "config", str(error), why, do)]
+    with suppress(KeysError):  # then whatever asks the mesh says what is wrong with the key, and all else is told
+        config = load_config(path)
+    return config, []
+
+
+def examine(config: Config | None, data_dir: Path | None, path: str) -> Iterable[Finding]:
+    """Everything that can be looked at with what was given; ``path``: of the configuration, '' for none."""
     from hfzmq.cli.doctor import disk, keys, machine, mesh, versions
 
     lease_ms = (config.timing if config else Timing()).lease_ms
     parts: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("versions", versions.look),
         ("descriptors", machine.descriptors),
-        ("keys", lambda: keys.look(config, _key_directories(config, data_dir), _here(config, data_dir))),
+        ("keys", lambda: keys.look(config, _key_directories(path, data_dir), _here(config, data_dir))),
     ]
     if data_dir:
         parts.append(("directory", lambda: disk.look(data_dir, lease_ms)))
@@ -72,7 +87,7 @@ def examine(config: Config | None, data_dir: Path | None) -> Iterable[Finding]:
     if config:
         parts.append(("ports", lambda: machine.ports(config, _here(config, data_dir))))
         parts.append(("reach", lambda: mesh.look(config)))
-    else:
+    elif not path:
         parts.append(("reach", lambda: [_not_looked_at("--config FILE", "the mesh was not looked at")]))
     for name, part in parts:
         try:
@@ -101,9 +116,9 @@ def _not_looked_at(option: str, what: str) -> Finding:
     return Finding(severity.NOTE, "directory" if "dir" in option else "reach", what, "", f"hfzmq doctor {option}")
 
 
-def _key_directories(config: Config | None, data_dir: Path | None) -> list[Path]:
+def _key_directories(path: str, data_dir: Path | None) -> list[Path]:
     beside = [data_dir] if data_dir else []
-    beside += [Path(config.path).resolve().parent] if config and config.path else []
+    beside += [Path(path).resolve().parent] if path else []
     return [directory / "keys" for directory in beside]
 
 

@@ -1,8 +1,9 @@
 """The keys of this machine: who else can read or replace them, and whether they are in force.
 
 Touches the directories of keys, peers.yaml's list and, through client.ask, what the mesh says is in force. Must not
-know: what a daemon was given by systemd (that copy is its own). Keeps: no secret is shown; where the mesh cannot be
-asked, the file alone is believed.
+know: what a daemon was given by systemd (that copy is its own). Keeps: no secret is shown; of a key that the file does
+not list nothing is said to be so, and nothing bidden, unless the mesh tells it: what was issued through the mesh stands
+in its log alone.
 """
 
 from __future__ import annotations
@@ -24,11 +25,17 @@ from hfzmq.secret_files import SUFFIX, SecretFile, secret_files
 TIMEOUT_MS = 1000
 PUBLIC = (".pub", ".yaml", ".yml", ".txt", ".md")
 OTHERS_READ, OTHERS_WRITE = 0o077, 0o022
+UNTOLD = " (by the file alone: the mesh told nothing)"
+UNLED = " (nobody leads: the last changes may be missing)"
+IN_THE_LOG = "a key that was issued through the mesh stands in its log, and in no file"
 
 
 def look(config: Config | None, directories: Iterable[Path], here: Iterable[int]) -> Iterator[Finding]:
     """The keys in ``directories``, and those that ``config`` lists. ``here``: the peers of this machine."""
-    places = [place for place in dict.fromkeys(directories) if place.is_dir()]
+    once: dict[Path, Path] = {}  # one directory may be named in two ways
+    for place in directories:
+        once.setdefault(place.resolve(), place)
+    places = [place for place in once.values() if place.is_dir()]
     for place in places:
         yield from modes(place)
     found = [one for place in places for one in secret_files(place)]
@@ -47,11 +54,12 @@ def look(config: Config | None, directories: Iterable[Path], here: Iterable[int]
 
     served: dict[int, str] = {}
     with suppress(HfzmqError):  # why the mesh is not reached, another part says
-        mesh = newest(ask_all(config, "status", timeout_ms=TIMEOUT_MS, served=served).values())
+        answers = ask_all(config, "status", timeout_ms=TIMEOUT_MS, served=served).values()
+        mesh, led = newest(answers), any((one or {}).get("peer", {}).get("serves") is True for one in answers)
         known = ask_keys(with_members(config, mesh), TIMEOUT_MS, served)
         if mesh is not None and known:
             members = [one.id for one in mesh.members] if mesh.founded else list(config.peer_ids)
-            yield from in_force(config, config.keys, found, list(here), known[0], members)
+            yield from in_force(config, config.keys, found, list(here), known[0], members, led)
             for words in judged(config.keys, config.path, members, served, dict(mesh.keys), merged(known)):
                 why = "who starts anew, or asks it alone, knows it by that file"
                 yield Finding(WARNING, "keys", words.what, why, words.do)
@@ -83,19 +91,26 @@ def in_force(
     here: list[int],
     told: AccessList | None,
     members: Collection[int] | None = None,
+    led: bool = True,
 ) -> Iterator[Finding]:
     """Whether the secrets that were ``found`` and the peers' keys are in force. ``told``: what the mesh says, None
-    where it does not answer; ``members``: who needs a key, None for all peers of the file."""
+    where it does not answer; ``members``: who needs a key, None for all peers of the file; ``led``: somebody leads, so
+    that whoever answers has heard of all keys."""
     more = told or AccessList()
     access = AccessList([*keys.listed(), *more.listed.values()], {*keys.revoked, *more.revoked})
-    by = "" if told else " (by the file alone: the mesh was not asked)"
+    by = UNTOLD if told is None else "" if led else UNLED
     well = True
     needed = config.peer_ids if members is None else members
     for peer in needed:
         if access.key_of(peer) is None:
             well = False
             do = f"{issue_for(peer)}; bring it there as keys/{name_of_peer(peer)}.secret, restart that peer"
-            yield Finding(WARNING, "keys", f"peer {peer} has no key in force{by}", "nobody lets it in", do)
+            if by:
+                what = f"not known whether peer {peer} has a key in force{by}"
+                do = f"when the mesh answers: hfzmq doctor; had it never one: {do}"
+                yield Finding(NOTE, "keys", what, IN_THE_LOG, do)
+            else:
+                yield Finding(WARNING, "keys", f"peer {peer} has no key in force", "nobody lets it in", do)
     usable = [one for one in found if one.public]
     for one in usable:
         finding = _of_one(one, access, [peer for peer in here if peer in needed], by, usable)
@@ -118,15 +133,20 @@ def _of_one(
     severity = CRITICAL if mine else WARNING
     away = f"mv {one.path} {one.path}.old"
     newer = access.key_of(mine) if mine else None
-    issue = f"hfzmq keys issue NAME --role peer --id {mine}"
+    issue, there = f"hfzmq keys issue NAME --role peer --id {mine}", ""
     if newer and newer != one.public:
-        there = next((two.path for two in others if two.public == newer), f"the secret key of {fingerprint(newer)}")
+        lies = (str(two.path) for two in others if two.public == newer)
+        there = next(lies, f"the secret key of {fingerprint(newer)}")
         issue = f"cp {there} {one.path}: that key is in force for peer {mine}"
     if one.public in access.revoked:
         why = f"peer {mine} does not start with it" if mine else "whoever uses it gets no answer"
         do = f"{away}; {issue}" if mine else f"{away}; a new one only if somebody still needs it: hfzmq keys issue"
         return Finding(severity, "keys", f"{one.path} is revoked{by}", why, do)
     owner = access.of(one.public)
+    if owner is None and by:
+        other = f", and {there} is another of peer {mine}" if there else ""
+        what = f"{one.path}: not known whether this key is in force{other}{by}"
+        return Finding(NOTE, "keys", what, IN_THE_LOG, "leave it there; when the mesh answers: hfzmq keys show")
     if owner is None:
         why = "whoever uses it gets no answer"
         do = (
@@ -136,7 +156,7 @@ def _of_one(
             if mine
             else f"hfzmq keys show; {away}"
         )
-        return Finding(severity, "keys", f"{one.path}: nobody lists this key{by}", why, do)
+        return Finding(severity, "keys", f"{one.path}: nobody lists this key", why, do)
     if mine and (owner.role, owner.peer) != (PEER, mine):
         why = f"peer {mine} does not start with it"
         return Finding(CRITICAL, "keys", f"{one.path}: this is the key of {owner.name}", why, "bring the right one")

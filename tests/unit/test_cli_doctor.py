@@ -272,7 +272,7 @@ def test_where_the_newer_secret_lies_here_it_is_to_be_copied_and_nothing_is_issu
     directory = ward.parent / "keys"
     words = ("keys", "issue", "peer-1-new", "--role", "peer", "--id", "1", "--offline", "--config", str(ward))
     assert run(*words).code == 0
-    one = only(judged_keys(ward))
+    one = only(judged_keys(ward, told=AccessList()))
     assert "nobody lists this key" in one.what
     assert f"cp {directory / 'peer-1-new.secret'} {directory / 'peer-1.secret'}" in one.do
     assert "issue" not in one.do
@@ -301,7 +301,7 @@ def test_a_key_that_is_revoked_unlisted_or_somebody_elses_is_found(ward: Path) -
         f"{directory / 'ward.secret'} is revoked": WARNING,
     }
     write_secret(directory / "odd.secret", "odd", "client")
-    assert f"{directory / 'odd.secret'}: nobody lists this key" in only(judged_keys(ward)).what
+    assert f"{directory / 'odd.secret'}: nobody lists this key" in only(judged_keys(ward, told=AccessList())).what
     issued = AccessList([Listed(read_secret(directory / "odd.secret").public, CLIENT, "odd")])
     assert judged_keys(ward, told=issued) == [], "it was issued through the mesh"
     (directory / "odd.secret").unlink()
