@@ -72,11 +72,11 @@ def write_secret(path: Path, name: str, role: str) -> OwnKey:
     try:
         make_directory(path.parent)
         beside.unlink(missing_ok=True)
-        _write_synced(beside, text, FILE_MODE)
         try:
+            _write_synced(beside, text, FILE_MODE)
             os.link(beside, path)  # unlike a rename it never takes the place of a file
         finally:
-            beside.unlink()
+            beside.unlink(missing_ok=True)
         _sync_directory(path.parent)
     except FileExistsError:
         raise KeysError(

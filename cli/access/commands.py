@@ -76,7 +76,7 @@ def issue(
         raise InvalidInput("NAME", NAME_RULE, got=name, hint="such as: hfzmq keys issue bed-9 --role client")
     if (role == PEER) is not (peer is not None):
         raise click.UsageError("--id N goes with --role peer: whose key it is going to be")
-    from hfzmq.cli.access.files import issue_into_file, secret_of
+    from hfzmq.cli.access.files import is_there, issue_into_file, secret_of
 
     where = (directory or directory_of(config_path)) / f"{name}.secret"
     if offline:
@@ -89,7 +89,7 @@ def issue(
 
     mesh = Mesh(config, timeout_s)
     mesh.check_issue(name, role)
-    was_there = where.exists()
+    was_there = is_there(where)
     own = secret_of(where, name, role)
     try:
         told = mesh.issue(own, role, name, peer or 0)
@@ -130,25 +130,28 @@ def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_adm
     """Put a key out of force, for ever, on all peers. NAME as in hfzmq keys show, or the public key itself."""
     if not is_name(who) and not is_key(who):
         raise InvalidInput("NAME|KEY", "a name, or a public key of 40 characters", got=who)
-    if offline:
-        from hfzmq.cli.access.files import revoke_in_file
+    from hfzmq.cli.mesh_words import issue_for
 
-        key = revoke_in_file(config_path, who, last_admin)
+    if offline:
+        from hfzmq.cli.access.files import revoke_in_file, to_revoke
+
+        key, cut = to_revoke(config_path, who, last_admin)
+        if cut and not yes:
+            _ask_to_cut_off(who, cut, "by each daemon that rereads this file")
+        revoke_in_file(config_path, key)
         click.echo(f"{fingerprint(key)} is revoked in {config_path}")
+        if cut:
+            click.echo(f"next: a new key for peer {cut}, or nobody lets it in: {issue_for(cut)} --offline", err=True)
         click.echo("next: the same line on every machine, then SIGHUP to each daemon", err=True)
         return
     config = load_config(config_path)
     from hfzmq.cli.access.files import lists_for
     from hfzmq.cli.access.mesh import Mesh
-    from hfzmq.cli.mesh_words import issue_for
 
     mesh = Mesh(config, timeout_s)
     cut = mesh.cuts_off(who)
     if cut and not yes:
-        click.echo(
-            f"warning: {who} is the one key of peer {cut}: it is cut off at once, until it has a new one", err=True
-        )
-        confirm(f"revoke {who}?", "nothing was changed")
+        _ask_to_cut_off(who, cut, "at once")
     key, told = mesh.revoke(who, last_admin)
     click.echo(f"{fingerprint(key)} is revoked ({told})")
     for line in mesh.applied_words(key):
@@ -169,6 +172,12 @@ def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_adm
             ),
             err=True,
         )
+
+
+def _ask_to_cut_off(who: str, peer: int, how: str) -> None:
+    warning = f"warning: {who} is the one key of peer {peer}: it is cut off {how}, until it has a new one"
+    click.echo(warning, err=True)
+    confirm(f"revoke {who}?", "nothing was changed")
 
 
 @keys.command()

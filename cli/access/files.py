@@ -33,7 +33,7 @@ def initialise(config_path: str, directory: Path) -> list[Made]:
 
     def pair(name: str, role: str) -> str:
         path = directory / f"{name}{SUFFIX}"
-        kept = path.exists()
+        kept = is_there(path)
         own = secret_of(path, name, role)
         made.append((str(path), role, fingerprint(own.public), "was there, kept" if kept else ""))
         return own.public
@@ -49,7 +49,21 @@ def initialise(config_path: str, directory: Path) -> list[Made]:
 
 def secret_of(path: Path, name: str, role: str) -> OwnKey:
     """The pair of a secret file; a new one where there is no file."""
-    return read_secret(path) if path.exists() else write_secret(path, name, role)
+    return read_secret(path) if is_there(path) else write_secret(path, name, role)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a secret file; KeysError where nobody may look."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise KeysError(
+            f"{path}: a secret key cannot be kept there: {error.strerror}",
+            hint=f"whose is it? ls -ld {path.parent}; be that user, or name another place: --dir DIR",
+        ) from None
+    return True
 
 
 def issue_into_file(config_path: str, where: Path, name: str, role: str, peer: int) -> OwnKey:
@@ -65,16 +79,34 @@ def issue_into_file(config_path: str, where: Path, name: str, role: str, peer: i
     return own
 
 
-def revoke_in_file(config_path: str, who: str, last_admin: bool) -> str:
-    """Put a key on the file's list of revoked ones; returns it."""
-    keys = keys_of(load(config_path))
+def to_revoke(config_path: str, who: str, last_admin: bool) -> tuple[str, int]:
+    """The key of the file that ``who`` means, and the peer that it leaves without one there, 0 for none. NotFound;
+    KeysError where it must not be revoked."""
+    config = load(config_path)
+    keys = keys_of(config)
     key = found(who, keys.listed())
     if key in keys.revoked:
         raise KeysError(f"{who} is revoked already", hint="see all: hfzmq keys show")
     if not last_admin:
         refuse_last_admin(key, keys.listed(), keys.revoked)
+    cut = lists_for(config, key)
+    if cut not in config.peer_ids:
+        return key, 0
+    # Of a peer that the file lists no key for, the mesh may have one.
+    without = [peer for peer, listed in keys.peers if peer in config.peer_ids and listed in (*keys.revoked, key)]
+    many, left = len(config.peers), len(config.peers) - len(without)
+    if left < many // 2 + 1:
+        raise KeysError(
+            f"{config_path}: only {left} of {many} peers would have a key left: the mesh would stop",
+            hint="first a new key for each that has none (hfzmq keys issue peer-N-new --role peer --id N --offline), "
+            "brought to its machine as keys/peer-N.secret, and that peer restarted",
+        )
+    return key, cut
+
+
+def revoke_in_file(config_path: str, key: str) -> None:
+    """Put a key on the file's list of revoked ones."""
     _write(config_path, with_entry(read(config_path), config_path, "revoked", key))
-    return key
 
 
 def update_file(config_path: str, served: dict[int, str]) -> list[tuple[int, str, str]]:
@@ -148,6 +180,9 @@ def _write(config_path: str, text: str) -> None:
     try:
         replace_text(Path(config_path), text)
     except OSError as error:
+        where = Path(config_path).parent
         raise KeysError(
-            f"{config_path} cannot be written: {error.strerror}", hint="the secret keys are kept; run the same again"
+            f"{config_path} cannot be written: {error.strerror}",
+            hint=f"it is as it was; secret keys that were made are kept. Room? df -h {where}; rights? ls -ld {where} "
+            f"{config_path}; then the same again",
         ) from None

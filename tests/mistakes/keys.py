@@ -48,7 +48,7 @@ def admins_elsewhere(at: Bench) -> Made:
 
 @mistake("a peer's key that peers.yaml revokes", 7, "keys/peer-1.secret", "peer 1", "revoked")
 def revoked_peer(at: Bench) -> Made:
-    at.hfzmq("keys", "revoke", "peer-1", "--offline")
+    at.hfzmq("keys", "revoke", "peer-1", "--offline", "--yes")
     return at.process(*PEER_1)
 
 

@@ -345,7 +345,7 @@ def test_config_check_says_of_each_key_what_the_file_alone_cannot_say_is_well(wa
     assert "keys for 2 of 3 peers" in checked()
     assert "warning: keys.peers: no key for peer 3 in this file\nhint: none is needed if" in checked()
     ward.write_text(whole)
-    assert run("keys", "revoke", "peer-2", "--offline", *where).code == 0
+    assert run("keys", "revoke", "peer-2", "--offline", "--yes", *where).code == 0
     assert "warning: keys.peers.2: this key is revoked: peer 2 does not start with it\nhint: " in checked()
     ward.write_text(whole)
     assert run("keys", "revoke", "admin", "--offline", "--last-admin", *where).code == 0
