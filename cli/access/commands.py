@@ -156,6 +156,9 @@ def revoke(who: str, offline: bool, config_path: str, timeout_s: float, last_adm
     click.echo(f"{fingerprint(key)} is revoked ({told})")
     for line in mesh.applied_words(key):
         click.echo(line)
+    own = config.keys.own if config.keys is not None else None
+    if own is not None and own.public == key:
+        click.echo(f"next: put its secret away, so that no command takes it: mv {own.path} {own.path}.old", err=True)
     peer = lists_for(config, key)
     if peer and not cut and not mesh.needs_a_key(peer):
         click.echo(
@@ -256,4 +259,6 @@ _HEAD = ("name", "role", "in force", "from", "fingerprint", "secret key", "mode"
 
 
 def _cells(row: Row) -> list[object]:
-    return [row.name, row.role, "REVOKED" if row.revoked else "yes", row.source, row.fingerprint, row.secret, row.mode]
+    name, role = row.name or "(no longer listed)", row.role or "not known"
+    in_force = row.in_force.upper() if row.revoked else row.in_force
+    return [name, role, in_force, row.source, row.fingerprint, row.secret, row.mode]

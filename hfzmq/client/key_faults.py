@@ -51,7 +51,7 @@ def sentence(keys: Keys | None, faults: Mapping[int, str], path: str = "peers.ya
         alone = "has that peer caught up (hfzmq peer ls), " if len(faults) == 1 else ""
         return (
             f"peer {peer} does not accept {own}",
-            f"is it in force ({show}), {alone}and is {path}'s client_port of peer {peer} right? a new key: "
+            f"is it in force (hfzmq keys show), {alone}and is {path}'s client_port of peer {peer} right? a new key: "
             "hfzmq keys issue",
         )
     if fault == ROLE:

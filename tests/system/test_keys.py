@@ -514,10 +514,20 @@ def test_only_an_admin_issues_and_revokes_and_the_last_admin_is_not_revoked_by_m
         done = keys(mesh, "revoke", "admin", code=7)
         assert "the only admin's key" in done.stderr
         keys(mesh, "issue", "second", "--role", "admin")
-        keys(mesh, "revoke", "admin", key="second")
+        done = keys(mesh, "revoke", "admin", key="second")
+        assert "put its secret away" not in done.stderr, "it was not the own one"
         done = keys(mesh, "issue", "y", "--role", "client", code=7)
         assert "does not accept" in done.stderr
         keys(mesh, "issue", "y", "--role", "client", key="second")
+        shown = keys(mesh, "show")
+        row = next(line for line in shown.stdout.splitlines() if line.startswith("admin "))
+        assert "refused by the mesh" in row
+        assert "hfzmq keys show --key FILE; here lie" in shown.stderr
+        assert " yes " in keys(mesh, "show", key="second").stdout
+        mesh.terminate(1)
+        doctor = said(mesh, "doctor")
+        assert "second.secret: not known whether this key is in force (by the file alone" in doctor
+        assert "second.secret.old" not in doctor
 
 
 # ------------------------------------------------------------ plain

@@ -1,8 +1,10 @@
-"""``hfzmq keys`` where the file is all there is: a peer is not cut off without a yes, and what fails leaves nothing behind."""
+"""``hfzmq keys`` where the file is all there is: what it cannot know it does not say, a peer is not cut off without a
+yes, and what fails leaves nothing behind."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -26,6 +28,24 @@ def ward(tmp_path: Path) -> Path:
 
 def keys(ward: Path, *words: str) -> Ran:
     return run("keys", *words, "--config", str(ward))
+
+
+def in_force(done: Ran) -> dict[str, str]:
+    return {row["name"]: row["in_force"] for row in json.loads(done.out)}
+
+
+def test_by_the_file_alone_no_key_is_said_to_be_in_force(ward: Path) -> None:
+    write_secret(ward.parent / "keys" / "bed-9.secret", "bed-9", "client")
+    assert keys(ward, "revoke", "ward", "--offline").code == 0
+    for words in (("--offline",), ()):  # nobody answers
+        done = keys(ward, "show", *words, "-o", "json")
+        assert set(in_force(done).values()) == {"by the file", "revoked"}
+        assert in_force(done)["ward"] == "revoked"
+        assert "peers.yaml alone" in done.err
+        assert "bed-9.secret: " in done.err
+        assert "the mesh may know it" in done.err
+        assert "nobody knows" not in done.err
+    assert "REVOKED" in keys(ward, "show", "--offline").out
 
 
 def test_a_peers_one_key_is_revoked_in_the_file_only_with_a_yes_and_never_that_of_a_majority(ward: Path) -> None:
