@@ -71,7 +71,7 @@ class Mesh:
 
     def peer_keys(self) -> Served:
         """The public key that each member serves with, and of whom that is not known. MeshUnavailable."""
-        file = self._config.keys
+        file, of_file = self._config.keys, self._config.peer_ids
         known = self.known()
         refusing: dict[int, str] = {}
         proven: dict[int, str] = {}
@@ -86,7 +86,9 @@ class Mesh:
         sure = {
             peer: key
             for peer, key in expected.items()
-            if key not in known.revoked and peer not in unknown and peer not in waiting
+            if key not in known.revoked
+            and peer not in (*unknown, *waiting)
+            and (peer in ids or peer in of_file)  # who was removed is not brought back into the file
         }
         listed = dict(file.peers) if file is not None else {}
         every = merged(ask_keys(self._config, ASK_MS))

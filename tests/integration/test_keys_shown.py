@@ -1,4 +1,4 @@
-"""``hfzmq keys show`` beside a mesh that knows more than the file."""
+"""``hfzmq keys show`` and ``keys update`` beside a mesh that knows more than the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hfzmq.client.key_faults import key_fault
 from hfzmq.client.line import AUTH
 from hfzmq.config import Config
-from hfzmq.secret_files import read_secret, write_secret
+from hfzmq.secret_files import make_pair, read_secret, write_secret
 from tests.integration.test_newer_keys import World, patient
 
 __all__ = ["patient"]  # for all tests here, too
@@ -67,6 +67,14 @@ def test_who_revokes_the_key_that_it_asks_with_is_told_to_put_it_away(
     done = world.run("keys", "revoke", read_secret(secret).public)
     assert done.code == 0, done
     assert f"mv {secret} {secret}.old" in done.err
+
+
+def test_keys_update_brings_no_peer_back_into_the_file_that_was_taken_out(world: World) -> None:
+    world.write({**world.served, 2: world.old})
+    world.served[4] = make_pair().public  # of one that was removed, and not revoked
+    done = world.run("keys", "update")
+    assert (done.code, "peer 2" in done.out, "peer 4" in done.out) == (0, True, False), done
+    assert 4 not in world.listed()
 
 
 def test_what_nobody_lists_is_left_where_it_is_as_long_as_nobody_leads(world: World) -> None:
