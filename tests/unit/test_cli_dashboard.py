@@ -79,7 +79,7 @@ def test_once_with_a_key_that_nobody_accepts_is_exit_7_and_says_why_as_every_com
     done = run("dashboard", "--once", "--config", path)
     cause, hint = done.err.splitlines()
     assert (done.code, cause) == (7, "error: peer 1 does not accept this client's key")
-    assert hint.startswith("hint: is it in force (hfzmq keys show --offline)")
+    assert hint.startswith("hint: is it in force (hfzmq keys show)")
     frame = " ".join(done.out.replace("│", " ").split())
     assert "peer 1 does not accept this client's key: is it in force" in frame
     assert "unreachable: does not accept this key" in frame
