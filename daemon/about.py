@@ -13,6 +13,7 @@ from typing import Any
 import hfzmq
 from hfzmq.access import AccessList
 from hfzmq.config import Config, PeerAddress
+from hfzmq.core.membership import Member
 from hfzmq.core.replica import Replica
 from hfzmq.daemon.beginning import others_here
 from hfzmq.daemon.gate import Gate
@@ -39,6 +40,7 @@ class About:
         wall_clock_ms: Callable[[], int],
     ) -> None:
         self._config = config
+        self._file = {peer.id: peer for peer in config.peers}
         self._replica = replica
         self._store = store
         self._gate = gate
@@ -74,7 +76,7 @@ class About:
         replica = self._replica
         asking = replica.leading.changes.asking(self._clock_ms()) if replica.leading else ()
         waiting = [(member, last_ms / 1000) for member, _, last_ms in asking]
-        told = {"index": self.members_index(), **members.told(replica.committed_members, waiting)}
+        told = {"index": self.members_index(), **members.told(replica.committed_members, waiting, self._where)}
         return told if self.in_force is None else {**told, **members.told_keys(self.in_force().keys_of_peers())}
 
     def keys(self) -> dict[str, Any]:
@@ -83,9 +85,7 @@ class About:
 
     def addresses(self) -> list[PeerAddress]:
         """Where the members are: the first peers as this machine's peers.yaml says, whoever joined later as it said."""
-        file = {peer.id: peer for peer in self._config.peers}
-        members = self._replica.membership.members
-        return [one.address if one.joined else file.get(one.peer, one.address) for one in members]
+        return [self._where(one) for one in self._replica.membership.members]
 
     def other_peers(self) -> list[int]:
         """The ids of all members but this peer."""
@@ -94,6 +94,9 @@ class About:
     def address_of(self, peer: int) -> PeerAddress | None:
         """Where a member is."""
         return next((address for address in self.addresses() if address.id == peer), None)
+
+    def _where(self, member: Member) -> PeerAddress:
+        return member.address if member.joined else self._file.get(member.peer, member.address)
 
     def refused_peers(self) -> list[int]:
         """Ids under which somebody speaks that is no member, and does not (or must not) ask to be one."""

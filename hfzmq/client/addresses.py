@@ -1,7 +1,8 @@
 """Where a client finds the peers: as the mesh says, and as its own file says where that fails.
 
 Touches nothing. Must not know: sockets, what is asked. Keeps: whatever a peer of the file was called by is never
-forgotten, so that a wrong or old list cannot cut a client off; a list is only ever replaced by a newer one.
+forgotten, so that a wrong or old list cannot cut a client off; a list is only ever replaced by a newer one, but where
+its members are is what was told last.
 
     members of the mesh (or, as long as none told who they are, the peers of the file) -- asked first
     peers of the file that are no members, peers that a hint named                     -- when no member can help
@@ -15,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hfzmq.config import PeerAddress
-from hfzmq.wire.members import Told
+from hfzmq.wire.members import Told, ToldMember
 
 HINTS_MAX = 64
 
@@ -50,6 +51,20 @@ class Addresses:
         """Of a list that is as new as the one that is known, take what it says of the peers' keys."""
         if self.told is not None and told.index == self.told.index:
             self.told = replace(self.told, keys=told.keys)
+
+    def learn_places(self, told: Told) -> bool:
+        """Of a list that is as new as the one that is known, take where the members are: the first ones are moved by
+        the files of the machines, and no list becomes newer by that. True when somebody has moved."""
+        if self.told is None or told.index != self.index:
+            return False
+        known = {member.id: member for member in self.told.members}
+        here = {member.id: member for member in told.members}
+        moved = [peer for peer in known if peer in here and known[peer][:5] != here[peer][:5]]
+        for peer in moved:
+            known[peer] = ToldMember(*here[peer][:5], *known[peer][5:])
+            self._turn.pop(peer, None)
+        self.told = replace(self.told, members=tuple(known.values()))
+        return bool(moved)
 
     def hint(self, peer: int, host: str, port: int) -> bool:
         """Somebody said where ``peer`` is; False when nothing can be made of it."""

@@ -284,6 +284,8 @@ class _Asking:
         self.found[place[0]] = f"{place[1]}:{place[2]}"
         if curve is not None:
             self.served[place[0]] = curve.server
+        if answer is not None and "peer" in answer:  # a status
+            answer[members.REACHED] = place
         if self._grow:
             told = members.told_by(answer)
             if self._keys is not None and told is not None:

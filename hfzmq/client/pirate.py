@@ -202,27 +202,33 @@ class Pirate:
     # -------------------------------------------------------------------------------------------------- who there is
 
     def _catch_up(self, target: int, reply: Reply, deadline: float | None) -> None:
-        """Learn the members when ``target`` knows a newer list than this client."""
+        """Learn the members when ``target`` knows a newer list than this client; and where they are, when it tells that
+        anyway: the first ones are moved without a newer list."""
         if self._which_members is None or (reply["status"] == "REFUSED" and reply["field"] in NOT_OURS):
             return
         said = reply.get("peer")
         told: Reply | None = said if isinstance(said, dict) else reply  # a status holds the list itself
         index = told.get("members_index") if told is not None else None
         known = self.addresses.index
+        same = index == known and told is not reply
         older = type(index) is not int or (index <= known and SERVER not in self.key_faults.values())
-        if older or time.monotonic() < self._members_due:  # another key of a peer does not make a newer list
+        if (older and not same) or time.monotonic() < self._members_due:  # another key does not make a newer list
             return
         if told is reply:
             told = self._try(target, self._which_members, deadline)
         try:
-            if told is None or not self._learn_members(members.read(told)):
-                self._members_due = time.monotonic() + MEMBERS_REST_S
+            learned = told is not None and self._learn_members(members.read(told))
         except WireError:  # a peer of another version; those addresses that are known still hold
+            learned = False
+        if not learned and not same:
             self._members_due = time.monotonic() + MEMBERS_REST_S
 
     def _learn_members(self, told: members.Told) -> bool:
         if not self.addresses.learn(told):
-            self.addresses.learn_keys(told)
+            if SERVER in self.key_faults.values():
+                self.addresses.learn_keys(told)
+            if self.addresses.learn_places(told):
+                self._on_members(self.addresses.told or told)
             return False
         if self._target not in self.addresses:
             self._target = self.addresses.members[0]

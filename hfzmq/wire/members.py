@@ -8,7 +8,7 @@ Touches nothing. Must not know: sockets, who leads, why somebody asks. Keeps: a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ INDEX_MAX = (1 << 63) - 1
 HOST_CHARS_MAX = 253
 ASKING_MAX = 64
 KEYS_MAX = 256
+REACHED = "reached"  # beside an answer to ``status``: (id, host, port) that was asked; put there by whoever asked
 
 
 class ToldMember(NamedTuple):
@@ -53,13 +54,14 @@ class Asking(NamedTuple):
 class Told:
     """What one peer says about the members. ``index``: of the log entry that made them so, 0 for the first peers;
     ``founded``: the mesh has begun (all first peers were up together once); ``keys``: (peer, the public key it serves
-    with) of those who have one."""
+    with) of those who have one; ``reached``: whose address here is the one at which it has answered."""
 
     index: int
     members: tuple[ToldMember, ...]
     asking: tuple[Asking, ...] = ()
     founded: bool = True
     keys: tuple[tuple[int, str], ...] = ()
+    reached: tuple[int, ...] = ()
 
     @property
     def voters(self) -> tuple[int, ...]:
@@ -78,10 +80,15 @@ class Told:
 # ------------------------------------------------------------ the daemon's half
 
 
-def told(membership: Membership, asking: Iterable[tuple[Member, float]] = ()) -> dict[str, object]:
-    """The keys ``members``, ``asking`` and ``founded`` of an answer; with each who asks: how many seconds ago."""
+def told(
+    membership: Membership,
+    asking: Iterable[tuple[Member, float]] = (),
+    where: Callable[[Member], PeerAddress] = lambda member: member.address,
+) -> dict[str, object]:
+    """The keys ``members``, ``asking`` and ``founded`` of an answer; with each who asks: how many seconds ago.
+    ``where``: a member is."""
     members = [
-        [*one.address, one.incarnation.hex() if one.incarnation else "", VOTER if one.votes else LEARNER]
+        [*where(one), one.incarnation.hex() if one.incarnation else "", VOTER if one.votes else LEARNER]
         for one in membership.members
     ]
     waiting = [
@@ -149,13 +156,29 @@ def told_by(answer: Mapping[str, Any] | None) -> Told | None:
 def newest(answers: Iterable[Mapping[str, Any] | None]) -> Told | None:
     """The newest list in ``answers``; None when there is none. Of the founded ones, where there are any: a peer that
     has lost its disk tells of the mesh's first day. Of lists as new, that of whoever has applied most: it knows the
-    newest keys. Who asks to join is known to the leader alone, so whoever any of them named is taken over."""
+    newest keys. Who asks to join is known to the leader alone, so whoever any of them named is taken over. A member
+    that has answered is where it did: a first peer moves by the files alone, and some may still be the old ones."""
+    answers = list(answers)
     found = [(told, _applied(answer)) for answer in answers if (told := told_by(answer)) is not None]
     best = max(found, key=lambda one: (one[0].founded, one[0].index, one[1]), default=None)
     if best is None:
         return None
     asking = {one.id: one for told, _ in found for one in told.asking}
-    return replace(best[0], asking=tuple(asking[peer] for peer in sorted(asking)))
+    at = _reached(answers)
+    there = [(one, *at.get(one.id, (one.host, one.client_port))) for one in best[0].members]
+    here = tuple(one._replace(host=host, client_port=port) for one, host, port in there)
+    waiting = tuple(asking[peer] for peer in sorted(asking))
+    return replace(best[0], members=here, asking=waiting, reached=tuple(sorted(at)))
+
+
+def _reached(answers: Iterable[Mapping[str, Any] | None]) -> dict[int, tuple[str, int]]:
+    """Where each peer was asked that has answered to its id."""
+    found = {}
+    for answer in answers:
+        place, said = (answer or {}).get(REACHED), (answer or {}).get("peer")
+        if isinstance(place, tuple) and isinstance(said, Mapping) and said.get("id") == place[0]:
+            found[place[0]] = place[1:]
+    return found
 
 
 def _applied(answer: Mapping[str, Any] | None) -> int:
@@ -165,13 +188,16 @@ def _applied(answer: Mapping[str, Any] | None) -> int:
 
 
 def with_members(config: Config, known: Told | None) -> Config:
-    """``config`` with the members' addresses as the mesh has them, those who ask to join, and its own other peers."""
+    """``config`` with the members and those who ask to join. Each is where it has answered; else where ``config`` says,
+    for whoever is asked next tells where the mesh has it; else where the mesh says."""
     if known is None:
         return config
     peers = {peer.id: peer for peer in config.peers}
     for one in known.asking:
         peers.setdefault(one.id, PeerAddress(one.id, one.host, one.client_port, 0, 0))
-    peers |= {member.id: PeerAddress(*member[:5]) for member in known.members}
+    for member in known.members:
+        if member.id in known.reached or member.id not in config.peer_ids:
+            peers[member.id] = PeerAddress(*member[:5])
     keys = config.keys.knowing(dict(known.keys)) if config.keys else None
     return config._replace(peers=tuple(sorted(peers.values())), keys=keys)
 

@@ -22,7 +22,7 @@ from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress, render
 from hfzmq.errors import ConfigError
 from hfzmq.wire import requests as wire
-from hfzmq.wire.members import LEARNER, VOTER, Told, ToldMember
+from hfzmq.wire.members import LEARNER, VOTER, Told, ToldMember, newest, with_members
 from tests.integration.fake_peer import MESH, FakeMesh, FakePeer, eventually
 from tests.unit.cli_world import run
 
@@ -76,6 +76,33 @@ def test_an_idle_client_learns_too(mesh: FakeMesh, tmp_path: Path) -> None:
         eventually(lambda: ids(client) == [1, 2, 3])
         replace_all(mesh)
         eventually(lambda: ids(client) == [4, 5, 6])
+
+
+def test_an_idle_client_learns_and_keeps_where_a_first_peer_is_now_though_the_list_is_no_newer(
+    mesh: FakeMesh, tmp_path: Path
+) -> None:
+    def known_port(client: Client) -> int:
+        known = client.queue.members()
+        member = known.of(2) if known else None
+        return member.client_port if member else 0
+
+    with Client(mesh.config, "bed", tmp_path) as client:
+        eventually(lambda: known_port(client) == mesh.peers[2].port)
+        mesh.peers[2].die()
+        mesh.start_another(2, asks=False)
+        eventually(lambda: known_port(client) == mesh.peers[2].port)
+
+
+def test_a_peer_that_answers_by_the_file_is_asked_there_on_though_the_others_tell_where_it_was(mesh: FakeMesh) -> None:
+    nobody = FakePeer(lambda frame: None)
+    nobody.die()
+    there = mesh.peers[2]
+    mesh.peers[2] = nobody  # that is what all of them tell
+    answers = ask_all(mesh.config, "status")
+    assert answers[2]
+    config = with_members(mesh.config, newest(answers.values()))
+    assert config.peer(2).client_port == there.port
+    mesh.peers[2] = there
 
 
 def test_a_client_that_was_off_while_its_peers_were_replaced_finds_the_mesh(mesh: FakeMesh, tmp_path: Path) -> None:

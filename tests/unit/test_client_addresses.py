@@ -40,6 +40,18 @@ def test_an_older_or_equal_list_changes_nothing() -> None:
     assert addresses.members == [1]
 
 
+def test_of_an_equal_list_where_its_members_are_is_taken_and_who_they_are_is_not() -> None:
+    addresses = Addresses(FILE, told(5, p1="old", p2="old"))
+    addresses.failed(1)
+    addresses.failed(2)
+    assert addresses[1] == ("file", 7001)
+    assert addresses.learn_places(told(5, p1="new", p2="old", p4="new"))
+    assert (addresses[1], addresses[2], addresses.members) == (("new", 8000), ("file", 7002), [1, 2])
+    assert not addresses.learn_places(told(5, p1="new", p2="old"))
+    assert not addresses.learn_places(told(4, p1="x", p2="x"))
+    assert not Addresses(FILE).learn_places(told(5, p1="x"))
+
+
 def test_where_a_peer_was_of_no_use_its_next_address_is_due_and_then_the_first_again() -> None:
     addresses = Addresses(FILE, told(5, p1="new"))
     addresses.hint(1, "hinted", 9)

@@ -85,6 +85,8 @@ def test_the_first_peers_are_where_this_machines_file_says_and_who_joined_where_
     assert [one.host for one in daemon.about.addresses()] == ["here", "as-filed", "peer-3", "peer-4"]
     assert daemon.about.address_of(2) == HERE._replace(id=2, host="as-filed")
     assert daemon.about.address_of(9) is None
+    bench.answer(2, 2)
+    assert [row[1] for row in daemon.about.members()["members"]] == ["here", "as-filed", "peer-3", "peer-4"]
 
 
 def test_only_a_leader_says_who_asks_to_join_and_how_long_ago_it_did() -> None:

@@ -116,11 +116,13 @@ def test_of_several_lists_the_newest_of_a_mesh_that_has_begun_counts() -> None:
     assert members.newest([None, {"peer": said(members=[])}]) is None
 
 
-def test_the_mesh_says_where_a_peer_is_and_the_file_keeps_those_the_mesh_has_not() -> None:
-    moved = [2, "elsewhere", 8002, 8102, 8202, "", "voter"]
-    told = members.read(
-        said(members=[moved, [4, *NEW[1:], "", "learner"]], asking=[[5, "b", 9, "cd", 3], [2, "x", 1, "", 0]])
-    )
+def test_a_member_is_where_it_has_answered_then_where_the_file_says_then_where_the_mesh_says() -> None:
+    moved = [[peer, "elsewhere", 8000 + peer, 8102, 8202, "", "voter"] for peer in (1, 2)]
+    status = {
+        "id": 2,
+        **said(members=[*moved, [4, *NEW[1:], "", "learner"]], asking=[[5, "b", 9, "cd", 3], [2, "x", 1, "", 0]]),
+    }
+    told = members.newest([{"peer": status, members.REACHED: (2, "elsewhere", 8002)}])
     wide = members.with_members(CONFIG, told)
     assert [(peer.id, peer.host, peer.client_port) for peer in wide.peers] == [
         (1, "host-1", 7001),
@@ -130,3 +132,18 @@ def test_the_mesh_says_where_a_peer_is_and_the_file_keeps_those_the_mesh_has_not
         (5, "b", 9),
     ]
     assert members.with_members(CONFIG, None) is CONFIG
+
+
+def test_where_a_member_has_answered_counts_also_if_the_newest_list_has_it_elsewhere() -> None:
+    rows = [[peer, "before", 7000 + peer, 1, 1, "", "voter"] for peer in (1, 2, 3)]
+    answers: list[dict[str, Any]] = [
+        {"peer": {"id": peer, "applied_index": 9 - peer, **said(members=rows)}, members.REACHED: (peer, "now", 9)}
+        for peer in (1, 2)
+    ]
+    answers.append({"peer": {"id": 7, **said(members=rows)}, members.REACHED: (3, "now", 9)})  # that is not peer 3
+    told = members.newest(answers)
+    assert told is not None
+    assert [(one.host, one.client_port) for one in told.members] == [("now", 9), ("now", 9), ("before", 7003)]
+    assert told.reached == (1, 2)
+    answers[0][members.REACHED] = [1, "now", 9]  # that came over the wire: nobody says of himself where he was asked
+    assert members.newest(answers[:1]) == members.read(answers[0]["peer"])
