@@ -82,7 +82,9 @@ class Changer:
         return Done(self.action, self.peer, view, already)
 
     def reached(self, view: MeshView) -> bool:
-        """Whether the leader says that it is so."""
+        """Whether the leader says that it is so; that it leads, also the others may say of who does not answer here."""
+        if self.action == TRANSFER and led_unseen(view) == self.peer:
+            return True
         if not view.serves or view.told is None or not view.founded:
             return False
         member = view.told.of(self.peer)
@@ -229,6 +231,18 @@ def risk_of_removal(view: MeshView, peer: int) -> str:
     return ""
 
 
+def led_unseen(view: MeshView) -> int:
+    """Who leads by the word of all voters that answer, and does not answer itself; 0 for nobody. The others and it must
+    be a majority."""
+    voters = view.told.voters if view.told is not None and view.founded else ()
+    there = [row for row in view.peers if row.id in voters and row.reachable]
+    named = {row.knows_leader or 0 for row in there}
+    if view.leader is not None or len(named) != 1 or len(there) + 1 < len(voters) // 2 + 1:
+        return 0
+    (leader,) = named
+    return leader if leader in voters and leader not in (row.id for row in there) else 0
+
+
 def no_member(peer: int, view: MeshView) -> NotFound:
     """The error for a peer that the mesh has not."""
     ids = sorted(member.id for member in view.told.members) if view.told else []
@@ -241,7 +255,7 @@ def as_value(done: Done) -> dict[str, Any]:
         "action": done.action,
         "peer": done.peer,
         "already": done.already,
-        "leader": done.view.leader,
+        "leader": done.peer if done.action == TRANSFER else done.view.leader,
         "term": done.view.term,
         "members_index": done.view.told.index if done.view.told else None,
         "voters": list(done.view.told.voters) if done.view.told else [],

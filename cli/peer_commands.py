@@ -126,7 +126,7 @@ def remove(peer: int, config_path: str, timeout_s: float, as_json: bool, yes: bo
 def transfer(peer: int, config_path: str, timeout_s: float, as_json: bool) -> None:
     """Give the lead to member ID. Waits until it leads."""
     changer, view = _begin(config_path, "transfer", peer, timeout_s)
-    from hfzmq.cli.peer_change import no_member
+    from hfzmq.cli.peer_change import led_unseen, no_member
 
     if view.told is not None:
         member = view.told.of(peer)
@@ -136,6 +136,9 @@ def transfer(peer: int, config_path: str, timeout_s: float, as_json: bool) -> No
             raise InvalidInput("peer", "a voter", got=f"{peer}, a learner", hint="it votes once it has caught up")
     with _interruptible("status shows who leads"):
         done = changer.bring_about(view)
+    if led_unseen(done.view):
+        at = done.view.peer(peer).address
+        click.echo(f"note: that is what the others say; peer {peer} does not answer here ({at})", err=True)
     lower = [row.id for row in done.view.peers if row.id < peer and row.reachable and row.membership == "voter"]
     if lower:
         click.echo(f"note: the lowest id that is well, peer {lower[0]}, takes the lead back after a while", err=True)

@@ -463,6 +463,21 @@ def test_transfer_that_does_not_happen_is_asked_again_and_then_says_why(operator
     assert len(changes(mesh)) >= 2
 
 
+def test_transfer_to_a_peer_that_cannot_be_asked_from_here_is_believed_when_all_others_say_that_it_leads(
+    operator: Operator, mesh: FakeMesh
+) -> None:
+    mesh.peers[3].die()
+    done = operator.peer("transfer", 3, "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["leader"] == 3
+    port = mesh.config.peer(3).client_port
+    assert f"note: that is what the others say; peer 3 does not answer here (127.0.0.1:{port})" in done.err
+    mesh.status_more[2] = {"leader": 1}
+    done = operator.peer("transfer", 3, "--timeout", "0.5")
+    assert done.code == 4
+    assert "error: waiting for a leader, for 0.5 s" in done.err
+
+
 def test_transfer_to_a_learner_is_refused(operator: Operator, mesh: FakeMesh) -> None:
     mesh.set_role(3, LEARNER)
     done = operator.peer("transfer", 3)
