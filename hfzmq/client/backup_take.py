@@ -50,6 +50,7 @@ ANSWER_S = 20.0  # for a piece: a mebibyte, over a slow link
 PATIENCE_S = 45.0  # without anything that brings it on; the peer drops it after 60
 BUSY_PATIENCE_S = 150.0  # while another backup is taken from that peer
 FAREWELL_S = 1.0
+SAY_AFTER_S = 2.0  # of silence
 REST_S, REST_S_MAX = 0.1, 2.0
 FAULTS_MAX = 3  # failed handshakes in a row: one that is broken off looks like a wrong key
 PULLING = "pulling"
@@ -149,6 +150,7 @@ class _Asking:
         self._others = others
         self._line: Line | None = None
         self._faults = 0
+        self._silent_since = 0.0  # 0: that is not to be said
         self._busy_end = 0.0  # until when another backup is waited for; 0: none is
         try:
             self._curves: list[Curve | None] = curves_for(config.keys, peer)
@@ -169,6 +171,7 @@ class _Asking:
             except MeshUnavailable as error:
                 raise _NotFromHere(MeshUnavailable(f"peer {self._peer}: {error}", hint=error.hint)) from None
         finally:
+            self._silent_since = 0.0
             self._hang_up()  # something may be under way there
             with suppress(_NotFromHere):
                 self._exchange(pull.farewell(), FAREWELL_S)
@@ -178,6 +181,7 @@ class _Asking:
     def _pull(self, pull: Pull) -> None:
         """Until all bytes are there."""
         until, steps, rest_s = time.monotonic() + PATIENCE_S, pull.steps, REST_S
+        self._silent_since = time.monotonic()
         while not pull.done:
             answer = self._exchange(pull.wanted(), ANSWER_S)
             if answer is None:
@@ -265,14 +269,23 @@ class _Asking:
             frame = line.reply()
             if frame is not None:
                 self._faults = 0
+                self._silent_since = time.monotonic()
                 return _read(frame)
+            self._say_silent()
             if line.lost:
                 self._hang_up()
                 self._count_fault(line.fault)
                 return None
             if time.monotonic() >= until:
                 return None
-            wait([line], until)
+            wait([line], min(until, time.monotonic() + SAY_AFTER_S))
+
+    def _say_silent(self) -> None:
+        """Once for each silence, for it may take long until it is given up."""
+        if self._silent_since and time.monotonic() - self._silent_since > SAY_AFTER_S:
+            self._silent_since = 0.0
+            peer, host, port = self._address[:3]
+            self._say(f"peer {peer} at {host}:{port} does not answer; it is waited for up to {PATIENCE_S:.0f} s")
 
     def _count_fault(self, fault: str) -> None:
         self._faults = self._faults + 1 if fault else 0

@@ -218,11 +218,14 @@ def test_what_it_does_is_waited_for(ward: Ward) -> None:
 def test_a_peer_that_cannot_is_left_for_the_next_one_and_says_why(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
     ward.peers[3].instead = lambda request: Failed(request.take, "hfzmq_3.db: damaged, not backed up: row 7", "look")
     ward.peers[2].silent = True
+    monkeypatch.setattr(backup_take, "SAY_AFTER_S", 0.1)
     monkeypatch.setattr(backup_take, "ANSWER_S", 0.2)
     monkeypatch.setattr(backup_take, "PATIENCE_S", 0.5)
     done = ward.take()
     assert done.code == 0
     assert "peer 3: hfzmq_3.db: damaged, not backed up: row 7; peer 2 is asked" in done.err
+    waits = f"peer 2 at 127.0.0.1:{ward.peers[2].fake.port} does not answer; it is waited for up to 0 s\n"
+    assert done.err.count(waits) == 1
     assert "peer 2 has not answered for 0 s; peer 1 is asked" in done.err
     assert "backed up from peer 1" in done.out
     lengths = {request.length for request in ward.peers[2].takes if not request.end}
