@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from random import Random
 
-from hfzmq.config import Config
+from hfzmq.config import Config, PeerAddress
 from hfzmq.core.membership import Member, Membership, bootstrap
 from hfzmq.core.replica import Replica
 from hfzmq.core.sessions import Sessions
@@ -56,6 +56,25 @@ def others_files(me: int, store: Store) -> str:
         f"peer {me} begins with nothing, and {store.path.parent} holds {', '.join(found)}, of another peer: is this "
         "the wrong directory, or a volume mounted in another's place? then stop it, and put that right"
     )
+
+
+def moved_away(here: PeerAddress, members: Membership, store: Store) -> str:
+    """What to say where this peer is not ``here`` for the other ``members``: one that joined later, or came back with
+    an empty disk, is where it was then, whatever peers.yaml says; '' where it is."""
+    member = members.of(here.id)
+    if member is None or not member.joined or member.incarnation != store.identity.incarnation:
+        return ""
+    if member.address == here:
+        return ""
+    return (
+        f"peer {here.id} is at {_told(here)} in peers.yaml, and the others look for it at {_told(member.address)}, "
+        f"where it was when it joined: put that back; or stop it, move {store.path.parent} aside, and start it: it is "
+        "taken in where it is then"
+    )
+
+
+def _told(address: PeerAddress) -> str:
+    return f"{address.host}:{','.join(map(str, address[2:]))}"
 
 
 def first_members(config: Config, me: int, store: Store, joins: bool) -> Membership:

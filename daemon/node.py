@@ -46,7 +46,7 @@ from hfzmq.core.membership import Membership
 from hfzmq.core.sessions import Sessions
 from hfzmq.daemon.about import About
 from hfzmq.daemon.backups import Backups
-from hfzmq.daemon.beginning import first_replica, others_files
+from hfzmq.daemon.beginning import first_replica, moved_away, others_files
 from hfzmq.daemon.chores import Chores
 from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.desk import Desk
@@ -141,7 +141,8 @@ class Node:
         self._to_write: list[Persist | Apply | Compact] = []
         if doubt:
             self._note(doubt)
-        for warning in (*self.store.doubts, others_files(peer_id, self.store)):
+        away = moved_away(config.peer(peer_id), self.replica.membership, self.store)
+        for warning in (*self.store.doubts, others_files(peer_id, self.store), away):
             if warning:
                 self._note(warning, logging.WARNING)
         if self.store.amnesia:
