@@ -34,6 +34,12 @@ def differing(told: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:
     return found
 
 
+def runs_with(file: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
+    """Whether a peer, by its own word, runs with the settings of ``file``, as far as both list them."""
+    theirs = _settings(said)
+    return bool(theirs) and all(theirs.get(name, text) == text for name, text in _settings({"settings": file}).items())
+
+
 def _settings(said: Mapping[str, Any]) -> dict[str, str]:
     settings = said.get("settings")
     if not isinstance(settings, Mapping):

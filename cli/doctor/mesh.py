@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from hfzmq.cli.doctor.findings import CRITICAL, NOTE, OK, WARNING, Finding
 from hfzmq.cli.peer_view import NO_ANSWER, NO_MEMBER
-from hfzmq.cli.same_file import differing
+from hfzmq.cli.same_file import differing, runs_with
 from hfzmq.config import Config
 from hfzmq.errors import KeysError
+from hfzmq.wire.same_settings import told_settings
 
 TRIES = 3
 TIMEOUT_MS = 1000
@@ -55,6 +56,7 @@ def look(config: Config) -> Iterator[Finding]:
     yield from judge(everybody, answers, refusing, served)
     yield from clocks(config, _clocks(everybody, [peer for peer, answer in answers.items() if answer]))
     yield from log_clock(answers)
+    yield from settings(config, answers)
 
 
 def judge(
@@ -148,12 +150,25 @@ def judge(
             told = f"peer {peer.id} has damaged files beside its own ({aside})"
             do = "on that machine: hfzmq doctor --data-dir DIR"
             yield Finding(WARNING, "aside", told, "its disk has lied or rotted before", do)
-    there = {peer.id: answers.get(peer.id) or {} for peer in view.peers if peer.reachable}
-    for peer_id, words in differing({one: answer.get("peer", {}) for one, answer in there.items()}).items():
+    yield from _versions({peer.id: peer.version for peer in view.peers if peer.version})
+
+
+def settings(config: Config, answers: Answers) -> Iterator[Finding]:
+    """Who runs with another peers.yaml than most. Where that is ``config``, it may be the newer one, and the others are
+    those who were not restarted yet."""
+    from hfzmq.cli.format import listed
+
+    told = {peer: answer["peer"] for peer, answer in answers.items() if answer and isinstance(answer.get("peer"), dict)}
+    odd = differing(told)
+    file = told_settings(config) if odd else {}
+    for peer_id, words in odd.items():
         why = "each peer goes by its own file: by other times, limits and rules, or to other addresses"
         do = f"hfzmq config show on both machines; then the same file on all of them, and restart peer {peer_id}"
+        if runs_with(file, told[peer_id]):
+            words = f"{words}; it runs with {config.path} as it is here"
+            rest = [peer for peer, said in told.items() if said.get("settings") and not runs_with(file, said)]
+            do = f"is that the newer file? then bring it to all machines, and restart {listed(rest)}; if not: {do}"
         yield Finding(WARNING, "settings", words, why, do)
-    yield from _versions({peer.id: peer.version for peer in view.peers if peer.version})
 
 
 def _away(peer: int, address: str, problem: str, file: str) -> Finding:

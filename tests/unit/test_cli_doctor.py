@@ -18,7 +18,7 @@ from hfzmq.cli.doctor import disk, keys, machine, mesh, versions
 from hfzmq.cli.doctor.disk import Mount, Speed
 from hfzmq.cli.doctor.findings import CRITICAL, NEEDS_DOING, NOTE, OK, WARNING, Finding, sorted_findings
 from hfzmq.cli.doctor.mesh import Clock
-from hfzmq.config import PeerAddress, load, render
+from hfzmq.config import PeerAddress, Timing, load, render
 from hfzmq.errors import KeysError
 from hfzmq.secret_files import read_secret, secret_files, write_secret
 from hfzmq.storage import Store, aside
@@ -365,13 +365,23 @@ def test_a_mesh_that_is_well_needs_nothing_and_each_fault_is_found() -> None:
     alone = judged(p1=says(1, **told, **new), p2=says(2, **told, **old), p3=says(3, **told, **new))
     assert only(alone["quorum"]).do.startswith("do not touch peer 2; hfzmq backup --peer 2")
     assert only(judged(p1=lead, p2=says(2, files_aside=1, **told), p3=third)["aside"]).severity == WARNING
+
+
+def test_who_runs_with_another_file_is_named_and_whether_it_is_the_one_that_is_here() -> None:
     one, other = {"timing.lease_ms": 1000}, {"timing.lease_ms": 5000}
-    files = {"p1": says(1, "leader", settings=one, **told), "p2": says(2, settings=one, **told)}
-    assert "settings" not in judged(**files, p3=third)
-    odd = only(judged(**files, p3=says(3, settings=other, **told))["settings"])
+    answers = {1: says(1, "leader", settings=one), 2: says(2, settings=one), 3: says(3), 4: None}
+    assert list(mesh.settings(CONFIG, answers)) == []
+    answers[3] = says(3, settings=other)
+    odd = only(list(mesh.settings(CONFIG, answers)))
     assert odd.what == "peer 3's peers.yaml differs: timing.lease_ms 5000 against 1000"
     assert odd.severity == WARNING
-    assert "restart peer 3" in odd.do
+    assert odd.do.endswith("then the same file on all of them, and restart peer 3")
+    assert "newer" not in odd.do
+    newer = only(list(mesh.settings(CONFIG._replace(timing=Timing(lease_ms=5000)), answers)))
+    assert newer.what == f"{odd.what}; it runs with peers.yaml as it is here"
+    assert newer.do == (
+        f"is that the newer file? then bring it to all machines, and restart peers 1 and 2; if not: {odd.do}"
+    )
 
 
 def test_a_clock_is_off_only_beyond_its_error_and_the_odd_one_is_named() -> None:
