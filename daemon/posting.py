@@ -135,11 +135,19 @@ class Posting:
             episode.raised_at_ms,
             thresholds=self._config.thresholds,
             probability=None if episode.cause in (HEART_RATE, NO_DATA) else value,
-            heart_rate_bpm=value if episode.cause == HEART_RATE else None,
+            heart_rates_bpm=_rates(episode),
             note=episode.note,
             missing=_missing(episode, bed, log_ms) if episode.cause == NO_DATA else "",
             unseen_ms=log_ms - episode.raised_at_ms if step > 1 else None,
         )
+
+
+def _rates(episode: Episode) -> tuple[float, float, float] | None:
+    """The lowest, the highest and the last heart rate; None where it is not about one."""
+    least, most, last = episode.least, episode.most, episode.value
+    if episode.cause != HEART_RATE or least is None or most is None or last is None:
+        return None
+    return least, most, last
 
 
 def _missing(episode: Episode, bed: Bed | None, log_ms: int) -> str:

@@ -65,24 +65,31 @@ def words(
     thresholds: Thresholds | None = None,
     probability: float | None = None,
     note: str = "",
-    heart_rate_bpm: float | None = None,
+    heart_rates_bpm: tuple[float, float, float] | None = None,
     missing: str = "",
     unseen_ms: int | None = None,
 ) -> Notice:
     """The notice of an episode's step; ``since_ms`` is Unix milliseconds UTC. What is None is not mentioned.
-    ``note``: of the probability, see ``clinical.alarm.notes``. ``missing``: of a bed that is silent, what."""
+    ``note``: of the probability, see ``clinical.alarm.notes``. ``heart_rates_bpm``: the lowest, the highest and the last
+    while it lasted: the last alone may be a good one. ``missing``: of a bed that is silent, what."""
     short, long = CAUSES.get(cause, (cause, cause))
     lines = [f"{short}: {missing}" if missing else long]
     if probability is not None:
         lines += _risk_lines(probability, read_note(note), thresholds or Thresholds())
-    if heart_rate_bpm is not None:
-        lines.append(f"Heart rate: {heart_rate_bpm!r} BPM")
+    if heart_rates_bpm is not None:
+        lines.append(_rates_line(*heart_rates_bpm))
     lines += [f"Patient: {patient_id}", f"Since: {_utc(since_ms)}", f"Mesh: {mesh}"]
     if unseen_ms is not None:
         lines.append(f"Unacknowledged for: {unseen_ms // 1000} s")
     lines += [f"Mark: {mark(episode_id, step)} (with the same mark it is the same notice again)", DISCLAIMER]
     title = _one_line(f"{short} {patient_id} [{mark(episode_id, step)}]")
     return Notice(episode_id, step, patient_id, cause, title, "\n".join(map(_one_line, lines)), mesh)
+
+
+def _rates_line(least: float, most: float, last: float) -> str:
+    if least == most == last:
+        return f"Heart rate: {last!r} BPM"
+    return f"Heart rate: {least!r} to {most!r} BPM, last {last!r} BPM"
 
 
 def mark(episode_id: int, step: int) -> str:

@@ -16,7 +16,7 @@ AT_MS = 1_700_000_000_999
 
 
 def test_a_notice_says_everything_with_units_zone_mesh_and_mark() -> None:
-    notice = words("ward", 42, 2, "bed-7", "HEART_RATE", AT_MS, heart_rate_bpm=131, unseen_ms=60_000)
+    notice = words("ward", 42, 2, "bed-7", "HEART_RATE", AT_MS, heart_rates_bpm=(131, 131, 131), unseen_ms=60_000)
     assert notice.title == "HEART RATE bed-7 [hfzmq episode 42 step 2]"
     assert notice.body.splitlines() == [
         "heart rate outside its limits",
@@ -29,6 +29,11 @@ def test_a_notice_says_everything_with_units_zone_mesh_and_mark() -> None:
         "Research software, not a medical device.",
     ]
     assert (notice.episode_id, notice.step, notice.cause, notice.mesh) == (42, 2, "HEART_RATE", "ward")
+
+
+def test_a_heart_rate_that_is_well_again_is_not_given_out_for_the_cause() -> None:
+    body = words("ward", 42, 2, "bed-7", "HEART_RATE", AT_MS, heart_rates_bpm=(35.0, 152.5, 72.0)).body
+    assert body.splitlines()[1] == "Heart rate: 35.0 to 152.5 BPM, last 72.0 BPM"
 
 
 def test_a_notice_of_a_bed_that_is_silent_says_what_is_missing_and_for_how_long() -> None:
