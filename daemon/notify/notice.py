@@ -70,8 +70,8 @@ def words(
     unseen_ms: int | None = None,
 ) -> Notice:
     """The notice of an episode's step; ``since_ms`` is Unix milliseconds UTC. What is None is not mentioned.
-    ``note``: of the probability, see ``clinical.alarm.notes``. ``heart_rates_bpm``: the lowest, the highest and the last
-    while it lasted: the last alone may be a good one. ``missing``: of a bed that is silent, what."""
+    ``note``: of the probability, see ``clinical.alarm.notes``. ``heart_rates_bpm``: the lowest, the highest and the
+    last while it lasted: the last alone may be a good one. ``missing``: of a bed that is silent, what."""
     short, long = CAUSES.get(cause, (cause, cause))
     lines = [f"{short}: {missing}" if missing else long]
     if probability is not None:
