@@ -65,3 +65,8 @@ def _print(facts: QueueFacts, output: str) -> None:
         f"{facts.directory}: client {facts.client_id}, mesh {facts.mesh_id.hex()}, {facts.traffic}: "
         f"{counted(facts.rows, 'row')} wait for the mesh{sent}{dead}"
     )
+    if facts.lost:
+        click.echo(
+            f"damaged: {facts.lost}; no client takes it as it is. To send what it still has, some of it perhaps a "
+            f"second time: rm {facts.directory}/queue.mark, then start the client again"
+        )

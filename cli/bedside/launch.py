@@ -164,7 +164,7 @@ def _alarms(settings: Settings, source: Source) -> BedAlarms | None:
 def _place_in_file(settings: Settings, client: Client, csv: CsvSource) -> Places:
     """Go on where an earlier run of this queue stopped; the stored places that the next ones replace."""
     if settings.from_start:
-        return csv.skip_nothing(client.queue.sources())
+        return csv.skip_nothing(client.queue.sources(all_again=True))
     tail = csv.resume(client.queue.sources())
     if csv.resumed is not None:
         say(

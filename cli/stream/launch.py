@@ -189,7 +189,7 @@ def _doubt(settings: Settings) -> str:
 def _place_in_file(settings: Settings, client: ReadingsClient, replay: ReplaySource) -> Places:
     """Go on where an earlier run of this queue stopped; the stored places that the next ones replace."""
     if settings.from_start:
-        return replay.skip_nothing(client.queue.sources())
+        return replay.skip_nothing(client.queue.sources(all_again=True))
     tail = replay.resume(client.queue.sources())
     if replay.resumed is not None:
         say(

@@ -1,9 +1,9 @@
 """The file of a client's queue: made, locked, checked and opened; what is in it is queue.py's business.
 
 Touches one directory. Keeps: one process at a time (flock on ``queue.lock``: SQLite's own locks lie on queue.db and
-must not be disturbed); one client, one mesh and
-one kind of traffic for ever; the pragmas that durability rests on are read back; the file
-and its directory entries are synced before the first row is accepted.
+must not be disturbed); one client, one mesh and one kind of traffic for ever; the pragmas that durability rests on are
+read back; the file and its directory entries are synced before the first row is accepted; a queue that has forgotten
+what it accepted is refused, and left as it is.
 """
 
 from __future__ import annotations
@@ -17,62 +17,20 @@ from typing import Any
 
 import apsw
 
+from hfzmq.client import queue_mark, queue_schema
+from hfzmq.client.queue_connection import ASIDE, Connection
 from hfzmq.client.traffic import REPORTS, Traffic
 from hfzmq.errors import DataDirError, HfzmqError
-from hfzmq.wire.requests import CLIENT_CHARS_MAX, EPOCH_BYTES
+from hfzmq.wire.requests import CLIENT_CHARS_MAX
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-SCHEMA_VERSION = 2
-APPLICATION_ID = 0x68667A71  # 'hfzq'
-
-_SCHEMA = """
-CREATE TABLE meta(
-    one INTEGER PRIMARY KEY CHECK (one = 1), client_id TEXT NOT NULL, mesh_id BLOB NOT NULL, epoch BLOB NOT NULL,
-    next_seq INTEGER NOT NULL, alone_until INTEGER NOT NULL) STRICT;
-CREATE TABLE rows(id INTEGER PRIMARY KEY AUTOINCREMENT, row BLOB NOT NULL) STRICT;
-CREATE TABLE in_flight(
-    one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, digest BLOB NOT NULL, rows BLOB NOT NULL,
-    count INTEGER NOT NULL, last_id INTEGER NOT NULL) STRICT;
-CREATE TABLE refused_whole(
-    one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, digest BLOB NOT NULL, rows BLOB NOT NULL,
-    count INTEGER NOT NULL, last_id INTEGER NOT NULL, tried INTEGER NOT NULL) STRICT;
-CREATE TABLE dead_letters(
-    id INTEGER PRIMARY KEY AUTOINCREMENT, row BLOB NOT NULL, field TEXT NOT NULL, bound TEXT NOT NULL,
-    hint TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;
-CREATE TABLE sources(
-    prefix BLOB PRIMARY KEY, bytes_read INTEGER NOT NULL, lines INTEGER NOT NULL, at_ms INTEGER NOT NULL) STRICT;
-"""
-
-# A queue of reports is of version 1 for ever. Any other says which op its rows go out under, and is of version 2, so
-# that an hfzmq that knows reports only refuses it, instead of sending readings as reports.
-_OP = "CREATE TABLE op(one INTEGER PRIMARY KEY CHECK (one = 1), op TEXT NOT NULL) STRICT"
-
-# Came later: made where it is missing, and an older hfzmq passes it over.
-_LATER = "CREATE TABLE IF NOT EXISTS members(one INTEGER PRIMARY KEY CHECK (one = 1), told BLOB NOT NULL) STRICT"
-
-
-class Connection:
-    """An open queue file and the lock on it."""
-
-    def __init__(self, db: apsw.Connection, lock: int, directory: Path, client_id: str) -> None:
-        self.db = db
-        self.directory = directory
-        self.client_id = client_id
-        self._lock: int | None = lock
-
-    def close(self) -> None:
-        """Close the file, then give the lock up. May be called twice."""
-        self.db.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
 
 def open_queue_file(directory: Path, client_id: str | None, mesh_id: bytes, traffic: Traffic = REPORTS) -> Connection:
     """Open or make ``directory/queue.db`` for ``traffic``; DataDirError says why not, and what to do."""
     try:
         _make_directory(directory)
-        lock = _locked(directory)
+        lock = locked(directory)
     except OSError as error:
         if error.errno in _FULL:
             raise _refusal(error, directory) from None
@@ -89,7 +47,7 @@ def open_queue_file(directory: Path, client_id: str | None, mesh_id: bytes, traf
     except HfzmqError:
         os.close(lock)
         raise
-    except (apsw.Error, OSError) as error:
+    except (apsw.Error, OSError, UnicodeDecodeError) as error:
         os.close(lock)
         raise _refusal(error, directory) from None
 
@@ -100,9 +58,9 @@ def _refusal(error: Exception, directory: Path) -> DataDirError:
     if isinstance(error, apsw.FullError) or getattr(error, "errno", None) in _FULL:
         hint = f"make room, then run the same again; what waits in it is kept: df -h {directory.parent}"
         return DataDirError(f"cannot open the queue {path}: no space left on the disk", hint=hint)
-    aside = "keep the directory for a look; give a new one: --queue DIR"
+    aside = ASIDE
     if isinstance(error, apsw.IOError):  # SQLite's word for a full disk, too, where it maps the file
-        aside = f"is there room (df -h {directory.parent}), may a file grow (ulimit -f)? else {aside}"
+        aside = f"is there room (df -h {directory.parent}), may a file grow (ulimit -f)? else {ASIDE}"
     return DataDirError(f"cannot open the queue {path}: {error}", hint=aside)
 
 
@@ -114,7 +72,8 @@ def _make_directory(directory: Path) -> None:
         _sync_directory(folder.parent)
 
 
-def _locked(directory: Path) -> int:
+def locked(directory: Path) -> int:
+    """The descriptor that holds the lock; DataDirError when another process holds it. OSError."""
     lock = os.open(directory / "queue.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -128,13 +87,16 @@ def _locked(directory: Path) -> int:
 
 
 def _opened(path: Path) -> apsw.Connection:
+    mark = queue_mark.read(path.parent)
+    if not path.exists():
+        _refuse_what_is_lost(path.parent, mark, None)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # SQLite gives the WAL the same rights
     db = apsw.Connection(str(path))
     try:
         db.set_busy_timeout(0)
-        version = db.execute("PRAGMA user_version").get
-        if version > SCHEMA_VERSION:
+        if queue_schema.version_of(db) > queue_schema.SCHEMA_VERSION:
             raise DataDirError(f"{path} was written by a newer hfzmq", hint="upgrade hfzmq on this machine")
+        _refuse_what_is_lost(path.parent, mark, queue_schema.mark_of(db))
         journal = db.execute("PRAGMA journal_mode = WAL").get
         db.execute("PRAGMA synchronous = FULL")
         synchronous = db.execute("PRAGMA synchronous").get
@@ -144,26 +106,31 @@ def _opened(path: Path) -> apsw.Connection:
                 hint="a queue needs a local disk with file locks, no network share",
             )
     except BaseException:
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # what the WAL still has stays there, for a look
         db.close()
         raise
     return db
 
 
+def _refuse_what_is_lost(directory: Path, mark: queue_mark.Mark | None, found: queue_mark.Mark | None) -> None:
+    """DataDirError when the queue has lost something of what its mark says."""
+    lost = queue_mark.lost(mark, found)
+    if lost:
+        raise DataDirError(
+            f"the queue in {directory} is damaged: {lost}; what waited there may be lost, or be sent a second time",
+            hint=f"keep the directory for a look: hfzmq queue show {directory}; begin a new queue: --queue DIR",
+        )
+
+
 def _identity(db: apsw.Connection, directory: Path, client_id: str | None, mesh_id: bytes, traffic: Traffic) -> str:
     """The file's client id; a new file is given one, its epoch and its tables in one transaction."""
-    if db.execute("PRAGMA user_version").get == 0:
-        name = client_id or default_client_id()
-        with db:
-            db.execute(_SCHEMA)
-            db.execute("INSERT INTO meta VALUES (1, ?, ?, ?, 1, 0)", (name, mesh_id, os.urandom(EPOCH_BYTES)))
-            if traffic != REPORTS:
-                db.execute(_OP)
-                db.execute("INSERT INTO op VALUES (1, ?)", (traffic.op,))
-            version = 1 if traffic == REPORTS else 2
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}")
+    if queue_schema.version_of(db) == 0:
+        queue_schema.make(db, client_id or default_client_id(), mesh_id, traffic)
         _sync_directory(directory)
-    db.execute(_LATER)
-    op = REPORTS.op if db.execute("PRAGMA user_version").get == 1 else db.execute("SELECT op FROM op").get
+    if not queue_schema.is_sound(db):
+        what = "its row of 'meta' is not what was written"
+        raise DataDirError(f"the queue in {directory} is damaged: {what}", hint=ASIDE)
+    op = queue_schema.op_of(db)
     if op != traffic.op:
         raise DataDirError(
             f"the queue in {directory} is not for {traffic.word}: what waits in it goes out as {op!r}",
@@ -181,6 +148,7 @@ def _identity(db: apsw.Connection, directory: Path, client_id: str | None, mesh_
             f"the queue in {directory} belongs to the client {owner!r}, not to {client_id!r}",
             hint=f"--client-id {owner}, or another --queue DIR",
         )
+    queue_schema.bring_up(db)
     return str(owner)
 
 

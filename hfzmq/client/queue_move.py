@@ -14,20 +14,27 @@ Keeps: a queue is never given to a mesh by accident: whoever moves it names the 
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
 
-from hfzmq.client.queue_file import Connection, open_queue_file
-from hfzmq.client.traffic import READINGS, REPORTS, Traffic
+from hfzmq.client import queue_mark, queue_schema
+from hfzmq.client.queue_connection import ASIDE, Connection
+from hfzmq.client.queue_file import locked, open_queue_file
+from hfzmq.client.queue_sums import seal_meta
+from hfzmq.client.traffic import READINGS, REPORTS
 from hfzmq.config import Config
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 
 
 class QueueFacts(NamedTuple):
     """What lies in a queue. ``next_seq``: the number of the next request; ``rows``: neither acknowledged nor refused;
-    ``in_flight``: how many of them have been sent, perhaps; ``dead_letters``: refused for good."""
+    ``in_flight``: how many of them have been sent, perhaps; ``dead_letters``: refused for good, or damaged;
+    ``lost``: what is gone of what it accepted, '' for nothing."""
 
     directory: Path
     client_id: str
@@ -37,16 +44,22 @@ class QueueFacts(NamedTuple):
     rows: int
     in_flight: int
     dead_letters: int
+    lost: str
 
 
 def look(directory: Path) -> QueueFacts:
-    """What lies in the queue in ``directory``. NotFound: there is none; DataDirError: a client has it open, or it is
-    damaged."""
-    file = _opened(directory)
+    """What lies in the queue in ``directory``, which stays as it is. NotFound: there is none; DataDirError: a client
+    has it open, or it cannot be read."""
+    path = _path(directory)
     try:
-        return _facts(file, directory)
+        lock = locked(directory)
+    except OSError as error:
+        raise DataDirError(f"{directory}: {error.strerror}", hint="look as the user that the client runs as") from None
+    try:
+        with _for_reading(path) as database:
+            return _facts(database, directory)
     finally:
-        file.close()
+        os.close(lock)
 
 
 def move(directory: Path, from_mesh: bytes, to: Config) -> QueueFacts:
@@ -54,7 +67,7 @@ def move(directory: Path, from_mesh: bytes, to: Config) -> QueueFacts:
     harmless. NotFound, DataDirError as with ``look``; InvalidInput: it is of a third mesh."""
     file = _opened(directory)
     try:
-        before = _facts(file, directory)
+        before = _facts(file.db, directory)
         if before.mesh_id == to.mesh_id:
             return before
         if before.mesh_id != from_mesh:
@@ -64,49 +77,60 @@ def move(directory: Path, from_mesh: bytes, to: Config) -> QueueFacts:
                 got=from_mesh.hex(),
                 hint="hfzmq backup verify FILE says which mesh a backup is of",
             )
-        with file.db:
+
+        def give() -> None:
             file.db.execute("UPDATE meta SET mesh_id = ?", (to.mesh_id,))
+            seal_meta(file.db)
             file.db.execute("DELETE FROM members")  # where the old mesh's peers were; their number may be a higher one
-        return _facts(file, directory)
-    except (apsw.Error, OSError) as error:
-        raise DataDirError(f"{directory}: cannot be written: {error}", hint="free some space, check the disk") from None
+
+        file.write(give)
+        return _facts(file.db, directory)
     finally:
         file.close()
 
 
 def _opened(directory: Path) -> Connection:
-    path = directory / "queue.db"
-    if not path.is_file():
-        raise NotFound(f"no queue in {directory}", hint="the directory that a client was started with: --queue DIR")
-    mesh_id, traffic = _whose(path)
+    with _for_reading(_path(directory)) as database:
+        mesh_id: bytes = database.execute("SELECT mesh_id FROM meta").get
+        traffic = READINGS if queue_schema.op_of(database) == READINGS.op else REPORTS
     return open_queue_file(directory, None, mesh_id, traffic)
 
 
-def _whose(path: Path) -> tuple[bytes, Traffic]:
+def _path(directory: Path) -> Path:
+    path = directory / "queue.db"
+    if not path.is_file():
+        gone = ": queue.db is gone" if queue_mark.mark_path(directory).exists() else ""
+        hint = "the directory that a client was started with: --queue DIR"
+        raise NotFound(f"no queue in {directory}{gone}", hint=hint)
+    return path
+
+
+@contextmanager
+def _for_reading(path: Path) -> Iterator[apsw.Connection]:
+    """The file at ``path``; what its WAL still has stays there. DataDirError: something in it cannot be read."""
     try:
         database = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            version = database.execute("PRAGMA user_version").get
-            op = REPORTS.op if version < 2 else database.execute("SELECT op FROM op").get
-            return database.execute("SELECT mesh_id FROM meta").get, READINGS if op == READINGS.op else REPORTS
+            database.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            yield database
         finally:
             database.close()
-    except (apsw.Error, TypeError) as error:
-        raise DataDirError(f"{path}: cannot be read: {error}", hint="is it a client's queue?") from None
+    except (apsw.Error, UnicodeDecodeError, TypeError) as error:
+        raise DataDirError(f"{path}: cannot be read: {error}", hint=f"is it a client's queue? then {ASIDE}") from None
 
 
-def _facts(file: Connection, directory: Path) -> QueueFacts:
+def _facts(db: apsw.Connection, directory: Path) -> QueueFacts:
     def one(query: str) -> Any:
-        return file.db.execute(query).get
+        return db.execute(query).get
 
-    traffic = REPORTS.op if one("PRAGMA user_version") < 2 else one("SELECT op FROM op")
     return QueueFacts(
         directory,
-        file.client_id,
+        str(one("SELECT client_id FROM meta")),
         one("SELECT mesh_id FROM meta"),
-        traffic,
+        queue_schema.op_of(db),
         one("SELECT next_seq FROM meta"),
         one("SELECT count(*) FROM rows"),
         one("SELECT coalesce(sum(count), 0) FROM in_flight"),
         one("SELECT count(*) FROM dead_letters"),
+        queue_mark.lost(queue_mark.read(directory), queue_schema.mark_of(db)),
     )

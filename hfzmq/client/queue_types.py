@@ -26,7 +26,8 @@ class Batch(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """A row that the mesh refused for good: the row's fields, the field that was wrong, why, and when (Unix ms)."""
+    """A row that the mesh refused for good, or (field 'queue') that this disk has damaged: the row's fields, the field
+    that was wrong, why, and when (Unix ms)."""
 
     id: int
     row: list[object]
@@ -34,6 +35,14 @@ class DeadLetter(NamedTuple):
     bound: str
     hint: str
     at_ms: int
+
+
+class Damage(NamedTuple):
+    """What was found damaged on this disk: ``rows``, which lie in the dead letters and were never sent; ``lost_seq``:
+    the number of a request that was under way, and whose rows are sent in a new session (0: none)."""
+
+    rows: list[DeadLetter]
+    lost_seq: int
 
 
 class Progress(NamedTuple):

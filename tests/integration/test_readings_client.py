@@ -169,14 +169,14 @@ def test_a_queue_of_reports_is_refused_for_readings_and_the_other_way_round(mesh
     ReadingsClient(mesh.config, "bed", tmp_path / "readings").close()
 
 
-def test_only_a_queue_of_readings_is_of_the_version_that_an_older_hfzmq_refuses(tmp_path: Path) -> None:
+def test_either_queue_is_of_a_version_that_an_hfzmq_without_checksums_refuses(tmp_path: Path) -> None:
     versions = []
     for traffic in (REPORTS, READINGS):
         Queue.open(tmp_path / traffic.word, "bed", MESH, traffic).close()
         database = apsw.Connection(str(tmp_path / traffic.word / "queue.db"))
         versions.append(database.execute("PRAGMA user_version").get)
         database.close()
-    assert versions == [1, 2]
+    assert versions == [3, 3]
 
 
 def test_one_client_id_may_bring_both_at_once(mesh: FakeMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

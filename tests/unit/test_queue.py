@@ -306,7 +306,7 @@ def test_directory_and_files_are_for_their_owner_alone(queue: Queue, home: Path)
     queue.put([row(0)])
     assert home.stat().st_mode & 0o777 == 0o700
     assert {path.name: path.stat().st_mode & 0o077 for path in home.iterdir()} == {
-        "queue.db": 0, "queue.db-wal": 0, "queue.db-shm": 0, "queue.lock": 0,
+        "queue.db": 0, "queue.db-wal": 0, "queue.db-shm": 0, "queue.lock": 0, "queue.mark": 0,
     }  # fmt: skip
 
 
