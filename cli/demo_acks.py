@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from hfzmq.cli.board_feed import now_ms
+from hfzmq.client.ledger import loses_a_row
 
 SAME_LEADER_MS = 200  # acks of a leader that was just killed may still be on their way for so long
 
@@ -102,7 +103,7 @@ class Acks:
                 self._acks.append(Ack(self._clock(), event["term"]))
                 if self._queued.get(patient):  # otherwise it was queued in an earlier life of this queue
                     self._acknowledged.append((patient, self._queued[patient].popleft()))
-            elif event.get("event") == "rejected" and event.get("by") == "mesh" and event.get("patient"):
+            elif "event" in event and loses_a_row(event):
                 self._rejected += 1
                 if self._queued.get(patient):
                     self._queued[patient].popleft()

@@ -20,6 +20,7 @@ from hfzmq.cli.alarm_view import HERE
 from hfzmq.cli.alarms.words import CAUSE_BADGES, doubt_words
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.words import TIER_BADGES, risk, tier_badge
+from hfzmq.client.ledger import MESH, QUEUE
 from hfzmq.clinical.report import low_of
 from hfzmq.clinical.tiers import GREEN
 from hfzmq.config import Thresholds
@@ -85,7 +86,7 @@ def link_sentence(event: Event) -> str:
     if kind == "rejected":
         place = f"{event['source']}:{event['line']}: " if "line" in event else ""
         place += f"peer {event['peer']}: " if "peer" in event else ""
-        if event["field"] == "seq" and event.get("by") == "mesh" and not patient:  # no row was rejected
+        if event["field"] == "seq" and event.get("by") in (MESH, QUEUE) and not patient:  # no row was rejected
             return printable(f"a new session: {event['hint']}")
         hint = f" ({event['hint']})" if event["hint"] else ""
         return printable(f"{patient + ' ' if patient else ''}rejected: {place}{event['field']}: {event['bound']}{hint}")

@@ -22,6 +22,7 @@ from hfzmq.cli.bedside.readings import WentOn
 from hfzmq.cli.bedside.refused import Refused
 from hfzmq.cli.bedside.sources import Chunk, Source
 from hfzmq.client.client import Courier
+from hfzmq.client.ledger import loses_a_row
 from hfzmq.client.queue_types import Places
 from hfzmq.errors import InvalidInput, KeysError, TimedOut
 
@@ -102,6 +103,7 @@ class Work:
             raise refused
         if in_time and (ended or not self._source.batch):
             return
+        self._courier.raise_failure()  # what is said to wait there must be there
         if pending:
             word, where = self._courier.traffic.word, self._courier.queue.directory
             message = (
@@ -217,6 +219,6 @@ class Work:
         self._refused_key.take(event)
         if event["event"] == "ack":
             self.counts["acked"] += 1
-        elif event["event"] == "rejected" and event.get("by") == "mesh" and event.get("patient"):
+        elif loses_a_row(event):
             self.counts["rejected"] += 1
         self._tell_out(event)

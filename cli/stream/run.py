@@ -15,6 +15,7 @@ from hfzmq.cli.bedside.sources import Chunk, Source, wall_ms
 from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.cli.stream.tally import Tally
 from hfzmq.client import ReadingsClient
+from hfzmq.client.ledger import loses_a_row
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical.heart_rate import Reading, Verdict, number_of
 
@@ -78,9 +79,7 @@ class Stream(Work):
         return self.counts["readings"]
 
     def _tell(self, event: Event) -> None:
-        if event["event"] == "ack" or (
-            event["event"] == "rejected" and event.get("by") == "mesh" and event.get("patient")
-        ):
+        if event["event"] == "ack" or loses_a_row(event):
             self.tally.answered(acked=event["event"] == "ack")
         super()._tell(event)
 

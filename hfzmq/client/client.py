@@ -44,9 +44,9 @@ class Courier:
 
     ``on_event`` is called with a dict, from the submitting or the sending thread, and must return soon:
     ``queued`` {patient, timestamp, tier (of a report) or value (of a reading), pending}, ``ack`` {patient, seq, term,
-    index, elapsed_ms}, one for each row; ``rejected`` {by, patient, field, bound, hint, seq or peer}; ``connected``
-    {peer, leader}; ``disconnected`` {link, and why, hint where that is 'key refused'}. Acks and rejections come in the
-    order of the rows.
+    index, elapsed_ms}, one for each row; ``rejected`` {by ('mesh'; 'queue': this disk has damaged it), patient, field,
+    bound, hint, seq or peer}; ``connected`` {peer, leader}; ``disconnected`` {link, and why, hint where that is 'key
+    refused'}. Acks and rejections come in the order of the rows.
 
     What ``on_event`` raises, and what ends the sender (DiskFailed), is raised by the next call of a method.
     Where the mesh has keys: it speaks with HFZMQ_KEY, else keys/ward.secret (client.secret, admin.secret) beside the
@@ -89,8 +89,9 @@ class Courier:
             self._ledger.raise_failure()
 
     def raise_failure(self) -> None:
-        """Raise what has ended the sender, if anything."""
+        """Raise what has ended the sender, if anything; DiskFailed when the queue was deleted, moved or replaced."""
         self._ledger.raise_failure()
+        self._queue.check()
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Return when everything queued is acknowledged (or refused for good); TimedOut after ``timeout_s``."""
@@ -99,6 +100,7 @@ class Courier:
         self._ledger.raise_failure()
         pending = self._queue.pending()
         if pending:
+            self._queue.check()
             raise TimedOut(
                 f"{pending} {self.traffic.word} are not acknowledged yet",
                 hint=f"they are kept in {self._queue.directory} and are sent when this client runs again",
@@ -113,6 +115,7 @@ class Courier:
             link = ledger.link
         if link.state != KEY_REFUSED:
             return None
+        self._queue.check()
         pending, word = self._queue.pending(), self.traffic.word
         waits = f"{pending} {word} wait" if pending > 1 else f"1 {word[:-1]} waits"
         where = f"; {waits} in {self._queue.directory}" if pending else ""

@@ -13,11 +13,17 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hfzmq.client.pirate import CONNECTED, KEY_REFUSED, SEARCHING, Link, Reply
-from hfzmq.client.queue_types import Batch, DeadLetter
+from hfzmq.client.queue_types import Batch, Damage, DeadLetter
 from hfzmq.client.traffic import Traffic
 from hfzmq.wire.requests import decode_rows
 
 Event = dict[str, Any]
+MESH, QUEUE = "mesh", "queue"  # who rejects: somebody of the mesh, this client's own disk
+
+
+def loses_a_row(event: Event) -> bool:
+    """Whether an event tells of a row that was queued and will never be stored."""
+    return event["event"] == "rejected" and event.get("by") in (MESH, QUEUE) and bool(event.get("patient"))
 
 
 class ClientState(NamedTuple):
@@ -103,12 +109,28 @@ class Ledger:
             )
             self.changed.notify_all()
 
+    def damaged(self, damage: Damage, pending: int, directory: object) -> None:
+        """What this client's own disk has damaged: rows that were never sent, and a request that was under way."""
+        with self.changed:
+            for letter in damage.rows:
+                self._rejected += 1
+                patient = letter.row[0] if letter.row else None
+                known = patient if isinstance(patient, str) and patient else "?"
+                self._refusal(letter.field, letter.bound, letter.hint, by=QUEUE, patient=known)
+            if damage.lost_seq:
+                hint = (
+                    f"request {damage.lost_seq}, which was under way, is damaged in the queue in {directory}; "
+                    f"{self._waits(pending)}, and some of it may be stored twice"
+                )
+                bound = "the next one of this session"
+                self._refusal("seq", bound, hint, by=QUEUE, patient=None, seq=damage.lost_seq)
+            self.changed.notify_all()
+
     def disowned(self, batch: Batch, reply: Reply, pending: int, directory: object) -> None:
         """The mesh has another history of this queue's session; ``pending`` rows go out under a new epoch. A mesh that
         expects an earlier request than the one that is due has lost what it had acknowledged: nothing that waits is
         stored. Otherwise it is this queue that has gone back."""
-        expected, word = reply.get("expected"), self.traffic.word
-        waits = f"what waits ({pending} {word.removesuffix('s') if pending == 1 else word}) is sent as a new session"
+        expected, waits = reply.get("expected"), self._waits(pending)
         if reply["status"] == "GAP" and type(expected) is int and 0 < expected < batch.seq:
             lost = batch.seq - expected
             which = f"request {expected}" if lost == 1 else f"requests {expected} to {batch.seq - 1}"
@@ -159,8 +181,12 @@ class Ledger:
         mine = self._earlier_id is not None and row_id > self._earlier_id
         return self._queued_at[0][1] if mine and self._queued_at else self._started
 
-    def _refusal(self, field: str, bound: str, hint: str, **more: object) -> None:
-        self._tell(event="rejected", by="mesh", field=field, bound=bound, hint=hint, **more)
+    def _waits(self, pending: int) -> str:
+        word = self.traffic.word
+        return f"what waits ({pending} {word.removesuffix('s') if pending == 1 else word}) is sent as a new session"
+
+    def _refusal(self, field: str, bound: str, hint: str, by: str = MESH, **more: object) -> None:
+        self._tell(event="rejected", by=by, field=field, bound=bound, hint=hint, **more)
 
     def _tell(self, **event: object) -> None:
         if self._on_event is None:

@@ -5,8 +5,9 @@ Touches sockets (Pirate, Hints, which only this thread uses) and the queue. Must
     queue --next batch--> ask until answered: ACK -> off the disk      REFUSED -> split, or dead letter
                                               CONFLICT, GAP -> ask on for three leases, then believe it
     empty -------------> once a second: how is the peer (the link on the screen)
-    whatever it waits for: hints of what was seen, to the leader; to another peer, which passes them on, when no leader
-                           is known, or it takes or answers none
+    damaged on this disk: told, and never sent (queue.py)
+    whatever it waits for: is the queue still there? and hints of what was seen, to the leader; to another peer, which
+                           passes them on, when no leader is known, or it takes or answers none
     close -------------> the last hints, if they are taken within half a second
 
 Why doubt: to believe CONFLICT or GAP starts a new epoch, which may store rows twice. Peers say them after a quorum
@@ -40,6 +41,7 @@ log = logging.getLogger("hfzmq.client")
 FRAME_BYTES = 1024  # of a request, at most, besides its rows
 PING_S = 1.0  # an idle client asks so often how its peer is ...
 SEARCH_S = 0.25  # ... and so often while it has none
+LOOK_S = 0.2  # whether the queue is still there is looked at so often
 HINTS_S = 0.2  # hints are told so often at most
 HINTS_AGAIN_S = 0.05  # but those that a peer did not take
 DEAF_S = 0.4  # a peer that has not taken or not answered hints for so long ...
@@ -71,12 +73,13 @@ class Sender:
             mesh_id=config.mesh_id,
             told=queue.members(),
             on_members=self._learned,
-            meanwhile=self._flush_hints,
+            meanwhile=self._meanwhile,
             keys=config.keys,
         )
         self._hints = Hints(
             self._context, config.mesh_id, config.limits.client_message_bytes_max, self._pirate.curve_at
         )
+        self._look_due = 0.0
         self._hints_due = 0.0
         self._leader = 0  # as the last answer said: only a leader tells the log that beds live
         self._hinted = 0  # who was told hints last
@@ -101,8 +104,8 @@ class Sender:
         limits = self._config.limits
         try:
             while not self._stop.is_set():
-                self._flush_hints()
-                batch = self._queue.next_batch(self._batch_rows, limits.client_message_bytes_max - FRAME_BYTES)
+                self._meanwhile()
+                batch = self._next_batch(limits.client_message_bytes_max - FRAME_BYTES)
                 if batch is None:
                     self._idle()
                 else:
@@ -116,6 +119,15 @@ class Sender:
             self._context.term()
 
     # ---------------------------------------------------------------------------------------------------- a batch
+
+    def _next_batch(self, bytes_max: int) -> Batch | None:
+        with self._ledger.changed:  # as below: what is damaged is told before the queue looks empty
+            batch = self._queue.next_batch(self._batch_rows, bytes_max)
+            damage = self._queue.damage()
+            if damage.rows or damage.lost_seq:
+                log.error("damaged on this disk: %d rows; request under way: %d", len(damage.rows), damage.lost_seq)
+                self._ledger.damaged(damage, self._queue.pending(), self._queue.directory)
+        return batch
 
     def _deliver(self, batch: Batch) -> None:
         frame = encode_request(
@@ -171,11 +183,19 @@ class Sender:
         self._tell_strangers()
         until = time.monotonic() + (PING_S if self._pirate.link.state == CONNECTED else SEARCH_S)
         while not self._stop.is_set() and time.monotonic() < until:
-            self._flush_hints()
+            self._meanwhile()
             with self._ledger.changed:
                 if self._queue.pending():
                     return
                 self._ledger.changed.wait(HINTS_S)
+
+    def _meanwhile(self) -> None:
+        """Whatever it waits for: a queue that is there no more ends it (DiskFailed), and hints are told."""
+        now = time.monotonic()
+        if now >= self._look_due:
+            self._look_due = now + LOOK_S
+            self._queue.check()
+        self._flush_hints()
 
     def _flush_hints(self) -> None:
         now = time.monotonic()
