@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
+from contextlib import closing
 
+from hfzmq.client.queue import Queue
 from tests.mistakes.bench import Bench, Made
 from tests.mistakes.chapter import Chapter
 from tests.mistakes.serving import own_disk, small_disk
@@ -147,6 +150,31 @@ def queue_without_room(at: Bench) -> Made:
     (at.folder / "data").mkdir()
     words = ("client", "--headless", "--duration", "0.1", "--queue", "data/q")
     return at.process(*words, within=small_disk("48k"))
+
+
+@mistake("the queue moved away while its client runs", 1, "queue/queue.db", "moved")
+def queue_moved(at: Bench) -> Made:
+    move = '"$@" & until [ -e queue/queue.mark ]; do :; done; mv queue elsewhere; wait $!'
+    words = ("client", "--headless", "--interval", "0.1", "--queue", "queue")
+    return at.process(*words, within=("sh", "-c", move, "sh"))
+
+
+@mistake("a queue whose queue.db is gone", 1, "queue", "queue.db is gone")
+def queue_without_database(at: Bench) -> Made:
+    at.hfzmq("client", "--headless", "--duration", "0.1", "--queue", "queue")
+    (at.folder / "queue" / "queue.db").unlink()
+    return at.hfzmq("client", "--headless", "--duration", "0.1", "--queue", "queue")
+
+
+@mistake("an older queue.db put back beside the mark of a newer one", 1, "queue", "the last row put into it is gone")
+def queue_went_back(at: Bench) -> Made:
+    for life in range(2):
+        with closing(Queue.open(at.folder / "queue", "bed-7", at.config.mesh_id)) as queue:
+            queue.put([["P-001", life]])
+        if life == 0:
+            shutil.copy(at.folder / "queue" / "queue.db", at.folder / "older.db")
+    shutil.copy(at.folder / "older.db", at.folder / "queue" / "queue.db")
+    return at.hfzmq("client", "--headless", "--duration", "0.1", "--queue", "queue")
 
 
 @mistake("a queue of reports for heart rates", 1, "queue", "readings")
