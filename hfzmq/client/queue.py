@@ -32,7 +32,7 @@ from hfzmq.client import queue_notes
 from hfzmq.client.queue_batch import Damaged, Lost, batch_sum, in_flight, oldest, refused_whole
 from hfzmq.client.queue_connection import Connection
 from hfzmq.client.queue_file import open_queue_file
-from hfzmq.client.queue_sums import seal_meta, summed
+from hfzmq.client.queue_sums import row_sum, seal_meta, summed
 from hfzmq.client.queue_types import Batch, Damage, DeadLetter, Places, Progress, QueueFull
 from hfzmq.client.traffic import REPORTS, Traffic
 from hfzmq.errors import DataDirError, InvalidInput
@@ -140,7 +140,11 @@ class Queue:
                 return 0
 
             def write() -> None:
-                self._db.executemany(_PUT, summed(packed, self._file.last_id + 1))
+                next_id = self._file.last_id + 1
+                if len(packed) == 1:  # as at a bed: many at once cost more to begin with
+                    self._db.execute(_PUT, (next_id, packed[0], row_sum(next_id, packed[0])))
+                else:
+                    self._db.executemany(_PUT, summed(packed, next_id))
                 if source is not None:
                     queue_notes.move_sources(self._db, *source, self._now_ms())
 
@@ -353,6 +357,6 @@ class _Changing:
                 raise
         self._broken_off = True
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         self._broken_off = kind is not None
         self._mutex.release()
