@@ -22,7 +22,7 @@ from hfzmq.cli.peer_view import (
     REFUSES_MESH,
     PeerView,
     Row,
-    answered_at,
+    found_elsewhere,
     peer_view,
     text_of,
 )
@@ -169,16 +169,15 @@ def mesh_view(
     only: int | None = None,
     refusing: Mapping[int, str] = MappingProxyType({}),
     served: Mapping[int, str] = MappingProxyType({}),
-    found: Mapping[int, str] = MappingProxyType({}),
 ) -> MeshView:
     """What ``answers`` (by peer id; None or no key: no answer) say together. With ``only``, that peer's view alone.
     ``refusing``: the fault (key_faults) of who runs, and would not have our key: it is not away; ``served``: the key
-    that each has proven to serve with; ``found``: where each has answered."""
+    that each has proven to serve with."""
     odd = apart(answers)
     told = newest(answer for peer, answer in answers.items() if peer not in odd)
     rows = [row for row in _rows(config, told, answers) if only in (None, row[0].id)]
     peers = [_another_life(peer_view(row, answers.get(row[0].id)), answers, told) for row in rows]
-    peers = [set_apart(one) if one.id in odd else answered_at(one, found.get(one.id)) for one in peers]
+    peers = [set_apart(one) if one.id in odd else found_elsewhere(one, told) for one in peers]
     peers = [
         one if one.reachable else one._replace(problem=SHORT.get(refusing.get(one.id, ""), one.problem))
         for one in peers

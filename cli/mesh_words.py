@@ -157,8 +157,8 @@ def notes(view: MeshView) -> tuple[str, ...]:
             found.append(f"peer {peer.id} did not trust its disk ({peer.amnesia}); the mesh gave it new data, it votes")
         if peer.listed_address:
             found.append(
-                f"peer {peer.id} answered at {peer.address}; the mesh's list of members has {peer.listed_address}: "
-                "whoever goes by the list looks for it there (hfzmq doctor: whose peers.yaml differs)"
+                f"peer {peer.id} answered at {peer.address}; the others tell {peer.listed_address}: "
+                "whoever goes by that looks for it there (hfzmq doctor: whose peers.yaml differs)"
             )
     return tuple(found)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hfzmq.cli.format import printable
 from hfzmq.client.histories import history_in
 from hfzmq.config import PeerAddress
-from hfzmq.wire.members import LEARNER, VOTER
+from hfzmq.wire.members import LEARNER, VOTER, Told
 
 NO_ANSWER = "no answer"
 REFUSES_MESH = "refuses: mesh: "
@@ -150,11 +150,12 @@ def peer_view(row: Row, answer: Mapping[str, Any] | None) -> PeerView:
     )
 
 
-def answered_at(peer: PeerView, address: str | None) -> PeerView:
-    """``peer`` at the address where it has answered, where that is not the one of the mesh's list of members."""
-    if address in (None, peer.address) or not peer.reachable or peer.membership not in (VOTER, LEARNER):
+def found_elsewhere(peer: PeerView, told: Told | None) -> PeerView:
+    """``peer``, with the address that the others tell of it where it has answered at another one."""
+    listed = dict(told.reached).get(peer.id) if told else None
+    if listed in (None, peer.address) or not peer.reachable or peer.membership not in (VOTER, LEARNER):
         return peer
-    return peer._replace(address=address, listed_address=peer.address)
+    return peer._replace(listed_address=listed)
 
 
 def _problem(address: PeerAddress, answer: Mapping[str, Any] | None, told: object) -> str:

@@ -90,9 +90,8 @@ def status(config_path: str, peer: int | None, output: str) -> None:
     config = knowing(load_config(config_path), peer)
     refusing: dict[int, str] = {}
     served: dict[int, str] = {}
-    found: dict[int, str] = {}
-    answers = ask_all(config, "status", only=peer, refusing=refusing, served=served, found=found)
-    view = mesh_view(config, answers, peer, refusing, served, found)
+    answers = ask_all(config, "status", only=peer, refusing=refusing, served=served)
+    view = mesh_view(config, answers, peer, refusing, served)
     if output == "json":
         click.echo(json_text(as_json(view)))
     elif output == "csv":

@@ -50,7 +50,6 @@ def ask_all(
     only: int | None = None,
     refusing: dict[int, str] | None = None,
     served: dict[int, str] | None = None,
-    found: dict[int, str] | None = None,
 ) -> dict[int, dict[str, Any] | None]:
     """Each peer's answer by its id, in the order of ids; None for a peer that gave none within ``timeout_ms``.
 
@@ -58,7 +57,7 @@ def ask_all(
     (ConfigError when neither ``config`` nor, where that does not name it, the mesh has one of that id). KeysError:
     nobody answered, and somebody would not have our key. ``refusing`` takes those who would not, by id, with the fault
     (key_faults.sentence), also before KeysError; ``served`` takes the key that each peer which answered has proven to
-    serve with, ``found`` the host:port at which it answered.
+    serve with.
     """
     config = with_own_key(config, COMMAND_KEY, os.environ)
     if only is not None:
@@ -77,8 +76,6 @@ def ask_all(
         refusing.update(faults)
     if served is not None:
         served.update(asked.served)
-    if found is not None:
-        found.update(asked.found)
     if faults and not any(answers.values()):
         raise key_fault(config, faults, [peer for peer in answers if peer not in faults])
     return answers
@@ -195,20 +192,17 @@ def _ask_with_newer_keys(
         if again.answers.get(peer):
             answers.update(again.answers)
             first.served.update(again.served)
-            first.found.update(again.found)
             faults.pop(peer, None)
         else:
             faults.update(again.faults)
 
 
 class _Asked(NamedTuple):
-    """By peer: its answer, why it would not have our key, the key that it has proven to serve with, where it
-    answered."""
+    """By peer: its answer, why it would not have our key, the key that it has proven to serve with."""
 
     answers: dict[int, Answer | None]
     faults: dict[int, str]
     served: dict[int, str]
-    found: dict[int, str]
 
 
 def _ask_each(where: Iterable[Where], request: bytes, timeout_ms: int, keys: Keys | None, grow: bool = False) -> _Asked:
@@ -216,7 +210,7 @@ def _ask_each(where: Iterable[Where], request: bytes, timeout_ms: int, keys: Key
     with short_context() as context:
         asking = _Asking(context, request, keys, grow)
         asking.run(where, time.monotonic() + timeout_ms / 1000)
-        return _Asked(dict(sorted(asking.answers.items())), asking.faults, asking.served, asking.found)
+        return _Asked(dict(sorted(asking.answers.items())), asking.faults, asking.served)
 
 
 class _Asking:
@@ -230,7 +224,6 @@ class _Asking:
         self._keys = keys
         self._grow = grow
         self.served: dict[int, str] = {}
-        self.found: dict[int, str] = {}
         self._asked: set[_Way] = set()
         self._doubted: set[_Way] = set()  # asked once more
         self._waiting: dict[_Way, Line] = {}
@@ -281,7 +274,6 @@ class _Asking:
         if frame is None or self.answers[place[0]] is not None:
             return
         self.answers[place[0]] = answer = _decoded(frame)
-        self.found[place[0]] = f"{place[1]}:{place[2]}"
         if curve is not None:
             self.served[place[0]] = curve.server
         if answer is not None and "peer" in answer:  # a status

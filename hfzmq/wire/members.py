@@ -54,14 +54,15 @@ class Asking(NamedTuple):
 class Told:
     """What one peer says about the members. ``index``: of the log entry that made them so, 0 for the first peers;
     ``founded``: the mesh has begun (all first peers were up together once); ``keys``: (peer, the public key it serves
-    with) of those who have one; ``reached``: whose address here is the one at which it has answered."""
+    with) of those who have one; ``reached``: (peer, the host:port that is told of it) of those whose address here
+    is the one at which they have answered."""
 
     index: int
     members: tuple[ToldMember, ...]
     asking: tuple[Asking, ...] = ()
     founded: bool = True
     keys: tuple[tuple[int, str], ...] = ()
-    reached: tuple[int, ...] = ()
+    reached: tuple[tuple[int, str], ...] = ()
 
     @property
     def voters(self) -> tuple[int, ...]:
@@ -168,7 +169,8 @@ def newest(answers: Iterable[Mapping[str, Any] | None]) -> Told | None:
     there = [(one, *at.get(one.id, (one.host, one.client_port))) for one in best[0].members]
     here = tuple(one._replace(host=host, client_port=port) for one, host, port in there)
     waiting = tuple(asking[peer] for peer in sorted(asking))
-    return replace(best[0], members=here, asking=waiting, reached=tuple(sorted(at)))
+    reached = tuple((one.id, f"{one.host}:{one.client_port}") for one in best[0].members if one.id in at)
+    return replace(best[0], members=here, asking=waiting, reached=reached)
 
 
 def _reached(answers: Iterable[Mapping[str, Any] | None]) -> dict[int, tuple[str, int]]:
@@ -195,8 +197,9 @@ def with_members(config: Config, known: Told | None) -> Config:
     peers = {peer.id: peer for peer in config.peers}
     for one in known.asking:
         peers.setdefault(one.id, PeerAddress(one.id, one.host, one.client_port, 0, 0))
+    reached = dict(known.reached)
     for member in known.members:
-        if member.id in known.reached or member.id not in config.peer_ids:
+        if member.id in reached or member.id not in config.peer_ids:
             peers[member.id] = PeerAddress(*member[:5])
     keys = config.keys.knowing(dict(known.keys)) if config.keys else None
     return config._replace(peers=tuple(sorted(peers.values())), keys=keys)

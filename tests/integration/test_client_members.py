@@ -308,10 +308,10 @@ def test_a_peer_that_has_moved_is_asked_where_it_is_now(mesh: FakeMesh) -> None:
     assert answer["peer"]["id"] == 3
 
 
-def test_status_shows_where_a_peer_answered_and_notes_that_the_list_of_members_has_another_address(
+def test_status_shows_where_a_peer_answered_and_notes_that_the_others_tell_another_one(
     mesh: FakeMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ask_all, "__defaults__", (None, 10_000, None, None, None, None))  # however busy the machine is
+    monkeypatch.setattr(ask_all, "__defaults__", (None, 10_000, None, None, None))  # however busy the machine is
     there = FakePeer(mesh._answering(3))
     mesh.peers[3].die()
     moved = mesh.config.peers[2]._replace(client_port=there.port)
@@ -321,7 +321,7 @@ def test_status_shows_where_a_peer_answered_and_notes_that_the_list_of_members_h
     told = json.loads(run("status", "--config", str(path), "-o", "json").out)
     there.die()
     here, listed = f"127.0.0.1:{there.port}", f"127.0.0.1:{mesh.peers[3].port}"
-    assert f"note: peer 3 answered at {here}; the mesh's list of members has {listed}: " in " ".join(done.out.split())
+    assert f"note: peer 3 answered at {here}; the others tell {listed}: " in " ".join(done.out.split())
     assert [(peer["address"], peer["listed_address"]) for peer in told["peers"]][2] == (here, listed)
     assert [peer["listed_address"] for peer in told["peers"][:2]] == [None, None]
     assert done.out.count("answered at") == 1

@@ -93,7 +93,7 @@ class World:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine a peer that answers may take long; one that is stopped refuses at once."""
-    monkeypatch.setattr(ask.ask_all, "__defaults__", (None, BUSY_MS, None, None, None, None))
+    monkeypatch.setattr(ask.ask_all, "__defaults__", (None, BUSY_MS, None, None, None))
     for name in ("cli.doctor.mesh.TIMEOUT_MS", "cli.doctor.keys.TIMEOUT_MS", "cli.access.mesh.ASK_MS"):
         monkeypatch.setattr(f"hfzmq.{name}", BUSY_MS)
     monkeypatch.setattr("hfzmq.client.backup_take.STATUS_MS", BUSY_MS)

@@ -219,6 +219,7 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
     promised = {
         "id", "mesh", "role", "term", "leader", "serves", "quorum", "last_index", "last_term", "commit_index",
         "applied_index", "durable_index", "state_hash", "reports", "version", "boot", "uptime_ms", "fsync_ms", "now_ms",
+        "log_ahead_ms",
         "db_bytes", "wal_bytes", "disk_free_bytes", "files_aside", "others_files",
         "hears", "refused_peers", "counters", "events", "members_index", "members", "asking", "founded", "amnesia",
         "differs", "scrubs", "readings", "alerts", "incarnation", "replaced", "settings",
@@ -226,6 +227,7 @@ def test_status_says_what_it_promises(tmp_path: Path) -> None:
     }  # fmt: skip
     ward = {
         "seen", "reported", "trends", "readings", "alarm_fields", "alarms", "applied_index", "peer", "now_ms",
+        "log_now_ms",
     }  # fmt: skip
     text = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text()
     told = {

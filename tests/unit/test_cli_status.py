@@ -520,7 +520,7 @@ def test_a_newcomer_that_does_not_know_the_key_yet_is_not_said_to_refuse_it(
     path: str, monkeypatch: pytest.MonkeyPatch, told: dict[str, Any], newcomer: bool
 ) -> None:
     def ask_each(*_: Any, **__: Any) -> ask._Asked:
-        return ask._Asked({1: says(1, "leader", **told), 2: says(2, **told), 3: None}, {3: AUTH}, {}, {})
+        return ask._Asked({1: says(1, "leader", **told), 2: says(2, **told), 3: None}, {3: AUTH}, {})
 
     monkeypatch.setattr(ask, "_ask_each", ask_each)
     done = run("status", "--config", path)

@@ -144,6 +144,6 @@ def test_where_a_member_has_answered_counts_also_if_the_newest_list_has_it_elsew
     told = members.newest(answers)
     assert told is not None
     assert [(one.host, one.client_port) for one in told.members] == [("now", 9), ("now", 9), ("before", 7003)]
-    assert told.reached == (1, 2)
+    assert told.reached == ((1, "before:7001"), (2, "before:7002"))
     answers[0][members.REACHED] = [1, "now", 9]  # that came over the wire: nobody says of himself where he was asked
     assert members.newest(answers[:1]) == members.read(answers[0]["peer"])
