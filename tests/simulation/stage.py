@@ -159,6 +159,7 @@ class Stage:
         self.network.mend()
         for peer in self.peers.values():
             peer.resume()
+            peer.disk_recovers()
             peer.sync_ms = (SYNC_MS, SYNC_MS)
             peer.power_on()
         for client in self.clients.values():
