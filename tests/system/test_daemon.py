@@ -54,8 +54,6 @@ def test_a_peer_that_is_stopped_for_seconds_comes_back_and_nothing_is_lost(tmp_p
             mesh.processes[leader].send_signal(signal.SIGCONT)
             mesh.wait_until_equal()
         assert [row[1] for row in mesh.assert_equal_rows()] == writer.acked
-        # The signal may find it outside of its waiting, but hardly twice.
-        assert "stood still for" in "".join(map(mesh.log, mesh.config.peer_ids))
 
 
 def test_a_mesh_of_one_peer_keeps_reports_too(tmp_path: Path) -> None:
