@@ -71,7 +71,7 @@ class PeerView(NamedTuple):
     counters: dict[str, int] | None = None  # of what it refused, dropped, answered
     history: str | None = None
     other_histories: tuple[int, ...] = ()
-    listed_address: str | None = None  # what the mesh's list of members has, where it has answered at another one
+    listed_address: str | None = None  # what the others tell of it, where it has answered at another one
 
     @property
     def readings_total(self) -> int | None:

@@ -1,4 +1,5 @@
-"""Files that somebody named: whatever is none (a pipe, a device, a socket, a directory) is refused at once.
+"""Files by their names: whatever is none (a pipe, a device, a socket, a directory) is refused at once; and which file a
+name leads to.
 
 Touches the disk, reading only. Keeps: nobody waits for a pipe into which nobody writes, and no device is read.
 """
@@ -34,3 +35,13 @@ def refuse_special(path: Path) -> None:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         kind = next((words for is_one, words in _KINDS if is_one(mode)), "something else")
         raise NoPlainFile(errno.EINVAL, f"it is {kind}, no file", str(path))
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Which file a name leads to, None where it leads to none. To remove or replace a file gives its name to another
+    one or to none, and whoever has it open does not notice."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino

@@ -283,6 +283,7 @@ class Queue:
 
     def _look_anew(self) -> None:
         self._file.check()
+        self._file.look_anew()
         self._batch = None
         self._pending = self._file.read(lambda: self._db.execute("SELECT count(*) FROM rows").get)
 
@@ -340,7 +341,8 @@ class Queue:
 
 
 class _Changing:
-    """One call at a time. Where one is broken off (Ctrl-C, a full disk), the next one looks anew what the file has."""
+    """One call at a time. Where one is broken off (Ctrl-C, a full disk), the next one looks anew what the file has; a
+    refusal changes nothing, and breaks nothing off: a full queue is not counted for each row that it refuses."""
 
     def __init__(self, mutex: threading.RLock, look_anew: Callable[[], None]) -> None:
         self._mutex = mutex
@@ -358,5 +360,5 @@ class _Changing:
         self._broken_off = True
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        self._broken_off = kind is not None
+        self._broken_off = kind is not None and not issubclass(kind, (QueueFull, InvalidInput))
         self._mutex.release()

@@ -21,6 +21,7 @@ import apsw
 from hfzmq.client.queue_mark import Mark, MarkFile
 from hfzmq.client.queue_schema import COUNT, mark_of
 from hfzmq.errors import DiskFailed
+from hfzmq.plain_file import identity_of
 
 _GONE = "deleted, moved or replaced while this client has it open"
 ASIDE = "keep the directory for a look; give a new one: --queue DIR"
@@ -37,28 +38,24 @@ class Connection:
         self.directory = directory
         self.client_id = client_id
         self._lock: int | None = lock
-        self._path = os.path.abspath(directory / "queue.db")  # this process may go to another directory
-        self._file = _identity_of(self._path)
-        self._wal = _identity_of(f"{self._path}-wal")
-        self._broken_off = False
+        self._path = Path(os.path.abspath(directory / "queue.db"))  # this process may go to another directory
+        self._wal_path = self._path.with_name("queue.db-wal")
+        self._file = identity_of(self._path)
+        self._wal = identity_of(self._wal_path)
         self.last_id = self._writes = 0
         self._mark = MarkFile(directory, self._far())
 
     def write(self, change: Callable[[], T], put: int = 0) -> T:
         """Run ``change``, which puts so many rows with the ids behind ``last_id``, as one transaction, synced when this
-        returns; all of it or nothing. DiskFailed: nothing of it is promised."""
+        returns; all of it or nothing. DiskFailed: nothing of it is promised. Once broken off, see ``look_anew``."""
         try:
-            if self._broken_off:  # perhaps behind its commit
-                self._far()
-            self._broken_off = True
             last_id, writes = self.last_id + put, self._writes if put else self._writes + 1
             with self.db:
                 result = change()
                 if not put:
                     self.db.execute(COUNT, (last_id, writes))
             self.last_id, self._writes = last_id, writes
-            self._broken_off = False
-            if _identity_of(self._path) != self._file:
+            if identity_of(self._path) != self._file:
                 raise self._gone()
         except (apsw.Error, OSError) as error:
             raise DiskFailed(
@@ -75,6 +72,10 @@ class Connection:
         except (apsw.Error, OSError, UnicodeDecodeError) as error:
             raise DiskFailed(f"the queue in {self.directory} cannot be read: {error}", hint=ASIDE) from None
 
+    def look_anew(self) -> None:
+        """To be called after a ``write`` that was broken off: perhaps behind its commit. DiskFailed as ``read``."""
+        self.read(self._far)
+
     def damaged(self, what: str) -> DiskFailed:
         """The error that says what was found damaged while the queue is open."""
         return DiskFailed(f"the queue in {self.directory} is damaged: {what}", hint=ASIDE)
@@ -87,9 +88,9 @@ class Connection:
         if self._lock is None:
             return
         try:
-            if _identity_of(self._path) != self._file:
+            if identity_of(self._path) != self._file:
                 raise self._gone()
-            if _identity_of(f"{self._path}-wal") != self._wal:
+            if identity_of(self._wal_path) != self._wal:
                 raise DiskFailed(
                     f"{self.directory / 'queue.db-wal'}: {_GONE}",
                     hint="run the same again: with this end, what waits is brought into queue.db, if that is there",
@@ -118,12 +119,3 @@ class Connection:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-
-def _identity_of(path: str) -> tuple[int, int] | None:
-    """Which file a name leads to, None where it leads to none."""
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_dev, found.st_ino

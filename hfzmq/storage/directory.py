@@ -39,16 +39,6 @@ def disk_free_bytes(data_dir: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def identity_of(path: Path) -> tuple[int, int] | None:
-    """Which file a name leads to, None where it leads to none. To remove or replace a file gives its name to another
-    one or to none, and whoever has it open does not notice."""
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_dev, found.st_ino
-
-
 def prepare(data_dir: Path) -> None:
     """Make the directory and its parents where they are missing, durably. OSError when that cannot be."""
     made = []

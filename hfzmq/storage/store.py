@@ -27,6 +27,7 @@ from hfzmq.config import Config
 from hfzmq.core.contract import Apply, Compact, Persist
 from hfzmq.core.types import Place
 from hfzmq.errors import DiskFailed
+from hfzmq.plain_file import identity_of
 from hfzmq.storage import aside, compaction, directory, install, tables
 from hfzmq.storage.access_book import AccessBook
 from hfzmq.storage.apply import apply
@@ -68,7 +69,7 @@ class Store:
     def _go_on_from(self, connection: apsw.Connection, recovered: Recovered, cursor: Cursor) -> None:
         self.recovered = recovered
         self._connection = connection
-        self._file = directory.identity_of(self.path)
+        self._file = identity_of(self.path)
         self._checkpointer = Checkpointer(connection)
         self._hard_state = recovered.hard_state
         self._probe = cursor.probe
@@ -334,7 +335,7 @@ class Store:
 
     def _check_name(self) -> None:
         """What is written into a file that has lost its name is gone with this process: it must not be promised."""
-        if directory.identity_of(self.path) != self._file:
+        if identity_of(self.path) != self._file:
             raise _Gone("deleted, moved or replaced while this peer has it open")
 
     def _failed(self, error: Exception) -> DiskFailed:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,18 +11,15 @@ from hfzmq.client.key_faults import key_fault
 from hfzmq.client.line import AUTH
 from hfzmq.config import Config
 from hfzmq.secret_files import make_pair, read_secret, write_secret
-from tests.integration.test_newer_keys import World, patient
+from tests.integration.test_newer_keys import World, agreeing, patient
 
-__all__ = ["patient"]  # for all tests here, too
+__all__ = ["agreeing", "patient"]  # for all tests here, too
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """Three peers; the file lists for each the key that it serves with."""
-    made = World(tmp_path)
-    made.write(made.served)
-    yield made
-    made.stop(1, 2, 3)
+def world(agreeing: World) -> World:
+    """By the name that all tests here use."""
+    return agreeing
 
 
 def test_a_key_that_the_mesh_told_is_in_force_and_a_former_one_that_nobody_lists_is_not_without_words(

@@ -101,6 +101,15 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def agreeing(tmp_path: Path) -> Iterator[World]:
+    """Three peers; the file lists for each the key that it serves with."""
+    made = World(tmp_path)
+    made.write(made.served)
+    yield made
+    made.stop(1, 2, 3)
+
+
+@pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     """See World."""
     made = World(tmp_path)

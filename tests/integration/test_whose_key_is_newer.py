@@ -3,26 +3,20 @@ is proven, and nothing that is bidden undoes an issue."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from hfzmq.client.ask import ask_all, ask_leader
 from hfzmq.secret_files import make_pair
 from hfzmq.wire.members import newest, with_members
-from tests.integration.test_newer_keys import INSIDE_MS, World, patient
+from tests.integration.test_newer_keys import INSIDE_MS, World, agreeing, patient
 
-__all__ = ["patient"]  # for all tests here, too
+__all__ = ["agreeing", "patient"]  # for all tests here, too
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """Three peers; the file lists for each the key that it serves with."""
-    made = World(tmp_path)
-    made.write(made.served)
-    yield made
-    made.stop(1, 2, 3)
+def world(agreeing: World) -> World:
+    """By the name that all tests here use."""
+    return agreeing
 
 
 def test_where_all_agree_nothing_is_said_of_keys(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hfzmq.cli import main as cli
@@ -175,3 +176,11 @@ def status_of(
     if refusing is not None:
         refusing.update({-peer: str(fault) for peer, fault in told.items() if peer < 0})
     return {peer: told.get(peer) for peer in ([only] if only else everybody)}
+
+
+def keyed_config(folder: Path) -> Path:
+    """A peers.yaml with keys, beside them."""
+    path = folder / "peers.yaml"
+    path.write_text(run("config", "init").out)
+    assert run("keys", "init", "--config", str(path)).code == 0
+    return path

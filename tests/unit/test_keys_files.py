@@ -25,7 +25,7 @@ from hfzmq.secret_files import (
     with_own_key,
     write_secret,
 )
-from tests.unit.cli_world import run
+from tests.unit.cli_world import keyed_config, run
 
 A = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"
 B = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6"
@@ -43,11 +43,7 @@ peers:    # two of them
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Path:
-    """A peers.yaml with keys, beside them."""
-    path = tmp_path / "peers.yaml"
-    path.write_text(run("config", "init").out)
-    assert run("keys", "init", "--config", str(path)).code == 0
-    return path
+    return keyed_config(tmp_path)
 
 
 # ------------------------------------------------------------ the section

@@ -14,16 +14,12 @@ from hfzmq.access import AccessList
 from hfzmq.config import load
 from hfzmq.errors import KeysError
 from hfzmq.secret_files import write_secret
-from tests.unit.cli_world import Ran, run
+from tests.unit.cli_world import Ran, keyed_config, run
 
 
 @pytest.fixture
 def ward(tmp_path: Path) -> Path:
-    """A peers.yaml with keys, beside them."""
-    path = tmp_path / "peers.yaml"
-    path.write_text(run("config", "init").out)
-    assert run("keys", "init", "--config", str(path)).code == 0
-    return path
+    return keyed_config(tmp_path)
 
 
 def keys(ward: Path, *words: str) -> Ran:

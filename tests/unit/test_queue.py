@@ -238,6 +238,24 @@ def test_a_full_queue_says_so_and_keeps_what_it_has(home: Path) -> None:
     queue.close()
 
 
+def test_a_full_queue_is_not_counted_anew_for_each_row_that_it_refuses(home: Path) -> None:
+    queue = Queue.open(home, "bed", MESH, rows_max=1)
+    queue.put([row(0)])
+    asked: list[str] = []
+
+    def trace(cursor: object, sql: str, bindings: object) -> bool:
+        asked.append(sql)
+        return True
+
+    queue._db.set_exec_trace(trace)
+    for _ in range(3):
+        with pytest.raises(QueueFull):
+            queue.put([row(1)])
+    assert asked == []
+    queue._db.set_exec_trace(None)
+    queue.close()
+
+
 def test_a_full_disk_is_a_clear_error_and_loses_nothing_that_was_accepted(home: Path) -> None:
     queue = Queue.open(home, "bed", MESH)
     queue.put([row(0)])
