@@ -17,13 +17,15 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What a result is made of, from the root of the repository. Tests make none, nor do the lists of planted bugs where
-# they are not named: a storm of yesterday is not of another source because a test was added since.
+# What a result is made of, from the root of the repository. Tests make none, nor do the lists of planted bugs and
+# MEASURED where they are not named: a storm of yesterday is not of another source because a test was added since.
 TESTS, BUGS = "test_", "bugs.py"
 PURE = ("hfzmq/core", "hfzmq/settings.py")
 CORE = (*PURE, "tests/simulation")
 STORAGE = ("hfzmq", "tests/powercuts", "tests/integration/storage_world.py", "tests/integration/expected_tables.py")
 PRODUCT = ("hfzmq", "daemon", "cli", "model", "tests")
+MEASURED = ("cli/bench/", "tests/profile/", "tests/reads/")  # how fast it is; no part of what is said of its faults
+BENCHED = (*PRODUCT, "cli/bench", "tests/profile", "tests/reads")
 CORE_PLANTED = (*CORE, "tests/simulation/bugs.py")
 STORAGE_PLANTED = (*STORAGE, "tests/powercuts/bugs.py")
 
@@ -65,8 +67,9 @@ def _digest(runs: Sequence[str]) -> str:
     for part in runs:
         path = ROOT / part
         for file in sorted(filter(_counts, path.rglob("*.py"))) if path.is_dir() else [path]:
-            text = file.read_bytes()
-            whole.update(b"%s %d\n" % (file.relative_to(ROOT).as_posix().encode(), len(text)) + text)
+            name, text = file.relative_to(ROOT).as_posix(), file.read_bytes()
+            if f"{part}/".startswith(MEASURED) or not name.startswith(MEASURED):
+                whole.update(b"%s %d\n" % (name.encode(), len(text)) + text)
     return whole.hexdigest()[:16]
 
 

@@ -24,7 +24,7 @@ from hfzmq.errors import HfzmqError
 from tests.profile.document import markdown
 from tests.profile.record import Plan, py_spy, record
 from tests.profile.sums import figures
-from tests.provenance import PRODUCT, origin
+from tests.provenance import BENCHED, origin
 
 NAMES = {one.name: one for one in STANDARD}
 
@@ -55,7 +55,7 @@ def _all(
     workloads: Sequence[Workload], systems: Sequence[str], seconds: int, rate_hz: int, keep: Path | None
 ) -> dict[str, Any]:
     spy, terms = py_spy(), Terms()
-    made = {one: origin(PRODUCT)[one] for one in ("date", "commit", "dirty", "source", "python", "cores")}
+    made = {one: origin(BENCHED)[one] for one in ("date", "commit", "dirty", "source", "python", "cores")}
     found: dict[str, dict[str, Any]] = {}
     with on_disk(None) as (place, disk), tempfile.TemporaryDirectory(prefix="hfzmq-profile-") as away:
         if keep:

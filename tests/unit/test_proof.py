@@ -130,3 +130,17 @@ def test_a_result_is_of_another_source_when_what_ran_has_changed_and_not_when_a_
     assert provenance(planted).source != before[1]
     (folder / "storm.py").write_text("2")
     assert provenance(runs).source != before[0]
+
+
+def test_what_measures_speed_is_part_of_what_is_said_of_speed_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "ROOT", tmp_path)
+    (tmp_path / "cli" / "bench").mkdir(parents=True)
+    for name in ("cli/status.py", "cli/bench/load.py"):
+        (tmp_path / name).write_text("1")
+    faults, speed = ("cli",), ("cli", "cli/bench")
+    before = provenance(faults).source, provenance(speed).source
+    (tmp_path / "cli/bench/load.py").write_text("2")
+    assert provenance(faults).source == before[0]
+    assert provenance(speed).source != before[1]
