@@ -55,7 +55,7 @@ COMMANDS = {
     "restore": Lazy("hfzmq.cli.restore_command", "restore", "Found a new mesh on a backup."),
     "queue": Lazy("hfzmq.cli.queue_commands", "queue", "What waits on a client's disk; give it to a restored mesh."),
     "scenario": Lazy("hfzmq.cli.scenario.commands", "scenario", "Faults by name, injected into real processes."),
-    "bench": Lazy("hfzmq.cli.bench.commands", "bench", "How fast it is, beside a bare sketch of the same work."),
+    "bench": Lazy("hfzmq.cli.bench.commands", "bench", "How fast it is, beside a bare sketch."),
     "units": Lazy("hfzmq.cli.units", "units", "systemd units and Prometheus alert rules: show, install."),
     "model": Lazy("hfzmq.cli.model_commands", "model", "The risk model: train it, evaluate it, ask it, and why."),
     "completion": Lazy(

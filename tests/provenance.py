@@ -23,9 +23,9 @@ TESTS, BUGS = "test_", "bugs.py"
 PURE = ("hfzmq/core", "hfzmq/settings.py")
 CORE = (*PURE, "tests/simulation")
 STORAGE = ("hfzmq", "tests/powercuts", "tests/integration/storage_world.py", "tests/integration/expected_tables.py")
-PRODUCT = ("hfzmq", "daemon", "cli", "model", "tests")
-MEASURED = ("cli/bench/", "tests/profile/", "tests/reads/")  # how fast it is; no part of what is said of its faults
-BENCHED = (*PRODUCT, "cli/bench", "tests/profile", "tests/reads")
+PRODUCT = ("hfzmq", "daemon", "cli", "model", "tests/system", "tests/nemesis", "tests/fuzz")
+MEASURED = "cli/bench/"  # how fast it is; no part of what is said of its faults
+BENCHED = (*PRODUCT, "cli/bench", "tests/profile")
 CORE_PLANTED = (*CORE, "tests/simulation/bugs.py")
 STORAGE_PLANTED = (*STORAGE, "tests/powercuts/bugs.py")
 
