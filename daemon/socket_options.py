@@ -9,6 +9,7 @@ import zmq
 
 HEARTBEAT_QUEUE_MESSAGES = 10
 DONTWAIT, DONTWAIT_MORE = int(zmq.DONTWAIT), int(zmq.DONTWAIT | zmq.SNDMORE)  # plain: an enum costs more than a send
+RECONNECT_MS, RECONNECT_MAX_MS = 20, 40
 PEERS_THREAD, CLIENTS_THREAD = 1, 2  # of ZeroMQ: what floods the clients' port leaves the peers alone
 
 
@@ -16,8 +17,10 @@ def common(socket: zmq.Socket[bytes]) -> None:
     """Of any kind, before it binds or connects."""
     socket.setsockopt(zmq.AFFINITY, PEERS_THREAD)
     socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.RECONNECT_IVL, 50)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+    # Short, and never longer: a follower that was restarted counts for no majority until the leader has connected to
+    # it, and writers wait for that. (Doubling up to 500 ms: 319 ms at a rolling restart; so: 115 ms, a heartbeat.)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
     socket.setsockopt(zmq.CONNECT_TIMEOUT, 2000)
     # Never ZMTP heartbeats: with a full receive queue they abort the process (libzmq issues 3937, 4364, 4767; seen
     # here after SIGSTOP and SIGCONT). Half-open TCP is found by keep-alive and by the mesh's own heartbeats.

@@ -1,1 +1,1 @@
-"""``hfzmq bench``: how fast the mesh is, against a bare sketch of the same durable work in the same run."""
+"""``hfzmq bench``: how fast the mesh is, against a bare sketch in the same run."""

@@ -36,12 +36,14 @@ def stages(plan: Plan) -> dict[str, str]:
 
 
 def run(plan: Plan, make: Callable[[str], System], tick: Callable[[], None], say: Say) -> Found:
-    """All of it. ``make``: a system that is not running yet, by its name; ``tick`` is called several times a second and
-    may raise to end all; ``say`` gets a stage's share."""
+    """All of it; each round begins with another system, so that none always follows the same one.
+
+    ``make``: a system that is not running yet, by its name; ``tick`` is called several times a second and may raise to
+    end all; ``say`` gets a stage's share."""
     found: Found = {(one, system): [] for one in plan.workloads for system in plan.systems}
     for number in range(plan.rounds):
         for workload in plan.workloads:
-            for system in plan.systems:
+            for system in (*plan.systems[number % len(plan.systems) :], *plan.systems[: number % len(plan.systems)]):
                 stage = _stage(workload, system)
                 say(stage, number / plan.rounds)
 

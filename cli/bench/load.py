@@ -72,7 +72,8 @@ class Load:
         self._acked = 0
         self._moves = -1  # how often it had to look for another leader
         self._connected_at = self._heard_at = 0.0
-        self._busy: list[bytes] = []  # whose request is to be sent again soon
+        self._busy: list[bytes] = []  # whose request is to be sent again, at ``_rested_at``
+        self._rested_at = 0.0
         self._interval, self._whole = Histogram(), Histogram()
 
     def run(self) -> None:
@@ -155,10 +156,10 @@ class Load:
         look = time.monotonic() + LOOK_EVERY_S
         while (now := time.monotonic()) < until:
             assert self._socket is not None
-            due = BUSY_REST_S if self._busy else LOOK_EVERY_S
+            due = self._rested_at - now if self._busy else LOOK_EVERY_S
             if self._socket.poll(max(0, int(min(due, until - now) * 1000))) and not self._take_answers(go_on):
                 self._connect()
-            if self._busy:
+            if self._busy and time.monotonic() >= self._rested_at:
                 names, self._busy = self._busy, []
                 for name in names:
                     self._send(name, self._sessions[name])
@@ -193,6 +194,8 @@ class Load:
                     session.since = time.monotonic()
                     self._send(name, session)
             elif said == AGAIN:
+                if not self._busy:
+                    self._rested_at = time.monotonic() + BUSY_REST_S
                 self._busy.append(name)
             else:
                 return False

@@ -3,8 +3,10 @@
 Touches processes (through a System), /proc, files' sizes. Must not know: screens. Keeps: the verdict is made of samples
 that are all in the result; it says which of them is not flat.
 
-Each sample is judged by the thirds of the run after the warm-up, of which the first tenth is left out: the last third
-must not be worse than an earlier one by more than BOUNDS allow.
+Two questions, of all samples after the first tenth, which is left out. Does anything grow: the last third must not be
+worse than an earlier one by more than BOUNDS allow. Does anything stand still now and then (a checkpoint, the log's
+cut, Python's garbage, somebody else on the machine): no single sample may be worse than the run's own median by more
+than CLIFFS allow, and nobody is elected.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ BOUNDS = {
     "wal_mib": Bound(1, 1.5, 4.0, max),
     "descriptors": Bound(0, 1.0, 4.0, max),
 }
+FROM_INSIDE = ("peer_rss_mib", "descriptors")  # of a mesh that somebody else has started they are not known
+CLIFFS = {"rate": 0.5, "p999_us": 3.0}  # of the median: no sample has less, or more
 
 
 def long_run(
@@ -75,7 +79,7 @@ def long_run(
         system.read_back(run.ledger)
     finally:
         system.close()
-    faults = not_flat(samples)
+    faults = not_flat(samples) + [f"elections under load: {elections}"] * bool(elections)
     return {
         "workload": workload.name,
         "seconds": terms.seconds,
@@ -85,7 +89,7 @@ def long_run(
         "not_flat": faults,
         "elections": elections,
         "read_back": sum(one.acked for one in run.ledger),
-        "rate": round(statistics.median(sample.rate for sample in samples), 1),
+        "rate": round(run.done["acked"] / run.done["lasted_s"], 1),
         "p999_us": run.done["p999_us"],
         "max_us": run.done["max_us"],
         "columns": Sample._fields,
@@ -94,7 +98,7 @@ def long_run(
 
 
 def not_flat(samples: Sequence[Sample]) -> list[str]:
-    """What gets worse, in words; none when all is flat."""
+    """What gets worse, or stood still, in words; none when all is flat."""
     if len(samples) < LEAST_SAMPLES:
         return [f"only {len(samples)} samples, {LEAST_SAMPLES} are needed to tell"]
     judged = samples[math.ceil(len(samples) * LEFT_OUT) :]
@@ -102,13 +106,25 @@ def not_flat(samples: Sequence[Sample]) -> list[str]:
     thirds = (judged[:size], judged[size : 2 * size], judged[2 * size :])
     faults = []
     for name, bound in BOUNDS.items():
+        if name in FROM_INSIDE and all(math.isnan(getattr(one, name)) for one in judged):
+            continue
         before = bound.worst([getattr(one, name) for one in thirds[bound.than]])
         last = bound.worst([getattr(one, name) for one in thirds[2]])
         limit = before * bound.factor + bound.more
         flat = last >= limit if name == "rate" else last <= limit
         if not flat:  # NaN is none
             faults.append(f"{name}: {before:.5g}, later {last:.5g}")
-    return faults
+    return faults + [fault for name, factor in CLIFFS.items() if (fault := _cliff(judged, name, factor))]
+
+
+def _cliff(samples: Sequence[Sample], name: str, factor: float) -> str:
+    """The worst sample of one column, in words, where it is beyond ``factor`` times the median; else ''."""
+    known = [(getattr(one, name), one.at_s) for one in samples if not math.isnan(getattr(one, name))]
+    usual = statistics.median(value for value, _ in known) if known else math.nan
+    value, at_s = (min if factor < 1 else max)(known, default=(math.nan, 0.0))
+    if value < factor * usual if factor < 1 else value > factor * usual:
+        return f"{name}: {value:.5g} at {at_s:.0f} s, {usual:.5g} as a rule"
+    return ""
 
 
 def _sample(system: System, event: dict[str, Any]) -> Sample:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,6 +85,7 @@ class Measured(NamedTuple):
 def measure(system: System, workload: Workload, terms: Terms, on_tick: Tick = lambda event: None) -> Measured:
     """Measure a system that is not running yet, and leave nothing of it. HfzmqError when it does not go as it must;
     NotKept when a report is lost, doubled or altered."""
+    os.sync()  # what the measurement before has left unwritten is not to be paid for by this one
     try:
         system.start()
         term = system.term()

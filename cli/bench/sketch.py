@@ -1,8 +1,9 @@
-"""The yardstick of ``hfzmq bench --baseline``: what sockets and SQLite alone would take for the same durable work.
+"""The yardstick of ``hfzmq bench --baseline``: what sockets and SQLite take to store each report once on three disks.
 
 Three processes: a leader takes each request, sends it to two followers, stores its rows, syncs, and acknowledges once
-one follower has synced them too. Rows stand on all three disks, in one order. That is all: no terms, no elections, no
-chain, no sessions, no checks, no keys, no recovery; a doubled request is stored twice, and whoever dies stays dead.
+one follower has synced them too. Rows stand on all three disks, in one order. That is all: no log from which
+anybody could catch up, no index, no terms, no elections, no chain, no sessions, no checks, no keys, no recovery; a
+doubled request is stored twice, and whoever dies stays dead.
 It is to be as fast as pyzmq and sqlite3 can honestly be made, so that nothing measured against it is flattered:
 
     poll --> drain every client --> one message to each follower --> one transaction, one sync --> answer what a

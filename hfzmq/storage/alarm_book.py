@@ -30,7 +30,10 @@ from hfzmq.storage.tables import HASH_BYTES, AlarmCounts
 OUTCOMES_MAX = 256  # entries
 
 _LINE = struct.Struct(">QQII")
-_UNRESOLVED = "SELECT * FROM heartbeat_alerts WHERE patient_id = ? AND resolved_flag = 0 AND alert_id <= ?"
+_UNRESOLVED = (
+    "SELECT * FROM heartbeat_alerts INDEXED BY heartbeat_alerts_unresolved "
+    "WHERE patient_id = ? AND resolved_flag = 0 AND alert_id <= ?"
+)
 _CATEGORY_AT = 5
 
 

@@ -16,10 +16,18 @@ from hfzmq.storage.report_rows import SELECT_REPORTS, report_crc
 from hfzmq.storage.tables import AppliedState
 
 
+class Index(NamedTuple):
+    """Of a table's rows, or of those for which ``where`` holds, 'by' what."""
+
+    name: str
+    columns: tuple[str, ...]
+    by: str
+    where: str = "TRUE"
+
+
 class Numbered(NamedTuple):
     """A table whose ids run from 1 without holes. ``select``: rows above an id, at most so many, whole; ``crc``: over a
-    row without its last column; ``count``: how many rows an AppliedState says there are; ``indexes``: (name, column,
-    'by' what)."""
+    row without its last column; ``count``: how many rows an AppliedState says there are."""
 
     table: str
     noun: str
@@ -27,7 +35,7 @@ class Numbered(NamedTuple):
     select: str
     crc: Callable[[Row], int]
     count: Callable[[AppliedState], int]
-    indexes: tuple[tuple[str, str, str], ...]
+    indexes: tuple[Index, ...]
 
     def check(self, row: Row, number: int) -> None:
         """A row of ``select`` must be number ``number``, as it was written; else Damaged."""
@@ -48,7 +56,10 @@ REPORTS = Numbered(
     SELECT_REPORTS,
     report_crc,
     lambda applied: applied.next_id - 1,
-    (("risk_reports_by_patient", "patient_id", "patient"),),
+    (
+        Index("risk_reports_by_patient", ("patient_id", "tier"), "patient"),
+        Index("risk_reports_by_tier", ("tier",), "tier"),
+    ),
 )
 READINGS = Numbered(
     "heartbeats",
@@ -58,8 +69,8 @@ READINGS = Numbered(
     reading_crc,
     lambda applied: applied.verdicts.readings,
     (
-        ("heartbeats_by_patient", "patient_id", "patient"),
-        ("heartbeats_by_status", "validation_status", "status"),
+        Index("heartbeats_by_patient", ("patient_id", "validation_status"), "patient"),
+        Index("heartbeats_by_status", ("validation_status",), "status"),
     ),
 )
 ALERTS = Numbered(
@@ -70,8 +81,9 @@ ALERTS = Numbered(
     alert_crc,
     lambda applied: applied.verdicts.alerts,
     (
-        ("heartbeat_alerts_by_patient", "patient_id", "patient"),
-        ("heartbeat_alerts_by_category", "alert_category", "category"),
+        Index("heartbeat_alerts_by_patient", ("patient_id", "alert_category"), "patient"),
+        Index("heartbeat_alerts_by_category", ("alert_category",), "category"),
+        Index("heartbeat_alerts_unresolved", ("patient_id",), "patient, of those unresolved", "resolved_flag = 0"),
     ),
 )
 EPISODES = Numbered(
@@ -82,8 +94,8 @@ EPISODES = Numbered(
     episode_crc,
     lambda applied: applied.alarms.episodes,
     (
-        ("alarm_episodes_by_state", "state", "state"),
-        ("alarm_episodes_by_patient", "patient_id", "patient"),
+        Index("alarm_episodes_by_state", ("state",), "state"),
+        Index("alarm_episodes_by_patient", ("patient_id",), "patient"),
     ),
 )
 LINES = Numbered(
@@ -93,6 +105,6 @@ LINES = Numbered(
     SELECT_EVENTS,
     crc_of,
     lambda applied: applied.alarms.lines,
-    (("alarm_events_by_episode", "episode_id", "episode"),),
+    (Index("alarm_events_by_episode", ("episode_id",), "episode"),),
 )
 TABLES = (REPORTS, READINGS, ALERTS, EPISODES, LINES)

@@ -114,8 +114,12 @@ CREATE TABLE risk_reports (
     crc               INTEGER NOT NULL   -- checked by the scrub, and at the start where there are few rows
 ) STRICT;
 
--- 'The last N of one patient': an index ends with the rowid, which is id, so this one is (patient_id, id).
-CREATE INDEX risk_reports_by_patient ON risk_reports (patient_id);
+-- 'The last N RED of one patient': an index ends with the rowid, which is id, so this one is (patient_id, tier, id).
+-- 'The last N of one patient' are the last of the last N of each tier (pages.py): a second index would cost more.
+CREATE INDEX risk_reports_by_patient ON risk_reports (patient_id, tier);
+
+-- 'The last N that were RED', where there may be few.
+CREATE INDEX risk_reports_by_tier ON risk_reports (tier);
 
 -- Every heart-rate reading that the mesh acknowledged, believable or not. The first eight columns are a public contract.
 CREATE TABLE heartbeats (
@@ -131,8 +135,8 @@ CREATE TABLE heartbeats (
     crc               INTEGER NOT NULL   -- as in risk_reports
 ) STRICT;
 
--- 'The last N of one patient', as for reports.
-CREATE INDEX heartbeats_by_patient ON heartbeats (patient_id);
+-- 'The last N of one patient', of any status or of one, as for reports.
+CREATE INDEX heartbeats_by_patient ON heartbeats (patient_id, validation_status);
 
 -- 'The last N that were corrupted', where there may be few.
 CREATE INDEX heartbeats_by_status ON heartbeats (validation_status);
@@ -151,11 +155,14 @@ CREATE TABLE heartbeat_alerts (
     crc             INTEGER NOT NULL   -- as in risk_reports
 ) STRICT;
 
--- 'The last N of one patient', as for reports.
-CREATE INDEX heartbeat_alerts_by_patient ON heartbeat_alerts (patient_id);
+-- 'The last N of one patient', of any category or of one, as for reports.
+CREATE INDEX heartbeat_alerts_by_patient ON heartbeat_alerts (patient_id, alert_category);
 
 -- 'The last N of one category', where there may be few.
 CREATE INDEX heartbeat_alerts_by_category ON heartbeat_alerts (alert_category);
+
+-- What an alarm that is over resolves: a patient has few alerts that nobody has seen to, however many there ever were.
+CREATE INDEX heartbeat_alerts_unresolved ON heartbeat_alerts (patient_id) WHERE resolved_flag = 0;
 
 -- What the alarms know of each bed; columns as in clinical/alarm/types.py.
 CREATE TABLE alarm_beds (

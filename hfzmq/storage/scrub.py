@@ -23,13 +23,11 @@ from hfzmq.core.types import Place, chained
 from hfzmq.errors import DiskFailed
 from hfzmq.storage import access_book, alarm_rows, exchange, tables
 from hfzmq.storage.checksums import Damaged
-from hfzmq.storage.numbered import TABLES, Numbered
+from hfzmq.storage.numbered import TABLES, Index, Numbered
 
 ROWS_A_STEP = 200  # about 2 ms
 BYTES_A_STEP = 256 << 10  # of the log, whose rows may be large: about 2 ms, too
 BUSY_MS = 20
-
-_BEFORE_ALL: tuple[str, int] = ("", 0)  # an index's entry
 
 _SESSIONS = (
     "SELECT client, epoch, seq, digest, term, idx, crc FROM sessions WHERE (client, epoch) > (?, ?) "
@@ -38,21 +36,36 @@ _SESSIONS = (
 _BEDS = "SELECT * FROM alarm_beds WHERE patient_id > ? ORDER BY patient_id LIMIT ?"
 
 
-def _not_indexed(table: Numbered, index: str, column: str) -> str:
+def _not_indexed(table: Numbered, index: Index) -> str:
+    """SQL for a row between two ids that the index does not have."""
     key = table.id_column
+    equal = " AND ".join(f"other.{column} = one.{column}" for column in (*index.columns, key))
     return (
-        f"SELECT {key} FROM {table.table} AS one WHERE {key} > ? AND {key} <= ? AND NOT EXISTS (SELECT 1 FROM "
-        f"{table.table} AS other INDEXED BY {index} WHERE other.{column} = one.{column} AND other.{key} = one.{key}) "
-        "LIMIT 1"
+        f"SELECT {key} FROM {table.table} AS one WHERE {key} > ? AND {key} <= ? AND {index.where} AND NOT EXISTS ("
+        f"SELECT 1 FROM {table.table} AS other INDEXED BY {index.name} WHERE {equal} AND {index.where}) LIMIT 1"
     )
 
 
-def _indexed(table: Numbered, index: str, column: str) -> str:
-    key = table.id_column
+def _indexed(table: Numbered, index: Index, condition: str) -> str:
+    """SQL for the index's entries, in its order, at most so many."""
+    columns = ", ".join((*index.columns, table.id_column))
     return (
-        f"SELECT {column}, {key} FROM {table.table} INDEXED BY {index} WHERE ({column}, {key}) > (?, ?) "
-        f"ORDER BY {column}, {key} LIMIT ?"
+        f"SELECT {columns} FROM {table.table} INDEXED BY {index.name} WHERE {index.where} AND {condition} "
+        f"ORDER BY {columns} LIMIT ?"
     )
+
+
+def _after(table: Numbered, index: Index, entry: tuple[Any, ...]) -> list[tuple[str, tuple[Any, ...]]]:
+    """The entries that come after one: first those of the same columns, for SQLite finds no place between them by all
+    of it at once."""
+    if not entry:
+        return [(_indexed(table, index, "TRUE"), ())]
+    same = " AND ".join(f"{column} = ?" for column in index.columns)
+    columns, marks = ", ".join(index.columns), ", ".join("?" * len(index.columns))
+    return [
+        (_indexed(table, index, f"{same} AND {table.id_column} > ?"), entry),
+        (_indexed(table, index, f"({columns}) > ({marks})"), entry[:-1]),
+    ]
 
 
 class Scrubber:
@@ -111,7 +124,7 @@ class Scrubber:
         self._bed = self._key = ""
         self._place: Place | None = None
         self._row = 0
-        self._entry = _BEFORE_ALL
+        self._entry: tuple[Any, ...] = ()  # of an index
 
     def _opened(self) -> apsw.Connection:
         if self._connection is None or self._is_replaced():
@@ -193,10 +206,10 @@ class Scrubber:
             number = self._row + 1
             _checked(f"{table.noun} {number}", lambda: table.check(row, number))  # noqa: B023
             self._row = number
-        for index, column, by in table.indexes:
-            lost = connection.execute(_not_indexed(table, index, column), (first, self._row)).get
+        for index in table.indexes:
+            lost = connection.execute(_not_indexed(table, index), (first, self._row)).get
             if lost is not None:
-                raise Damaged(f"{table.noun} {lost}: not in the index by {by}")
+                raise Damaged(f"{table.noun} {lost}: not in the index by {index.by}")
         at_end = self._row - first < rows_max
         if self._row > stored or (at_end and self._row != stored):
             raise Damaged(f"table {table.table}: {stored} were applied, {self._row} are there")
@@ -204,17 +217,20 @@ class Scrubber:
             self._row = 0  # where the next table's rows begin
         return at_end
 
-    def _index(self, table: Numbered, index: tuple[str, str, str], connection: apsw.Connection, rows_max: int) -> bool:
-        name, column, by = index
-        whole = f"SELECT {column} FROM {table.table} NOT INDEXED WHERE {table.id_column} = ?"
-        rows: list[Any] = connection.execute(_indexed(table, name, column), (*self._entry, rows_max)).fetchall()
-        for value, number in rows:
-            if connection.execute(whole, (number,)).get != value:
-                raise Damaged(f"{table.noun} {number}: the index by {by} has it under another one")
-            self._entry = (value, number)
-        at_end = len(rows) < rows_max
+    def _index(self, table: Numbered, index: Index, connection: apsw.Connection, rows_max: int) -> bool:
+        key, columns = table.id_column, ", ".join(index.columns)
+        whole = f"SELECT {columns} FROM {table.table} NOT INDEXED WHERE {key} = ? AND {index.where}"
+        entries: list[Any] = []
+        for select, after in _after(table, index, self._entry):
+            if len(entries) < rows_max:
+                entries += connection.execute(select, (*after, rows_max - len(entries))).fetchall()
+        for *values, number in entries:
+            if connection.execute(whole, (number,)).fetchone() != tuple(values):
+                raise Damaged(f"{table.noun} {number}: the index by {index.by} has it under another one")
+            self._entry = (*values, number)
+        at_end = len(entries) < rows_max
         if at_end:
-            self._entry = _BEFORE_ALL
+            self._entry = ()
         return at_end
 
 

@@ -21,7 +21,7 @@ from hfzmq.core.types import KINDS, Entry, HardState, Origin, Place
 from hfzmq.storage.checksums import Damaged, Row, sealed, unsealed_as
 from hfzmq.storage.reading_rows import NO_READINGS, VerdictCounts
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 APPLICATION_ID = 0x68667A71  # 'hfzq' in the file's header: a database of hfzmq
 
 HASH_BYTES = 16

@@ -12,10 +12,11 @@ from operator import itemgetter
 from typing import Any
 
 from hfzmq.clinical.report import is_range
+from hfzmq.storage.pages import page_query
 
 KEPT_MAX = 2000  # patients: twice as many as one answer has
 
-_TREND = "SELECT timestamp, probability, flags FROM risk_reports WHERE patient_id = ? ORDER BY id DESC LIMIT ?"
+_FIELDS = ("id", "timestamp", "probability", "flags")
 
 Trend = list[tuple[int, float]]
 
@@ -40,8 +41,8 @@ class Trends:
         kept = self._kept.get(patient)
         if kept is not None and kept[:2] == (number, points):
             return kept[2]
-        rising = reversed(self._rows(_TREND, (patient, points)))
-        known = [(at, risk) for at, risk, flags in rising if not (flags and is_range(risk, flags))]
+        rising = reversed(self._rows(*page_query("risk_reports", _FIELDS, None, 0, points, [("patient_id", patient)])))
+        known = [(at, risk) for _, at, risk, flags in rising if not (flags and is_range(risk, flags))]
         trend = sorted(known, key=itemgetter(0))
         self._kept.pop(patient, None)
         self._kept[patient] = number, points, trend

@@ -95,10 +95,12 @@ def test_every_table_is_strict_and_has_the_indexes_that_its_questions_need(tmp_p
     indexes = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL")
     assert [row[0] for row in indexes] == [
         "risk_reports_by_patient",
+        "risk_reports_by_tier",
         "heartbeats_by_patient",
         "heartbeats_by_status",
         "heartbeat_alerts_by_patient",
         "heartbeat_alerts_by_category",
+        "heartbeat_alerts_unresolved",
         "alarm_episodes_by_state",
         "alarm_episodes_by_patient",
         "alarm_events_by_episode",
@@ -323,10 +325,10 @@ def test_a_file_of_a_newer_hfzmq_is_refused(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
     store.close()
     connection = apsw.Connection(str(store.path))
-    connection.execute("UPDATE meta SET schema_version = 7")
+    connection.execute("UPDATE meta SET schema_version = 8")
     connection.close()
     message = refusal(tmp_path)
-    assert "newer hfzmq (schema 7, this one knows 6)" in message
+    assert "newer hfzmq (schema 8, this one knows 7)" in message
 
 
 def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Path) -> None:
@@ -336,7 +338,7 @@ def test_a_file_of_an_older_hfzmq_is_refused_and_not_called_damaged(tmp_path: Pa
     connection.execute("UPDATE meta SET schema_version = 1")
     connection.close()
     message = refusal(tmp_path)
-    assert "older hfzmq (schema 1, this one knows 6)" in message
+    assert "older hfzmq (schema 1, this one knows 7)" in message
     assert "damaged" not in message
 
 

@@ -17,7 +17,6 @@ from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import Reader, Store
 from hfzmq.storage.pages import page_query
 from hfzmq.storage.reader import _LAST_OF_EACH
-from hfzmq.storage.trends import _TREND
 from tests.integration.storage_world import (
     REPOSITORY,
     STAMP_MS,
@@ -200,14 +199,18 @@ def test_a_reader_cannot_write(ward: tuple[Store, Tape]) -> None:
         page_query("risk_reports", ("id", "tier"), 0, None, 20, [("patient_id", "bed-3")])[0],
         page_query("risk_reports", ("id", "tier"), None, 0, 20, [("patient_id", "bed-3")])[0],
         page_query("risk_reports", ("id", "tier"), None, 7, 20, [("patient_id", "bed-3"), ("tier", "RED")])[0],
-        _TREND,
+        page_query("risk_reports", ("id", "tier"), None, 0, 20, [("tier", "RED")])[0],
         _LAST_OF_EACH,
     ],
 )
-def test_questions_about_a_patient_go_through_the_index_and_sort_nothing(ward: tuple[Store, Tape], query: str) -> None:
+def test_questions_about_a_patient_or_a_tier_go_through_the_index_and_sort_nothing(
+    ward: tuple[Store, Tape], query: str
+) -> None:
     reader = Reader(ward[0].path)
     plan = [row[3] for row in reader._rows(f"EXPLAIN QUERY PLAN {query}", (1,) * query.count("?"))]
-    assert any("INDEX risk_reports_by_patient (patient_id" in step for step in plan), plan
+    index = "by_patient (patient_id" if "patient_id" in query else "by_tier (tier=?"
+    assert any(f"INDEX risk_reports_{index}" in step for step in plan), plan
+    assert not any("patient_id=?)" in step for step in plan), f"the tier is looked for row by row: {plan}"
     assert not any(step.startswith("SCAN risk_reports") and "INDEX" not in step for step in plan), plan
     if query != _LAST_OF_EACH:
         assert not any("TEMP B-TREE" in step for step in plan), plan
@@ -326,9 +329,9 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_a_newer_schema_is_refused(ward: tuple[Store, Tape]) -> None:
     ward[0].close()
     connection = apsw.Connection(str(ward[0].path))
-    connection.execute("UPDATE meta SET schema_version = 7")
+    connection.execute("UPDATE meta SET schema_version = 8")
     connection.close()
-    with pytest.raises(InvalidInput, match="schema version 6, got 7"):
+    with pytest.raises(InvalidInput, match="schema version 7, got 8"):
         Reader(ward[0].path)
 
 

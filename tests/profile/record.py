@@ -119,7 +119,15 @@ class _Spies:
     def begin(self, pid: int, file: Path) -> None:
         how_long, how_often = f"{self._plan.seconds:.0f}", str(self._plan.rate_hz)
         words = [self._plan.spy, "record", "--pid", str(pid), "--duration", how_long, "--rate", how_often]
-        words += ["--format", "raw", "--native", "--threads", "--output", str(file)]
+        words += [
+            "--format",
+            "raw",
+            "--native",
+            "--threads",
+            "--idle",  # a loop that waits is seen waiting
+            "--output",
+            str(file),
+        ]
         said = file.with_suffix(".log")
         with said.open("wb") as log:
             self._running[said] = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

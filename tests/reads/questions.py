@@ -30,8 +30,6 @@ class Question(NamedTuple):
     grows: str = ""
 
 
-SCANS_TIER = "rows by their id until so many have the tier: nothing is ordered by it"
-SCANS_PATIENT = "all rows of the patient until so many fit: nothing is ordered by both"
 EACH_PATIENT = "with the patients that ever were, up to 1,000"
 
 
@@ -39,14 +37,14 @@ def questions(ward: Ward, reports: int, episode: int) -> list[Question]:
     """Of a file with so many ``reports``; ``episode``: an alarm of it."""
     middle = reports // 2
 
-    def page(name: str, request: Page, grows: str = "") -> Question:
-        return Question(name, lambda reader: _page(reader, request, ABOUT), grows)
+    def page(name: str, request: Page) -> Question:
+        return Question(name, lambda reader: _page(reader, request, ABOUT))
 
     def stored(
         name: str, before: int | None, after: int = 0, patient: str | None = None, tier: str | None = None,
-        grows: str = "", limit: int = LIMIT_DEFAULT,
+        limit: int = LIMIT_DEFAULT,
     ) -> Question:  # fmt: skip
-        return page(f"reports: {name}", Reports(after, before, limit, patient, tier, False), grows)
+        return page(f"reports: {name}", Reports(after, before, limit, patient, tier, False))
 
     seen = [(1000, report) for report in ward.reports((reports - 1) // ward.beds)]
     return [
@@ -58,22 +56,19 @@ def questions(ward: Ward, reports: int, episode: int) -> list[Question]:
         stored("100 of a patient from the middle on", None, middle, ward.busy),
         stored("the last 100 of a patient long gone", NEWEST, patient=ward.gone),
         stored("of a patient nobody knows", NEWEST, patient="nobody"),
-        stored("the last 100 RED of a patient", NEWEST, patient=ward.busy, tier="RED", grows=SCANS_PATIENT),
-        stored("the RED of a patient who never was", NEWEST, patient=ward.calm, tier="RED", grows=SCANS_PATIENT),
-        stored("the last 100 RED", NEWEST, tier="RED", grows=SCANS_TIER),
-        stored("100 RED from the middle on", None, middle, tier="RED", grows=SCANS_TIER),
-        stored("of a tier that none has", NEWEST, tier="GREEN", grows=SCANS_TIER),
+        stored("the last 100 RED of a patient", NEWEST, patient=ward.busy, tier="RED"),
+        stored("the RED of a patient who never was", NEWEST, patient=ward.calm, tier="RED"),
+        stored("the last 100 RED", NEWEST, tier="RED"),
+        stored("100 RED from the middle on", None, middle, tier="RED"),
+        stored("of a tier that none has", NEWEST, tier="GREEN"),
         page("readings: the last 100", Readings(0, NEWEST, 100, None, None, False)),
         page("readings: the last 100 of a patient", Readings(0, NEWEST, 100, ward.busy, None, False)),
         page("readings: the last 100 corrupted", Readings(0, NEWEST, 100, None, CORRUPTED, False)),
-        page(
-            "readings: the corrupted of a patient", Readings(0, NEWEST, 100, ward.busy, CORRUPTED, False), SCANS_PATIENT
-        ),
+        page("readings: the corrupted of a patient", Readings(0, NEWEST, 100, ward.busy, CORRUPTED, False)),
         page("alerts: the last 100", Alerts(0, NEWEST, 100, None, None, False)),
         page("alerts: the last 100 of a patient", Alerts(0, NEWEST, 100, ward.busy, None, False)),
         page("alerts: the last 100 corrupted", Alerts(0, NEWEST, 100, None, CATEGORIES[-1], False)),
-        page("alerts: the corrupted of a patient", Alerts(0, NEWEST, 100, ward.busy, CATEGORIES[-1], False),
-             SCANS_PATIENT),
+        page("alerts: the corrupted of a patient", Alerts(0, NEWEST, 100, ward.busy, CATEGORIES[-1], False)),
         page("alarms: open", Alarms(0, NEWEST, LIMIT_MAX, None, OPEN, False)),
         page("alarms: the open of a patient", Alarms(0, NEWEST, 100, ward.busy, OPEN, False)),
         page("alarms: the last 100, open or past", Alarms(0, NEWEST, 100, None, None, False)),

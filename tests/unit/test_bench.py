@@ -11,8 +11,9 @@ import pytest
 from hfzmq.cli.bench import compare
 from hfzmq.cli.bench.failover import gaps_ms
 from hfzmq.cli.bench.histogram import Histogram
-from hfzmq.cli.bench.longrun import BOUNDS, Sample, not_flat
+from hfzmq.cli.bench.longrun import BOUNDS, FROM_INSIDE, Sample, not_flat
 from hfzmq.cli.bench.measure import Figures, Measured, Terms, Workload
+from hfzmq.cli.bench.place import on_disk
 from hfzmq.cli.bench.readback import Acked, NotKept, all_equal, read_back
 from hfzmq.cli.bench.reports import writers
 from hfzmq.cli.bench.speak import ACKED, AGAIN, ELSEWHERE, MeshSpeaker, Session
@@ -195,8 +196,16 @@ def test_whatever_gets_worse_in_a_long_run_is_not_flat_and_is_named(name: str, l
     (fault,) = not_flat([*flat[:21], *[SAMPLE._replace(**{name: late})] * 9])
     assert fault.startswith(f"{name}: ")
     assert name in BOUNDS
-    (unknown,) = not_flat([one._replace(**{name: float("nan")}) for one in flat])
-    assert unknown.startswith(f"{name}: "), "what is not known is not flat"
+    unknown = not_flat([one._replace(**{name: float("nan")}) for one in flat])
+    assert [one.partition(":")[0] for one in unknown] == [name] * (name not in FROM_INSIDE), "not known is not flat"
+
+
+@pytest.mark.parametrize(("name", "once"), [("rate", 400.0), ("p999_us", 1000.0)])
+def test_a_long_run_that_stood_still_once_is_not_flat_and_says_when(name: str, once: float) -> None:
+    samples = [SAMPLE._replace(at_s=10.0 * number) for number in range(1, 31)]
+    samples[14] = samples[14]._replace(**{name: once})
+    (fault,) = not_flat(samples)
+    assert fault == f"{name}: {once:.5g} at 150 s, {getattr(SAMPLE, name):.5g} as a rule"
 
 
 def test_too_few_samples_are_no_verdict() -> None:
@@ -219,6 +228,11 @@ def test_too_few_samples_are_no_verdict() -> None:
         ("--seconds nan", "finite"),
         ("--clients 0", "--clients"),
         ("--lease 20", "--lease"),
+        ("--failover 3 --seconds 9", "--seconds changes nothing with --failover"),
+        ("--minutes 3 --rounds 2", "--rounds changes nothing with --minutes"),
+        ("--config peers.yaml --yes --lease 300", "--lease changes nothing with --config"),
+        ("--growth --beds 9 --clients 3", "no --clients"),
+        ("--batch 1000 --report-bytes 1335", "that is 785 reports of 1335 bytes"),
         ("-o csv", "csv"),
     ],
 )
@@ -238,6 +252,16 @@ def test_a_folder_in_memory_is_refused_for_nothing_is_synced_there(
     assert list((tmp_path / "new").iterdir()) == []
 
 
+def test_where_temporary_files_are_in_memory_the_folder_is_made_among_lasting_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    (tmp_path / "lasting").mkdir()
+    monkeypatch.setattr("hfzmq.cli.bench.place.LASTING", tmp_path / "lasting")
+    monkeypatch.setattr("hfzmq.cli.bench.place.tempfile.gettempdir", lambda: "/dev/shm")
+    with on_disk(None) as (place, _):
+        assert place.parent == tmp_path / "lasting"
+
+
 def test_where_a_report_was_not_kept_no_figure_is_told_or_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
@@ -249,6 +273,32 @@ def test_where_a_report_was_not_kept_no_figure_is_told_or_written(
     assert (done.code, done.out) == (1, "")
     assert "9 reports of bench-0001" in done.err
     assert not (tmp_path / "bench.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("bench.json", "no results file"), ("bench.json/below.json", "cannot write")]
+)
+def test_a_results_file_that_cannot_be_one_is_refused_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, name: str, said: str
+) -> None:
+    monkeypatch.setattr(compare, "run", lambda *about: pytest.fail("it was measured"))
+    (tmp_path / "bench.json").write_text("[1]")
+    done = run("bench", "--folder", str(tmp_path / "new"), "--results", str(tmp_path / name))
+    assert (done.code, done.out) == (1, "")
+    assert said in done.err
+    assert (tmp_path / "bench.json").read_text() == "[1]"
+
+
+def test_each_round_begins_with_another_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(compare, "measure", lambda *about: None)
+    plan = compare.Plan((Workload(1, 1),), ("a", "b", "c"), 3, Terms())
+
+    def make(name: str) -> Any:
+        made.append(name)
+
+    compare.run(plan, make, lambda: None, lambda stage, share: None)
+    assert "".join(made) == "abcbcacab"
 
 
 def _kind_of(path: Any) -> str:

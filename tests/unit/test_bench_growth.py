@@ -266,7 +266,8 @@ def section(axis: str, rate: float = 1000.0) -> dict[str, Any]:
     """Of a results file: an axis, made up."""
     told: dict[str, Any] = {
         "command": "hfzmq bench --growth", "date": "2026-01-02T03:04:05+00:00", "commit": "c" * 40, "source": "abc",
-        "cores": 2, "load_average_1min": 0.5, "disk": {"fsync_p50_ms": 0.1}, "rounds": 3, "seconds": 5.0, "points": [],
+        "cores": 2, "load_average_before": 0.5, "disk": {"fsync_p50_ms": 0.1}, "rounds": 3, "seconds": 5.0,
+        "points": [],
     }  # fmt: skip
     for number, point in enumerate(points(axis, 1000)):
         figures = dict.fromkeys(Figures._fields, 1500.0) | {"rate": rate + number, "read_back": 12}

@@ -146,7 +146,7 @@ def doing(found: Any) -> list[Finding]:
 def test_a_peers_directory_as_it_is_made_needs_nothing(data_dir: Path) -> None:
     found = list(disk.contents(data_dir))
     assert not doing(found)
-    assert "schema 6" in only(found).what
+    assert "schema 7" in only(found).what
 
 
 def test_each_fault_of_a_directory_is_found(data_dir: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_file_of_another_schema_or_none_is_told(data_dir: Path) -> None:
     database = apsw.Connection(str(path))
     database.execute("update meta set schema_version = 3")
     database.close()
-    assert "schema 3, this hfzmq knows 6" in only(doing(disk.contents(data_dir))).what
+    assert "schema 3, this hfzmq knows 7" in only(doing(disk.contents(data_dir))).what
     path.write_bytes(b"no database" * 1000)
     assert "is damaged: file is not a database" in only(doing(disk.contents(data_dir))).what
 

@@ -40,7 +40,7 @@ def only(path: Path) -> Finding:
 def test_a_file_that_was_looked_at_to_its_end_is_whole(path: Path) -> None:
     one = only(path)
     assert one.severity == OK
-    assert one.what.endswith("schema 6, whole")
+    assert one.what.endswith("schema 7, whole")
 
 
 @pytest.mark.parametrize("size", [8, 4000])
