@@ -1,4 +1,4 @@
--- The tables of one peer's file, schema version 6. Times are Unix milliseconds UTC.
+-- The tables of one peer's file, schema version 7. Times are Unix milliseconds UTC.
 -- No build with version 6 was released yet: until one is, tables and checksums may change under this number.
 -- One transaction holds what belongs together: hard state, log, and the applied index with all that applying wrote.
 -- crc: zlib.crc32 over the row's other columns (checksums.py and *_rows.py say how; of sessions tables.py), checked at each
