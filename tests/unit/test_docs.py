@@ -156,3 +156,12 @@ def test_the_figures_of_performance_are_those_of_the_results() -> None:
     assert put(text, told) == text, (
         "write them anew: python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md"
     )
+
+
+def test_the_readme_quotes_the_speed_that_was_measured() -> None:
+    told = json.loads((ROOT / "docs" / "results" / "bench.json").read_text())["speed"]["workloads"]
+    rates = " / ".join(f"{one['systems']['hfzmq']['rate']:,}" for one in told)
+    ratios = " / ".join(f"{one['ratio_to_sketch']['hfzmq']['rate']:g}" for one in told)
+    text = (ROOT / "README.md").read_text()
+    assert f": {rates};" in text
+    assert f" {ratios} of what a bare sketch does" in text
