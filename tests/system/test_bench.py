@@ -29,12 +29,12 @@ WRITER, *_ = writers("bench", 1, 4, 1_760_000_000_000)
 SHORT = Terms(seconds=0.5, warm_up_s=0.2, beds=4, tick_s=0.1)
 
 
-def bench(*words: object, code: int = 0, within_s: float = 150) -> subprocess.CompletedProcess[str]:
+def bench(*words: object, codes: tuple[int, ...] = (0,), within_s: float = 150) -> subprocess.CompletedProcess[str]:
     """The command, run to its end."""
     done = subprocess.run(
         hfzmq("bench", *words), cwd=ROOT, capture_output=True, text=True, timeout=within_s, check=False
     )
-    assert done.returncode == code, done.stdout + done.stderr
+    assert done.returncode in codes, done.stdout + done.stderr
     return done
 
 
@@ -116,8 +116,9 @@ def test_failover_kills_the_leader_and_tells_how_long_a_writer_waited(tmp_path: 
 
 def test_a_long_run_has_its_samples_and_a_verdict(tmp_path: Path) -> None:
     words = ("--minutes", 0.05, "--clients", 2, "--folder", tmp_path, "-o", "json")
-    told = json.loads(bench(*words).stdout)["long"]
-    assert told["verdict"] == ("not flat" if told["not_flat"] else "flat")
+    done = bench(*words, codes=(0, 1))  # on a machine that does other things, too, three seconds need not be flat
+    told = json.loads(done.stdout)["long"]
+    assert (told["verdict"], done.returncode) == (("not flat", 1) if told["not_flat"] else ("flat", 0))
     assert len(told["samples"]) >= 12
     for sample in (dict(zip(told["columns"], values, strict=True)) for values in told["samples"]):
         assert sample["peer_rss_mib"] > 5
