@@ -64,9 +64,9 @@ bench: $(VENV)/.dev
 	@$(BENCH) --baseline --plain --rounds 5 --seconds 5 $(ARGS)
 	@$(BENCH) --failover 20
 	@$(BENCH) --failover 20 --lease 150
-	-@$(BENCH) --minutes $(LONG)
 	@$(BENCH) --growth --rounds 3
-	@$(BIN)/python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md
+	@$(BENCH) --minutes $(LONG); flat=$$?; \
+	$(BIN)/python -m hfzmq.cli.bench.document docs/results/bench.json docs/performance.md && exit $$flat
 
 profile: $(VENV)/.profile
 	$(BIN)/python -m tests.profile --results docs/results/profile.json $(ARGS)

@@ -13,7 +13,7 @@ from hfzmq.cli.bench.failover import gaps_ms
 from hfzmq.cli.bench.histogram import Histogram
 from hfzmq.cli.bench.longrun import BOUNDS, FROM_INSIDE, Sample, not_flat
 from hfzmq.cli.bench.measure import Figures, Measured, Terms, Workload
-from hfzmq.cli.bench.place import on_disk
+from hfzmq.cli.bench.place import _kind_of, on_disk
 from hfzmq.cli.bench.readback import Acked, NotKept, all_equal, read_back
 from hfzmq.cli.bench.reports import writers
 from hfzmq.cli.bench.speak import ACKED, AGAIN, ELSEWHERE, MeshSpeaker, Session
@@ -299,12 +299,3 @@ def test_each_round_begins_with_another_system(monkeypatch: pytest.MonkeyPatch) 
 
     compare.run(plan, make, lambda: None, lambda stage, share: None)
     assert "".join(made) == "abcbcacab"
-
-
-def _kind_of(path: Any) -> str:
-    from hfzmq.cli.doctor.disk import mount_of
-
-    with open("/proc/self/mountinfo") as file:
-        mount = mount_of(path, file.read())
-    assert mount is not None
-    return mount.kind
