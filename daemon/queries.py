@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import zmq
 
@@ -31,15 +31,16 @@ from hfzmq.wire.pages import OPEN, AlarmEvents, Alarms, Alerts, Page, Readings
 
 JOBS_MAX = 64
 CLOSE_WITHIN_S = 2.0
-TREND_POINTS = 20
 BED_ALARMS_MAX = 1000
 SCRUB_EVERY_S = 0.1  # while nobody asks and the loop rests: some 2,000 rows a second at 2 % of a core
 SCRUB_AT_LEAST_EVERY_S = 2.0  # while the loop never rests: rot is found under any load, only later
 RESTS_MS = 30.0  # so long without a write, and the loop has nothing to do
+LOOK_AHEAD_EVERY_S = 1.0
 UNREADABLE_S = 10.0  # until the disk is tried again
 
 log = logging.getLogger("hfzmq.queries")
 
+T = TypeVar("T")
 Job = tuple[tuple[bytes, ...], Callable[[], bytes]]
 
 
@@ -64,7 +65,8 @@ class Queries:
         self._reader: Reader | None = None  # of the thread
         self.damage: str | None = None
         self._scrubber = Scrubber(path)
-        self._scrub_at = 0.0  # not before
+        self._look_at = 0.0  # not before
+        self._scrub_at = 0.0  # likewise
         self._scrub_by = 0.0  # by then, however busy the loop is
         self._thread = threading.Thread(target=self._work, name="queries", daemon=True)
         self._thread.start()
@@ -99,7 +101,7 @@ class Queries:
             self._jobs.put_nowait(None)
         self._thread.join(CLOSE_WITHIN_S)
 
-    def _reading(self, work: Callable[[Reader], bytes]) -> bytes:
+    def _reading(self, work: Callable[[Reader], T]) -> T:
         reader = self._reader = self._reader or Reader(self._path)
         with reader.snapshot():  # rows and applied index of one moment
             return work(reader)
@@ -109,6 +111,7 @@ class Queries:
             try:
                 job = self._jobs.get(timeout=SCRUB_EVERY_S)
             except queue.Empty:
+                self._look_ahead()
                 self._scrub()
                 continue
             if job is None or self._stopping:
@@ -130,6 +133,18 @@ class Queries:
             self._reader.close()
         self._scrubber.close()
         self._answers.close(0)
+
+    def _look_ahead(self) -> None:
+        """Keep at hand what boards show, so that the first who asks does not wait until every patient is read."""
+        now = time.monotonic()
+        if self._stopping or now < self._look_at or self._rests_ms() < RESTS_MS:
+            return
+        self._look_at = now + LOOK_AHEAD_EVERY_S
+        try:
+            self._reading(lambda reader: reader.board.take_in())
+        except Exception as error:  # whoever asks is told; a fault here must not end all reads
+            log.warning("what boards show is not read ahead, tried again in %d s: %s", UNREADABLE_S, error)
+            self._look_at = now + UNREADABLE_S
 
     def _scrub(self) -> None:
         now = time.monotonic()
@@ -168,16 +183,15 @@ def _page(reader: Reader, request: Page, about: dict[str, Any]) -> bytes:
 
 
 def _beds(reader: Reader, seen: list[tuple[int, Report]], about: dict[str, Any]) -> bytes:
-    reported = reader.last_of_each_patient(1000)
-    trends = reader.trends([(number, row.patient_id) for number, row in reported], TREND_POINTS)
+    picture = reader.board.picture()
     return requests.encode_reply(
         "OK",
         seen=[[age, list(row)] for age, row in seen],
-        reported=[[number, list(row)] for number, row in reported],
-        readings=[[number, row] for number, *row in reader.last_reading_of_each_patient(1000)],
+        reported=picture.reports,
+        readings=[[number, row] for number, *row in picture.readings],
         alarm_fields=list(reader.alarm_fields),
         alarms=[list(row) for row in reader.alarms(limit=BED_ALARMS_MAX, state=OPEN)],
-        trends={patient: [list(point) for point in points] for patient, points in trends.items()},
+        trends=picture.trends,
         applied_index=reader.applied(),
         now_ms=wall_clock_ms(),
         log_now_ms=about["log_now_ms"],

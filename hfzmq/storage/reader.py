@@ -9,7 +9,7 @@ stale picture that looks live.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,14 @@ import apsw
 
 from hfzmq.clinical.alarm.rules import AlarmRules
 from hfzmq.clinical.alarm.types import NORMAL, STATES
-from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.plain_file import NoPlainFile, refuse_special
 from hfzmq.storage import alarm_rows, exchange
+from hfzmq.storage.board import Board
 from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import may
-from hfzmq.storage.pages import Wanted, last_of_each_patient, page_query
+from hfzmq.storage.pages import Wanted, page_query
 from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
-from hfzmq.storage.trends import Trend, Trends
 from hfzmq.wire.pages import OPEN
 
 BUSY_MS = 1000  # while another process recovers the WAL
@@ -37,23 +36,21 @@ FileNumber = tuple[int, int]
 
 OPEN_STATES = tuple(state for state in STATES if state != NORMAL)
 
-_LAST_OF_EACH = last_of_each_patient("risk_reports", Report._fields)
-LAST_READING_FIELDS = ("patient_id", "timestamp", "heartbeat_value", "validation_status", "anomaly_type", "created_at")
-_LAST_READINGS = last_of_each_patient("heartbeats", LAST_READING_FIELDS)
-
 
 class Reader:
     """A read-only view of ``path``; for one thread at a time.
 
     ``fields``: the columns of ``risk_reports``, in order, without its checksum; ``reading_fields`` and ``alert_fields``
     likewise of ``heartbeats`` and ``heartbeat_alerts``, ``alarm_fields`` and ``event_fields`` of ``alarm_episodes`` and
-    ``alarm_events``. NotFound: no such file. InvalidInput('db', ...): not a file of hfzmq, or of a newer or older one.
-    DataDirError: it is one and cannot be read."""
+    ``alarm_events``. ``board``: what is shown of each patient; to be asked in a ``snapshot``.
+
+    NotFound: no such file. InvalidInput('db', ...): not a file of hfzmq, or of a newer or older one. DataDirError: it
+    is one and cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._in_snapshot = False
-        self._trends = Trends(self._rows)
+        self.board = Board(self._rows)
         self._connection, self._file = self._opened()
         self.fields = self._columns("risk_reports")
         self.reading_fields = self._columns("heartbeats")
@@ -136,19 +133,6 @@ class Reader:
         """The latest stamp of a leader; 0: none yet."""
         return int(self._rows("SELECT now_ms FROM applied")[0][0])
 
-    def last_reading_of_each_patient(self, limit: int = 1000) -> list[tuple[Any, ...]]:
-        """(id, *LAST_READING_FIELDS) of each patient's last stored heart rate, newest first."""
-        return self._rows(_LAST_READINGS, (limit,))
-
-    def last_of_each_patient(self, limit: int = 1000) -> list[tuple[int, Report]]:
-        """(id, report) of each patient's last stored report, newest first."""
-        return [(row[0], Report._make(row[1:])) for row in self._rows(_LAST_OF_EACH, (limit,))]
-
-    def trends(self, last: Iterable[tuple[int, str]], points: int = 20) -> dict[str, Trend]:
-        """For each (id of the last report, patient), as ``last_of_each_patient`` has them in the same snapshot: the
-        last ``points`` stored (timestamp in ms, probability), oldest first, without ranges (see ``Trends``)."""
-        return self._trends.of(last, points)
-
     def applied(self) -> int:
         """The index of the last log entry in the tables."""
         return int(self._rows("SELECT idx FROM applied")[0][0])
@@ -201,7 +185,7 @@ class Reader:
         if self._is_replaced():
             old = self._connection
             self._connection, self._file = self._opened()
-            self._trends.forget()
+            self.board.forget()
             old.close()
 
     def _replaced(self) -> DataDirError:

@@ -12,14 +12,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from hfzmq.clinical.report import Report
 from hfzmq.errors import DataDirError, InvalidInput, NotFound
 from hfzmq.storage import Reader, Store
+from hfzmq.storage.board import _LAST_REPORTS
 from hfzmq.storage.pages import page_query
-from hfzmq.storage.reader import _LAST_OF_EACH
 from tests.integration.storage_world import (
     REPOSITORY,
-    STAMP_MS,
     Tape,
     mesh,
     public_directory,
@@ -84,77 +82,10 @@ def test_rows_of_one_patient_and_of_one_tier(ward: tuple[Store, Tape]) -> None:
     reader.close()
 
 
-def test_the_last_report_of_each_patient_newest_first_in_the_order_of_report(ward: tuple[Store, Tape]) -> None:
-    reader = Reader(ward[0].path)
-    last = reader.last_of_each_patient()
-    assert last == [(number + 1, report(number)) for number in range(29, 22, -1)]
-    assert all(isinstance(one, Report) for _, one in last)
-    assert reader.last_of_each_patient(limit=2) == last[:2]
-    reader.close()
-
-
-def test_trends_are_the_last_points_oldest_first(tmp_path: Path) -> None:
-    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
-    chances = [n / 100 for n in range(30)]
-    tape.write(store, [report(n, "bed")._replace(probability=chance) for n, chance in enumerate(chances)])
-    late = report(11, "bed")._replace(timestamp=STAMP_MS + 28, probability=0.99)
-    tape.write(store, [late])  # taken before the last one, stored after it
-    reader = Reader(store.path)
-    trend = reader.trends([(31, "bed"), (0, "nobody")], points=4)
-    assert trend["bed"] == [(STAMP_MS + n, c) for n, c in ((27, 0.27), (28, 0.28), (28, 0.99), (29, 0.29))]
-    assert trend["nobody"] == []
-    assert len(reader.trends([(31, "bed")])["bed"]) == 20
-    reader.close()
-    store.close()
-
-
-def test_a_trend_is_read_anew_when_the_patient_has_another_last_report_and_only_then(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
-    tape.write(store, [report(1, "one"), report(2, "two")])
-    reader = Reader(store.path)
-    asked: list[str] = []
-    rows = reader._trends._rows
-
-    def noted(query: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
-        asked.append(str(values[0]))
-        return rows(query, values)
-
-    monkeypatch.setattr(reader._trends, "_rows", noted)
-
-    def trends() -> dict[str, list[tuple[int, float]]]:
-        return reader.trends([(number, last.patient_id) for number, last in reader.last_of_each_patient()], 2)
-
-    before = trends()
-    assert trends() == before
-    tape.write(store, [report(3, "two")])
-    assert trends() == before | {"two": [*before["two"], (STAMP_MS + 3, report(3).probability)]}
-    assert sorted(asked) == ["one", "two", "two"]
-    assert len(reader.trends([(3, "two")], 1)["two"]) == 1  # another length is read anew, too
-    reader.close()
-    store.close()
-
-
-def test_no_trend_of_the_file_before_is_shown_of_the_one_that_took_its_place(tmp_path: Path) -> None:
-    for name, risk in (("one", 0.31), ("two", 0.62)):
-        store, tape = Store.open(tmp_path / name, 1, mesh()), Tape()
-        tape.write(store, [report(1, "bed")._replace(probability=risk)])
-        store.close()
-    path = tmp_path / "one" / "hfzmq_1.db"
-    reader = Reader(path)
-    with reader.snapshot():
-        assert reader.trends([(1, "bed")])["bed"] == [(STAMP_MS + 1, 0.31)]
-    os.replace(tmp_path / "two" / "hfzmq_1.db", path)
-    with reader.snapshot():
-        assert reader.trends([(1, "bed")])["bed"] == [(STAMP_MS + 1, 0.62)]
-    reader.close()
-
-
 def test_an_empty_file_gives_empty_answers(tmp_path: Path) -> None:
     store = Store.open(tmp_path, 1, mesh())
     reader = Reader(store.path)
-    assert reader.reports() == reader.last_of_each_patient() == []
+    assert reader.reports() == reader.board.picture().reports == []
     assert (reader.count(), reader.applied()) == (0, 0)
     reader.close()
     store.close()
@@ -200,7 +131,7 @@ def test_a_reader_cannot_write(ward: tuple[Store, Tape]) -> None:
         page_query("risk_reports", ("id", "tier"), None, 0, 20, [("patient_id", "bed-3")])[0],
         page_query("risk_reports", ("id", "tier"), None, 7, 20, [("patient_id", "bed-3"), ("tier", "RED")])[0],
         page_query("risk_reports", ("id", "tier"), None, 0, 20, [("tier", "RED")])[0],
-        _LAST_OF_EACH,
+        _LAST_REPORTS,
     ],
 )
 def test_questions_about_a_patient_or_a_tier_go_through_the_index_and_sort_nothing(
@@ -212,7 +143,7 @@ def test_questions_about_a_patient_or_a_tier_go_through_the_index_and_sort_nothi
     assert any(f"INDEX risk_reports_{index}" in step for step in plan), plan
     assert not any("patient_id=?)" in step for step in plan), f"the tier is looked for row by row: {plan}"
     assert not any(step.startswith("SCAN risk_reports") and "INDEX" not in step for step in plan), plan
-    if query != _LAST_OF_EACH:
+    if query != _LAST_REPORTS:
         assert not any("TEMP B-TREE" in step for step in plan), plan
     reader.close()
 

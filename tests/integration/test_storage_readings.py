@@ -21,8 +21,8 @@ from hfzmq.core.contract import Apply, Persist
 from hfzmq.core.types import BATCH, START, Entry, HardState, Origin, chained
 from hfzmq.errors import DiskFailed, InvalidInput
 from hfzmq.storage import Reader, Store
+from hfzmq.storage.board import _LAST_READINGS
 from hfzmq.storage.pages import page_query
-from hfzmq.storage.reader import _LAST_READINGS
 from hfzmq.storage.reading_rows import NO_READINGS, UPDATE_RESOLVED, VerdictCounts, resolved
 from hfzmq.storage.scrub import Scrubber
 from hfzmq.storage.snapshot import inspect, make
@@ -209,7 +209,7 @@ def test_pages_are_by_id_and_of_one_patient_status_or_category(store: Store) -> 
         row for row in rows if row[2] == "bed-3" and row[4] == "corrupted"
     ]
     last = {row[2]: (row[0], row[2], row[1], row[3], row[4], row[5], row[7]) for row in rows}
-    assert reader.last_reading_of_each_patient() == sorted(last.values(), reverse=True)
+    assert reader.board.picture().readings == sorted(last.values(), reverse=True)
     with pytest.raises(InvalidInput, match="limit"):
         reader.alerts(limit=0)
     reader.close()

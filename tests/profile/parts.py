@@ -78,9 +78,9 @@ MODULES: Mapping[str, str] = {
         daemon/logs daemon/metrics daemon/muster daemon/notify/deliver daemon/notify/doubts daemon/notify/keeper
         daemon/notify/lane daemon/notify/lines daemon/notify/notice daemon/notify/process daemon/notify/worker
         daemon/queries daemon/readiness daemon/rereading daemon/serving daemon/signals daemon/socket_options
-        daemon/worker storage/apart storage/aside storage/backup storage/examine storage/exchange storage/forgotten
-        storage/identity storage/install storage/log_tail storage/opening storage/pages storage/reader storage/recount
-        storage/recovery storage/restore storage/restored storage/scrub storage/snapshot storage/trends storage/walscan
+        daemon/worker storage/apart storage/aside storage/backup storage/board storage/examine storage/exchange
+        storage/forgotten storage/identity storage/install storage/log_tail storage/opening storage/pages storage/reader
+        storage/recount storage/recovery storage/restore storage/restored storage/scrub storage/snapshot storage/walscan
         wire/same_settings""",
 }
 

@@ -28,7 +28,8 @@ def markdown(told: Mapping[str, Any]) -> str:
         steps = [thousands(size["questions"][number]["steps"]) for size in sizes]
         goal = "holds" if one["holds"] else "**late**"
         lines.append(f"| {' | '.join([one['question'], thousands(one['rows']), *figures, goal, *steps])} |")
-    late = sum(not one["holds"] for one in last["questions"])
+    late = [one for one in last["questions"] if not one["holds"]]
+    why = [f"- *{one['question']}*: {one['may_be_late'] or '**nothing explains it**'}." for one in late]
     what = ", ".join(f"{thousands(last[key])} {key}" for key in ("readings", "alerts", "alarms", "patients"))
     filled = ", ".join(
         f"{thousands(size['reports_filled_a_second'])}/s" for size in sizes if size["reports_filled_a_second"]
@@ -36,9 +37,11 @@ def markdown(told: Mapping[str, Any]) -> str:
     lines += [
         "",
         f"Times at {thousands(last['reports'])} reports, with {what}, in a file of "
-        f"{last['file_bytes'] / (1 << 20):,.0f} MiB. Goal: {told['goal_ms']:g} ms, warm p99 and cold p50; {late} of "
-        f"{len(last['questions'])} are late. Filled at {filled or 'an earlier time'}. {_where(told)}",
+        f"{last['file_bytes'] / (1 << 20):,.0f} MiB. Goal: {told['goal_ms']:g} ms, warm p99 and cold p50; {len(late)} "
+        f"of {len(last['questions'])} are late. Filled at {filled or 'an earlier time'}. {_where(told)}",
     ]
+    if why:
+        lines += ["", "Late:", "", *why]
     return "\n".join(lines) + "\n"
 
 

@@ -23,35 +23,38 @@ NEWEST = 0  # for ``before_id``
 
 class Question(NamedTuple):
     """``ask`` gives the packed answer. ``grows``: why it may take more steps the more rows there are; '' for one that
-    must not."""
+    must not. ``may_be_late``: why it may take longer than the goal; '' for one that must not."""
 
     name: str
     ask: Callable[[Reader], bytes]
     grows: str = ""
+    may_be_late: str = ""
 
 
 EACH_PATIENT = "with the patients that ever were, up to 1,000"
+READ_AHEAD = "each patient is read once after a start, by the daemon itself in its first idle second"
+SCATTERED = "a patient's thousand rows stand on as many pages, each a read of its own from a cold disk"
 
 
 def questions(ward: Ward, reports: int, episode: int) -> list[Question]:
     """Of a file with so many ``reports``; ``episode``: an alarm of it."""
     middle = reports // 2
 
-    def page(name: str, request: Page) -> Question:
-        return Question(name, lambda reader: _page(reader, request, ABOUT))
+    def page(name: str, request: Page, may_be_late: str = "") -> Question:
+        return Question(name, lambda reader: _page(reader, request, ABOUT), may_be_late=may_be_late)
 
     def stored(
         name: str, before: int | None, after: int = 0, patient: str | None = None, tier: str | None = None,
-        limit: int = LIMIT_DEFAULT,
+        limit: int = LIMIT_DEFAULT, may_be_late: str = "",
     ) -> Question:  # fmt: skip
-        return page(f"reports: {name}", Reports(after, before, limit, patient, tier, False))
+        return page(f"reports: {name}", Reports(after, before, limit, patient, tier, False), may_be_late)
 
     seen = [(1000, report) for report in ward.reports((reports - 1) // ward.beds)]
     return [
         stored("the last 100", NEWEST),
         stored("100 from the middle on", None, middle),
         stored("the last 100 of a patient", NEWEST, patient=ward.busy),
-        stored("the last 1,000 of a patient", NEWEST, patient=ward.busy, limit=LIMIT_MAX),
+        stored("the last 1,000 of a patient", NEWEST, patient=ward.busy, limit=LIMIT_MAX, may_be_late=SCATTERED),
         stored("100 of a patient before the middle", middle, patient=ward.busy),
         stored("100 of a patient from the middle on", None, middle, ward.busy),
         stored("the last 100 of a patient long gone", NEWEST, patient=ward.gone),
@@ -76,22 +79,23 @@ def questions(ward: Ward, reports: int, episode: int) -> list[Question]:
         page("alarms: the last 100 of a patient", Alarms(0, NEWEST, 100, ward.busy, None, False)),
         page("alarms: the journal of one", AlarmEvents(0, None, 100, None, episode, False)),
         page("alarms: the journal's last 100 lines", AlarmEvents(0, NEWEST, 100, None, None, False)),
-        Question("the dashboard's first picture", lambda reader: _first(reader, seen), EACH_PATIENT),
+        Question("the dashboard's first picture", lambda reader: _first(reader, seen), EACH_PATIENT, READ_AHEAD),
         Question("the dashboard's refresh", lambda reader: _refresh(reader, seen), EACH_PATIENT),
         Question("how many reports, how far", _counted),
     ]  # fmt: skip
 
 
 def _first(reader: Reader, seen: list[tuple[int, Report]]) -> bytes:
-    """Of a daemon that was just started: no trend was read yet."""
-    reader._trends.forget()
+    """Of a daemon that was just started, and has not looked by itself yet."""
+    reader.board.forget()
     return _beds(reader, seen, ABOUT)
 
 
 def _refresh(reader: Reader, seen: list[tuple[int, Report]]) -> bytes:
-    """Every bed has told something since the last one."""
-    for _, report in seen:
-        reader._trends._kept.pop(report.patient_id, None)
+    """Every bed has reported since the last one, and each fourth heart was heard: the last rows are taken for new."""
+    board = reader.board
+    board._reports_seen = max(0, board._reports_seen - len(seen))
+    board._readings_seen = max(0, board._readings_seen - len(seen) // 4)
     return _beds(reader, seen, ABOUT)
 
 

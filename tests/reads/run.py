@@ -38,7 +38,7 @@ HEADS = ("question", "rows", "steps", "warm p50 ms", "p99", "cold p50 ms", "max"
 @click.option("--results", type=click.Path(path_type=Path), help="Keep what was found here, as JSON.")
 def main(rows_max: int, beds: int, kept: Path | None, results: Path | None) -> None:
     """Ask what people wait for, at 10,000 rows, ten times as many, and so on up to --rows; exit 1 where an answer takes
-    longer than the goal at the last size."""
+    longer than the goal at the last size, and has no reason to."""
     ward = Ward(beds)
     told: dict[str, Any] = {
         "what": "how long people wait for what is stored",
@@ -54,9 +54,10 @@ def main(rows_max: int, beds: int, kept: Path | None, results: Path | None) -> N
             if results:
                 results.parent.mkdir(parents=True, exist_ok=True)
                 results.write_text(json.dumps(told, indent=1) + "\n")
-    late = [one["question"] for one in told["sizes"][-1]["questions"] if not one["holds"]]
-    click.echo(f"{len(late)} answers take longer than {GOAL_MS:g} ms" + "".join(f"\n  {name}" for name in late))
-    sys.exit(bool(late))
+    late = [one for one in told["sizes"][-1]["questions"] if not one["holds"]]
+    lines = [f"  {one['question']}" + f": {one['may_be_late']}" * bool(one["may_be_late"]) for one in late]
+    click.echo("\n".join([f"{len(late)} answers take longer than {GOAL_MS:g} ms", *lines]))
+    sys.exit(not all(one["may_be_late"] for one in late))
 
 
 def _at(folder: Path, ward: Ward, rows: int) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _size(reader: Reader, path: Path) -> dict[str, int]:
         "alerts": last(reader.alerts(before_id=0, limit=1)),
         "alarms": last(reader.alarms(before_id=0, limit=1)),
         "journal_lines": last(reader.alarm_events(before_id=0, limit=1)),
-        "patients": len(reader.last_of_each_patient(1 << 31)),
+        "patients": int(reader._rows("SELECT count(DISTINCT patient_id) FROM risk_reports")[0][0]),
         "file_bytes": path.stat().st_size,
     }
 
@@ -107,6 +108,7 @@ def _figures(question: Question, work: Work, times: Times) -> dict[str, Any]:
         **{name: value if isinstance(value, int) else round(value, 3) for name, value in times._asdict().items()},
         "holds": times.warm_p99 <= GOAL_MS and times.cold_p50 <= GOAL_MS,
         "grows": question.grows,
+        "may_be_late": question.may_be_late,
         "plans": [{"statement": statement, "plan": list(plan)} for statement, plan in work.plans],
     }
 

@@ -104,6 +104,7 @@ def test_the_table_in_the_document_is_the_results_and_nothing_else_changes(works
     assert "| reports: the last 100 | 100 | 1.00 | 2.00 | 3.00 | 40.00 | holds |" in text
     assert "| 20.50 | 3.00 | 40.00 | **late** |" in text
     assert "1 of 2 are late" in text
+    assert "- *reports: 100 from the middle on*: **nothing explains it**." in text
     assert "\n\n| another |\n" in text
     with pytest.raises(ValueError, match="has no"):
         put("no marks", tables)

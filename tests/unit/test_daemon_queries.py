@@ -17,8 +17,14 @@ from hfzmq.daemon import queries
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.wire.requests import Reports, decode_reply
 
+ahead = lambda: None
+
+class Board:
+    def take_in(self): ahead()
+
 class Reader:
     fields = ()
+    board = Board()
     def __init__(self, path): pass
     def snapshot(self): return contextlib.nullcontext()
     def applied(self): return 1
@@ -146,6 +152,40 @@ def test_a_fault_in_one_read_does_not_end_all_reads() -> None:
         seconds=4,
     )
     assert out.split() == ["REFUSED", "OK"]
+
+
+def test_what_boards_show_is_read_ahead_while_the_loop_rests_and_a_fault_in_that_ends_nothing() -> None:
+    out = run(
+        """
+        import time
+        queries.LOOK_AHEAD_EVERY_S = queries.SCRUB_EVERY_S = 0.001
+        rests_ms, looks, faults = 0.0, [], iter(())
+        def ahead():
+            looks.append(1)
+            for error in faults: raise error
+        them._rests_ms = lambda: rests_ms
+        read = lambda: []
+        def answered():
+            assert ask()
+            print(decode_reply(sockets.answers.recv_multipart()[2])["status"], len(looks))
+        answered()
+        looks.clear()
+        threading.Event().wait(0.2)
+        answered()  # nothing is read ahead while it never rests
+        faults = iter((ValueError("a fault"),))
+        rests_ms = queries.RESTS_MS
+        while not looks: time.sleep(0.001)
+        threading.Event().wait(0.1)
+        answered()  # once, with a fault
+        them._look_at = 0.0
+        while len(looks) < 4: time.sleep(0.001)
+        print("goes on")
+        them.close()
+        sockets.flush_and_close(100)
+        """
+    )
+    lines = out.splitlines()
+    assert lines[1:] == ["OK 0", "OK 1", "goes on"], out
 
 
 SCRUBBED = """
