@@ -91,9 +91,9 @@ def bench(
     client with one report a request; 64 of them; 8 with 100 reports a request. What is acknowledged is on two synced
     disks. In the end each disk is read: without every acknowledged report on it, exactly once, no figure is told.
 
-    --baseline measures, right beside it, a sketch that promises nothing: what sockets and SQLite take to store each
-    report once on three disks. Figures of another hour, or of another machine, do not compare; the ratio of one run
-    says how much all the rest costs on this machine.
+    --baseline measures, right beside it, a bare sketch: what sockets and SQLite take to store each report once on
+    three disks, without elections, keys, alarms or recovery. Figures of another hour, or of another machine, do not
+    compare; the ratio of one run says how much all the rest costs on this machine.
 
     --minutes ends with exit code 1 when something grew or stood still.
 

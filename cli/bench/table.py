@@ -8,22 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from hfzmq.cli.bench.compare import short
 from hfzmq.cli.format import table, thousands
 
 FIGURES = {
     "reports/s": "rate",
-    "p50 us": "p50_us",
-    "p99 us": "p99_us",
+    "p50 ms": "p50_us",
+    "p99 ms": "p99_us",
     "clients CPU us": "client_cpu_us",
     "peers CPU us": "peers_cpu_us",
     "peer MiB": "peer_rss_mib",
     "disk bytes": "disk_bytes_per_report",
 }
-LEGEND = "CPU and bytes on one disk: a report; of all clients, of all peers; MiB: memory of the largest peer"
+LEGEND = (
+    "p50, p99: how long a request waits for its answer, at 8 x 100 one of 100 reports; CPU us: of one report, all "
+    "clients together, all peers together; peer MiB: memory of the largest peer; disk bytes: of one report, on one "
+    "peer's disk"
+)
+RATIO_LEGEND = "In a row '/ sketch' more than 1 is better for reports/s, and worse in all other columns"
 GROWTH_FIGURES = {
     "reports/s": "rate",
-    "p50 us": "p50_us",
-    "p99 us": "p99_us",
+    "p50 ms": "p50_us",
+    "p99 ms": "p99_us",
     "leader CPU us": "leader_cpu_us",
     "peers CPU us": "peers_cpu_us",
     "peer MiB": "peer_rss_mib",
@@ -31,8 +37,9 @@ GROWTH_FIGURES = {
 }
 STORED_FIGURES = {"stored before": "stored", "disk MiB": "disk_mib", "start s": "start_s"}
 GROWTH_LEGEND = (
-    "CPU and bytes on one disk: a report; of the leader, of all peers; MiB: memory of the largest peer, its disk; "
-    "start: until a peer that was stopped answers again"
+    "p50, p99: how long a request waits for its answer; CPU us: of one report, of the leader, of all peers together; "
+    "peer MiB, disk MiB: memory and folder of the largest peer; disk bytes: of one report, on one peer's disk; start "
+    "s: until a peer that was stopped answers again"
 )
 AXIS_HEADS = {"peers": "peers", "clients": "clients", "bytes": "bytes a report", "stored": "reports stored"}
 
@@ -51,8 +58,13 @@ def growth_tables(told: Mapping[str, Any]) -> Iterator[tuple[str, GrowthTable]]:
         if axis in told:
             points = told[axis]["points"]
             figures = GROWTH_FIGURES | (STORED_FIGURES if axis == "stored" else {})
-            rows = [[one["value"], one["workload"], *(one[key] for key in figures.values())] for one in points]
+            rows = [[one["value"], one["workload"], *cells(one, figures)] for one in points]
             yield axis, GrowthTable([head, "workload", *figures], rows, sum(one["read_back"] for one in points))
+
+
+def cells(told: Mapping[str, Any], figures: Mapping[str, str]) -> list[Any]:
+    """What stands under the heads ``figures``: as it was measured, waits in ms."""
+    return [short(told[key] / 1000) if head.endswith(" ms") else told[key] for head, key in figures.items()]
 
 
 def lines(name: str, told: Mapping[str, Any]) -> list[str]:
@@ -66,18 +78,27 @@ def lines(name: str, told: Mapping[str, Any]) -> list[str]:
 
 def _speed(told: Mapping[str, Any]) -> list[str]:
     rows: list[tuple[object, ...]] = []
-    read_back = 0
+    has_ratios = False
     for workload in told["workloads"]:
         for system, figures in workload["systems"].items():
-            rows.append((workload["name"], system, *(figures[key] for key in FIGURES.values())))
-            read_back += figures["read_back"]
+            rows.append((workload["name"], system, *cells(figures, FIGURES)))
         for system, ratio in workload.get("ratio_to_sketch", {}).items():
             rows.append((workload["name"], f"{system} / sketch", *(ratio[key] for key in FIGURES.values())))
+            has_ratios = True
     return [
         table(("workload", "system", *FIGURES), rows),
-        LEGEND,
-        f"{thousands(read_back)} acknowledged reports, each read back from every disk exactly once",
+        LEGEND + f". {RATIO_LEGEND}" * has_ratios,
+        f"acknowledged reports, each read back from every disk exactly once: {counted_back(told)}",
     ]
+
+
+def counted_back(told: Mapping[str, Any]) -> str:
+    """How many reports of each system were read back, in words."""
+    found: dict[str, int] = {}
+    for workload in told["workloads"]:
+        for system, figures in workload["systems"].items():
+            found[system] = found.get(system, 0) + figures["read_back"]
+    return ", ".join(f"{thousands(count)} of {system}" for system, count in found.items())
 
 
 def _failover(told: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ from hfzmq.storage.board import Board
 from hfzmq.storage.checksums import Damaged
 from hfzmq.storage.directory import may
 from hfzmq.storage.pages import Wanted, page_query
-from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION
+from hfzmq.storage.tables import APPLICATION_ID, SCHEMA_VERSION, SELECT_APPLIED, applied_of
 from hfzmq.wire.pages import OPEN
 
 BUSY_MS = 1000  # while another process recovers the WAL
@@ -35,6 +35,10 @@ TRIES = 5  # at a file that is replaced again and again
 FileNumber = tuple[int, int]
 
 OPEN_STATES = tuple(state for state in STATES if state != NORMAL)
+
+
+class Replaced(DataDirError):
+    """Another file took the place of this one while it was read: ask again."""
 
 
 class Reader:
@@ -50,7 +54,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._in_snapshot = False
-        self.board = Board(self._rows)
+        self.board = Board(self._rows, self._last_ids)
         self._connection, self._file = self._opened()
         self.fields = self._columns("risk_reports")
         self.reading_fields = self._columns("heartbeats")
@@ -141,6 +145,14 @@ class Reader:
         """How many reports are stored."""
         return int(self._rows("SELECT coalesce(max(id), 0) FROM risk_reports")[0][0])  # ids have no holes
 
+    def _last_ids(self) -> tuple[int, int]:
+        """Of the last report and the last reading, as applying has counted them."""
+        try:
+            state = applied_of(next(iter(self._rows(SELECT_APPLIED)), None))
+        except (Damaged, ValueError) as error:
+            raise self._unreadable(error) from None
+        return state.next_id - 1, state.verdicts.readings
+
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All that is read inside is of one moment: the rows belong to the applied index. Keep it short. DataDirError
@@ -188,8 +200,8 @@ class Reader:
             self.board.forget()
             old.close()
 
-    def _replaced(self) -> DataDirError:
-        return DataDirError(f"{self.path}: replaced while it was read", hint="ask again")
+    def _replaced(self) -> Replaced:
+        return Replaced(f"{self.path}: replaced while it was read", hint="ask again")
 
     def _open(self) -> apsw.Connection:
         name = str(self.path.absolute())

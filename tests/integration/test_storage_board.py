@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hfzmq.clinical.report import Report, is_range
+from hfzmq.errors import DataDirError
 from hfzmq.storage import Reader, Store, board
 from hfzmq.storage.board import Board, Picture
 from hfzmq.wire.readings import JudgedReading
@@ -60,11 +61,12 @@ def test_a_picture_is_what_the_tables_hold_however_many_rows_came(
     monkeypatch.setattr(board, "KEPT_MAX", 7)  # of up to nine beds: some are forgotten and come back
     store, tape = Store.open(tmp_path, 1, mesh()), Tape()
     reader = Reader(store.path)
-    kept, seldom = Board(reader._rows, POINTS), Board(reader._rows, POINTS)
+    kept, seldom, ahead = (Board(reader._rows, reader._last_ids, POINTS) for _ in range(3))
+    forgotten = 0
     number = 0
     for turn in range(60):
         reports, readings = [], []
-        for _ in range(rng.choice((0, 1, 1, 3, 200))):
+        for _ in range(rng.choice((0, 1, 1, 3, 60, 200))):
             number += 1
             one = report(number, f"bed-{rng.randrange(2 + turn // 8)}")
             flags, early = rng.choice(("", "late", "probability_low:0.1")), rng.randrange(5)
@@ -79,10 +81,17 @@ def test_a_picture_is_what_the_tables_hold_however_many_rows_came(
         if reports:
             tape.write(store, reports)
         told = expected(reader)
+        before = set(kept._beds)
         assert shown(reader, kept) == told, f"seed {seed}, turn {turn}"
         assert max(len(kept._beds), len(kept._readings)) <= board.KEPT_MAX
+        forgotten += bool(reports and len(before) == board.KEPT_MAX and before - set(kept._beds))
+        with reader.snapshot():
+            ahead.read_ahead(2)
+        if turn % 4 == 0:
+            assert shown(reader, ahead) == told, f"seed {seed}, turn {turn}"
         if turn % 9 == 0:
             assert shown(reader, seldom) == told, f"seed {seed}, turn {turn}"
+    assert forgotten
     reader.close()
     store.close()
 
@@ -99,17 +108,68 @@ def test_a_refresh_reads_the_rows_that_came_and_no_patient_anew(tmp_path: Path) 
         asked.append(" ".join(query.split()))
         return reader._rows(query, values)
 
-    kept = Board(noted, POINTS)
+    kept = Board(noted, reader._last_ids, POINTS)
     shown(reader, kept)
     asked.clear()
     before = shown(reader, kept)
-    assert [query.split(" FROM ")[0] for query in asked] == ["SELECT coalesce(max(id), 0)"] * 2, "nothing came"
+    assert asked == [], "nothing came"
     tape.write(store, [report(number, "bed-2") for number in range(70, 73)])
-    asked.clear()
     after = shown(reader, kept)
-    assert len(asked) == 3
-    assert not any("patient_id = ?" in query or "max(id)) FROM patient" in query for query in asked)
+    (query,) = asked
+    assert "WHERE id > ?" in query
     assert after == expected(reader) != before
+    reader.close()
+    store.close()
+
+
+def test_what_was_read_ahead_is_not_read_again_for_the_first_picture(tmp_path: Path) -> None:
+    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
+    tape.write(store, [report(number) for number in range(70)])
+    reader = Reader(store.path)
+    asked: list[str] = []
+
+    def noted(query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        asked.append(query)
+        return reader._rows(query, values)
+
+    kept = Board(noted, reader._last_ids, POINTS)
+    done = []
+    with reader.snapshot():
+        for _ in range(4):
+            done.append(kept.read_ahead(2))
+    assert done == [False, False, False, True], "seven patients, two at a time"
+    asked.clear()
+    assert shown(reader, kept) == expected(reader)
+    assert asked == []
+    reader.close()
+    store.close()
+
+
+def test_a_read_that_fails_in_the_middle_leaves_nothing_out_and_doubles_nothing(tmp_path: Path) -> None:
+    store, tape = Store.open(tmp_path, 1, mesh()), Tape()
+    reader = Reader(store.path)
+    rng = Random("faults")
+    fails_at = [0]
+
+    def fails(query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        fails_at[0] -= 1
+        if fails_at[0] == 0:
+            raise DataDirError("the disk")
+        return reader._rows(query, values)
+
+    kept, faults = Board(fails, reader._last_ids, POINTS), 0
+    for turn in range(40):
+        tape.write(store, [report(10 * turn + n) for n in range(rng.choice((1, 8, 200)))])
+        entry = tape.readings([JudgedReading(f"bed-{turn % 7}", STAMP_MS + turn, 60.0, "", 0)])
+        store.write([tape.persist(entry), tape.apply()])
+        fails_at[0] = rng.randrange(1, 6)
+        try:
+            shown(reader, kept)
+        except DataDirError:
+            faults += 1
+        fails_at[0] = 0
+        assert shown(reader, kept) == expected(reader), f"turn {turn}"
+    assert faults > 10
     reader.close()
     store.close()
 

@@ -32,7 +32,7 @@ class Question(NamedTuple):
 
 
 EACH_PATIENT = "with the patients that ever were, up to 1,000"
-READ_AHEAD = "each patient is read once after a start, by the daemon itself in its first idle second"
+READ_AHEAD = "each patient is read once after a start, by the daemon itself as soon as it rests"
 SCATTERED = "a patient's thousand rows stand on as many pages, each a read of its own from a cold disk"
 
 

@@ -26,6 +26,7 @@ from tests.reads.questions import Question, questions
 from tests.reads.ward import Ward, fill
 
 GOAL_MS = 20.0
+EXCUSED_MS = 1000.0  # later than that is no answer, whatever the reason
 RUNS = ("hfzmq", "daemon", "tests/reads")
 SIZES = (10_000, 100_000, 1_000_000, 10_000_000)
 HEADS = ("question", "rows", "steps", "warm p50 ms", "p99", "cold p50 ms", "max", "")
@@ -57,7 +58,7 @@ def main(rows_max: int, beds: int, kept: Path | None, results: Path | None) -> N
     late = [one for one in told["sizes"][-1]["questions"] if not one["holds"]]
     lines = [f"  {one['question']}" + f": {one['may_be_late']}" * bool(one["may_be_late"]) for one in late]
     click.echo("\n".join([f"{len(late)} answers take longer than {GOAL_MS:g} ms", *lines]))
-    sys.exit(not all(one["may_be_late"] for one in late))
+    sys.exit(not all(_is_excused(one) for one in late))
 
 
 def _at(folder: Path, ward: Ward, rows: int) -> dict[str, Any]:
@@ -82,6 +83,13 @@ def _at(folder: Path, ward: Ward, rows: int) -> dict[str, Any]:
     rows_told = [_figures(*one) for one in found]
     click.echo(_lines(size, rows_told))
     return {**size, "reports_filled_a_second": rate, "questions": rows_told}
+
+
+def _is_excused(one: dict[str, Any]) -> bool:
+    """Whether a late answer has a reason, which covers how late it is: what does not grow is late with a cold disk
+    alone."""
+    warm = bool(one["grows"]) or one["warm_p99"] <= GOAL_MS
+    return bool(one["may_be_late"]) and warm and one["cold_p50"] <= EXCUSED_MS
 
 
 def _size(reader: Reader, path: Path) -> dict[str, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hfzmq.cli.bench import compare
+from hfzmq.cli.bench import compare, document
 from hfzmq.cli.bench.failover import gaps_ms
 from hfzmq.cli.bench.histogram import Histogram
 from hfzmq.cli.bench.longrun import BOUNDS, FROM_INSIDE, Sample, not_flat
@@ -299,3 +299,32 @@ def test_each_round_begins_with_another_system(monkeypatch: pytest.MonkeyPatch) 
 
     compare.run(plan, make, lambda: None, lambda stage, share: None)
     assert "".join(made) == "abcbcacab"
+
+
+# ------------------------------------------------------------ in short
+
+
+@pytest.mark.parametrize(("ratio", "p50", "said"), [(0.7, 1300, ("met", "met")), (0.69, 1301, ("**not met**",) * 2)])
+def test_what_has_a_goal_is_said_first_and_whether_it_is_met(ratio: float, p50: float, said: tuple[str, str]) -> None:
+    where = {
+        "command": "hfzmq bench", "date": "2026-01-02", "commit": "c", "source": "s", "cores": 2,
+        "load_average_before": 0.1, "disk": {"fsync_p50_ms": 0.2},
+    }  # fmt: skip
+    figures = dict.fromkeys(Figures._fields, 1500.0) | {"rate": 1200, "rates": [900, 1300], "read_back": 7}
+    workload = {"name": "8 x 100", "clients": 8, "batch": 100, "systems": {"hfzmq": figures}}
+    ratios = {"hfzmq": dict.fromkeys(Figures._fields, ratio)}
+    told = {
+        "speed": {
+            **where, "rounds": 2, "seconds": 5.0, "beds": 64, "report_bytes": 145,
+            "workloads": [{**workload, "ratio_to_sketch": ratios}],
+        },
+        "failover_lease_1000_ms": {**where, "kills": 2, "lease_ms": 1000, "gap_ms": {"p50": p50, "all": [1400, p50]}},
+        "failover_lease_300_ms": {**where, "kills": 1, "lease_ms": 300, "gap_ms": {"p50": 400, "all": [400]}},
+    }  # fmt: skip
+    lines = document.markdown(told).splitlines()
+    assert lines[0].startswith("- **8 x 100**: 1,200 reports/s; a request of 100 reports waits 1.5 ms (median).")
+    assert lines[0].endswith(f"{ratio:g} of the sketch's reports/s; goal 0.7: {said[0]}.")
+    assert lines[1].endswith(f"waits {p50:g} ms (median); goal 1300 ms: {said[1]}.")
+    assert lines[2].endswith("waits 400 ms (median).")
+    assert "| 1,200 | 900 to 1,300 | 1.5 |" in "\n".join(lines)
+    assert f"of 2 kills: {p50:g}, 1400 ms" in "\n".join(lines)

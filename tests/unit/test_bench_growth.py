@@ -298,7 +298,7 @@ def test_a_table_shows_each_point_of_each_axis_and_where_it_comes_from() -> None
     text = document.markdown({"growth": GROWTH})
     for axis in AXES:
         for point in GROWTH[axis]["points"]:
-            start = f"| {point['value']:,} | {point['workload']} | {point['rate']} | 1500.0 |"
+            start = f"| {point['value']:,} | {point['workload']} | {point['rate']} | 1.5 |"
             assert start in text
     assert text.count("commit cccccccccc") == len(AXES)
     assert "| 1,007 | 3.0 | 1.25 |" in text

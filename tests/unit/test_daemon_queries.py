@@ -17,10 +17,10 @@ from hfzmq.daemon import queries
 from hfzmq.daemon.sockets import Sockets
 from hfzmq.wire.requests import Reports, decode_reply
 
-ahead = lambda: None
+ahead = lambda: True
 
 class Board:
-    def take_in(self): ahead()
+    def read_ahead(self, patients): return ahead()
 
 class Reader:
     fields = ()
@@ -163,6 +163,7 @@ def test_what_boards_show_is_read_ahead_while_the_loop_rests_and_a_fault_in_that
         def ahead():
             looks.append(1)
             for error in faults: raise error
+            return True
         them._rests_ms = lambda: rests_ms
         read = lambda: []
         def answered():
