@@ -20,7 +20,6 @@ from hfzmq.clinical.alarm.facts import Action, Fact
 from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.types import HEART_RATE, Calmed, Changes
 from hfzmq.clinical.heart_rate import CATEGORY_OF, PHYSIOLOGICAL
-from hfzmq.clinical.report import Report
 from hfzmq.storage import access_book, alarm_rows, alarm_sum, reading_rows, report_rows
 from hfzmq.storage.access_book import AccessBook
 from hfzmq.storage.alarm_sum import AlarmSum
@@ -71,9 +70,7 @@ class AlarmBook:
 
     def reports(self, stamp_ms: int, first_id: int, rows: Sequence[Sequence[object]]) -> None:
         """Reports, in the order of Report's fields, of one entry."""
-        report = self.alarms.report
-        for number, row in enumerate(rows, first_id):
-            report(stamp_ms, number, Report._make(row))
+        self.alarms.reports(stamp_ms, first_id, rows)
 
     def readings(self, stamp_ms: int, rows: Sequence[Row]) -> None:
         """Rows for INSERT_READING, of one entry."""

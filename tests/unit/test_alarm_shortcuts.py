@@ -13,7 +13,7 @@ from hfzmq.clinical.alarm import streaks
 from hfzmq.clinical.alarm.beds import UNHEARD, BedState
 from hfzmq.clinical.alarm.machine import Alarms
 from hfzmq.clinical.alarm.notes import RAW_DAY, note_of
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES
+from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
 from hfzmq.clinical.alarm.types import AMBER_BIT, NEVER_HEARD, RED, RED_BIT, RISK_GONE
 from hfzmq.clinical.alarm.ward import JUDGED, _note
 from hfzmq.clinical.report import DAY_RAW, LOWEST, MISSING, STUDY_LOWEST, low_flag, low_of, study_low_of
@@ -65,6 +65,53 @@ def test_it_changes_the_same(logs: list[list[tuple[int, Entry]]]) -> None:
             tell(alarms, index, now, word)
         assert short.take_changes() == long.take_changes()
         assert seen_of(short) == seen_of(long)
+
+
+TOLD = st.tuples(  # one of the reports of an entry: bed, probability, tier, flags, how long ago
+    st.sampled_from(("bed-1", "bed-2")),
+    st.sampled_from((0.2, 0.26, 0.31, 0.31, 0.4, 0.52, 0.56, 0.62, 0.7)),
+    st.sampled_from(("", "", "", UNKNOWN)),
+    st.sampled_from(("", "", DAY_RAW)),
+    st.sampled_from((0, 0, 0, 0, 900, 5000)),
+)
+ON_AND_STAYS = st.tuples(  # two beds whose alarms are on, told alternately
+    st.sampled_from(("bed-1", "bed-2")),
+    st.sampled_from((0.31, 0.33, 0.4)),
+    st.just(""),
+    st.sampled_from(("", DAY_RAW)),
+    st.just(0),
+)
+REPORTS = st.lists(TOLD, max_size=12) | st.lists(ON_AND_STAYS, min_size=6, max_size=20)
+PARTS = st.tuples(st.just("reports"), REPORTS) | st.tuples(st.just("words"), LOGS)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PARTS, max_size=6), st.sampled_from(RULES))
+def test_reports_of_one_entry_change_what_they_change_one_by_one(
+    parts: list[tuple[str, list[Any]]], rules: AlarmRules
+) -> None:
+    at_once, one_by_one = (Alarms(rules, (), (), 0, 1) for _ in range(2))
+    now, first = START, 1
+    for kind, log in parts:
+        now += 1000
+        if kind == "reports":
+            rows = [
+                report_of(bed, now - ago, chance, tier)._replace(flags=flags) for bed, chance, tier, flags, ago in log
+            ]
+            at_once.reports(now, first, rows)
+            for number, row in enumerate(rows, first):
+                one_by_one.report(now, number, row)
+            for alarms in (at_once, one_by_one):
+                alarms.advance(now)
+            first += len(rows)
+        else:
+            for index, later, word in stamped(log):
+                for alarms in (at_once, one_by_one):
+                    tell(alarms, first + index, now + later - START, word)
+            now += sum(pause for pause, _ in log)
+            first += len(log) + 1
+        assert at_once.take_changes() == one_by_one.take_changes()
+        assert seen_of(at_once) == seen_of(one_by_one)
 
 
 def test_the_usual_report_is_not_judged_at_length() -> None:

@@ -8,7 +8,7 @@ journal. The state diagram stands in ``types``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hfzmq.clinical.alarm import types as t
 from hfzmq.clinical.alarm.types import Calmed, Episode, Event
@@ -55,14 +55,16 @@ class Episodes:
             self.alerted.append(by)
         return self._put(episode, now, t.RAISED, note)
 
-    def measure(self, episode_id: int, value: float, note: str = "") -> None:
-        """A new value while the cause is on, with its note ('': as before), for which the journal has no line."""
+    def measure(self, episode_id: int, value: float, note: str = "", before: Sequence[float] = ()) -> None:
+        """A new value while the cause is on, with its note ('': as before), for which the journal has no line; and
+        values that came just ``before`` it, with notes that it supersedes."""
         episode = self.known[episode_id]
         least, most = episode.least, episode.most
-        if least is None or value < least:
-            least = value
-        if most is None or value > most:
-            most = value
+        low, high = (min(value, *before), max(value, *before)) if before else (value, value)
+        if least is None or low < least:
+            least = low
+        if most is None or high > most:
+            most = high
         # As ``_replace`` would, in half the time: this is done for each report of a bed whose alarm is on.
         measured = (note or episode.note, value, least, most)
         self._keep(Episode._make((*episode[:_NOTE], *measured, *episode[_AFTER_MOST:])))

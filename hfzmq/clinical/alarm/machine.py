@@ -36,7 +36,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+from hfzmq.clinical.alarm import streaks
+from hfzmq.clinical.alarm.beds import BedState
 from hfzmq.clinical.alarm.episodes import sent_label
 from hfzmq.clinical.alarm.facts import Action, Fact, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.rules import AlarmRules
@@ -60,6 +63,9 @@ from hfzmq.clinical.heart_rate import PHYSIOLOGICAL, VALID
 from hfzmq.clinical.report import Report
 from hfzmq.clinical.tiers import REPORTED
 
+_PATIENT, _TIMESTAMP, _PROBABILITY, _TIER, _FLAGS = map(
+    Report._fields.index, ("patient_id", "timestamp", "probability", "tier", "flags")
+)
 HEARD_AGAIN_MS = 1000  # so long beds have to be heard by another leader before their silence is told
 TICKS_AWAY = 3  # so many stamps at least within ``away_ms``
 
@@ -118,6 +124,37 @@ class Alarms(Ward):
         else:
             bed.report_id = report_id
             self._judge(bed, row.timestamp, row.probability, row.tier, report_id, row.flags)
+
+    def reports(self, now: int, first_id: int, rows: Sequence[Sequence[Any]]) -> None:
+        """Reports of one entry were stored, each in the order of Report's fields: as ``report`` with one after the
+        other. An entry may hold a thousand of one bed: what turns nothing, of a bed that spoke before in this entry, is
+        counted, and its episodes are measured once."""
+        if len(rows) == 1:
+            self.report(now, first_id, Report._make(rows[0]))
+            return
+        steady: dict[str, list[Sequence[Any]]] = {}  # of such beds: what is still to be measured
+        for number, row in enumerate(rows, first_id):
+            patient = row[_PATIENT]
+            if patient in steady:
+                bed, probability, tier = self._beds[patient], row[_PROBABILITY], row[_TIER]
+                if row[_TIMESTAMP] >= bed.last_timestamp and streaks.stays(bed, self.rules, probability, tier):
+                    bed.sign_timestamp = bed.last_timestamp = row[_TIMESTAMP]
+                    bed.report_id, bed.probability, bed.tier = number, probability, tier
+                    steady[patient].append(row)
+                    continue
+                if measured := steady.pop(patient):
+                    self._measure_steady(bed, measured)
+            self.report(now, number, Report._make(row))
+            if self._beds[patient].judged_at_ms == self.now_ms:  # it was not late
+                steady[patient] = []
+        for patient, measured in steady.items():
+            if measured:
+                self._measure_steady(self._beds[patient], measured)
+
+    def _measure_steady(self, bed: BedState, rows: list[Sequence[Any]]) -> None:
+        *before, last = rows
+        values = [row[_PROBABILITY] for row in before]
+        self._measure_judged(bed, last[_PROBABILITY], last[_TIER], last[_FLAGS], values)
 
     def reading(
         self, now: int, heartbeat_id: int, patient_id: str, timestamp_ms: int, value: float | None, status: str,

@@ -7,7 +7,7 @@ armed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hfzmq.clinical.alarm import streaks
@@ -231,9 +231,15 @@ class Ward:
         bed.last_timestamp, bed.judged_at_ms = timestamp, self.now_ms
         if not streaks.stays(bed, self.rules, probability, tier):
             self._turn(bed, timestamp, probability, tier, report_id, flags)
+        self._measure_judged(bed, probability, tier, flags)
+
+    def _measure_judged(
+        self, bed: BedState, probability: float, tier: str, flags: str, before: Sequence[float] = ()
+    ) -> None:
+        """Of judgements that the bed has taken in: the last, and the probabilities ``before`` it."""
         for cause, bit in JUDGED:
             if cause in bed.open and bed.active & bit:
-                self._episodes.measure(bed.open[cause], probability, _note(cause, tier, probability, flags))
+                self._episodes.measure(bed.open[cause], probability, _note(cause, tier, probability, flags), before)
 
     def _turn(self, bed: BedState, timestamp: int, probability: float, tier: str, report_id: int, flags: str) -> None:
         if streaks.amber_ends(bed, self.rules, probability, tier):
