@@ -5,9 +5,9 @@
              Persisted, Applied --> core.step <-- one transaction <----'           until the turn's end
 
 Touches sockets, the clock, the disk, signals. Must not know: how the core decides. Keeps: one transaction and one sync
-for everything that a turn gathered, no sync for what is applied alone (storage/store.py) until others are shown it; a
-disk error stops the process in the same breath (exit 1), for a peer whose disk has failed must not promise anything
-more.
+for everything that a turn gathered, save that a follower's promises go before what it applies (writing.py); no sync for
+what is applied alone (storage/store.py) until others are shown it; a disk error stops the process in the same breath
+(exit 1), for a peer whose disk has failed must not promise anything more.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ from hfzmq.daemon.vitals import Vitals
 from hfzmq.daemon.voice import Voice
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch
+from hfzmq.daemon.writing import Write, parted
 from hfzmq.errors import ConfigError, DataDirError, DiskFailed, InvalidInput, Removed
 from hfzmq.storage import Store
 
@@ -138,7 +139,7 @@ class Node:
         self.desk = Desk(
             config, self.sockets.answer, self.about, self.queries, self.ward, self.watch, self.backups, self.counters
         )
-        self._to_write: list[Persist | Apply | Compact] = []
+        self._to_write: list[Write] = []
         if doubt:
             self._note(doubt)
         away = moved_away(config.peer(peer_id), self.replica.membership, self.store)
@@ -243,12 +244,12 @@ class Node:
                 self._halt(effect)
 
     def _commit(self) -> None:
-        """Write what has gathered, and what follows from its being written; what is left waits for the next turn, so
-        that a peer which catches up goes on listening."""
+        """Write what has gathered, what others wait for first, and what follows from its being written; what is left
+        waits for the next turn, so that a peer which catches up goes on listening."""
         for _ in range(WRITES_A_TURN):
             if not self._to_write:
                 return
-            effects, self._to_write = self._to_write, []
+            effects, self._to_write = parted(self._to_write, self.replica.leading is not None)
             self.vitals.writes()
             applied = self.store.write(effects)
             took_ms = self.vitals.wrote(not self.store.unsynced)

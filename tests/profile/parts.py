@@ -65,7 +65,7 @@ MODULES: Mapping[str, str] = {
     CHECKPOINT: "storage/checkpoint storage/compaction",
     ACKS: "wire/replies",
     BEATS: "",
-    LOOP: "daemon/node",
+    LOOP: "daemon/node daemon/writing",
     CHORES: """daemon/backups daemon/chores daemon/door daemon/entrance daemon/gauge daemon/hearsay daemon/incoming
         daemon/notify daemon/notify/notifier daemon/outgoing daemon/passing daemon/posting daemon/refused
         daemon/sd_notify daemon/sockets daemon/transfer daemon/vitals daemon/ward daemon/watch daemon/weight""",
