@@ -5,9 +5,9 @@
              Persisted, Applied --> core.step <-- one transaction <----'           until the turn's end
 
 Touches sockets, the clock, the disk, signals. Must not know: how the core decides. Keeps: one transaction and one sync
-for everything that a turn gathered, save that a follower's promises go before what it applies (writing.py); no sync for
-what is applied alone (storage/store.py) until others are shown it; a disk error stops the process in the same breath
-(exit 1), for a peer whose disk has failed must not promise anything more.
+for everything that a turn gathered, save that a follower's promises do not wait for what it applies (writing.py); no
+sync for what is applied alone (storage/store.py) until others are shown it; a disk error stops the process in the same
+breath (exit 1), for a peer whose disk has failed must not promise anything more.
 """
 
 from __future__ import annotations
@@ -244,8 +244,8 @@ class Node:
                 self._halt(effect)
 
     def _commit(self) -> None:
-        """Write what has gathered, what others wait for first, and what follows from its being written; what is left
-        waits for the next turn, so that a peer which catches up goes on listening."""
+        """Write what has gathered, and what follows from its being written; what is left waits for the next turn, so
+        that a peer which catches up goes on listening."""
         for _ in range(WRITES_A_TURN):
             if not self._to_write:
                 return

@@ -1,10 +1,10 @@
-"""What of a turn's effects is written first: a follower's promise does not wait until older entries are applied.
+"""How much of a turn's effects goes into one transaction: a follower's promises do not wait for what it applies.
 
-Touches nothing. Must not know: the disk, messages. Keeps: all that is put off follows in the order it had; a cut of the
-log is never written before the Apply that stood before it.
+Touches nothing. Must not know: the disk, messages. Keeps: every effect is written once, in the order in which the core
+gave them.
 
-A follower has two things to write when an append comes in: the new entries, for whose sync the leader and its clients
-wait, and what the append says is committed by now, for which nobody does. Written together they cost one transaction
+An append gives a follower two things to write: first the new entries, for whose sync the leader and its clients wait,
+then what the append says is committed by now, for which nobody waits. In one transaction they cost one transaction
 less; but to apply 800 reports takes 10 ms, to keep them half a millisecond. A leader's clients wait for both.
 """
 
@@ -20,12 +20,13 @@ APPLY_APART_BYTES = 1000  # about seven reports: to apply fewer is cheaper than 
 
 
 def parted(effects: Sequence[Write], leads: bool) -> tuple[list[Write], list[Write]]:
-    """(what goes into the next transaction, what into the one after it); ``leads``: whether this peer does."""
-    promises: list[Write] = [effect for effect in effects if isinstance(effect, Persist)]
-    others: list[Write] = [effect for effect in effects if not isinstance(effect, Persist)]
-    if leads or not promises or _applied_bytes(others) <= APPLY_APART_BYTES:
-        return list(effects), []
-    return promises, others
+    """(what goes into the next transaction, what waits for one after it); ``leads``: whether this peer does."""
+    first = next((at for at, effect in enumerate(effects) if isinstance(effect, Apply)), len(effects))
+    before, rest = list(effects[:first]), list(effects[first:])
+    promises = any(isinstance(effect, Persist) for effect in before)
+    if leads or not promises or _applied_bytes(rest) <= APPLY_APART_BYTES:
+        return before + rest, []
+    return before, rest
 
 
 def _applied_bytes(effects: Sequence[Write]) -> int:

@@ -145,7 +145,7 @@ class Alarms(Ward):
                 if measured := steady.pop(patient):
                     self._measure_steady(bed, measured)
             self.report(now, number, Report._make(row))
-            if self._beds[patient].judged_at_ms == self.now_ms:  # it was not late
+            if self._beds[patient].judged_at_ms == self.now_ms:  # so a row is late only if it is older than the last
                 steady[patient] = []
         for patient, measured in steady.items():
             if measured:
