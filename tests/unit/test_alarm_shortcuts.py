@@ -6,7 +6,7 @@ import math
 from itertools import product
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hfzmq.clinical.alarm import streaks
@@ -86,8 +86,13 @@ LATER = st.sampled_from((1000, 1000, 0, -700))  # by the leader's stamp
 PARTS = st.tuples(LATER, st.just("reports"), REPORTS) | st.tuples(LATER, st.just("words"), LOGS)
 
 
+AMBER_ON = (1000, "reports", [("bed-1", 0.4, "", "", 0)] * 5)
+LATE_FIRST = (1000, "reports", [("bed-1", 0.31, "", "", 5000), ("bed-1", 0.33, "", "", 0)])
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.lists(PARTS, max_size=6), st.sampled_from(RULES))
+@example([AMBER_ON, LATE_FIRST], DEFAULT_RULES)
 def test_reports_of_one_entry_change_what_they_change_one_by_one(
     parts: list[tuple[int, str, list[Any]]], rules: AlarmRules
 ) -> None:
