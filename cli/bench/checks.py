@@ -58,9 +58,9 @@ def check_growth(growth: str | None, rows_max: int | None) -> None:
         raise click.UsageError(f"--growth measures meshes of its own, in its own steps: no {said[0]}")
 
 
-def check_weight(batch: int, report_bytes: int) -> None:
+def check_weight(batch: int, report_bytes: int, limits: Limits) -> None:
     """A daemon cuts off whoever sends a message longer than its limit."""
-    most = Limits().client_message_bytes_max
+    most = limits.client_message_bytes_max
     if batch * report_bytes + ENVELOPE_BYTES > most:
         fits = (most - ENVELOPE_BYTES) // report_bytes
         raise click.UsageError(

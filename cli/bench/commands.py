@@ -7,6 +7,7 @@ process and no file behind.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import click
 
 from hfzmq.cli.bench.checks import check, check_growth, check_weight, given
 from hfzmq.cli.options import Seconds, key_option, load_config, output_option
-from hfzmq.settings import Timing
+from hfzmq.settings import Limits, Timing
 
 if TYPE_CHECKING:
     from hfzmq.cli.bench.measure import Terms, Workload
@@ -29,6 +30,26 @@ LONG_CLIENTS = 64
 UNTOLD = ("--results", "--folder", "--config", "--key", "--output", "--yes")  # where it was, and not what
 
 Step = Callable[[], None]
+
+
+class Stop:
+    """Called now and then: KeyboardInterrupt when somebody has asked for the end."""
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
+        self._heeded = False
+
+    def __call__(self) -> None:
+        """See the class."""
+        if self._asked() and not self._heeded:
+            raise KeyboardInterrupt
+
+    def heed(self) -> None:
+        """It ends in order, and goes on until then; whoever asks once more ends it at once."""
+        self._heeded = True
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+        click.echo("it ends here: what was acknowledged is read back first (Ctrl-C once more: at once)", err=True)
 
 
 @click.command()
@@ -95,7 +116,7 @@ def bench(
     three disks, without elections, keys, alarms or recovery. Figures of another hour, or of another machine, do not
     compare; the ratio of one run says how much all the rest costs on this machine.
 
-    --minutes ends with exit code 1 when something grew or stood still.
+    --minutes ends with exit code 1 when something grew or stood still. Ctrl-C ends it early, with what there is.
 
     \b
     hfzmq bench --baseline --rounds 3
@@ -107,7 +128,6 @@ def bench(
     """
     check(clients, batch, baseline, plain, kills, minutes, config_path, yes)
     check_growth(growth, rows_max)
-    check_weight(batch or 1, report_bytes)
     from hfzmq.cli import results_file
     from hfzmq.cli.bench.measure import STANDARD, Terms, Workload
     from hfzmq.cli.bench.place import GROWTH, known, machine, on_disk, put
@@ -116,6 +136,8 @@ def bench(
         known(results)  # before anything is measured
     here, terms = machine(), Terms(seconds=seconds, beds=beds, report_bytes=report_bytes)
     chosen = (Workload(clients or 1, batch or 1),) if clients or batch else STANDARD
+    heaviest = batch or 1 if minutes else max(one.batch for one in chosen)
+    check_weight(heaviest, report_bytes, load_config(config_path).limits if config_path else Limits())
 
     def whole(part: Mapping[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = results_file.plain({**results_file.circumstances(_command()), **here, **disk, **part})
@@ -181,7 +203,7 @@ def _running(
 
 
 def _long(
-    place: Path, workload: Workload, terms: Terms, plain: bool, lease_ms: int, config_path: str | None, tick: Step
+    place: Path, workload: Workload, terms: Terms, plain: bool, lease_ms: int, config_path: str | None, tick: Stop
 ) -> dict[str, Any]:
     from hfzmq.cli.bench.longrun import long_run
     from hfzmq.cli.bench.running import RunningSystem
@@ -197,7 +219,7 @@ def _long(
     else:
         system = system_of(PLAIN if plain else MESH, place, tick, lease_ms)
     with progress({"long": f"{workload.name}, {terms.seconds / 60:g} minutes"}) as say:
-        return long_run(system, workload, terms, on_sample)
+        return long_run(system, workload, terms, on_sample, tick.heed)
 
 
 def _failover(place: Path, kills: int, lease_ms: int, plain: bool, tick: Step) -> dict[str, Any]:
@@ -229,16 +251,11 @@ def _growth(
 
 
 @contextmanager
-def _stoppable() -> Iterator[Step]:
+def _stoppable() -> Iterator[Stop]:
     from hfzmq.cli.live_screen import stop_signals
 
-    with stop_signals() as stopped:
-
-        def tick() -> None:
-            if stopped():
-                raise KeyboardInterrupt
-
-        yield tick
+    with stop_signals() as asked:
+        yield Stop(asked)
 
 
 def _command() -> str:

@@ -16,7 +16,16 @@ from typing import Any
 
 from hfzmq.cli.bench.compare import short
 from hfzmq.cli.bench.place import GROWTH
-from hfzmq.cli.bench.table import FIGURES, GROWTH_LEGEND, LEGEND, RATIO_LEGEND, cells, counted_back, growth_tables
+from hfzmq.cli.bench.table import (
+    FIGURES,
+    GROWTH_LEGEND,
+    LEGEND,
+    RATIO_LEGEND,
+    cells,
+    counted_back,
+    growth_tables,
+    minutes,
+)
 from hfzmq.cli.format import counted, thousands
 from hfzmq.errors import HfzmqError
 
@@ -66,7 +75,7 @@ def _in_short(results: Mapping[str, Any]) -> Iterable[str]:
         yield f"{line}; goal {goal:g} ms: {_met(p50 <= goal)}." if goal else f"{line}."
     if "long" in results:
         told = results["long"]
-        yield f"- **{told['seconds'] / 60:g} minutes of {told['workload']}**: {told['verdict']}, {_elections(told)}."
+        yield f"- **{minutes(told)} of {told['workload']}**: {told['verdict']}, {_elections(told)}."
 
 
 def _met(is_met: bool) -> str:
@@ -117,7 +126,7 @@ def _failover(told: Mapping[str, Any]) -> str:
 def _long(told: Mapping[str, Any]) -> str:
     faults = f" ({'; '.join(told['not_flat'])})" if told["not_flat"] else ""
     return (
-        f"{told['seconds'] / 60:g} minutes of {told['workload']}: {told['verdict']}{faults}; "
+        f"{minutes(told)} of {told['workload']}: {told['verdict']}{faults}; "
         f"{thousands(round(told['rate']))} reports a second, p99.9 {told['p999_us'] / 1000:.1f} ms, the longest "
         f"{told['max_us'] / 1000:.1f} ms; {_elections(told)}. {_where(told)}"
     )

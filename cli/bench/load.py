@@ -3,6 +3,7 @@
     python -m hfzmq.cli.bench.load SPEC.json          what happens goes to stdout, one JSON object a line:
 
     ready -> begin (after the warm-up) -> tick ... tick -> end -> done, when all that was sent is acknowledged
+    SIGTERM, after begin: end comes now
     failed, at any time, instead of what would follow
 
 Touches sockets, stdout, the clock. Must not know: processes, disks, what is compared. Keeps: every client has a
@@ -17,10 +18,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import zmq
@@ -75,6 +78,7 @@ class Load:
         self._busy: list[bytes] = []  # whose request is to be sent again, at ``_rested_at``
         self._rested_at = 0.0
         self._interval, self._whole = Histogram(), Histogram()
+        self._ended = False  # the time that is measured, before it was over
 
     def run(self) -> None:
         """All of it."""
@@ -87,9 +91,10 @@ class Load:
         self._warm_up()
         self._interval = Histogram()
         began, before = time.monotonic(), self._acked
+        signal.signal(signal.SIGTERM, self._end)
         self._tell({"event": "begin"})
         tick = began
-        while (now := time.monotonic()) < began + spec.seconds:
+        while (now := time.monotonic()) < began + spec.seconds and not self._ended:
             acked = self._acked
             self._work(min(now + spec.tick_s, began + spec.seconds))
             self._tell_tick(began, time.monotonic() - tick, self._acked - acked)
@@ -111,6 +116,9 @@ class Load:
                 raise HfzmqError(f"not everybody was answered within {FIRST_ACKS_WITHIN_S:g} s")
             self._work(time.monotonic() + LOOK_EVERY_S)
 
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._ended = True
+
     def close(self) -> None:
         """Let go of all connections."""
         self._context.destroy(linger=0)
@@ -118,6 +126,8 @@ class Load:
     def _tell_tick(self, began: float, lasted_s: float, acked: int) -> None:
         interval, self._interval = self._interval, Histogram()
         self._whole.merge(interval)
+        if self._ended:  # too short to be compared with the others
+            return
         us = {name: round(interval.percentile(share), 1) if interval.count else None for name, share in SHARES.items()}
         at_s, rate = round(time.monotonic() - began, 3), round(acked / lasted_s, 1)
         self._tell({"event": "tick", "at_s": at_s, "rate": rate, **us, "max_us": round(interval.most, 1)})
@@ -152,9 +162,10 @@ class Load:
         self._socket.send_multipart((name, b"", session.frame), zmq.DONTWAIT)
 
     def _work(self, until: float, go_on: bool = True) -> None:
-        """Take answers and send what comes next (``go_on``), until then; or until nothing is under way."""
+        """Take answers and send what comes next (``go_on``), until then; or until nothing is under way, or nothing more
+        is to come next."""
         look = time.monotonic() + LOOK_EVERY_S
-        while (now := time.monotonic()) < until:
+        while (now := time.monotonic()) < until and not (go_on and self._ended):
             assert self._socket is not None
             due = self._rested_at - now if self._busy else LOOK_EVERY_S
             if self._socket.poll(max(0, int(min(due, until - now) * 1000))) and not self._take_answers(go_on):

@@ -7,16 +7,19 @@ Two questions, of all samples after the first tenth, which is left out. Does any
 worse than an earlier one by more than BOUNDS allow. Does anything stand still now and then (a checkpoint, the log's
 cut, Python's garbage, somebody else on the machine): no single sample may be worse than the run's own median by more
 than CLIFFS allow, and nobody is elected.
+
+Who ends it early (Ctrl-C) gets a verdict of the samples that there are, if they are enough for one.
 """
 
 from __future__ import annotations
 
 import math
+import signal
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from hfzmq.cli.bench.measure import LOAD, MIB, LoadRun, Terms, Workload, costs
+from hfzmq.cli.bench.measure import LOAD, MIB, LoadRun, Terms, Tick, Workload, costs
 from hfzmq.cli.bench.systems import System
 
 LEAST_SAMPLES = 12
@@ -61,19 +64,25 @@ CLIFFS = {"rate": 0.5, "p999_us": 3.0}  # of the median: no sample has less, or 
 
 
 def long_run(
-    system: System, workload: Workload, terms: Terms, tick: Callable[[dict[str, Any]], None]
+    system: System, workload: Workload, terms: Terms, tick: Tick, early: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
     """Load a system that is not running yet for ``terms.seconds``, a sample each ``terms.tick_s``; the part of the
-    results file. HfzmqError and NotKept as with ``measure``."""
+    results file. ``early`` is called when Ctrl-C ends it early. HfzmqError and NotKept as with ``measure``."""
+    ended_early = False
     try:
         system.start()
         term = system.term()
         run = LoadRun(system, workload, terms)
         samples: list[Sample] = []
-        for event in run.events():
-            if event["event"] == "tick":
-                samples.append(_sample(system, event))
-                tick(event)
+        while not run.done:
+            try:
+                _take(system, run, samples, tick)
+            except KeyboardInterrupt:
+                if ended_early or len(samples) < LEAST_SAMPLES:
+                    raise
+                ended_early = True
+                early()
+                system.processes.signal(LOAD, signal.SIGTERM)
         elections = system.term() - term
         system.settle()
         system.read_back(run.ledger)
@@ -82,7 +91,8 @@ def long_run(
     faults = not_flat(samples) + [f"elections under load: {elections}"] * bool(elections)
     return {
         "workload": workload.name,
-        "seconds": terms.seconds,
+        "seconds": run.done["lasted_s"] if ended_early else terms.seconds,
+        "asked_s": terms.seconds,
         "sample_s": terms.tick_s,
         "beds": terms.beds,
         "verdict": "not flat" if faults else "flat",
@@ -95,6 +105,13 @@ def long_run(
         "columns": Sample._fields,
         "samples": samples,
     }
+
+
+def _take(system: System, run: LoadRun, samples: list[Sample], tick: Tick) -> None:
+    for event in run.events():
+        if event["event"] == "tick":
+            samples.append(_sample(system, event))
+            tick(event)
 
 
 def not_flat(samples: Sequence[Sample]) -> list[str]:

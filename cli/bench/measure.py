@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from hfzmq.errors import HfzmqError
 
 LOAD = "load"
 MIB = 1 << 20
+ROOM_BYTES = 64 * MIB  # with less on the disk, that is why
 
 Tick = Callable[[dict[str, Any]], None]
 
@@ -145,13 +147,19 @@ class LoadRun:
         for line in self._lines:
             event = json.loads(line)
             if event["event"] == "failed":
-                raise HfzmqError(f"the load failed: {event['cause']}", hint=event["hint"])
+                raise self._failed(event["cause"], event["hint"])
             if event["event"] == "done":
                 self.done = event
                 self.ledger = [Acked(self._writers[name], sent, acked) for name, sent, acked in event["writers"]]
             yield event
         if not self.done:
             raise HfzmqError(f"the load ended by itself: {self._processes.last_words(LOAD, 1) or 'it said nothing'}")
+
+    def _failed(self, cause: str, hint: str) -> HfzmqError:
+        free = shutil.disk_usage(self._processes.directory).free
+        if free < ROOM_BYTES:
+            cause, hint = f"{cause}; the disk has {free // MIB} MiB left", "measure on a larger one: --folder DIR"
+        return HfzmqError(f"the load failed: {cause}", hint=hint)
 
 
 def costs(system: System) -> dict[str, Cost]:

@@ -120,10 +120,16 @@ def _growth(told: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def minutes(told: Mapping[str, float]) -> str:
+    """How long a long run was, and how long it was to be where that differs."""
+    lasted, asked = told["seconds"] / 60, told.get("asked_s", told["seconds"]) / 60
+    return f"{lasted:.3g} minutes" + f" (ended early, {asked:.3g} were asked for)" * (lasted < asked)
+
+
 def _long(told: Mapping[str, Any]) -> list[str]:
     return [
         table(told["columns"], told["samples"]),
-        f"{told['verdict']}" + "".join(f"\n  {fault}" for fault in told["not_flat"]),
+        f"{minutes(told)}: {told['verdict']}" + "".join(f"\n  {fault}" for fault in told["not_flat"]),
         f"{thousands(told['read_back'])} acknowledged reports, each read back exactly once; "
         f"elections under load: {told['elections']}",
     ]

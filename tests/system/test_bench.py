@@ -125,6 +125,25 @@ def test_a_long_run_has_its_samples_and_a_verdict(tmp_path: Path) -> None:
         assert sample["descriptors"] > 3
 
 
+def test_a_long_run_that_is_ended_early_tells_what_it_has_found_so_far(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with said.open("w") as stderr:
+        process = subprocess.Popen(
+            hfzmq("bench", "--minutes", 0.5, "--clients", 2, "--folder", tmp_path / "disk", "-o", "json"),
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True,
+        )  # fmt: skip
+    wait_for("half of it", lambda: ": 50 %" in said.read_text(), 60)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode in (0, 1), said.read_text()
+    told = json.loads(out)["long"]
+    assert 15 <= told["seconds"] < told["asked_s"] == 30
+    assert 12 <= len(told["samples"]) < 30
+    assert told["read_back"] > 0
+    assert "once more" in said.read_text()
+    assert list((tmp_path / "disk").iterdir()) == []
+
+
 # ------------------------------------------------------------ the yardstick
 
 

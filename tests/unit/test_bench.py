@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,13 +14,16 @@ from hfzmq.cli.bench import compare, document
 from hfzmq.cli.bench.failover import gaps_ms
 from hfzmq.cli.bench.histogram import Histogram
 from hfzmq.cli.bench.longrun import BOUNDS, FROM_INSIDE, Sample, not_flat
-from hfzmq.cli.bench.measure import Figures, Measured, Terms, Workload
+from hfzmq.cli.bench.measure import Figures, LoadRun, Measured, Terms, Workload
 from hfzmq.cli.bench.place import _kind_of, on_disk
 from hfzmq.cli.bench.readback import Acked, NotKept, all_equal, read_back
 from hfzmq.cli.bench.reports import writers
 from hfzmq.cli.bench.speak import ACKED, AGAIN, ELSEWHERE, MeshSpeaker, Session
+from hfzmq.cli.processes import Processes
 from hfzmq.clinical.report import check_row
+from hfzmq.config import render
 from hfzmq.errors import HfzmqError, InvalidInput
+from hfzmq.settings import Limits
 from hfzmq.wire.requests import Submit, decode_request, decode_rows, encode_reply
 from hfzmq.wire.rows import pack_row
 from tests.unit.cli_world import CONFIG, run
@@ -240,6 +245,25 @@ def test_what_does_not_go_together_is_a_usage_error_that_names_it(words: str, sa
     done = run("bench", *words.split())
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+
+
+def test_requests_are_weighed_by_the_limits_of_the_mesh_that_is_to_take_them(tmp_path: Path) -> None:
+    file = tmp_path / "peers.yaml"
+    file.write_text(render(CONFIG._replace(limits=Limits(client_message_bytes_max=12_000))))
+    done = run("bench", "--yes", "--config", str(file))
+    assert (done.code, done.out) == (2, "")
+    assert "a request has 12000 bytes at most, that is 79 reports of 145 bytes" in done.err
+
+
+def test_a_load_that_fails_where_the_disk_is_full_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    load = LoadRun.__new__(LoadRun)
+    load._processes = Processes(tmp_path)
+    assert "the disk" not in str(load._failed("nobody has led for 30 s", ""))
+    used = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: used._replace(free=3 << 20))
+    error = load._failed("nobody has led for 30 s", "")
+    assert str(error) == "the load failed: nobody has led for 30 s; the disk has 3 MiB left"
+    assert "--folder" in error.hint
 
 
 def test_a_folder_in_memory_is_refused_for_nothing_is_synced_there(
