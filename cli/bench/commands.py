@@ -7,15 +7,16 @@ process and no file behind.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hfzmq.cli.bench.checks import check, check_growth, check_weight, given
+from hfzmq.cli.bench.stop import Stop, stoppable, warn
 from hfzmq.cli.options import Seconds, key_option, load_config, output_option
 from hfzmq.settings import Limits, Timing
 
@@ -30,26 +31,6 @@ LONG_CLIENTS = 64
 UNTOLD = ("--results", "--folder", "--config", "--key", "--output", "--yes")  # where it was, and not what
 
 Step = Callable[[], None]
-
-
-class Stop:
-    """Called now and then: KeyboardInterrupt when somebody has asked for the end."""
-
-    def __init__(self, asked: Callable[[], bool]) -> None:
-        self._asked = asked
-        self._heeded = False
-
-    def __call__(self) -> None:
-        """See the class."""
-        if self._asked() and not self._heeded:
-            raise KeyboardInterrupt
-
-    def heed(self) -> None:
-        """It ends in order, and goes on until then; whoever asks once more ends it at once."""
-        self._heeded = True
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.default_int_handler)
-        click.echo("it ends here: what was acknowledged is read back first (Ctrl-C once more: at once)", err=True)
 
 
 @click.command()
@@ -143,7 +124,7 @@ def bench(
         found: dict[str, Any] = results_file.plain({**results_file.circumstances(_command()), **here, **disk, **part})
         return found
 
-    with _stoppable() as tick, on_disk(folder) as (place, disk):
+    with stoppable() as tick, on_disk(folder) as (place, disk):
         if growth:
             grown: dict[str, Any] = {}
             for axis, part in _growth(place, growth, rows_max, terms, rounds, lease_ms, tick):
@@ -164,9 +145,9 @@ def bench(
             told = {"speed": _speed(place, chosen, baseline, plain, terms, rounds, lease_ms, tick)}
     name = next(iter(told))
     told[name] = whole(told[name])
-    _show(name, told[name], output)
-    if results:
+    if results:  # first, for whoever reads what is shown may have gone
         put(results, told)
+    _show(name, told[name], output)
     return 1 if told[name].get("not_flat") else 0
 
 
@@ -195,10 +176,10 @@ def _running(
     from hfzmq.cli.bench.running import RunningSystem
     from hfzmq.cli.results_file import progress
 
-    config, key, made = load_config(config_path), _key(), iter(range(1 << 30))
+    config, key, places = load_config(config_path), _key(), (place / f"run-{number}" for number in count())
     plan = compare.Plan(chosen, (config.mesh_name,), rounds, terms)
     with progress(compare.stages(plan)) as say:
-        found = compare.run(plan, lambda name: RunningSystem(config, place / f"run-{next(made)}", key), tick, say)
+        found = compare.run(plan, lambda name: RunningSystem(config, next(places), warn, key), tick, say)
     return compare.section(plan, found)
 
 
@@ -212,14 +193,21 @@ def _long(
 
     def on_sample(event: Mapping[str, Any]) -> None:
         tick()
-        say("long", event["at_s"] / terms.seconds)
+        with suppress(OSError):  # nobody reads stderr any more
+            say("long", event["at_s"] / terms.seconds)
 
     if config_path:
-        system: System = RunningSystem(load_config(config_path), place / "run", _key())
+        system: System = RunningSystem(load_config(config_path), place / "run", warn, _key())
     else:
         system = system_of(PLAIN if plain else MESH, place, tick, lease_ms)
-    with progress({"long": f"{workload.name}, {terms.seconds / 60:g} minutes"}) as say:
-        return long_run(system, workload, terms, on_sample, tick.heed)
+    found: dict[str, Any] = {}
+    try:
+        with progress({"long": f"{workload.name}, {terms.seconds / 60:g} minutes"}) as say:
+            found = long_run(system, workload, terms, on_sample, tick.load_ends)
+    except OSError:
+        if not found:  # else it was the bar, whose terminal is gone
+            raise
+    return found
 
 
 def _failover(place: Path, kills: int, lease_ms: int, plain: bool, tick: Step) -> dict[str, Any]:
@@ -248,14 +236,6 @@ def _growth(
 
 
 # ------------------------------------------------------------ around it
-
-
-@contextmanager
-def _stoppable() -> Iterator[Stop]:
-    from hfzmq.cli.live_screen import stop_signals
-
-    with stop_signals() as asked:
-        yield Stop(asked)
 
 
 def _command() -> str:

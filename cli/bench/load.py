@@ -102,6 +102,7 @@ class Load:
         lasted_s, acked = time.monotonic() - began, self._acked - before
         self._tell({"event": "end"})
         self._finish()
+        self._whole.merge(self._interval)  # who waits at the end waits, too
         made = [[one.writer.name, one.sent, one.acked] for one in self._sessions.values()]
         us = {name: round(self._whole.percentile(share), 1) for name, share in SHARES.items()}
         told = {"event": "done", "acked": acked, "lasted_s": round(lasted_s, 3), "writers": made, "moves": self._moves}
@@ -126,7 +127,7 @@ class Load:
     def _tell_tick(self, began: float, lasted_s: float, acked: int) -> None:
         interval, self._interval = self._interval, Histogram()
         self._whole.merge(interval)
-        if self._ended:  # too short to be compared with the others
+        if lasted_s < self._spec.tick_s / 2:  # the last one: too short to be compared with the others
             return
         us = {name: round(interval.percentile(share), 1) if interval.count else None for name, share in SHARES.items()}
         at_s, rate = round(time.monotonic() - began, 3), round(acked / lasted_s, 1)

@@ -11,7 +11,7 @@ import heapq
 import math
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from operator import itemgetter
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hfzmq.cli.alarms.act import Actor
+from hfzmq.cli.bench.measure import LOAD
 from hfzmq.cli.bench.readback import Acked, read_back
 from hfzmq.cli.bench.reports import Writer
 from hfzmq.cli.page_source import REPORTS, Filter, MeshSource, read_all
@@ -29,16 +30,19 @@ from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, NoDaemonReached, NotFound
 
 BY = "hfzmq bench"
-DISCHARGE_WITHIN_S = 30.0
+DISCHARGE_WITHIN_S = 60.0  # all of them
+LAST_ANSWERS_WITHIN_S = 5.0
 DISCHARGE = "discharge"
 
 
 class RunningSystem:
-    """See the module and systems.System. ``key``: a file with the secret key that the load speaks with."""
+    """See the module and systems.System. ``warn`` is told what stays to be done; ``key``: a file with the secret key
+    that the load speaks with."""
 
-    def __init__(self, config: Config, folder: Path, key: str = "") -> None:
+    def __init__(self, config: Config, folder: Path, warn: Callable[[str], None], key: str = "") -> None:
         folder.mkdir(parents=True)
         self._config = config
+        self._warn = warn
         self._folder = folder
         self._before: dict[str, float] = {}
         self._beds: tuple[str, ...] = ()
@@ -83,12 +87,22 @@ class RunningSystem:
         return max(grown, default=math.nan)
 
     def close(self) -> None:
-        """See System."""
+        """See System. Never an error: what was measured, or why it failed, is more than this."""
+        if self.processes.alive(LOAD):  # a report that came after its bed's discharge would wake it
+            self.processes.terminate(LOAD, within_s=LAST_ANSWERS_WITHIN_S)
         self.processes.kill_all()
         shutil.rmtree(self._folder, ignore_errors=True)
-        for bed in self._beds:
-            with suppress(NotFound):  # it never came so far
-                self._discharge(bed)
+        left, actor = list(self._beds), Actor(self._config, BY, DISCHARGE_WITHIN_S)
+        try:
+            while left:
+                with suppress(NotFound):  # it never came so far
+                    actor.act(DISCHARGE, left[-1])
+                left.pop()
+        except HfzmqError as error:
+            self._warn(
+                f"{len(left)} made-up beds of {self.name} are not discharged and will be told as NO DATA: {error}\n"
+                f"when the mesh is well: hfzmq alarms discharge {left[-1]}, and so on (hfzmq alarms ls)"
+            )
 
     def _discharge(self, bed: str) -> None:
         Actor(self._config, BY, DISCHARGE_WITHIN_S).act(DISCHARGE, bed)

@@ -15,6 +15,7 @@ from hfzmq.client.ask import ask_all
 from hfzmq.client.line import Curve, curve_for
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, NoLeader, WireError
+from hfzmq.wire.members import newest, with_members
 from hfzmq.wire.requests import EPOCH_BYTES, decode_reply, digest, encode_request, encode_rows
 
 ACKED, AGAIN, ELSEWHERE = "acked", "again", "elsewhere"  # what an answer says: done; later; whoever leads now
@@ -67,11 +68,13 @@ class MeshSpeaker:
         """See Speaker: the leader."""
         until = time.monotonic() + LEADER_WITHIN_S
         while time.monotonic() < until:
-            for peer, answer in ask_all(self._config, "status", timeout_ms=ASK_TIMEOUT_MS).items():
+            answers = ask_all(self._config, "status", timeout_ms=ASK_TIMEOUT_MS)
+            config = with_members(self._config, newest(answers.values()))  # the leader may have joined, or moved
+            for peer, answer in answers.items():
                 said = (answer or {}).get("peer")
                 if isinstance(said, dict) and said.get("serves") is True and said.get("role") == "leader":
-                    address = self._config.peer(peer)
-                    return Where(address.host, address.client_port, curve_for(self._config.keys, peer))
+                    address = config.peer(peer)
+                    return Where(address.host, address.client_port, curve_for(config.keys, peer))
             time.sleep(ASK_EVERY_S)
         raise NoLeader(f"nobody has led for {LEADER_WITHIN_S:g} s", hint="see who is well: hfzmq status")
 

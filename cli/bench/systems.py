@@ -32,6 +32,7 @@ SYSTEMS = (MESH, PLAIN, SKETCH)
 SKETCH_MODULE, LOAD_MODULE = "hfzmq.cli.bench.sketch", "hfzmq.cli.bench.load"
 SKETCH_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
+TERM_TRIES = 15
 SELECT_ALL = "SELECT * FROM risk_reports ORDER BY id"
 
 
@@ -105,8 +106,11 @@ class MeshSystem:
 
     def term(self) -> int:
         """See System."""
-        answers = ask_all(self.stage.config, "status", timeout_ms=2000).values()
-        return max((answer["peer"]["term"] for answer in answers if answer), default=0)
+        for _ in range(TERM_TRIES):
+            answers = ask_all(self.stage.config, "status", timeout_ms=2000).values()
+            if any(answers):
+                return max(int(answer["peer"]["term"]) for answer in answers if answer)
+        raise HfzmqError("no daemon of the bench has answered", hint="is the machine busy with something else?")
 
     def wal_bytes(self) -> int:
         """See System."""

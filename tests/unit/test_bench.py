@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,16 +15,19 @@ import pytest
 from hfzmq.cli.bench import compare, document
 from hfzmq.cli.bench.failover import gaps_ms
 from hfzmq.cli.bench.histogram import Histogram
+from hfzmq.cli.bench.load import Load, Spec
 from hfzmq.cli.bench.longrun import BOUNDS, FROM_INSIDE, Sample, not_flat
 from hfzmq.cli.bench.measure import Figures, LoadRun, Measured, Terms, Workload
 from hfzmq.cli.bench.place import _kind_of, on_disk
 from hfzmq.cli.bench.readback import Acked, NotKept, all_equal, read_back
 from hfzmq.cli.bench.reports import writers
-from hfzmq.cli.bench.speak import ACKED, AGAIN, ELSEWHERE, MeshSpeaker, Session
+from hfzmq.cli.bench.running import RunningSystem
+from hfzmq.cli.bench.speak import ACKED, AGAIN, ELSEWHERE, MeshSpeaker, Session, SketchSpeaker
+from hfzmq.cli.bench.stop import stoppable
 from hfzmq.cli.processes import Processes
 from hfzmq.clinical.report import check_row
 from hfzmq.config import render
-from hfzmq.errors import HfzmqError, InvalidInput
+from hfzmq.errors import HfzmqError, InvalidInput, NoLeader
 from hfzmq.settings import Limits
 from hfzmq.wire.requests import Submit, decode_request, decode_rows, encode_reply
 from hfzmq.wire.rows import pack_row
@@ -205,7 +210,7 @@ def test_whatever_gets_worse_in_a_long_run_is_not_flat_and_is_named(name: str, l
     assert [one.partition(":")[0] for one in unknown] == [name] * (name not in FROM_INSIDE), "not known is not flat"
 
 
-@pytest.mark.parametrize(("name", "once"), [("rate", 400.0), ("p999_us", 1000.0)])
+@pytest.mark.parametrize(("name", "once"), [("rate", 400.0), ("p999_us", 1000.0), ("max_us", 202_000.0)])
 def test_a_long_run_that_stood_still_once_is_not_flat_and_says_when(name: str, once: float) -> None:
     samples = [SAMPLE._replace(at_s=10.0 * number) for number in range(1, 31)]
     samples[14] = samples[14]._replace(**{name: once})
@@ -215,6 +220,50 @@ def test_a_long_run_that_stood_still_once_is_not_flat_and_says_when(name: str, o
 
 def test_too_few_samples_are_no_verdict() -> None:
     assert not_flat([SAMPLE] * 5) == ["only 5 samples, 12 are needed to tell"]
+
+
+def test_an_interval_at_the_end_that_is_too_short_is_no_sample_but_its_waits_count() -> None:
+    told: list[dict[str, Any]] = []
+    spec = Spec("", 1, "bench", 1, 1, 1, 145, BASE_MS, 0.0, 10.0, tick_s=1.0)
+    load = Load(spec, SketchSpeaker(1), told.append)
+    try:
+        for lasted_s in (1.0, 0.4):
+            load._interval.add(50_000.0)
+            load._tell_tick(time.monotonic(), lasted_s, 7)
+        assert [(one["rate"], one["max_us"]) for one in told] == [(7.0, 50_000.0)]
+        assert load._whole.count == 2
+    finally:
+        load.close()
+
+
+def test_once_the_load_has_ended_only_a_second_request_ends_the_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    with stoppable() as stop:
+        stop.load_ends(asked_for=False)
+        signal.raise_signal(signal.SIGTERM)
+        stop()
+        assert "once more" in capsys.readouterr().err
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    with stoppable() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            stop()
+
+
+def test_beds_that_cannot_be_discharged_are_told_and_cost_no_figure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(*about: object) -> None:
+        raise NoLeader("nobody leads")
+
+    monkeypatch.setattr("hfzmq.cli.bench.running.Actor.act", nobody)
+    said: list[str] = []
+    system = RunningSystem(CONFIG, tmp_path / "run", said.append)
+    system.writes(MADE)
+    system.close()
+    (warning,) = said
+    assert warning.startswith(f"{sum(len(one.beds) for one in MADE)} made-up beds")
+    assert f"hfzmq alarms discharge {MADE[-1].beds[-1]}" in warning
 
 
 # ------------------------------------------------------------ the command line
