@@ -21,6 +21,7 @@ from hfzmq.cli.format import printable
 from hfzmq.cli.mesh_view import MeshView, mesh_view
 from hfzmq.cli.pulse_view import Pulse, merge_pulses
 from hfzmq.cli.why import Why, Whys
+from hfzmq.client.histories import history_in, that_goes_on, that_leads
 from hfzmq.config import Config, Thresholds
 from hfzmq.errors import HfzmqError
 
@@ -61,6 +62,7 @@ class BoardStatus(NamedTuple):
     pulses: tuple[Pulse, ...] = ()
     whys: Mapping[str, Why] = MappingProxyType({})  # by patient: what moved the probability most
     hint: str = ""
+    history: str | None = None  # which beginning of the mesh all this is of; None: nobody has said
 
     @property
     def trouble(self) -> str:
@@ -87,8 +89,14 @@ def updated(
     at_ms: int,
     refusing: Mapping[int, str] = MappingProxyType({}),
 ) -> BoardStatus:
-    """``before`` brought up to date by one poll's answers that came at ``at_ms``; ``refusing``: see ask_all."""
+    """``before`` brought up to date by one poll's answers that came at ``at_ms``; ``refusing``: see ask_all. Of two
+    histories (client/histories) only the one that goes on is shown, and nothing of another one stays."""
     mesh = mesh_view(config, status, refusing=refusing)
+    history = _history(before.history, status)
+    odd = {peer for peer, answer in status.items() if history_in(answer) not in (None, history)}
+    beds = {peer: answer for peer, answer in beds.items() if peer not in odd}
+    if before.history not in (None, history):
+        before = before._replace(beds=(), pulses=(), alarms=AlarmView(), whys=MappingProxyType({}))
     answered = dict(before.answered_at_ms) | {peer.id: at_ms for peer in mesh.peers if peer.reachable}
     told = any(answer is not None and answer.get("status") == "OK" for answer in beds.values())
     known = merge_beds({bed.patient_id: bed for bed in before.beds}, beds.values(), at_ms)
@@ -104,6 +112,7 @@ def updated(
         failure="",
         hint="",
         alarms=merge_alarms(before.alarms, beds.values(), at_ms),
+        history=history,
     )
 
 
@@ -188,6 +197,11 @@ class BoardFeed:
             # Also while nobody of the file is left, whoever took their place is asked.
             self._config = with_members(self._config, newest(answers.values()))
         return answers
+
+
+def _history(before: str | None, status: Answers) -> str | None:
+    """The history of whoever leads; where nobody does, the one that was shown before."""
+    return that_leads(status) or before or that_goes_on(status)
 
 
 def _events(before: Iterable[Happening], answers: Answers) -> tuple[Happening, ...]:

@@ -7,6 +7,7 @@ taken for a failure of the mesh or of a disk.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -22,10 +23,13 @@ class CannotWrite(HfzmqError):
 
 def open_closed_streams() -> None:
     """What whoever started us has closed (``>&-``) leads nowhere: no command need ask whether there is one, and no file
-    that is opened later takes its number, where something might write into it."""
+    that is opened later takes its number, where something might write into it. A letter that stdout's encoding does
+    not have (a terminal in Latin-1) is escaped, and ends no command."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from typing import Any
 
+import zmq
+
 from hfzmq.client.ask import ask
 from hfzmq.config import PeerAddress
 from hfzmq.core.replica import Replica
@@ -96,7 +98,7 @@ class Hearsay:
     def _take(self, asked: Future[Heard], keyring: Keyring, alive: Collection[int], mine: int) -> None:
         try:
             heard = asked.result()
-        except (HfzmqError, OSError) as error:
+        except (HfzmqError, OSError, zmq.ZMQError, KeyError) as error:  # of no use, and no reason to end
             log.debug("which keys the others serve with could not be asked: %s", error)
             return
         applied, served = max(heard, key=lambda one: one[0], default=(0, {}))

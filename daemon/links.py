@@ -170,15 +170,17 @@ class Links:
         socket.setsockopt(zmq.IMMEDIATE, 1)
         socket.setsockopt(zmq.SNDHWM, SEND_QUEUE_MESSAGES)
         self._show(socket, peer.id)
+        endpoint = f"tcp://{bracketed(peer.host)}:{peer.peer_port}"
         if self._keyring is not None:
-            self._refused.watch(peer.id, socket)
-        socket.connect(f"tcp://{bracketed(peer.host)}:{peer.peer_port}")
+            self._refused.watch(peer.id, socket, endpoint)
+        socket.connect(endpoint)
         return socket
 
     def _close_dealer(self, peer: int) -> None:
         dealer = self._dealers.pop(peer, None)
         if dealer is not None:
             if self._keyring is not None:
+                self._refused.drain(peer)
                 dealer.disable_monitor()
                 self._refused.forget(peer)
             dealer.close(0)

@@ -184,6 +184,7 @@ class Node:
                 self.chores.happened()
             if self.watch.fd in ready:
                 self.chores.hurry()  # it is readable until it is read there
+                self.watch.told()
             self.intake.take(ready)
             if signals.fd in ready:
                 self._obey(signals)

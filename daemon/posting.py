@@ -62,6 +62,10 @@ class Posting:
         """Alarms may have: look soon."""
         self.look_at_ms = min(self.look_at_ms, self._looked_ms + LOOK_MS)
 
+    def forget(self) -> None:
+        """What the notifier has to tell is of no interest any more."""
+        self._notifier.results()
+
     def results(self, now_ms: float) -> list[Sent]:
         """What was delivered; and what has failed, if the log does not know it yet, however often it is tried."""
         found = []

@@ -10,13 +10,15 @@ was too large, a byte was changed on its way), silently; this is who notices.
 
 from __future__ import annotations
 
+import re
 import struct
 
 import zmq
 
 LOOK_MS = 200
+DRAINED = 10_000  # events; twice what the pipe between two sockets holds
 RETRY_MS = 1000
-EVENTS_A_LOOK = 64
+EVENTS_A_LOOK = 1000  # a peer that is away makes ten a look; who does not read them stops ZeroMQ's own thread
 AUTH, PROTOCOL, NO_DETAIL = (
     int(zmq.Event.HANDSHAKE_FAILED_AUTH),
     int(zmq.Event.HANDSHAKE_FAILED_PROTOCOL),
@@ -25,6 +27,7 @@ AUTH, PROTOCOL, NO_DETAIL = (
 ENDED = int(zmq.Event.DISCONNECTED)
 ON_ITS_WAY = (int(zmq.Event.CONNECT_DELAYED), int(zmq.Event.CONNECT_RETRIED), int(zmq.Event.CONNECTED))
 SUCCEEDED = int(zmq.Event.HANDSHAKE_SUCCEEDED)
+_MAPPED = re.compile(r"\[::ffff:([0-9.]+)\]")
 _BROKEN_PIPE = 32  # the other side closed in the middle of a handshake: a server that could not read what came
 WHY = {
     AUTH: "it does not accept this peer's key",
@@ -40,14 +43,31 @@ class Refused:
         self._monitors: dict[object, zmq.Socket[bytes]] = {}
         self._due: dict[tuple[object, str], float] = {}
         self._look_at_ms = 0.0
+        self._only: dict[object, str] = {}
         self.why: dict[tuple[object, str], str] = {}  # (name, endpoint) of who refuses, with the last reason
 
-    def watch(self, name: object, socket: zmq.Socket[bytes]) -> None:
-        """From now on, under ``name``; it takes the place of the socket that had the name."""
+    def watch(self, name: object, socket: zmq.Socket[bytes], endpoint: str | None = None) -> None:
+        """From now on, under ``name``; it takes the place of the socket that had the name. ``endpoint``: the only one
+        that it connects to, however ZeroMQ writes it when it tries again."""
         self.forget(name)
+        if endpoint is not None:
+            self._only[name] = endpoint
+            for key in [key for key in self.why if key[0] == name and key[1] != endpoint]:
+                del self.why[key]
         monitor = socket.get_monitor_socket(AUTH | PROTOCOL | NO_DETAIL | SUCCEEDED | ENDED | sum(ON_ITS_WAY))
         monitor.setsockopt(zmq.LINGER, 0)
         self._monitors[name] = monitor
+
+    def drain(self, name: object) -> None:
+        """Its socket is going to be closed: ZeroMQ's own thread may be waiting for room to tell of it."""
+        monitor = self._monitors.get(name)
+        if monitor is None:
+            return
+        for _ in range(DRAINED):
+            try:
+                monitor.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
 
     def forget(self, name: object) -> None:
         """Its socket is going to be closed."""
@@ -81,7 +101,7 @@ class Refused:
 
     def _note(self, now_ms: float, name: object, frames: list[bytes]) -> None:
         event, value = struct.unpack("=hi", frames[0])
-        key = (name, frames[1].decode("utf-8", "replace"))
+        key = (name, self._only.get(name) or _as_connected(frames[1].decode("utf-8", "replace")))
         if event == SUCCEEDED:
             self.why.pop(key, None)
             self._due.pop(key, None)
@@ -94,3 +114,8 @@ class Refused:
             self._due.setdefault(key, now_ms + RETRY_MS)
         elif value == _BROKEN_PIPE:
             self.why[key] = WHY[NO_DETAIL]  # ZeroMQ itself tries again
+
+
+def _as_connected(endpoint: str) -> str:
+    """``tcp://10.0.0.2:7102`` of ``tcp://[::ffff:10.0.0.2]:7102``: how ZeroMQ writes it from the second try on."""
+    return _MAPPED.sub(r"\1", endpoint)

@@ -11,11 +11,22 @@ from hfzmq import config as configuration
 from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.config import Config
 from hfzmq.environment import overlay
+from hfzmq.errors import ConfigError
 
 
 def reread(old: Config) -> tuple[Config, str]:
     """What is in force from now on, and that in words: a list of keys at once, where there were keys before; all the
     rest at the next start. ConfigError: the file is wrong."""
+    try:
+        return _reread(old)
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the file holds: a daemon that runs goes on
+        cause = f"internal error: {type(error).__name__}: {error}"
+        raise ConfigError(old.path, None, "", cause, hint="nothing of it is in force; hfzmq config check") from error
+
+
+def _reread(old: Config) -> tuple[Config, str]:
     fresh = overlay(configuration.load(old.path), os.environ)
     rules_of(fresh)
     if fresh.keys is not None and old.keys is not None:

@@ -169,8 +169,7 @@ class Vitals:
             self._alarms_of, self._alarms = self._replica.applied, gauges.open_alarms(self._store.alarms)
         syncs = Syncs(tuple(self._sync_counts), self._sync_seconds)
         status = self._about.status()
-        if lost := self.lines_lost():
-            status["counters"]["log_lines_lost"] = lost
+        status["counters"]["log_lines_lost"] = self.lines_lost()  # 0 too: who watches must see it begin to rise
         gauge = gauges.read(now_ms, status, self._replica, self._store, self._alarms, syncs, self._door.shut)
         self.gauge = gauge._replace(shut_out=self.shut_out())
         line = status_line(self.gauge)

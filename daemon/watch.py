@@ -181,9 +181,15 @@ class Watch:
         self._gathered = _Gathered()
         return routes
 
+    def told(self) -> None:
+        """``fd`` is readable. Who does not lead reads it, too: what ended after the lead was lost is for whoever leads
+        now to find out, and a descriptor that nobody reads keeps the loop from ever resting."""
+        if not self._leads:
+            self._posting.forget()
+
     @property
     def fd(self) -> int:
-        """Readable when the notifier has something to tell."""
+        """Readable when the notifier has something to tell, until ``turn`` (of a leader) or ``told``."""
         return self._notifier.fileno()
 
     def close(self) -> None:

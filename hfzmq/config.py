@@ -209,7 +209,7 @@ _TIMING_BOUNDS = {
 }
 _LIMIT_BOUNDS = {
     "client_message_bytes_max": (4096, 64 << 20),
-    "peer_message_bytes_max": (65_536, 256 << 20),
+    "peer_message_bytes_max": (4 << 20, 256 << 20),  # 10,000 facts in an entry, a thousand hints, a snapshot's piece
     "uncommitted_bytes_max": (65_536, 1 << 30),
     "inflight_appends_max": (1, 4096),
     "inflight_bytes_max": (65_536, 1 << 30),

@@ -22,10 +22,11 @@ COMPARE = "compare with a whole file: hfzmq config init"  # the hint where there
 IN_MS = "in milliseconds: 1000 is one second"
 
 DIGITS_SHOWN = 12  # of a number that is far too long
+DEEP_MAX = 8  # lists in lists
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _MANY_DIGITS = re.compile(r"-?[1-9][0-9]{18,}")
-_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)?\.?[0-9]*([eE][-+]?[0-9]{1,3})?")
+_DECIMAL = re.compile(r"-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")  # E101 is a name
 _NEARLY_A_NUMBER = re.compile(r"[-+]?[0-9][0-9A-Za-z.,:_%]{0,11}|[-+]?\.(nan|NaN|NAN|inf|Inf|INF)")
 _HEX16 = re.compile(r"[0-9a-fA-F]{32}")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
@@ -188,8 +189,10 @@ class YamlReader:
         fields = self.mapping(node, key, optional=tuple(bounds))
         return {name: self.integer(value, f"{key}.{name}", *bounds[name]) for name, value in fields.items()}
 
-    def plain(self, node: yaml.Node, key: str, items_max: int) -> Any:
+    def plain(self, node: yaml.Node, key: str, items_max: int, deep: int = DEEP_MAX) -> Any:
         """A number, text, a list of such, or a mapping to such: what it says, for somebody else to judge."""
+        if not deep:  # also an alias of what it stands in
+            self.fail(node, key, "nested too deep")
         if isinstance(node, yaml.ScalarNode):
             text = str(node.value)
             if _plain(node) and _INTEGER.fullmatch(text):
@@ -197,10 +200,10 @@ class YamlReader:
             number = _decimal(text) if _plain(node) else math.nan
             return text if math.isnan(number) else number
         if isinstance(node, yaml.SequenceNode) and len(node.value) <= items_max:
-            return [self.plain(item, f"{key}[{number}]", items_max) for number, item in enumerate(node.value)]
+            return [self.plain(one, f"{key}[{at}]", items_max, deep - 1) for at, one in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode) and len(node.value) <= items_max:
             return {
-                self.scalar(name, key, "a name"): self.plain(value, f"{key}.{name.value}", items_max)
+                self.scalar(name, key, "a name"): self.plain(value, f"{key}.{name.value}", items_max, deep - 1)
                 for name, value in node.value
             }
         return self.fail(node, key, f"at most {items_max} items")
@@ -244,4 +247,4 @@ def _plain(node: yaml.Node) -> bool:
 
 
 def _decimal(text: str) -> float:
-    return float(text) if _DECIMAL.fullmatch(text) and any(c.isdigit() for c in text) else math.nan
+    return float(text) if _DECIMAL.fullmatch(text) else math.nan

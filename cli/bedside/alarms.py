@@ -4,7 +4,7 @@ Touches nothing: clocks and the link come in. Must not know: terminals, how anyt
 raised depends on nobody but this client; it sounds only while the mesh is away; once the mesh is there and has all
 reports, what is over is the mesh's to show and is let go here.
 
-    judgement, time --> Alarms --> events: raised, recurred, returned, acknowledged, ended
+    judgement, time --> Alarms --> events: raised, recurred, returned, acknowledged, ended; measured: its value is new
     the mesh is away and somebody has to come --> event: sounding, and the bell
 """
 
@@ -28,6 +28,7 @@ Event = dict[str, Any]
 CONNECTED = "connected"
 AWAY_AFTER_MS = 3_000  # a leader that fails over is no absence
 SOUNDING = "sounding"
+MEASURED = "measured"
 TOLD = (t.RAISED, t.RECURRED, t.CAUSE_ENDED, t.WAS_ACKNOWLEDGED, t.ENDED)
 THE_MESH = "the mesh"
 
@@ -133,7 +134,9 @@ class BedAlarms:
         changes = self._alarms.take_changes()
         episodes = {episode.id: episode for episode in changes.episodes}
         lines = [line for line in changes.events if line.what in TOLD and line.episode_id in episodes]
-        return [self._event(line.what, episodes[line.episode_id]) for line in lines]
+        told = [self._event(line.what, episodes[line.episode_id]) for line in lines]
+        named = {line.episode_id for line in lines}
+        return told + [self._event(MEASURED, one) for one in changes.episodes if one.id not in named]
 
     def _event(self, what: str, episode: Episode) -> Event:
         return {

@@ -197,7 +197,7 @@ def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWor
 
     named = settings.patients if settings.source == "simulate" else ()
     thresholds = settings.config.thresholds
-    book = StatusBook(client.client_id, named, thresholds, source.interval_s, doubt, whys)
+    book = StatusBook(client.client_id, named, thresholds, source.interval_s, doubt, whys, client.earlier)
 
     bell = BedBell(settings.mute)
     shown = book.snapshot(client.state, mono_ms(), wall_ms())  # what the person sees: a key is about this

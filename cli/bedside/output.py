@@ -18,6 +18,7 @@ import click
 from hfzmq.cli import marks
 from hfzmq.cli.alarm_view import HERE
 from hfzmq.cli.alarms.words import CAUSE_BADGES, doubt_words
+from hfzmq.cli.bedside.alarms import MEASURED
 from hfzmq.cli.format import printable
 from hfzmq.cli.screens.words import TIER_BADGES, risk, tier_badge
 from hfzmq.client.ledger import MESH, QUEUE
@@ -32,8 +33,15 @@ LINE_CHARS_SHOWN = 100
 
 
 def json_line(event: Event) -> None:
-    """One line of JSON."""
-    sys.stdout.write(json.dumps(event, ensure_ascii=False, allow_nan=False) + "\n")
+    """One line of JSON. What stdout's encoding has no letter for is escaped. A value that is new is for screens."""
+    if event.get("what") == MEASURED:
+        return
+    line = json.dumps(event, ensure_ascii=False, allow_nan=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # half a letter, as a device may send it; a file's name that is no text
+        line = json.dumps(event, allow_nan=False)
+    sys.stdout.write(line + "\n")
     if event["event"] == "went_on":
         click.echo(link_sentence(event), err=True)
 
@@ -69,6 +77,8 @@ def sentence_of(event: Event, thresholds: Thresholds) -> str:
 def alarm_sentence(event: Event, thresholds: Thresholds) -> str:
     """What a person reads of the bed's own alarm."""
     what, patient = event["what"], printable(event["patient"])
+    if what == MEASURED:
+        return ""
     doubt = doubt_words(event["value"], event["note"], thresholds)
     named = f"{CAUSE_BADGES[event['cause']]} {doubt}".rstrip()
     if what == "sounding":

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, WentOn
 from hfzmq.client.queue_types import Places, Progress
 from hfzmq.errors import InvalidInput, NotFound
+from hfzmq.plain_file import NoPlainFile, open_plain
 
 TOO_LONG = b"\xff"
 """Stands for a line that is longer than LINE_BYTES_MAX: no text in UTF-8."""
@@ -192,11 +193,12 @@ class PlacedFile:
 def opened(path: Path) -> BinaryIO:
     """``path``, to be read; NotFound, InvalidInput."""
     try:
-        if path.is_dir():
-            raise IsADirectoryError(21, "is a directory")
-        return path.open("rb")
+        return open_plain(path)
     except FileNotFoundError:
         raise NotFound(f"no file {path}", hint="--source names a file, or is - for JSON lines on stdin") from None
+    except NoPlainFile as error:  # what was read of a pipe is gone: no place in it is ever found again
+        hint = "unpack it into a file; JSON lines of a pipe: --source -"
+        raise InvalidInput(str(path), f"a file ({error.strerror})", hint=hint) from None
     except OSError as error:
         raise InvalidInput(str(path), f"a file that can be read ({error.strerror})") from None
 

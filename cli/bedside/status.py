@@ -16,6 +16,7 @@ from hfzmq.cli.bedside.alarms import Absence
 from hfzmq.cli.bedside.output import sentence_of
 from hfzmq.cli.why import Why, Whys
 from hfzmq.client import ClientState
+from hfzmq.client.ledger import loses_a_row
 from hfzmq.clinical.alarm.types import NORMAL
 from hfzmq.clinical.report import DAY_RAW, VITALS, is_range
 from hfzmq.clinical.tiers import GREEN
@@ -28,11 +29,13 @@ LOG_LINES = 50
 WHYS_A_FRAME = 10
 BEDS_MAX = 1000  # a long file may name any number of patients: the ones read longest ago go
 LOCAL, QUEUED, STORED = "kept here", "queued", "stored"  # GREEN, on its way, acknowledged
+REFUSED = "refused"  # by the mesh, or damaged on this disk: it lies in the dead letters
 
 
 class BedNow(NamedTuple):
     """One patient's last judged reading. ``vitals``: in the order and units of VITALS. ``taken_at_ms``: the monotonic
-    clock when it was measured, as far as its timestamp can be trusted. ``delivery``: LOCAL, QUEUED or STORED."""
+    clock when it was measured, as far as its timestamp can be trusted. ``delivery``: LOCAL, QUEUED, STORED or
+    REFUSED."""
 
     patient_id: str
     vitals: tuple[float | None, ...] | None = None
@@ -72,7 +75,8 @@ class BedsideStatus(NamedTuple):
 
 
 class StatusBook:
-    """Takes a run's events down; ``snapshot`` may be called from another thread."""
+    """Takes a run's events down; ``snapshot`` may be called from another thread. ``earlier``: rows that an earlier run
+    has left in the queue, which are answered first."""
 
     def __init__(
         self,
@@ -82,7 +86,9 @@ class StatusBook:
         interval_s: float,
         doubt: str = "",
         whys: Whys | None = None,
+        earlier: int = 0,
     ) -> None:
+        self._earlier = earlier
         self._client_id = client_id
         self._doubt = doubt
         self._thresholds = thresholds
@@ -188,12 +194,22 @@ class StatusBook:
             self._on_the_way[patient] = self._on_the_way.get(patient, 0) + 1
 
     def _on_ack(self, event: Event, now_ms: int, wall_ms: int) -> None:
-        patient = event["patient"]
+        self._answered(event["patient"], STORED)
+
+    def _on_rejected(self, event: Event, now_ms: int, wall_ms: int) -> None:
+        if loses_a_row(event):
+            self._answered(event["patient"], REFUSED)
+
+    def _answered(self, patient: str, delivery: str) -> None:
+        """The oldest row that waits has come to this end: of an earlier run, or of ``patient``."""
+        if self._earlier:
+            self._earlier -= 1
+            return
         if patient not in self._on_the_way:
-            return  # of an earlier life of this queue
+            return
         self._on_the_way[patient] -= 1
         if self._on_the_way[patient] == 0:
             del self._on_the_way[patient]
             bed = self._beds.get(patient)
             if bed is not None and bed.delivery == QUEUED:
-                self._beds[patient] = bed._replace(delivery=STORED)
+                self._beds[patient] = bed._replace(delivery=delivery)

@@ -29,6 +29,7 @@ from hfzmq.errors import InvalidInput, KeysError, TimedOut
 Event = dict[str, Any]
 
 PENDING_MAX = 20_000
+LIVE_PENDING_MAX = 500_000  # a bed does not stop measuring because the mesh is away for hours
 GRACE_S = 3.0  # for acks, once nothing more is read
 FIRST_LOOK_S = 1.0  # a run that was over at once waits so long, to know whether its key is refused
 TURN_S = 0.2  # how long a turn of the loop may wait
@@ -39,8 +40,6 @@ class Work:
 
     ``tail``: how far the source was read by what is stored, which the next places replace.
     """
-
-    pending_max = PENDING_MAX
 
     def __init__(
         self,
@@ -60,6 +59,7 @@ class Work:
         self._stored = tail
         self._read_to = tail
         self._turn = turn
+        self.pending_max = PENDING_MAX if source.batch else LIVE_PENDING_MAX
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._deadline = None if duration_s is None else self._started + duration_s

@@ -19,8 +19,6 @@ from hfzmq.client.ledger import loses_a_row
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical.heart_rate import Reading, Verdict, number_of
 
-LIVE_PENDING_MAX = 500_000  # a monitor does not stop measuring because the mesh is away for an hour
-
 
 class Stream(Work):
     """One run; see Work. ``details``: tell each reading. ``facts``: what the summary says besides (such as the
@@ -45,8 +43,6 @@ class Stream(Work):
         self._details = details
         self._facts = facts or {}
         self.tally = tally
-        if not source.batch:
-            self.pending_max = LIVE_PENDING_MAX
 
     def _take(self, chunk: Chunk) -> None:
         rows: list[Reading] = []

@@ -3,10 +3,10 @@
 Touches one DEALER socket and the monotonic clock. Must not know: the queue, acknowledgements. Keeps: ``flush`` never
 blocks, ``finish`` for as long as it may; holds one reading for each patient (10,000 patients at most, the longest
 unheard go); what one peer does not answer within a second is told to the next one if there is a change of peers in
-that time, and nothing newer is known. Later than that never: a board takes a hint's arrival for its age. ``stuck_s``
-says when it is time for another peer.
+that time, and nothing newer is known. Nothing older than FRESH_S: a board takes a hint's arrival for its age, and the
+mesh for a sign of life. ``stuck_s`` says when it is time for another peer.
 
-    seen -> latest --flush--> told --answer--> gone        told --another peer is asked--> latest
+    seen -> latest --flush--> told --answer--> gone        told --another peer is asked--> latest --FRESH_S--> gone
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import zmq
 
@@ -25,6 +26,14 @@ from hfzmq.wire.requests import SEEN_ROWS_MAX, encode_request, encode_rows
 BEDS_MAX = 10_000
 _REPLY_BYTES_MAX = 1 << 16
 _ANSWER_S = 1.0
+FRESH_S = 5.0  # longer than a failover, and half of what a board calls STALE
+
+
+class Seen(NamedTuple):
+    """A reading, and when it was judged (monotonic s)."""
+
+    at_s: float
+    report: Report
 
 
 class Hints:
@@ -43,18 +52,19 @@ class Hints:
         self._mesh_id = mesh_id
         self._rows_max = max(1, min(SEEN_ROWS_MAX, bytes_max // 2048))  # a row is far smaller than 2 KiB
         self._mutex = threading.Lock()
-        self._latest: dict[str, Report] = {}
+        self._latest: dict[str, Seen] = {}
         self._socket: zmq.Socket[bytes] | None = None
         self._peer: tuple[str, int] | None = None
-        self._told: deque[tuple[float, list[Report]]] = deque()  # (when, rows) of each message that is not answered
+        self._told: deque[tuple[float, list[Seen]]] = deque()  # (when, rows) of each message that is not answered
         self._stuck_since: float | None = None  # something was to be taken, or answered, and was not
 
     def seen(self, reports: Iterable[Report]) -> None:
         """Remember the last reading of each bed, to be told with the next flush."""
+        now = time.monotonic()
         with self._mutex:
             for report in reports:
                 self._latest.pop(report.patient_id, None)
-                self._latest[report.patient_id] = report
+                self._latest[report.patient_id] = Seen(now, report)
             while len(self._latest) > BEDS_MAX:
                 del self._latest[next(iter(self._latest))]
 
@@ -68,6 +78,7 @@ class Hints:
             self._peer = (host, port)
             self._stuck_since = None
         with self._mutex:
+            self._forget_old()
             rows = list(self._latest.values())[: self._rows_max]
             left = len(self._latest) - len(rows)
         try:
@@ -79,16 +90,17 @@ class Hints:
             if not rows:
                 return True
             socket = self._connected(host, port)
-            socket.send_multipart([b"", encode_request(self._mesh_id, "seen", beds=encode_rows(rows))], zmq.NOBLOCK)
+            beds = encode_rows([one.report for one in rows])
+            socket.send_multipart([b"", encode_request(self._mesh_id, "seen", beds=beds)], zmq.NOBLOCK)
         except (zmq.ZMQError, KeyError):
             self._stuck_since = self._stuck_since or time.monotonic()
             return False  # not connected yet, or its buffers are full: the next flush tells what is newest then
         self._told.append((time.monotonic(), rows))
         self._stuck_since = self._stuck_since or self._told[-1][0]
         with self._mutex:
-            for report in rows:
-                if self._latest.get(report.patient_id) is report:
-                    del self._latest[report.patient_id]
+            for one in rows:
+                if self._latest.get(one.report.patient_id) is one:
+                    del self._latest[one.report.patient_id]
         return left == 0
 
     @property
@@ -117,10 +129,15 @@ class Hints:
 
     def _take_back(self) -> None:
         """What was told and not answered is to be told again, where nothing newer is."""
-        newest = {report.patient_id: report for _, rows in self._told for report in rows}
+        newest = {one.report.patient_id: one for _, rows in self._told for one in rows}
         self._told.clear()
         with self._mutex:
             self._latest = newest | self._latest
+
+    def _forget_old(self) -> None:
+        oldest = time.monotonic() - FRESH_S
+        for patient in [one.report.patient_id for one in self._latest.values() if one.at_s < oldest]:
+            del self._latest[patient]
 
     def _connected(self, host: str, port: int) -> zmq.Socket[bytes]:
         if self._socket is None:

@@ -34,6 +34,11 @@ def that_goes_on(answers: Mapping[int, Answer]) -> str | None:
     return max(weights, key=lambda history: (*weights[history], history), default=None)
 
 
+def that_leads(answers: Mapping[int, Answer]) -> str | None:
+    """The history of who serves in the highest term; None: nobody does, or says of one."""
+    return that_goes_on({peer: answer for peer, answer in answers.items() if _said(answer).get("serves") is True})
+
+
 def apart(answers: Mapping[int, Answer]) -> dict[int, str]:
     """The peers whose history is not the one that goes on, and which they hold."""
     main = that_goes_on(answers)

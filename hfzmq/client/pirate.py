@@ -132,10 +132,12 @@ class Pirate:
         """
         asked: set[int] = set()
         answered: dict[int, str] = {}
+        heard = False
         named: int | None = None  # whom a hint of this round called the leader
         while not self._over(deadline):
             target = self._target
             reply = self._try(target, frame, deadline)
+            heard = heard or reply is not None
             if reply is not None:
                 self._catch_up(target, reply, deadline)
             if reply is not None and reply["status"] in FINAL:
@@ -174,6 +176,8 @@ class Pirate:
                     following = named
                 named = None
             self._target = following
+        if not heard and not self._stop.is_set() and self.link.state == CONNECTED:
+            self._set_link(Link())  # no round came to its end, but nobody has spoken all this time
         return None
 
     def _is_final(self, target: int, reply: Reply, deadline: float | None) -> bool:

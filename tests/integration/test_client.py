@@ -11,9 +11,12 @@ from random import Random
 from typing import Any
 
 import pytest
+import zmq
 
 from hfzmq import Client
 from hfzmq.cli.bedside.output import link_sentence
+from hfzmq.client import hints as hints_module
+from hfzmq.client.hints import Hints
 from hfzmq.client.ledger import Ledger
 from hfzmq.client.place import default_queue_dir
 from hfzmq.client.queue_types import Batch
@@ -304,6 +307,31 @@ def test_the_link_is_shown_without_any_report(mesh: FakeMesh, told: Told, tmp_pa
         eventually(lambda: client.state.link == "searching")
     assert told.of("connected")[0]["leader"] == 1
     assert told.of("disconnected")
+
+
+def test_an_idle_client_whose_peers_are_all_silent_is_not_connected_for_ever(mesh: FakeMesh, tmp_path: Path) -> None:
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        eventually(lambda: client.state.link == "connected")
+        mesh.lose_answer = lambda peer: True
+        eventually(lambda: client.state.link == "searching")
+        mesh.lose_answer = lambda peer: False
+        eventually(lambda: (client.state.link, client.state.leader) == ("connected", 1))
+
+
+def test_a_reading_that_nobody_could_be_told_in_time_is_never_told(
+    mesh: FakeMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zmq.Context() as context:
+        hints = Hints(context, MESH, 1 << 20)
+        address = ("127.0.0.1", mesh.peers[1].port)
+        monkeypatch.setattr(hints_module, "FRESH_S", -1.0)
+        hints.seen([row(1, "A")])
+        assert hints.flush(*address), "nothing is left"
+        monkeypatch.undo()
+        hints.seen([row(2, "B")])
+        eventually(lambda: hints.flush(*address) and bool(mesh.seen))
+        hints.close()
+    assert {(seen.patient_id, seen.day) for seen in mesh.seen} == {("B", 2)}
 
 
 def test_the_last_reading_of_each_bed_is_told_and_only_the_last(mesh: FakeMesh, tmp_path: Path) -> None:

@@ -236,6 +236,15 @@ def test_the_beds_own_alarm_of_a_risk_that_is_not_known_says_both_ends_until_it_
     screen = " ".join(one.plain for one in lines(book.snapshot(AWAY, START, WALL), 120))
     assert "■ RED ? 0.03-0.66 for" in screen
     assert sentence_of(bed.heard[0], Thresholds()) == "alarm at P: ■ RED ? 0.03-0.66 raised"
+    told = len(bed.heard)
+    bed.judged(2_000, 0.72)
+    for event in bed.heard[told:]:
+        book.take(event, START, WALL)
+    screen = " ".join(one.plain for one in lines(book.snapshot(AWAY, START, WALL), 120))
+    line = screen.partition("╭")[0]
+    assert "■ RED for" in line
+    assert "0.03" not in line
+    assert [sentence_of(event, Thresholds()) for event in bed.heard[told:]] == [""], "a value is no news"
 
 
 def test_each_event_is_a_sentence_for_people() -> None:

@@ -239,6 +239,27 @@ def test_an_acknowledgement_from_an_earlier_life_marks_no_bed() -> None:
     assert book.snapshot(CONNECTED, NOW, WALL).beds[0] == BedNow("P")
 
 
+def test_an_answer_to_a_row_of_an_earlier_run_does_not_say_that_this_report_is_stored() -> None:
+    book = StatusBook("ward", ["P"], Thresholds(), 2.0, earlier=2)
+    book.take(reading(), NOW, WALL)
+    book.take(risk(0.7), NOW, WALL)
+    ack = {"event": "ack", "patient": "P", "seq": 1, "term": 1, "index": 1, "elapsed_ms": 5}
+    for delivery in (QUEUED, QUEUED, STORED):
+        book.take(ack, NOW, WALL)
+        assert book.snapshot(CONNECTED, NOW, WALL).beds[0].delivery == delivery
+
+
+def test_a_report_that_was_refused_is_not_called_queued_for_ever() -> None:
+    book = StatusBook("ward", ["P"], Thresholds(), 2.0)
+    book.take(reading(), NOW, WALL)
+    book.take(risk(0.7), NOW, WALL)
+    refusal = {"event": "rejected", "by": "mesh", "patient": "P", "field": "age", "bound": "a number", "hint": ""}
+    book.take({**refusal, "by": "input"}, NOW, WALL)
+    assert book.snapshot(CONNECTED, NOW, WALL).beds[0].delivery == QUEUED, "that was another line, never queued"
+    book.take(refusal, NOW, WALL)
+    assert book.snapshot(CONNECTED, NOW, WALL).beds[0].delivery == "refused"
+
+
 # -------------------------------------------------------------------------------------------- what stands beside a risk
 
 RAW = ("day_raw", "extrapolated:day")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import queue
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -15,10 +19,12 @@ from hypothesis import strategies as st
 
 from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.judge import judge
+from hfzmq.cli.bedside.output import json_line
 from hfzmq.cli.bedside.readings import JSON_FIELDS, LINE_BYTES_MAX, Reading, Refused, WentOn, from_cells, from_json
 from hfzmq.cli.bedside.simulate import SimulateSource
 from hfzmq.cli.bedside.sources import Item, Source
 from hfzmq.cli.bedside.stdin_source import StdinSource
+from hfzmq.cli.bedside.work import LIVE_PENDING_MAX, Work
 from hfzmq.client.queue_types import Progress
 from hfzmq.clinical.report import check_row, low_of
 from hfzmq.clinical.tiers import tier_of
@@ -543,3 +549,40 @@ def test_a_simulated_ward_of_six_has_every_tier_and_drifts_slowly(seed: int) -> 
         assert abs(report.probability - last.get(report.patient_id, report.probability)) < 0.35
         last[report.patient_id] = report.probability
     assert min(tiers[tier] for tier in ("GREEN", "AMBER", "RED")) >= 20, tiers
+
+
+# ------------------------------------------------------------ what is no file, and what is no text
+
+
+def test_a_pipe_is_refused_for_no_place_in_it_is_ever_found_again(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "monitor.csv")
+    with pytest.raises(InvalidInput, match="a named pipe, no file") as refused:
+        CsvSource(tmp_path / "monitor.csv", 0.0)
+    assert "--source -" in refused.value.hint
+    reading, writing = os.pipe()
+    try:
+        with pytest.raises(InvalidInput, match="a named pipe, no file"):
+            CsvSource(Path(f"/dev/fd/{reading}"), 0.0)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_an_event_with_half_a_letter_is_a_line_of_json_all_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    for patient in ("\ud800", "Müller"):
+        event = {"event": "rejected", "patient": patient}
+        json_line(event)
+        assert json.loads(capsys.readouterr().out) == event
+
+
+def test_a_terminal_that_has_no_letter_for_a_badge_ends_no_command() -> None:
+    code = "from hfzmq.cli.stdout import open_closed_streams; open_closed_streams(); print('■ RED')"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, b"\\u25a0 RED\n"), done.stderr
+
+
+def test_a_bed_goes_on_measuring_where_a_file_waits_for_the_mesh() -> None:
+    live = Work(mock.Mock(), SimulateSource(["P"], 2.0, None, None), lambda event: None, events=queue.Queue())
+    file = Work(mock.Mock(), mock.Mock(batch=True), lambda event: None, events=queue.Queue())
+    assert live.pending_max == LIVE_PENDING_MAX > file.pending_max

@@ -11,7 +11,7 @@ from hfzmq.cli.screens.plain import plain_line
 from hfzmq.client.key_faults import UNKNOWN
 from hfzmq.client.line import AUTH
 from hfzmq.errors import HfzmqError
-from tests.unit.cli_world import CONFIG, NOW_MS, beds_answer, row, says
+from tests.unit.cli_world import CONFIG, NOW_MS, WALL_MS, beds_answer, row, says
 
 STATUS: dict[int, Any] = {1: says(1, "leader"), 2: says(2), 3: None}
 BEDS: dict[int, Any] = {1: beds_answer(seen=[(5, row())]), 2: None, 3: None}
@@ -48,6 +48,33 @@ def test_events_of_all_peers_stand_once_each_in_the_order_of_time_and_bounded() 
     ]
     many = {1: says(1, events=[[n, "e"] for n in range(500)])}
     assert len(updated(status, CONFIG, many, {}, 7).events) == EVENTS_MAX
+
+
+def pulse_answer(patient: str, reading_id: int, applied: int) -> dict[str, Any]:
+    """A peer's answer to ``beds``: one heart rate, one report."""
+    told = [reading_id, [patient, WALL_MS, 70.0, "valid", None, WALL_MS]]
+    return {**beds_answer(seen=[(5, row(patient))]), "applied_index": applied, "readings": [told]}
+
+
+def test_of_two_histories_a_board_shows_the_one_that_goes_on_alone() -> None:
+    status = {1: says(1, "leader", history="aa"), 2: says(2, history="bb"), 3: says(3, history="aa")}
+    beds = {1: pulse_answer("new", 9, 129), 2: pulse_answer("old", 700, 855), 3: None}
+    board = updated(empty_status(CONFIG, NOW_MS), CONFIG, status, beds, NOW_MS + 5)
+    assert [bed.patient_id for bed in board.beds] == ["new"]
+    assert [pulse.patient_id for pulse in board.pulses] == ["new"]
+    nobody_leads = {2: says(2, history="bb"), 3: says(3, history="aa")}
+    later = updated(board, CONFIG, nobody_leads, beds, NOW_MS + 9)
+    assert [bed.patient_id for bed in later.beds] == ["new"], "which one goes on does not change with who answers"
+
+
+def test_a_board_forgets_what_it_has_shown_of_a_mesh_that_was_begun_anew() -> None:
+    before = {1: says(1, "leader", history="bb"), 2: says(2, history="bb"), 3: None}
+    board = updated(empty_status(CONFIG, NOW_MS), CONFIG, before, {1: pulse_answer("bed-1", 700, 855)}, NOW_MS + 5)
+    after = {1: says(1, "leader", history="aa"), 2: says(2, history="aa"), 3: None}
+    board = updated(board, CONFIG, after, {1: pulse_answer("bed-1", 9, 129)}, NOW_MS + 9)
+    assert [pulse.reading_id for pulse in board.pulses] == [9]
+    board = updated(board, CONFIG, {1: None, 2: None, 3: None}, {}, NOW_MS + 12)
+    assert len(board.beds) == 1, "nobody answers: it stands, and grows old"
 
 
 def test_who_runs_with_a_key_that_nobody_has_told_is_shown_as_that_and_not_as_silent() -> None:

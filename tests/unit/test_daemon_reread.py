@@ -27,6 +27,9 @@ security: plain
         ("alarms: {rules: {silent_ms: 10}}\n", "configuration not reread: "),
         ("alarms: {rules: {red_on: 0.1}}\n", "configuration not reread: "),
         ("tiers: 7\n", "configuration not reread: "),
+        ("alarms: {rules: {expected: [E101, E102]}}\n", "configuration reread: alarm_rules takes effect at restart"),
+        ("alarms: {rules: {expected: &a [*a]}}\n", "configuration not reread: "),
+        ("tiers: {amber_from: e5}\n", "configuration not reread: "),
     ],
 )
 def test_a_changed_file_is_judged_as_at_a_start_and_its_difference_said(
@@ -39,3 +42,16 @@ def test_a_changed_file_is_judged_as_at_a_start_and_its_difference_said(
     file.write_text(TEXT + added)
     Node._reread(running)
     assert [one.getMessage().startswith(said) for one in caplog.records] == [True], caplog.text
+
+
+def test_whatever_goes_wrong_with_the_file_a_daemon_that_runs_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "peers.yaml"
+    file.write_text(TEXT)
+    running: Any = SimpleNamespace(config=config.load(str(file)), locks=SimpleNamespace(reread=lambda keys: None))
+    monkeypatch.setattr("hfzmq.daemon.rereading.rules_of", lambda fresh: 1 / 0)
+    Node._reread(running)
+    (line,) = caplog.records
+    assert line.getMessage().startswith("configuration not reread: ")
+    assert "ZeroDivisionError" in line.getMessage()

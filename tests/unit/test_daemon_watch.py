@@ -145,6 +145,17 @@ def test_a_bed_that_is_seen_is_a_sign_at_most_so_often_and_calm_at_once() -> Non
     assert bench.told() == [Sign("bed-1", STAMP + 4, "GREEN", 0.1)], "its RED is over"
 
 
+def test_what_was_delivered_when_the_lead_was_lost_is_read_all_the_same() -> None:
+    world = Bench()
+    world.turn()
+    world.notifier.told = [Delivered(1, 1, "log", True, STAMP, "")]
+    world.watch.told()
+    assert world.notifier.told, "a leader's turn takes it"
+    world.turn(serves=False)
+    world.watch.told()
+    assert not world.notifier.told, "or the descriptor would be readable until it leads again"
+
+
 def test_whoever_does_not_lead_takes_no_signs() -> None:
     bench = Bench()
     bench.turn(serves=False)
