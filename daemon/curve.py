@@ -17,7 +17,12 @@ from hfzmq.daemon.socket_options import DONTWAIT
 from hfzmq.key_section import OwnKey
 
 USER_ID = "User-Id"
+PARTS_MAX = 4_096  # an honest message has two or three; a million take longer to read than a lease
 HANDSHAKE_MS = 5_000  # who has not shown a key by then holds no descriptor any longer
+
+
+class Endless(Exception):
+    """A message of more than PARTS_MAX parts: the rest of it is still in the socket, which is of no use any more."""
 
 
 class _Told(Protocol):
@@ -43,15 +48,17 @@ def show(socket: zmq.Socket[bytes], own: OwnKey, server: str) -> None:
 
 
 def take(socket: zmq.Socket[bytes], keyed: bool) -> tuple[list[bytes], str]:
-    """A message of a ROUTER and the key it came with, '' for none. zmq.Again when there is no message."""
-    if not keyed:
-        return socket.recv_multipart(zmq.DONTWAIT), ""
+    """A message of a ROUTER and the key it came with, '' for none. zmq.Again when there is no message; Endless."""
     frames = [socket.recv(DONTWAIT)]
     first = part = socket.recv(DONTWAIT, copy=False)
     frames.append(part.bytes)
     while part.more:
+        if len(frames) == PARTS_MAX:
+            raise Endless
         part = socket.recv(DONTWAIT, copy=False)
         frames.append(part.bytes)
+    if not keyed:
+        return frames, ""
     try:
         return frames, str(cast(_Told, first).get(USER_ID))
     except zmq.ZMQError:

@@ -100,8 +100,15 @@ class Sockets:
     # ------------------------------------------------------------ keys
 
     def take(self, socket: zmq.Socket[bytes]) -> tuple[list[bytes], str]:
-        """A message of ``peers`` or ``clients``, and the key it came with ('' where there are no keys). zmq.Again."""
-        return curve.take(socket, self._keyring is not None)
+        """A message of ``peers`` or ``clients``, and its key ('' where there are no keys). zmq.Again: there is none,
+        or one without end, because of which everybody has to connect anew: ZeroMQ skips no part of a message."""
+        try:
+            return curve.take(socket, self._keyring is not None)
+        except curve.Endless:
+            self._counters["message_of_too_many_parts"] += 1
+            entrance = self._peers if socket is self.peers else self._clients
+            entrance.renew()
+            raise zmq.Again from None
 
     def mute_the_revoked(self) -> None:
         """A peer's key is out of force: whoever listens to the heartbeats has to show a key again."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 import zmq
 
+from hfzmq.cli.processes import free_addresses
+from hfzmq.config import Config
+from hfzmq.daemon.curve import PARTS_MAX
 from hfzmq.daemon.door import Door
 from hfzmq.daemon.entrance import Entrance
+from hfzmq.daemon.sockets import Sockets
 
 WITHIN_MS = 5000
 
@@ -64,3 +69,27 @@ def test_what_was_said_and_not_read_is_forgotten(world: World) -> None:
     assert world.entrance.socket.poll(WITHIN_MS)
     world.entrance.renew()
     assert world.hears(b"new") == {b"new"}
+
+
+def test_a_message_without_end_is_left_and_who_has_sent_it_is_heard_again() -> None:
+    counters: Counter[str] = Counter()
+    address = free_addresses(1)
+    sockets = Sockets(Config("ward", bytes(16), address), 1, counters)
+    try:
+        with zmq.Context() as context, context.socket(zmq.DEALER) as client:
+            client.setsockopt(zmq.LINGER, 0)
+            client.setsockopt(zmq.RECONNECT_IVL, 20)
+            client.connect(f"tcp://127.0.0.1:{address[0].client_port}")
+            client.send_multipart([b""] * PARTS_MAX)  # and the routing id
+            assert sockets.clients.poll(WITHIN_MS)
+            with pytest.raises(zmq.Again):
+                sockets.take(sockets.clients)
+            assert counters["message_of_too_many_parts"] == 1
+            for _ in range(WITHIN_MS // 50):  # what is said while nobody is connected may be lost
+                client.send_multipart([b"x"] * (PARTS_MAX - 1))
+                if sockets.clients.poll(50):
+                    break
+            frames, key = sockets.take(sockets.clients)
+            assert (len(frames), key) == (PARTS_MAX, "")
+    finally:
+        sockets.close()
