@@ -93,6 +93,7 @@ def _look(
     from hfzmq.cli.mesh_view import mesh_view
     from hfzmq.client.ask import ask_all, knowing
     from hfzmq.client.key_faults import sentence
+    from hfzmq.wire.members import with_members
 
     listed, config = config, knowing(config, only, timeout_ms)
     refusing: dict[int, str] = {}
@@ -111,7 +112,7 @@ def _look(
     numbers += measured(view, told, limits)
     teller = next((peer for peer in view.reading if peer.serves), None) or next(iter(view.reading), None)
     if alarms and teller is not None and not view.restoring:  # those who wait tell no more than that
-        unseen = unseen_red(config, teller, timeout_ms)
+        unseen = unseen_red(with_members(config, view.told), teller, timeout_ms)  # it may have moved
         if unseen is None:
             yield Finding(UNKNOWN, f"peer {teller.id} does not tell its alarms")
         else:
@@ -136,12 +137,12 @@ def judge(
         yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
     for broken in (*unheard(view), *mute(view), *map(": ".join, key_troubles(view))):
         yield Finding(WARNING, broken)
-    for mismatch in view.mismatches:
-        yield Finding(CRITICAL, str(mismatch))
+    for differing_state in (*map(str, view.mismatches), *view.other_states):
+        yield Finding(CRITICAL, differing_state)
     for words in differing({peer.id: told.get(peer.id, {}) for peer in view.peers if peer.reachable}).values():
         yield Finding(WARNING, words)
     for peer in view.peers:
-        yield from _of_one(peer, told.get(peer.id, {}), limits, bool(view.mismatches))
+        yield from _of_one(peer, told.get(peer.id, {}), limits)
 
 
 def _keys(config: Config, view: MeshView, served: Mapping[int, str], timeout_ms: int) -> Iterator[Finding]:
@@ -210,7 +211,7 @@ def _standing(view: MeshView, refusing: Container[int] = ()) -> Finding:
     return Finding(OK, f"mesh {view.mesh}: peer {view.leader} leads in term {view.term}, {told}")
 
 
-def _of_one(peer: PeerView, said: dict[str, Any], limits: Limits, differs_told: bool) -> Iterator[Finding]:
+def _of_one(peer: PeerView, said: dict[str, Any], limits: Limits) -> Iterator[Finding]:
     if not peer.reachable:
         return
     behind = peer.trails_leader_by
@@ -221,8 +222,6 @@ def _of_one(peer: PeerView, said: dict[str, Any], limits: Limits, differs_told: 
     elif peer.membership in (None, "voter") and behind is not None and behind >= limits.lag_warning:
         code = CRITICAL if behind >= limits.lag_critical else WARNING
         yield Finding(code, f"peer {peer.id} is {thousands(behind)} entries behind the leader")
-    if said.get("differs") and not differs_told:
-        yield Finding(CRITICAL, f"peer {peer.id} saw another state at {_peers(said['differs'])}")
     if peer.refused_peers:
         yield Finding(WARNING, f"peer {peer.id} refuses {_peers(peer.refused_peers)}: none of the members")
     if peer.amnesia and peer.membership != "voter":

@@ -13,6 +13,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from hfzmq.cli.format import listed
 from hfzmq.cli.history_view import Apart, histories, set_apart
 from hfzmq.cli.peer_view import (
     ASKING,
@@ -76,7 +77,18 @@ class MeshView(NamedTuple):
         not trust their disk and are not voters again yet, or that hear others speak another version."""
         newcomers = {peer.id for peer in self.peers if peer.membership == ASKING and _has_just_begun(peer)}
         lost = _lost_disks(self.peers, newcomers | {one.id for one in self.misplaced})
-        return (*map(str, (*self.histories, *self.mismatches)), *lost, *_amnesiacs(self.peers), *_versions(self.peers))
+        states = (*map(str, self.mismatches), *self.other_states)
+        return (*map(str, self.histories), *states, *lost, *_amnesiacs(self.peers), *_versions(self.peers))
+
+    @property
+    def other_states(self) -> tuple[str, ...]:
+        """What peers say of others that they saw in another state, where the states told in this moment do not show it:
+        on a ward that writes, two peers are seldom at the same entry when they are asked."""
+        shown = {peer for mismatch in self.mismatches for peer, _ in mismatch.hashes}
+        differing = [
+            (one.id, one.differs) for one in self.peers if one.reachable and one.differs and one.id not in shown
+        ]
+        return tuple(f"peer {peer} saw another state at {listed(others)}" for peer, others in differing)
 
     @property
     def histories(self) -> tuple[Apart, ...]:

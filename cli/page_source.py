@@ -127,6 +127,7 @@ class MeshSource:
 
     def _from_any(self, fields: dict[str, object]) -> Page:
         from hfzmq.client.ask import ask_all
+        from hfzmq.wire.requests import READ
 
         self._peers = self._peers or self._by_knowledge()
         last: dict[str, Any] | None = None
@@ -135,12 +136,14 @@ class MeshSource:
             answer = ask_all(self._config, self.table.op, fields, ASK_TIMEOUT_MS, only=first)[first]
             if answer is not None and answer.get("status") == "OK":
                 return self._page(answer)
-            if answer is not None and answer.get("status") == "REFUSED":
+            if answer is not None and answer.get("status") == "REFUSED" and answer.get("field") != READ:
                 raise InvalidInput(str(answer.get("field")), str(answer.get("bound")), hint=str(answer.get("hint", "")))
             last = answer or last
             del self._peers[0]
         if last is None:
             raise NoDaemonReached("no daemon answers any more", hint=_OR_A_FILE)
+        if last.get("field") == READ:
+            raise HfzmqError(f"no peer can read it: {last.get('bound')}", hint=str(last.get("hint") or "hfzmq doctor"))
         raise NoLeader(f"no peer gives its {self.table.op} now: {last.get('status')}", hint="ask again in a moment")
 
     def _page(self, answer: dict[str, Any]) -> Page:

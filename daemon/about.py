@@ -171,7 +171,8 @@ class About:
             "history": self._store.history.hex() or None,
             "other_histories": self.other_histories(),
             "unanswering": self.unanswering(),
-            "differs": list(replica.agreement.differs),
+            # Of who is no member any more nothing is heard that could end it.
+            "differs": [peer for peer in replica.agreement.differs if replica.membership.of(peer) is not None],
             "counters": dict(self._counters),
             "events": [list(event) for event in self.events],
             "members_index": about_members.pop("index"),

@@ -123,10 +123,12 @@ class Queries:
                 answer = work()
             except HfzmqError as error:
                 log.warning("a read failed: %s", error)
-                answer = requests.encode_reply("REFUSED", field="read", bound=str(error), hint=error.hint)
+                answer = requests.encode_reply("REFUSED", field=requests.READ, bound=str(error), hint=error.hint)
             except Exception as error:  # a fault in one read must not end all reads
                 log.error("a read failed: %r", error)
-                answer = requests.encode_reply("REFUSED", field="read", bound=f"a fault: {error!r}"[:200], hint="")
+                answer = requests.encode_reply(
+                    "REFUSED", field=requests.READ, bound=f"a fault: {error!r}"[:200], hint=""
+                )
             try:
                 self._answers.send_multipart([*route, answer])
             except zmq.ContextTerminated:

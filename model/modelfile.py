@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import struct
 import zipfile
 import zlib
@@ -42,7 +43,7 @@ _JUDGING = (
 _ORIGIN = ("seed", "data_sha256", "versions", "recipe", "evaluation", "weights_sha256")
 _REFUSALS = (
     zipfile.BadZipFile, zlib.error, struct.error, ValueError, TypeError, EOFError, KeyError, IndexError, OverflowError,
-    MemoryError, NotImplementedError, RuntimeError, SyntaxError,
+    MemoryError, NotImplementedError, RuntimeError, SyntaxError, OSError, lzma.LZMAError,
 )  # fmt: skip
 
 
@@ -115,12 +116,12 @@ def load(path: Path) -> ModelFile:
     try:
         members = _read_members(content)
         model = _from_members(members)
+        problem = _problem(model, members)
     except HfzmqError:
         raise
     except _REFUSALS as error:
         cause = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise _refusal(path, f"a whole {FILE_NAME} without pickles ({cause})") from None
-    problem = _problem(model, members)
     if problem:
         raise _refusal(path, problem)
     return model

@@ -19,6 +19,8 @@ from hfzmq.cli.alarms.rows import JournalLine, episodes_of, journal_of
 from hfzmq.cli.alarms.words import cause_words, event_words
 from hfzmq.cli.format import json_line, local_time, printable
 from hfzmq.client.ask import ask_all
+from hfzmq.client.histories import history_in, that_goes_on, that_leads
+from hfzmq.clinical.alarm.types import HEART_RATE
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, NoDaemonReached, NoLeader
 from hfzmq.wire.members import newest, with_members
@@ -57,11 +59,15 @@ class Follower:
         self._members_at = time.monotonic()
         self._fresh_at = time.monotonic()
         self._silent = False
+        self._history: str | None = None
+        self._ours: set[int] = set()  # who belongs to it, or says of none, as of its last answer
+        self._others: set[int] = set()
 
     def begin(self, after_id: int | None, until: float) -> int:
         """Find the id after which ``lines`` begins: the given one, or the newest that any peer knows. Returns it.
         NoDaemonReached, NoLeader: no peer gives its journal before ``until`` (monotonic), nor within BEGIN_WITHIN_S."""
         until = min(until, time.monotonic() + BEGIN_WITHIN_S)
+        self._look_at_members(at_once=True)
         while True:
             answers = self._ask({"before_id": 0, "limit": 1})
             pages = [journal_of(*_page(answer)) for answer in answers.values() if _is_ok(answer)]
@@ -113,7 +119,8 @@ class Follower:
         return found
 
     def _whose(self, episode_id: int, peer: int) -> tuple[str, str, str] | None:
-        """(patient, cause, note) of an episode, none of which ever changes; None when ``peer`` does not tell."""
+        """(patient, cause, note) of an episode, as far as that never changes; None when ``peer`` does not tell. What a
+        RED or a NO DATA is about changes, and stands in the lines themselves."""
         if episode_id == 0:
             return "", "", ""
         if episode_id not in self._about:
@@ -123,18 +130,36 @@ class Follower:
             answer = ask_all(self._config, "alarms", wanted, only=peer)[peer]
             if _is_ok(answer):
                 for episode in episodes_of(*_page(answer)):
-                    self._about[episode.id] = (episode.patient_id, episode.cause, episode.note)
+                    note = episode.note if episode.cause == HEART_RATE else ""
+                    self._about[episode.id] = (episode.patient_id, episode.cause, note)
         return self._about.get(episode_id)
 
     def _ask(self, fields: dict[str, object]) -> dict[int, Answer | None]:
-        return ask_all(self._config, "alarm_events", fields)
+        """Of the peers whose data is of the mesh that goes on: an old disk that came back has another journal."""
+        answers = ask_all(self._config, "alarm_events", fields)
+        for peer in [peer for peer, answer in answers.items() if answer is None]:  # it may come back with another disk
+            self._ours.discard(peer)
+            self._others.discard(peer)
+        found = {peer: answer if peer in self._ours else None for peer, answer in answers.items()}
+        if any(answer is not None and peer not in self._ours | self._others for peer, answer in answers.items()):
+            self._look_at_members(at_once=True)
+        return found
 
     def _look_at_members(self, at_once: bool = False) -> None:
         now = time.monotonic()
         if at_once or now - self._members_at >= MEMBERS_EVERY_S:
             self._members_at = now
-            told = newest(ask_all(self._config, "status").values())
-            self._config = with_members(self._config, told)
+            answers = ask_all(self._config, "status")
+            before, history = self._history, that_leads(answers) or self._history or that_goes_on(answers)
+            there = {peer: answer for peer, answer in answers.items() if answer is not None}
+            self._others = {peer for peer, answer in there.items() if history_in(answer) not in (None, history)}
+            self._ours = there.keys() - self._others
+            self._config = with_members(self._config, newest(there[peer] for peer in self._ours))
+            self._history = history
+            if before not in (None, history):
+                self._say("the mesh was begun anew: its journal from the first line on")
+                self._last = 0
+                self._about.clear()
 
     def _note_freshness(self, answers: dict[int, Answer | None]) -> None:
         """Say it when no peer that hears a leader answers any more: what happens now may be told late."""

@@ -42,8 +42,8 @@ Stored = StoredReport | StoredReading
 
 
 class Ward:
-    """Where data are read: the mesh of ``config``, or the file ``db``. ``now_ms``: this machine's clock; of a file, the
-    last stamp in it."""
+    """Where data are read: the mesh of ``config``, or the file ``db``. ``now_ms``: what the log's clock shows, by which
+    alarms have their stamps; this machine's where a daemon does not tell it; of a file, the last stamp in it."""
 
     def __init__(self, config: Config | None, db: Path | None, now_ms: int) -> None:
         self._config = config
@@ -54,6 +54,9 @@ class Ward:
 
             with closing(Reader(db)) as reader:
                 self.now_ms = reader.log_clock_ms()
+        else:
+            told_ms = self.source(ALARMS).page(0, None, 1, Filter()).log_now_ms
+            self.now_ms = now_ms if told_ms is None else told_ms
 
     def source(self, table: Table) -> Source:
         """Pages of a table."""

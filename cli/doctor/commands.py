@@ -18,8 +18,9 @@ from hfzmq.cli.doctor import findings as severity
 from hfzmq.cli.doctor.findings import Finding, needs_doing, sorted_findings
 from hfzmq.cli.format import json_text, printable
 from hfzmq.cli.options import DEFAULT_CONFIG, NO_KEY, key_option, load_config, output_option
+from hfzmq.clinical.alarm.settings import rules_of
 from hfzmq.config import Config
-from hfzmq.errors import HfzmqError, KeysError
+from hfzmq.errors import ConfigError, HfzmqError, KeysError
 from hfzmq.settings import Timing
 
 SIGNS = {severity.CRITICAL: "✕", severity.WARNING: "▲", severity.NOTE: "i", severity.OK: "●"}
@@ -67,6 +68,12 @@ def _loaded(path: str) -> tuple[Config | None, list[Finding]]:
         return None, [Finding(severity.CRITICAL, "config", str(error), why, do)]
     with suppress(KeysError):  # then whatever asks the mesh says what is wrong with the key, and all else is told
         config = load_config(path)
+    try:
+        rules_of(config)
+    except ConfigError as error:
+        why = "no peer starts with it, and none rereads it: what else has changed in it is not in force either"
+        do = f"{error.hint}; then hfzmq config check --config {path}"
+        return config, [Finding(severity.CRITICAL, "config", str(error), why, do)]
     return config, []
 
 

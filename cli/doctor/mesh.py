@@ -134,9 +134,9 @@ def judge(
         yield Finding(
             WARNING, "reach", silent, "it falls behind, and is of no help when another peer is away", MUTE_HINT
         )
-    for mismatch in view.mismatches:
+    for states in (*map(str, view.mismatches), *view.other_states):
         why = "peers that hold different states: the odd one begins anew by itself, where most agree"
-        yield Finding(CRITICAL, "states", str(mismatch), why, "hfzmq backup --db FILE --to FILE, before all else")
+        yield Finding(CRITICAL, "states", states, why, "hfzmq backup --db FILE --to FILE, before all else")
     for peer in view.peers:
         if peer.amnesia and peer.membership != "voter":
             why = "it is brought up by the others; look at the disk"

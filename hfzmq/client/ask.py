@@ -21,11 +21,11 @@ from hfzmq.client.key_faults import BEHIND, UNKNOWN, key_fault
 from hfzmq.client.line import AUTH, SERVER, Curve, Line, curves_for, wait
 from hfzmq.client.pirate import KEY_FIELD, Pirate
 from hfzmq.config import Config
-from hfzmq.errors import InvalidInput, KeysError, NoDaemonReached, NoLeader, TimedOut, WireError
+from hfzmq.errors import HfzmqError, InvalidInput, KeysError, NoDaemonReached, NoLeader, TimedOut, WireError
 from hfzmq.key_section import Keys
 from hfzmq.secret_files import COMMAND_KEY, with_own_key
 from hfzmq.wire import members
-from hfzmq.wire.requests import decode_reply, encode_request
+from hfzmq.wire.requests import READ, decode_reply, encode_request
 
 NO_DAEMON_HINT = "start one: hfzmq serve --id N --config peers.yaml --data-dir DIR"
 
@@ -128,6 +128,8 @@ def ask_leader(
         if reply is not None:
             if reply["status"] == "REFUSED" and reply["field"] == KEY_FIELD:
                 raise not_allowed(config, reply)
+            if reply["status"] == "REFUSED" and reply["field"] == READ:
+                raise HfzmqError(f"the leader cannot read it: {reply['bound']}", hint=reply["hint"] or "hfzmq doctor")
             if reply["status"] == "REFUSED":
                 raise InvalidInput(reply["field"], reply["bound"], hint=reply["hint"])
             return reply

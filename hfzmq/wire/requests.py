@@ -59,6 +59,7 @@ __all__ = [
     "op_of",
 ]
 
+READ = "read"  # the field of a REFUSED: that peer's disk, and not the request, is to blame
 EPOCH_BYTES = DIGEST_BYTES = MESH_ID_BYTES = 16
 CLIENT_CHARS_MAX = 64
 SEQ_MAX = (1 << 63) - 1  # what SQLite keeps

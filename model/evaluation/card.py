@@ -46,7 +46,7 @@ def day_table(results: Mapping[str, Any]) -> str:
     largest = max(abs(b["died"] - b["predicted"]) for b in results["calibration"]["bins"])
     rows = [
         ("the day alone, as a score for death: AUC", figure(raw["auc_of_the_day_alone"])),
-        ("raw day, tenths of the scale: largest distance of predicted and died", figure(largest)),
+        ("raw day, tenths of the scale, the 100 splits: largest distance of predicted and died", figure(largest)),
         ("raw day, asked at day 0: Brier within 90 days; of a constant", f"{figure(raw['brier_at_day_0'])}; "
          f"{figure(guarded['constant_brier'])}"),
         ("raw day: share RED with everybody at day 5; at day 280", f"{share(raw['red_share_all_at_day_5'])}; "

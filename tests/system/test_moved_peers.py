@@ -53,6 +53,8 @@ def assert_found_by_all_commands(mesh: Mesh, path: Path, number: int) -> None:
     for words in (("status",), ("peer", "ls")):
         told = asked(path, *words)
         assert (told.returncode, where in told.stdout) == (0, True), told.stdout + told.stderr
+    told = asked(path, "check")
+    assert "does not tell its alarms" not in told.stdout, told.stdout
     name = f"{path.stem}-{number}"
     done = asked(path, "backup", "--peer", number, mesh.folder / f"{name}.hfzmq")
     assert (done.returncode, f"backed up from peer {number}" in done.stdout) == (0, True), done.stderr

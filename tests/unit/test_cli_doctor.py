@@ -450,3 +450,14 @@ def test_two_histories_are_critical_before_all_else() -> None:
     assert "reach" not in found
     lone = judged(p1=says(1, **{**told[1]["peer"], "serves": False, "role": "follower"}), p2=told[2], p3=None)
     assert only(lone["quorum"]).do == "as under history, before all else"
+
+
+def test_rules_with_which_no_daemon_starts_are_critical_though_the_mesh_runs_with_others(tmp_path: Path) -> None:
+    file = tmp_path / "peers.yaml"
+    text = "mesh: {name: ward, id: 00112233445566778899aabbccddeeff}\nsecurity: plain\npeers:\n"
+    peer = "  - {id: 1, host: 127.0.0.1, client_port: 7101, peer_port: 7102, beat_port: 7103}\n"
+    file.write_text(text + peer + "alarms: {rules: {red_on: 60}}\n")
+    done = run("doctor", "--config", str(file))
+    assert done.code == 1
+    assert "red_on" in done.out
+    assert "no peer starts with it" in done.out

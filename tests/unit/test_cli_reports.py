@@ -153,6 +153,18 @@ def test_a_refusal_names_field_and_bound_and_is_exit_6(ward: FakeMesh, config: s
     assert (done.code, done.err) == (6, "error: patient: 1 to 64\nhint: shorter\n")
 
 
+def test_a_peer_whose_disk_fails_is_left_for_the_next_and_is_no_mistake_of_who_asks(
+    ward: FakeMesh, config: str
+) -> None:
+    failed = {"v": 1, "status": "REFUSED", "field": "read", "bound": "hfzmq_3.db: cannot be read", "hint": "ask again"}
+    ward.said = {3: failed}
+    assert "from peer 1" in run("reports", config).err
+    ward.said = dict.fromkeys((1, 2, 3), failed)
+    done = run("reports", config)
+    assert (done.code, done.out) == (1, "")
+    assert "no peer can read it: hfzmq_3.db: cannot be read" in done.err
+
+
 @pytest.mark.parametrize(
     ("stale_ms", "words"),
     [(0, "from peer 3, which leads"), (180, "which heard its leader 180 ms ago"), (None, "warning: peer 3 hears no")],

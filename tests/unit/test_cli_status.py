@@ -533,3 +533,10 @@ def test_a_newcomer_that_does_not_know_the_key_yet_is_not_said_to_refuse_it(
     else:
         assert "note: peer 3 does not accept this client's key: is it in force" in done.err
         assert "has that peer caught up (hfzmq peer ls)" in done.err
+
+
+def test_what_a_peer_has_seen_of_another_ones_state_is_an_alarm_though_they_are_at_different_entries() -> None:
+    answers: Answers = {1: says(1, "leader"), 2: says(2, differs=[3], applied_index=811), 3: says(3, applied_index=809)}
+    view = mesh_view(CONFIG, answers)
+    assert view.mismatches == ()
+    assert view.alarms == ("peer 2 saw another state at peer 3",)

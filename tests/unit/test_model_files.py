@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hfzmq.errors import InvalidInput
+from hfzmq.model.modelfile import load
 from hfzmq.model.train import put_in_place
 
 NAMES = ("a.npz", "b.h5", "c.keras", "SUMS")
@@ -68,3 +71,15 @@ def test_killed_at_any_step_the_sums_lie_only_beside_files_of_one_training(
         assert len(synced) > len(NAMES)  # everything was on the disk before anything changed
     put_in_place(written(out / "made", "newer"), out, NAMES)
     assert found(out) == dict.fromkeys(NAMES, "newer")
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_model_packed_in_another_way_and_broken_is_refused_and_no_accident(tmp_path: Path, kind: int) -> None:
+    path = tmp_path / "hf_model.npz"
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        archive.writestr("mean.npy", bytes(range(256)) * 40)
+    content = bytearray(path.read_bytes())
+    content[50:90] = bytes(40)
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput):
+        load(path)
