@@ -21,7 +21,7 @@ from hfzmq.cli.format import printable
 from hfzmq.cli.mesh_view import MeshView, mesh_view
 from hfzmq.cli.pulse_view import Pulse, merge_pulses
 from hfzmq.cli.why import Why, Whys
-from hfzmq.client.histories import history_in, that_goes_on, that_leads
+from hfzmq.client.histories import followed, of_another
 from hfzmq.config import Config, Thresholds
 from hfzmq.errors import HfzmqError
 
@@ -92,8 +92,8 @@ def updated(
     """``before`` brought up to date by one poll's answers that came at ``at_ms``; ``refusing``: see ask_all. Of two
     histories (client/histories) only the one that goes on is shown, and nothing of another one stays."""
     mesh = mesh_view(config, status, refusing=refusing)
-    history = _history(before.history, status)
-    odd = {peer for peer, answer in status.items() if history_in(answer) not in (None, history)}
+    history = followed(before.history, status)
+    odd = of_another(history, status)
     beds = {peer: answer for peer, answer in beds.items() if peer not in odd}
     if before.history not in (None, history):
         before = before._replace(beds=(), pulses=(), alarms=AlarmView(), whys=MappingProxyType({}))
@@ -197,11 +197,6 @@ class BoardFeed:
             # Also while nobody of the file is left, whoever took their place is asked.
             self._config = with_members(self._config, newest(answers.values()))
         return answers
-
-
-def _history(before: str | None, status: Answers) -> str | None:
-    """The history of whoever leads; where nobody does, the one that was shown before."""
-    return that_leads(status) or before or that_goes_on(status)
 
 
 def _events(before: Iterable[Happening], answers: Answers) -> tuple[Happening, ...]:

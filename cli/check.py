@@ -137,8 +137,8 @@ def judge(
         yield Finding(WARNING, f"{_peers(away)} {'does' if len(away) == 1 else 'do'} not answer")
     for broken in (*unheard(view), *mute(view), *map(": ".join, key_troubles(view))):
         yield Finding(WARNING, broken)
-    for differing_state in (*map(str, view.mismatches), *view.other_states):
-        yield Finding(CRITICAL, differing_state)
+    for states in view.states:
+        yield Finding(CRITICAL, states)
     for words in differing({peer.id: told.get(peer.id, {}) for peer in view.peers if peer.reachable}).values():
         yield Finding(WARNING, words)
     for peer in view.peers:

@@ -77,18 +77,16 @@ class MeshView(NamedTuple):
         not trust their disk and are not voters again yet, or that hear others speak another version."""
         newcomers = {peer.id for peer in self.peers if peer.membership == ASKING and _has_just_begun(peer)}
         lost = _lost_disks(self.peers, newcomers | {one.id for one in self.misplaced})
-        states = (*map(str, self.mismatches), *self.other_states)
-        return (*map(str, self.histories), *states, *lost, *_amnesiacs(self.peers), *_versions(self.peers))
+        return (*map(str, self.histories), *self.states, *lost, *_amnesiacs(self.peers), *_versions(self.peers))
 
     @property
-    def other_states(self) -> tuple[str, ...]:
-        """What peers say of others that they saw in another state, where the states told in this moment do not show it:
-        on a ward that writes, two peers are seldom at the same entry when they are asked."""
+    def states(self) -> tuple[str, ...]:
+        """Each pair of peers whose states differ: told in this moment, or seen by one of them before. On a ward that
+        writes, two peers are seldom at the same entry when they are asked."""
         shown = {peer for mismatch in self.mismatches for peer, _ in mismatch.hashes}
-        differing = [
-            (one.id, one.differs) for one in self.peers if one.reachable and one.differs and one.id not in shown
-        ]
-        return tuple(f"peer {peer} saw another state at {listed(others)}" for peer, others in differing)
+        seen = [one for one in self.peers if one.reachable and one.differs and one.id not in shown]
+        words = (f"peer {one.id} saw another state at {listed(one.differs)}" for one in seen)
+        return (*map(str, self.mismatches), *words)
 
     @property
     def histories(self) -> tuple[Apart, ...]:

@@ -16,7 +16,7 @@ import struct
 import zmq
 
 LOOK_MS = 200
-DRAINED = 10_000  # events; twice what the pipe between two sockets holds
+DRAINED = 10_000  # events at most; a pipe between two sockets holds some thousands
 RETRY_MS = 1000
 EVENTS_A_LOOK = 1000  # a peer that is away makes ten a look; who does not read them stops ZeroMQ's own thread
 AUTH, PROTOCOL, NO_DETAIL = (

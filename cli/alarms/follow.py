@@ -3,7 +3,7 @@
 Touches sockets (through client.ask) and the monotonic clock. Must not know: the command line. Keeps: ids have no holes
 and are equal on all peers, and a line is shown to nobody before a majority has it; so the next line is the one with the
 next id, whoever tells it, and none is told twice or left out. All peers are asked at once: one that is behind, cut off
-or dead costs nothing while another one answers.
+or dead costs nothing while another one answers; one whose data goes back to another beginning of the mesh is not heard.
 
     begin --the newest id, or a given one--> poll --rows from the next id on--> lines        nobody answers: poll again
 """
@@ -19,7 +19,7 @@ from hfzmq.cli.alarms.rows import JournalLine, episodes_of, journal_of
 from hfzmq.cli.alarms.words import cause_words, event_words
 from hfzmq.cli.format import json_line, local_time, printable
 from hfzmq.client.ask import ask_all
-from hfzmq.client.histories import history_in, that_goes_on, that_leads
+from hfzmq.client.histories import followed, of_another
 from hfzmq.clinical.alarm.types import HEART_RATE
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, NoDaemonReached, NoLeader
@@ -150,9 +150,9 @@ class Follower:
         if at_once or now - self._members_at >= MEMBERS_EVERY_S:
             self._members_at = now
             answers = ask_all(self._config, "status")
-            before, history = self._history, that_leads(answers) or self._history or that_goes_on(answers)
+            before, history = self._history, followed(self._history, answers)
             there = {peer: answer for peer, answer in answers.items() if answer is not None}
-            self._others = {peer for peer, answer in there.items() if history_in(answer) not in (None, history)}
+            self._others = of_another(history, there)
             self._ours = there.keys() - self._others
             self._config = with_members(self._config, newest(there[peer] for peer in self._ours))
             self._history = history

@@ -53,7 +53,7 @@ class RunningSystem:
     def start(self) -> None:
         """See System: it runs. KeysError, before anything is stored: our key may not discharge beds."""
         with suppress(NotFound):
-            self._discharge(self.name)
+            Actor(self._config, BY, DISCHARGE_WITHIN_S).act(DISCHARGE, self.name)
         self._before = self._bytes()
 
     def leader(self) -> str:
@@ -103,9 +103,6 @@ class RunningSystem:
                 f"{len(left)} made-up beds of {self.name} are not discharged and will be told as NO DATA: {error}\n"
                 f"when the mesh is well: hfzmq alarms discharge {left[-1]}, and so on (hfzmq alarms ls)"
             )
-
-    def _discharge(self, bed: str) -> None:
-        Actor(self._config, BY, DISCHARGE_WITHIN_S).act(DISCHARGE, bed)
 
     def _rows_of(self, writer: Writer) -> Iterator[list[Any]]:
         """All that is stored of a writer, in the order of ids; without what stands among a report's columns."""

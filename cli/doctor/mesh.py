@@ -134,7 +134,7 @@ def judge(
         yield Finding(
             WARNING, "reach", silent, "it falls behind, and is of no help when another peer is away", MUTE_HINT
         )
-    for states in (*map(str, view.mismatches), *view.other_states):
+    for states in view.states:
         why = "peers that hold different states: the odd one begins anew by itself, where most agree"
         yield Finding(CRITICAL, "states", states, why, "hfzmq backup --db FILE --to FILE, before all else")
     for peer in view.peers:

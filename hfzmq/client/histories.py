@@ -34,9 +34,16 @@ def that_goes_on(answers: Mapping[int, Answer]) -> str | None:
     return max(weights, key=lambda history: (*weights[history], history), default=None)
 
 
-def that_leads(answers: Mapping[int, Answer]) -> str | None:
-    """The history of who serves in the highest term; None: nobody does, or says of one."""
-    return that_goes_on({peer: answer for peer, answer in answers.items() if _said(answer).get("serves") is True})
+def followed(before: str | None, answers: Mapping[int, Answer]) -> str | None:
+    """The history that whoever watches the mesh goes on with: of who leads; where nobody does, the one that was
+    followed ``before``, whoever answers just now."""
+    leading = {peer: answer for peer, answer in answers.items() if _said(answer).get("serves") is True}
+    return that_goes_on(leading) or before or that_goes_on(answers)
+
+
+def of_another(history: str | None, answers: Mapping[int, Answer]) -> set[int]:
+    """The peers that say of another history than this one."""
+    return {peer for peer, answer in answers.items() if history_in(answer) not in (None, history)}
 
 
 def apart(answers: Mapping[int, Answer]) -> dict[int, str]:

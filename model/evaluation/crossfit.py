@@ -155,7 +155,7 @@ def _work(fit: Fit) -> dict[str, list[float]]:
 def _key(cohort: Cohort, recipe: Recipe, made_by: Mapping[str, str]) -> str:
     """What a remembered result depends on: also the code that fits and judges."""
     code = hashlib.sha256()
-    for file in sorted(Path(network.__file__).parent.glob("*.py")):
+    for file in (*sorted(Path(network.__file__).parent.glob("*.py")), Path(__file__)):
         code.update(file.read_bytes())
     said = json.dumps([cohort.sha256, recipe._asdict(), dict(made_by), code.hexdigest()], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:12]

@@ -104,6 +104,17 @@ def test_a_run_that_was_stopped_goes_on_and_a_line_that_was_cut_off_is_computed_
     assert in_this_process == ["split 0"]  # another seed is another fit
 
 
+def test_what_other_code_has_fitted_is_not_remembered(
+    cohort: Cohort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = set()
+    monkeypatch.setattr(network, "__file__", str(tmp_path / "network.py"))
+    for code in ("DAY_FLOOR = 100", "DAY_FLOOR = 90", "DAY_FLOOR = 100"):
+        (tmp_path / "features.py").write_text(code)
+        keys.add(cf._key(cohort, RECIPE, {}))
+    assert len(keys) == 2
+
+
 def test_a_folder_that_cannot_be_used_is_an_error_with_a_next_step(cohort: Cohort, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(HfzmqError, match="cannot use") as refused:
