@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,8 @@ def test_a_peers_one_key_is_revoked_in_the_file_only_with_a_yes_and_never_that_o
 
 def test_of_a_peer_that_the_file_has_no_more_no_yes_is_asked(ward: Path) -> None:
     lines = ward.read_text().splitlines()
-    ward.write_text("\n".join(line for line in lines if "{id: 3," not in line and "id: 3" not in line) + "\n")
+    kept = [line for line in lines if not re.search(r"\bid: 3\b", line)]  # the mesh's own id may begin with a 3
+    ward.write_text("\n".join(kept) + "\n")
     assert load(ward).peer_ids == (1, 2)
     assert keys(ward, "revoke", "peer-3", "--offline").code == 0
 
