@@ -172,7 +172,7 @@ class About:
             "other_histories": self.other_histories(),
             "unanswering": self.unanswering(),
             # Of who is no member any more nothing is heard that could end it.
-            "differs": [peer for peer in replica.agreement.differs if replica.membership.of(peer) is not None],
+            "differs": list(replica.agreement.differs),
             "counters": dict(self._counters),
             "events": [list(event) for event in self.events],
             "members_index": about_members.pop("index"),

@@ -36,7 +36,7 @@ class Limits(NamedTuple):
     inflight_bytes_max: int = 8 << 20  # per follower
     append_bytes_max: int = 1 << 20  # entries of one append
     batch_rows_max: int = 1000  # rows of one request
-    log_entries_keep: int = 20_000  # behind what is applied; at twice that the log is compacted
+    log_entries_keep: int = 20_000  # behind what is applied; a thousand more, and it is compacted
     log_bytes_keep: int = 64 << 20  # likewise, in memory and on disk
 
 

@@ -15,7 +15,7 @@ APPLY_BYTES_MAX = 1 << 20  # of one Apply, so that catching up never stalls the 
 
 
 class Applying:
-    """How far the tables are. ``index`` and ``state_hash`` are on synced storage."""
+    """How far the tables are: ``index``, ``state_hash``. A power cut may take the last back (contract.Applied)."""
 
     def __init__(self, log: Log, sessions: Sessions, index: int, state_hash: bytes) -> None:
         self._log = log
@@ -48,7 +48,7 @@ class Applying:
         self._repeats = frozenset()
 
     def applied(self, index: int, state_hash: bytes) -> tuple[int, frozenset[int]]:
-        """Storage has synced the tables up to ``index``; returns the first index that is new, and which of them only
+        """The tables are at ``index``; returns the first index that is new, and which of them only
         repeated what was stored."""
         first, self.index, self.state_hash = self.index + 1, index, state_hash
         return first, self._repeats

@@ -16,6 +16,8 @@ from hfzmq.core.promises import Promises
 from hfzmq.core.types import Entry, HardState, Origin, Place, chained
 from hfzmq.settings import Limits
 
+A_CUT = 1_000, 4 << 20  # so many entries, or bytes, are cut at once: 20,000 entries held the loop up for 13 ms
+A_PART = 4  # or this part of what is too much, where that is more: after a long wait for a follower
 WAIT_FOR = 8, 4  # times the entries and bytes that are to be kept: so much waits for followers that are on their way
 
 
@@ -54,24 +56,27 @@ class Journal:
         return effects
 
     def compact(self, applied: int, needed: int, limits: Limits) -> list[Effect]:
-        """Cut the log when it has grown to twice what is to be kept behind what is applied. What followers still need,
-        after ``needed``, is kept up to several times as much: a snapshot that is older than the log is of no use."""
-        log = self.log
-        entries = log.last.index - log.base.index
-        if entries <= 2 * limits.log_entries_keep and log.bytes <= 2 * limits.log_bytes_keep:
+        """Cut the log by a step once it is a step longer than what is to be kept behind what is applied. What followers
+        still need, after ``needed``, is kept up to several times as much: a snapshot that is older than the log is of
+        no use."""
+        log, keep = self.log, (limits.log_entries_keep, limits.log_bytes_keep)
+        many, heavy = min(keep[0], A_CUT[0]), min(keep[1], A_CUT[1])
+        too_many, too_heavy = log.last.index - log.base.index - keep[0], log.bytes - keep[1]
+        if too_many <= many and too_heavy <= heavy:
             return []
-        index, left = log.base.index, log.bytes
         upto = min(applied, log.durable)
-        if entries <= WAIT_FOR[0] * limits.log_entries_keep and log.bytes <= WAIT_FOR[1] * limits.log_bytes_keep:
+        if too_many <= (WAIT_FOR[0] - 1) * keep[0] and too_heavy <= (WAIT_FOR[1] - 1) * keep[1]:
             upto = min(upto, needed)
-        while index < upto and (log.last.index - index > limits.log_entries_keep or left > limits.log_bytes_keep):
-            index += 1
-            left -= log.entry_at(index).cost_bytes
-        if index == log.base.index:
+        many, heavy = max(many, too_many // A_PART), max(heavy, too_heavy // A_PART)
+        cut = weight = 0
+        while log.base.index + cut < upto and (cut < too_many or weight < too_heavy) and cut < many and weight < heavy:
+            cut += 1
+            weight += log.entry_at(log.base.index + cut).cost_bytes
+        if cut == 0:
             return []
-        log.compact(index)
-        self.members.forget_below(index)
-        return [Compact(log.base, self.members.at(index))]
+        log.compact(log.base.index + cut)
+        self.members.forget_below(log.base.index)
+        return [Compact(log.base, self.members.at(log.base.index))]
 
     def reset(self, base: Place, membership: Membership) -> None:
         """A snapshot took the place of everything."""

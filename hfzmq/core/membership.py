@@ -19,6 +19,7 @@ from hfzmq.core.types import CONFIG, Entry
 from hfzmq.settings import PeerAddress
 
 MEMBERS_MAX = 64
+REMOVED_KEPT = 1_000  # an entry carries them all, 40 bytes each; who was removed before that many others is a stranger
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Member:
 @dataclass(frozen=True)
 class Membership:
     """Who counts from ``index`` of the log on (0: the bootstrap). ``members`` rise by id; ``removed`` are the (peer,
-    incarnation) that left. In force as soon as its entry is in the log, committed or not."""
+    incarnation) that left, the newest last, REMOVED_KEPT of them. In force as soon as its entry is in the log,
+    committed or not."""
 
     index: int
     members: tuple[Member, ...]
@@ -85,10 +87,8 @@ class Membership:
 
     def with_learner(self, member: Member) -> Membership:
         """A new member that does not vote yet; another incarnation of the same peer is removed with the same step."""
-        old = self.of(member.peer)
-        gone = ((old.peer, old.incarnation),) if old and old.incarnation is not None else ()
         members = [one for one in self.members if one.peer != member.peer] + [replace(member, votes=False, joined=True)]
-        return Membership(0, tuple(sorted(members, key=lambda one: one.peer)), self.removed + gone)
+        return Membership(0, tuple(sorted(members, key=lambda one: one.peer)), self._removed_with(member.peer))
 
     def with_voter(self, peer: int) -> Membership:
         """A learner that has caught up votes."""
@@ -97,9 +97,14 @@ class Membership:
 
     def without(self, peer: int) -> Membership:
         """A member leaves."""
+        return Membership(0, tuple(one for one in self.members if one.peer != peer), self._removed_with(peer))
+
+    def _removed_with(self, peer: int) -> tuple[tuple[int, bytes], ...]:
+        """Whoever was removed, and the present life of ``peer`` where it has one."""
         old = self.of(peer)
-        gone = ((old.peer, old.incarnation),) if old and old.incarnation is not None else ()
-        return Membership(0, tuple(one for one in self.members if one.peer != peer), self.removed + gone)
+        if old is None or old.incarnation is None:
+            return self.removed
+        return (*self.removed, (old.peer, old.incarnation))[-REMOVED_KEPT:]
 
 
 def bootstrap(addresses: Iterable[PeerAddress]) -> Membership:

@@ -73,7 +73,7 @@ class Readings:
 
     @property
     def applied(self) -> int:
-        """Up to where the tables are, on synced storage."""
+        """Up to where the tables are."""
         return self._applying.index
 
     @property

@@ -104,7 +104,7 @@ class Replica(Readings):
         self._promises = self._journal.promises
         self._standing = Standing(myself, boot, members, named, timing.lease_ms, now_ms)
         self._applying = Applying(log, sessions, applied, state_hash)
-        self.agreement = Agreement(applied, state_hash)
+        self.agreement = Agreement(members, applied, state_hash)
         self.election = Election(myself, members, timing.lease_ms, rng, hard_state, now_ms)
         self.liveness = Liveness(me, timing.lease_ms)
         self.hand_over = HandOver(me, timing.handover_settle_ms, timing.lease_ms)
@@ -199,7 +199,7 @@ class Replica(Readings):
             self._out += disowned
             return
         self.liveness.heard(now_ms, event.sender, beat)
-        if self.agreement.heard(event.sender, beat.applied, beat.state_hash, self._members.now):
+        if self.agreement.heard(event.sender, event.incarnation, beat.applied, beat.state_hash):
             self._out.append(Halt(f"at entry {beat.applied} a majority holds another state", distrusted=True))
         if self.role != LEADER and beat.term >= self.term and renews_lease(beat, self._timing.lease_ms):
             # A later term is not taken from a hint; its first append will bring it.

@@ -157,7 +157,7 @@ class Followers:
                     out.append((peer, AppendRequest(term, self._log.place_at(progress.next - 1), (), commit, number)))
             if len(out) > before:
                 progress.sent_ms = now_ms
-        if out:
+        if out or force:  # a round of nobody is answered by all: two voters may just have become one
             self.round = number
             self._round_sent_ms[number] = now_ms
             self._forget_rounds(now_ms)

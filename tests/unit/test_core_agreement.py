@@ -6,6 +6,7 @@ import pytest
 
 from hfzmq.core.agreement import KEPT, Agreement
 from hfzmq.core.contract import Effect, Halt, Installed
+from hfzmq.core.membership import Members
 from hfzmq.core.types import Place
 from tests.unit.core_bench import Bench, append, heartbeat, log_of, member, mesh_of, only
 
@@ -119,11 +120,25 @@ def test_a_snapshot_is_other_tables_so_what_was_said_of_the_ones_before_is_forgo
     assert says(bench, 1, 9, MINE) == [True]
 
 
+def test_a_life_that_is_no_member_any_more_is_no_alarm_and_counts_for_nothing() -> None:
+    members = Members(mesh_of(1, 2, 3))
+    agreement = Agreement(members, 4, MINE)
+    assert not agreement.heard(1, b"", 4, OTHER)
+    assert 1 in agreement.differs
+    mesh = members.now.with_learner(member(1, b"n" * 16)).with_voter(1)
+    members.reset(mesh)
+    assert not agreement.differs, "its next life has said nothing yet"
+    assert not agreement.heard(2, b"", 4, OTHER), "what the life before said makes no majority"
+    assert agreement.heard(1, b"n" * 16, 4, OTHER)
+    members.reset(mesh.without(2))
+    assert [*agreement.differs] == [1]
+
+
 def test_what_is_remembered_is_bounded() -> None:
-    agreement = Agreement(0, MINE)
+    agreement = Agreement(Members(FIVE), 0, MINE)
     for index in range(1, KEPT + 1):
         agreement.applied(index, MINE)
-    assert not agreement.heard(2, 0, OTHER, FIVE)
+    assert not agreement.heard(2, b"", 0, OTHER)
     assert not agreement.differs
-    assert not agreement.heard(2, 1, OTHER, FIVE)
+    assert not agreement.heard(2, b"", 1, OTHER)
     assert agreement.differs == (2,)

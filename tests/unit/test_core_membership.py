@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfzmq.config import PeerAddress
-from hfzmq.core.membership import MEMBERS_MAX, Member, Members, Membership, bootstrap, decode, encode
+from hfzmq.core.membership import (
+    MEMBERS_MAX,
+    REMOVED_KEPT,
+    Member,
+    Members,
+    Membership,
+    bootstrap,
+    decode,
+    encode,
+)
 from hfzmq.core.types import CONFIG, NOOP, START, Entry, Place, chained
 from tests.unit.core_bench import first_peers, member, mesh_of
 
@@ -127,7 +136,17 @@ def test_a_learner_that_is_made_a_voter_keeps_its_life_and_its_place() -> None:
     assert after.counts(2, NEW)
 
 
-def test_who_leaves_is_remembered_with_its_life_for_ever() -> None:
+def test_who_leaves_is_remembered_with_its_life_until_very_many_others_have_left() -> None:
+    mesh = mesh_of(1, 2, 3)
+    for number in range(REMOVED_KEPT + 5):
+        mesh = mesh.with_learner(member(4, number.to_bytes(16, "big")))
+    assert len(mesh.removed) == REMOVED_KEPT
+    assert mesh.removed[-1] == (4, (REMOVED_KEPT + 3).to_bytes(16, "big"))
+    assert mesh.removed[0] == (4, (4).to_bytes(16, "big"))
+    assert len(encode(mesh)) < 64 << 10, "an entry carries them all"
+
+
+def test_who_leaves_is_remembered_with_its_life() -> None:
     mesh = first_peers(1, 2, 3).bound({one: bytes([one]) * 16 for one in (1, 2, 3)})
     after = mesh.without(2).with_learner(member(4, NEW)).with_voter(4).without(3)
     assert after.voters == (1, 4)

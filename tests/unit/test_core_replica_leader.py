@@ -159,6 +159,19 @@ def test_a_leader_that_is_deposed_serves_no_read_that_waits() -> None:
     assert statuses(bench.hear(2, AppendReply(2, False, 0, 1))) == [("read", "NOT_LEADER")]
 
 
+def test_reads_that_wait_for_another_voter_are_answered_when_that_one_is_removed() -> None:
+    """Once: the second one waited for a round that could not begin any more, until its client asked again."""
+    bench = Bench(1, (1, 2))
+    bench.serve()
+    for read in ("under way", "yet to begin"):
+        assert statuses(bench.do(ReadIndex(read))) == []
+    assert set(statuses(bench.change("remove", 2) + bench.wait(1))) == {
+        ("operator", "ACK"),
+        ("under way", "READ"),
+        ("yet to begin", "READ"),
+    }
+
+
 def test_alone_a_read_is_answered_at_once() -> None:
     bench = Bench(1, (1,))
     bench.wait(1.1 * LEASE)

@@ -147,10 +147,3 @@ def test_which_history_it_holds_and_who_is_heard_with_another_is_told() -> None:
     assert daemon.about.status()["other_histories"] == []
     daemon.others = [3, 1]
     assert daemon.about.status()["other_histories"] == [1, 3]
-
-
-def test_a_peer_that_is_no_member_any_more_is_no_alarm_for_ever() -> None:
-    bench = Bench(2)
-    for peer in (3, 9):
-        bench.replica.agreement._differs[peer] = 5
-    assert Daemon(bench).about.status()["differs"] == [3]
