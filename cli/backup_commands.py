@@ -44,6 +44,8 @@ class _BackupGroup(click.Group):
         _, rest, _ = self.make_parser(ctx).parse_args(list(args))
         if not rest or rest[0] in self.commands:
             return args
+        if rest[0] == "restore":
+            raise click.UsageError("a backup is brought back with hfzmq restore; to name one so: ./restore", ctx)
         before, behind = args[: len(args) - len(rest)], rest[1:]
         if before[-1:] == ["--"]:
             before.pop()

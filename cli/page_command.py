@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from hfzmq.cli.format import cell, csv_line, json_line, local_time, width_of
+from hfzmq.cli.format import cell, csv_line, json_line, local_time, thousands, width_of
 from hfzmq.cli.format import table as aligned
 from hfzmq.cli.layout import as_text, stacked, terminal_width
 from hfzmq.cli.options import ID_MAX, config_option, given, load_config, output_option, peer_option
@@ -31,6 +31,7 @@ from hfzmq.cli.page_source import (
 )
 from hfzmq.cli.screens.words import risk
 from hfzmq.clinical.report import Refusal, check_patient_id, low_of
+from hfzmq.clinical.tiers import DEFAULT_THRESHOLDS
 from hfzmq.config import Thresholds
 from hfzmq.errors import InvalidInput
 
@@ -90,7 +91,8 @@ def read(
     first = next(pages)
     say_freshness(first, db, shown.table)
     if output == "table":
-        _show_table([first, *pages], shown)
+        thresholds = Thresholds() if db else load_config(config_path).thresholds
+        _show_table([first, *pages], shown, thresholds)
     else:
         show_for_machines(chain((first,), pages), output)
 
@@ -153,10 +155,12 @@ def say_freshness(page: Page, db: Path | None, table: Table) -> None:
         click.echo(f"from the file {db}: what its peer has not applied yet is not in it", err=True)
     elif page.stale_ms is None:
         click.echo(f"warning: peer {page.peer} hears no leader: newer {table.noun}s may be missing", err=True)
-    elif page.stale_ms == 0:
-        click.echo(f"from peer {page.peer}, which leads", err=True)
     else:
-        click.echo(f"from peer {page.peer}, which heard its leader {page.stale_ms} ms ago", err=True)
+        how = "leads" if page.stale_ms == 0 else f"heard its leader {page.stale_ms} ms ago"
+        lacks = (
+            f", and is {thousands(page.behind)} entr{'y' if page.behind == 1 else 'ies'} behind" if page.behind else ""
+        )
+        click.echo(f"from peer {page.peer}, which {how}{lacks}", err=True)
 
 
 def show_for_machines(pages: Iterable[Page], output: str) -> None:
@@ -175,28 +179,31 @@ def show_for_machines(pages: Iterable[Page], output: str) -> None:
                 click.echo(csv_line(row))
 
 
-def _show_table(pages: list[Page], shown: Shown) -> None:
+def _show_table(pages: list[Page], shown: Shown, thresholds: Thresholds) -> None:
     rows = [dict(zip(page.fields, row, strict=True)) for page in pages for row in page.rows]
     if not rows:
         click.echo(f"no {shown.table.noun} is stored that fits", err=True)
-    click.echo(table_text(rows, shown, terminal_width()))
+    click.echo(table_text(rows, shown, terminal_width(), thresholds))
 
 
-def table_text(rows: Sequence[dict[str, Any]], shown: Shown, width: int | None) -> str:
-    """The rows as a table; where that is wider than ``width`` (of the terminal, None: any), each row by itself, one
-    field a line, so that the terminal breaks no number in two."""
+def table_text(
+    rows: Sequence[dict[str, Any]], shown: Shown, width: int | None, thresholds: Thresholds = DEFAULT_THRESHOLDS
+) -> str:
+    """The rows as a table, a risk with so many digits that it looks like no other tier; where that is wider than
+    ``width`` (of the terminal, None: any), each row by itself, one field a line, so that the terminal breaks no number
+    in two."""
     heads = [head for head, _ in shown.columns]
-    cells = [[_cell(row, key) for _, key in shown.columns] for row in rows]
+    cells = [[_cell(row, key, thresholds) for _, key in shown.columns] for row in rows]
     found = aligned(heads, cells)
     if width is None or not rows or max(map(width_of, found.split("\n"))) <= width:
         return found
     return as_text([], [stacked(heads, list(map(cell, line)), width) for line in cells])
 
 
-def _cell(row: dict[str, Any], key: str) -> object:
+def _cell(row: dict[str, Any], key: str, thresholds: Thresholds) -> object:
     value = row.get(key)
     if key == "probability" and isinstance(value, float):
-        return risk(low_of(value, str(row.get("flags", ""))), value, Thresholds(), 4)  # in full: -o json, jsonl, csv
+        return risk(low_of(value, str(row.get("flags", ""))), value, thresholds, 4)  # in full: -o json, jsonl, csv
     return local_time(value) if key == "timestamp" and isinstance(value, int) else value
 
 

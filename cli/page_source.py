@@ -7,6 +7,7 @@ may be.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PAGE_ROWS = 1000  # what one request may ask for
 ASK_TIMEOUT_MS = 1000
 LEADER_TIMEOUT_MS = 5000
+CATCH_UP_MS = 5000  # so long for who goes on where a peer fell away, to hold what that one held
 
 _OR_A_FILE = "start one: hfzmq serve --id N --data-dir DIR; or read a file: --db FILE"
 _HINT = "hfzmq status shows the versions of the daemons"
@@ -47,6 +49,7 @@ class Page(NamedTuple):
 
     ``stale_ms``: since the answering peer last heard its leader (0: it leads; None: it hears none, or it is a file).
     ``log_now_ms``: what the log's clock shows, Unix ms, for how long ago a stamp was; None where that is not told.
+    ``behind``: committed entries that the answering peer knows of and had not applied.
     """
 
     fields: tuple[str, ...]
@@ -56,6 +59,7 @@ class Page(NamedTuple):
     stale_ms: int | None = None
     applied_index: int | None = None
     log_now_ms: int | None = None
+    behind: int = 0
 
 
 class Filter(NamedTuple):
@@ -98,7 +102,8 @@ class FileSource:
 
 
 class MeshSource:
-    """The peers of ``config``: peer ``only``; the leader when ``consistent``; else the one that has applied most."""
+    """The peers of ``config``: peer ``only``; the leader when ``consistent``; else the one that has applied most. Who
+    goes on for a peer that fell away holds what that one held when the first page came."""
 
     def __init__(
         self, config: Config, only: int | None = None, consistent: bool = False, table: Table = REPORTS
@@ -108,6 +113,7 @@ class MeshSource:
         self._only = only
         self._consistent = consistent
         self._peers: list[int] = []
+        self._applied: int | None = None  # at the peer that answered first, when it did
 
     def page(self, after_id: int, before_id: int | None, limit: int, wanted: Filter) -> Page:
         """See Source. NoDaemonReached, NoLeader, TimedOut, InvalidInput as the mesh has it."""
@@ -130,12 +136,21 @@ class MeshSource:
         from hfzmq.wire.requests import READ
 
         self._peers = self._peers or self._by_knowledge()
+        until = time.monotonic() + CATCH_UP_MS / 1000
         last: dict[str, Any] | None = None
         while self._peers:
             first = self._peers[0]
             answer = ask_all(self._config, self.table.op, fields, ASK_TIMEOUT_MS, only=first)[first]
             if answer is not None and answer.get("status") == "OK":
-                return self._page(answer)
+                page = self._page(answer)
+                if (page.applied_index or 0) >= (self._applied or 0):
+                    self._applied = page.applied_index if self._applied is None else self._applied
+                    return page
+                if time.monotonic() < until:  # rows that were there would look like none
+                    self._peers = [*self._peers[1:], first]
+                    time.sleep(CATCH_UP_MS / 1000 / 50)
+                    continue
+                answer = {"status": f"peer {first} holds less than the one that answered first"}
             if answer is not None and answer.get("status") == "REFUSED" and answer.get("field") != READ:
                 raise InvalidInput(str(answer.get("field")), str(answer.get("bound")), hint=str(answer.get("hint", "")))
             last = answer or last
@@ -238,4 +253,5 @@ def _page_in(answer: dict[str, Any], table: Table) -> Page:
         answer.get("stale_ms"),
         answer.get("applied_index"),
         now_ms if type(now_ms := answer.get("log_now_ms")) is int else None,
+        behind if type(behind := answer.get("behind")) is int else 0,
     )

@@ -14,7 +14,7 @@ from typing import Any
 from hfzmq.cli.format import printable
 
 NAMED_MAX = 3  # settings of one peer; the rest are counted
-VALUE_CHARS_MAX = 60
+VALUE_CHARS_MAX = 60  # shown; compared whole
 
 
 def differing(told: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:
@@ -26,7 +26,8 @@ def differing(told: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:
     meant = {name: _meant({peer: file[name] for peer, file in files.items() if name in file}, leads) for name in names}
     found: dict[int, str] = {}
     for peer, file in files.items():
-        odd = [f"{name} {value} against {meant[name]}" for name, value in file.items() if value != meant[name]]
+        differs = [(name, value, meant[name]) for name, value in file.items() if value != meant[name]]
+        odd = [f"{_cut(name)} {_cut(value)} against {_cut(other)}" for name, value, other in differs]
         if odd:
             more = len(odd) - NAMED_MAX
             listed = ", ".join(odd[:NAMED_MAX]) + (f", and {more} more" if more > 0 else "")
@@ -44,11 +45,17 @@ def _settings(said: Mapping[str, Any]) -> dict[str, str]:
     settings = said.get("settings")
     if not isinstance(settings, Mapping):
         return {}
-    return {printable(str(name))[:VALUE_CHARS_MAX]: _text(value) for name, value in settings.items()}
+    return {printable(str(name)): _text(value) for name, value in settings.items()}
 
 
 def _text(value: object) -> str:
-    return printable(f"{value:g}" if isinstance(value, float) else str(value))[:VALUE_CHARS_MAX]
+    return printable(repr(value).removesuffix(".0") if isinstance(value, float) else str(value))
+
+
+def _cut(text: str) -> str:
+    """The middle goes: two addresses differ at their ends."""
+    half = (VALUE_CHARS_MAX - 3) // 2
+    return text if len(text) <= VALUE_CHARS_MAX else f"{text[:half]}...{text[-half:]}"
 
 
 def _meant(values: Mapping[int, str], leads: set[int]) -> str:

@@ -56,8 +56,8 @@ class About:
         self.events: deque[tuple[int, str]] = deque(maxlen=20)  # what has happened, with wall clock milliseconds
 
     def staleness(self) -> dict[str, Any]:
-        """Who answers a read, how old what it says may be (None where that cannot be known), and the log's clock: how
-        long ago a stamp in the answer was."""
+        """Who answers a read, how old what it says may be (None where that cannot be known), how many committed entries
+        that it knows of are not in its tables, and the log's clock: how long ago a stamp in the answer was."""
         now, replica = self._clock_ms(), self._replica
         stale: int | None = None
         if replica.leading:
@@ -65,7 +65,14 @@ class About:
             stale = 0 if quorum_age < self._config.timing.lease_ms else int(quorum_age)
         elif replica.election.hears_leader(now) and replica.leader:
             stale = max(0, int(now - (replica.election.lease_until_ms - self._config.timing.lease_ms)))
-        return {"peer": replica.me, "stale_ms": stale, "log_now_ms": self._wall_clock_ms() + self.log_ahead_ms()}
+        said = replica.liveness.last_of(replica.leader)
+        commit = max(replica.commit, said[1].commit if said else 0)
+        return {
+            "peer": replica.me,
+            "stale_ms": stale,
+            "behind": max(0, commit - replica.applied),
+            "log_now_ms": self._wall_clock_ms() + self.log_ahead_ms(),
+        }
 
     def members_index(self) -> int:
         """How new the list of members is."""

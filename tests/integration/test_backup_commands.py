@@ -98,6 +98,7 @@ def test_each_mistake_has_its_exit_code_and_says_what_to_do(db: Path, tmp_path: 
         (("backup", str(tmp_path / "x"), "--to", str(tmp_path / "x")), 2, "which of them is the backup?"),
         (("backup", str(tmp_path / "x"), str(tmp_path / "y")), 2, f"/x and {tmp_path}/y: a backup is one"),
         (("backup", str(tmp_path / "x"), "-o", "json", "y"), 2, "/x and y: a backup is one new file"),
+        (("backup", "restore", str(tmp_path / "x")), 2, "hfzmq restore"),
         (("backup", str(tmp_path / "x"), "--nonsense"), 2, "No such option"),
         (("backup", "verify", str(tmp_path)), 6, f"that is a directory; which file in it? ls {tmp_path}"),
         (("backup", "verify", str(fifo)), 6, "that is no regular file"),

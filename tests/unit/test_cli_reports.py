@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hfzmq.cli import page_source
 from hfzmq.cli.page_command import table_text
 from hfzmq.cli.reports import SHOWN
 from hfzmq.config import render
@@ -32,6 +33,9 @@ class FakeMesh:
         self.away: set[int] = set()
         self.said: dict[int, Answer] = {}
         self.stale_ms: int | None = 0
+        self.behind = 0
+        self.holds: dict[int, list[int]] = {}  # by peer: the applied index of each of its next answers; the last stays
+        self.fails_after = 0  # so many pages, the first peer is away
         self.asked: list[tuple[int, dict[str, Any]]] = []
         self.applied = {1: 90, 2: 80, 3: 100}
         self.told: dict[int, dict[str, Any]] = {}  # what else a peer says of itself
@@ -57,6 +61,8 @@ class FakeMesh:
             role = "leader" if peer_id == 1 else "follower"
             return says(peer_id, role, applied_index=self.applied[peer_id], **self.told.get(peer_id, {}))
         self.asked.append((peer_id, fields))
+        if len(self.asked) == self.fails_after:
+            self.away.add(peer_id)
         if peer_id in self.said:
             return self.said[peer_id]
         rows = [row for row in self.rows if fields.get("tier") in (None, row[4])]
@@ -67,7 +73,11 @@ class FakeMesh:
             rows = [row for row in rows if row[0] > fields["after_id"]]
         page = rows[: fields["limit"]]
         told = {"fields": FIELDS, "rows": page, "more": len(rows) > len(page), "peer": peer_id}
-        return {"v": 1, "status": "OK", "stale_ms": self.stale_ms, "applied_index": 100, **told}
+        holds = self.holds.get(peer_id, [100])
+        applied = holds.pop(0) if len(holds) > 1 else holds[0]
+        return {
+            "v": 1, "status": "OK", "stale_ms": self.stale_ms, "behind": self.behind, "applied_index": applied, **told,
+        }  # fmt: skip
 
 
 @pytest.fixture
@@ -176,6 +186,35 @@ def test_what_is_known_of_staleness_is_said_on_stderr(
     assert words in run("reports", config).err
 
 
+@pytest.mark.parametrize(
+    ("behind", "words"),
+    [(0, "ms ago\n"), (1, "ms ago, and is 1 entry behind\n"), (12345, "ms ago, and is 12,345 entries behind\n")],
+)
+def test_how_far_the_peer_is_behind_that_answers_is_said(ward: FakeMesh, config: str, behind: int, words: str) -> None:
+    ward.stale_ms, ward.behind = 20, behind
+    assert f"from peer 3, which heard its leader 20 {words}" in run("reports", config, "--peer", "3").err
+
+
+def test_who_goes_on_for_a_peer_that_fell_away_holds_what_that_one_held(ward: FakeMesh, config: str) -> None:
+    """Once: peer 1 answered last, with 90 of 100 entries: the newest reports were missing, and exit 0."""
+    ward.fails_after = 1
+    ward.holds = {1: [90, 90, 100], 2: [80]}
+    done = run("reports", config, "--all", "-o", "jsonl")
+    assert (done.code, len(done.out.splitlines())) == (0, 2345)
+    assert [peer for peer, _ in ward.asked] == [3, 1, 2, 1, 2, 1, 1]
+
+
+def test_where_nobody_holds_that_any_more_a_reading_of_all_fails(
+    ward: FakeMesh, config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_source, "CATCH_UP_MS", 100)
+    ward.fails_after = 1
+    ward.holds = {1: [90], 2: [80]}
+    done = run("reports", config, "--all", "-o", "jsonl")
+    assert done.code == 4
+    assert "holds less than the one that answered first" in done.err
+
+
 def test_numbers_are_whole_in_every_output(ward: FakeMesh, config: str) -> None:
     wanted = [row[3] for row in ward.rows[-5:]]
     table = run("reports", config, "--last", "5").out.split()
@@ -213,6 +252,15 @@ def test_nothing_stored_is_an_empty_answer_and_no_error(ward: FakeMesh, config: 
         done = run("reports", config, "-o", output)
         assert (done.code, done.out) == (0, empty)
     assert "no report is stored that fits" in run("reports", config).err
+
+
+def test_a_risk_of_less_than_the_meshs_own_red_does_not_look_like_it(ward: FakeMesh, tmp_path: Path) -> None:
+    ward.rows = [[1, "bed-1", 1_760_000_000_000, 0.649996, "AMBER"], [2, "bed-2", 1_760_000_000_000, 0.65, "RED"]]
+    path = tmp_path / "peers.yaml"
+    path.write_text(render(CONFIG._replace(thresholds=CONFIG.thresholds._replace(red_from=0.65))))
+    shown = run("reports", f"--config={path}").out
+    assert "0.649996" in shown
+    assert "0.6500" in shown
 
 
 def test_an_answer_that_does_not_fit_its_fields_is_an_error_and_no_row(ward: FakeMesh, config: str) -> None:

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from hfzmq.config import Config, PeerAddress
+from hfzmq.core.contract import Received
 from hfzmq.core.messages import JoinRequest
 from hfzmq.daemon.about import About
 from hfzmq.storage.reading_rows import VerdictCounts
-from tests.unit.core_bench import LEASE, TIMING, Bench, append, heartbeat, member
+from tests.unit.core_bench import LEASE, TIMING, Bench, append, heartbeat, log_of, member
 
 HERE = PeerAddress(1, "here", 11, 12, 13)
 
@@ -75,6 +76,17 @@ def test_a_leader_that_was_stopped_for_thirty_seconds_does_not_call_its_picture_
     stale = Daemon(bench).stale_ms()
     # Once: 0 for whoever is in the role of a leader; the loop reads its clients before it looks at the clock.
     assert stale is None or stale >= 29 * LEASE
+
+
+def test_a_peer_says_how_many_committed_entries_that_it_has_heard_of_are_not_in_its_tables() -> None:
+    bench = Bench(2)
+    log = log_of(1, 1, 1)
+    bench.hear(1, append(1, log, commit=1))
+    assert Daemon(bench).about.staleness()["behind"] == 0
+    bench.take(Received(1, append(1, log, after=3, commit=3), b"", 0))
+    assert Daemon(bench).about.staleness()["behind"] == 2, "committed here, and not applied yet"
+    bench.beat(1, heartbeat(1, "leader", commit=12_000))
+    assert Daemon(bench).about.staleness()["behind"] == 11_997
 
 
 def test_the_first_peers_are_where_this_machines_file_says_and_who_joined_where_it_said_itself() -> None:

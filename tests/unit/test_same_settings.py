@@ -47,6 +47,18 @@ def test_who_has_another_file_is_named_with_what_differs(odd: Config, said: str)
     assert differing(told(CONFIG, odd, leader=2)) == {1: f"peer 1's peers.yaml differs: {name} {other} against {value}"}
 
 
+def test_long_and_nearly_equal_values_are_compared_whole_and_their_difference_is_shown() -> None:
+    """Once: cut to 60 letters, and to six digits, they were the same."""
+    far = CONFIG.peers[0]._replace(host="peer-one." + "ward." * 12 + "example")
+    one, other = (CONFIG._replace(peers=(far._replace(beat_port=port), *CONFIG.peers[1:])) for port in (7012, 7013))
+    (said,) = differing(told(one, one, other)).values()
+    assert "7013 against peers.1 peer-one." not in said
+    assert "7013 against peer-one." in said
+    nearly = CONFIG._replace(thresholds=Thresholds(red_from=0.60000001))
+    (said,) = differing(told(CONFIG, CONFIG, nearly)).values()
+    assert said.endswith("tiers.red_from 0.60000001 against 0.6")
+
+
 def test_what_may_differ_from_machine_to_machine_is_not_compared() -> None:
     mine = CONFIG._replace(
         path="/elsewhere", log_level="debug", channels=(), heart_rate=HeartRate(patients=3, invalid_min=20)
