@@ -43,6 +43,7 @@ from hfzmq.wire.readings import SubmitReadings, judge_rows
 
 ACT_RETRY_MS = 100
 KEY_FIELD = "key"  # of a refusal: what was asked for takes a key with more rights
+PLAIN_HINT = "this mesh has none: security: plain in peers.yaml; hfzmq keys init makes some"
 KEY_HINT = "name such a key: --key FILE; which there are: hfzmq keys show"
 ALARMS_HINT = "see them: hfzmq alarms ls"
 NOBODY = Origin("", b"", 0, b"")  # of what is only to be sent elsewhere
@@ -122,6 +123,10 @@ class Desk:
         if not may(role, op):
             self._counters["client_request_not_allowed"] += 1
             self.reply(route, "REFUSED", field=KEY_FIELD, bound=f"{who_may(op)}, for {op}", hint=KEY_HINT)
+            return None
+        if isinstance(request, requests.Access) and self._about.in_force is None:
+            # It would stand in the log, in force on the day on which this mesh gets keys.
+            self.reply(route, "REFUSED", field="op", bound="keys are issued where there are keys", hint=PLAIN_HINT)
             return None
         if isinstance(request, (requests.Submit, SubmitReadings, requests.Access)):
             try:

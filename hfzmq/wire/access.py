@@ -112,7 +112,7 @@ def read_access(answer: Mapping[str, Any]) -> AccessList:
 def _change(row: object) -> Change:
     if isinstance(row, list) and len(row) == 2 and row[0] == REVOKED:
         if not is_key(row[1]):
-            raise WireError("key", "a public key, 40 characters of Z85")
+            raise WireError("changes", "each with a public key, 40 characters of Z85")
         return Revoked(row[1])
     if isinstance(row, list) and len(row) == 5 and row[0] == ISSUED:
         return _issued(row[1:])
@@ -122,7 +122,7 @@ def _change(row: object) -> Change:
 def _issued(row: list[Any]) -> Issued:
     key, role, name, peer = row
     if not is_key(key):
-        raise WireError("key", "a public key, 40 characters of Z85")
+        raise WireError("changes", "each with a public key, 40 characters of Z85")
     if not isinstance(role, str) or role not in ROLES:
         raise WireError("role", "one of " + ", ".join(ROLES))
     if not is_name(name):

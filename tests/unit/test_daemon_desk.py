@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfzmq.access import ADMIN, CLIENT
+from hfzmq.access import ADMIN, CLIENT, AccessList
 from hfzmq.clinical.alarm.facts import Action
 from hfzmq.clinical.heart_rate import VERDICTS
 from hfzmq.clinical.report import Report, check_row
@@ -19,6 +19,7 @@ from hfzmq.config import Config, HeartRate, PeerAddress
 from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
 from hfzmq.daemon.desk import ChangeRoute, Desk, ReadRoute, SubmitRoute
 from hfzmq.daemon.ward import Ward
+from hfzmq.wire.access import Issued, encode_changes
 from hfzmq.wire.backup import Answer, Making, TakeBackup
 from hfzmq.wire.body import decode_body, decode_readings
 from hfzmq.wire.requests import Reports, decode_reply, decode_request, digest, encode_request, encode_rows
@@ -50,6 +51,8 @@ class Reads:
 
 class Tells:
     """Stands in for what the peer says about itself and the mesh."""
+
+    in_force: Callable[[], AccessList] | None = None
 
     def status(self) -> dict[str, Any]:
         return {"id": 1}
@@ -96,8 +99,9 @@ class Bench:
         self.ward = Ward(lambda: 0.0)
         self.watch = Watches()
         self.backups = Gives()
+        self.tells = Tells()
         self.desk = Desk(
-            config, self.answers.append, Tells(), self.reads, self.ward, self.watch, self.backups, self.counters,  # type: ignore[arg-type]
+            config, self.answers.append, self.tells, self.reads, self.ward, self.watch, self.backups, self.counters,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def ask(self, frame: bytes, leads: bool = True) -> Proposal | ReadIndex | Change | None:
@@ -411,3 +415,16 @@ def test_a_piece_of_a_backup_is_read_by_the_query_thread_and_never_here() -> Non
     bench.reads.room = False
     bench.ask(BACKUP)
     assert bench.said()["status"] == "BUSY"
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_mesh_without_keys_takes_none_in_that_would_be_in_force_on_the_day_it_has_some(keyed: bool) -> None:
+    """Once: whoever reached a plain mesh could leave an admin's key in its log."""
+    bench = Bench()
+    bench.tells.in_force = AccessList if keyed else None
+    rows = encode_changes([Issued("0" * 40, ADMIN, "mallory", 0)])
+    fields = {"client": "anybody", "epoch": b"e" * 16, "seq": 1, "rows": rows, "digest": digest(rows)}
+    taken = bench.ask(encode_request("access", MESH, **fields))
+    assert isinstance(taken, Proposal) is keyed
+    if not keyed:
+        assert bench.said()["status"] == "REFUSED"
