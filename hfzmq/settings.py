@@ -36,8 +36,8 @@ class Limits(NamedTuple):
     inflight_bytes_max: int = 8 << 20  # per follower
     append_bytes_max: int = 1 << 20  # entries of one append
     batch_rows_max: int = 1000  # rows of one request
-    log_entries_keep: int = 20_000  # behind what is applied; a thousand more, and it is compacted
-    log_bytes_keep: int = 64 << 20  # likewise, in memory and on disk
+    log_entries_keep: int = 20_000  # a thousand more, and it is cut; up to 8 times as many wait for a follower
+    log_bytes_keep: int = 64 << 20  # likewise, in memory and on disk; up to 4 times as many wait
 
 
 class HeartRate(NamedTuple):

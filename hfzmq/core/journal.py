@@ -56,9 +56,9 @@ class Journal:
         return effects
 
     def compact(self, applied: int, needed: int, limits: Limits) -> list[Effect]:
-        """Cut the log by a step once it is a step longer than what is to be kept behind what is applied. What followers
-        still need, after ``needed``, is kept up to several times as much: a snapshot that is older than the log is of
-        no use."""
+        """Cut what is applied by a step once the log is a step longer than what is to be kept. What followers still
+        need, after ``needed``, is kept up to several times as much: a snapshot that is older than the log is of no
+        use."""
         log, keep = self.log, (limits.log_entries_keep, limits.log_bytes_keep)
         many, heavy = min(keep[0], A_CUT[0]), min(keep[1], A_CUT[1])
         too_many, too_heavy = log.last.index - log.base.index - keep[0], log.bytes - keep[1]
@@ -67,6 +67,8 @@ class Journal:
         upto = min(applied, log.durable)
         if too_many <= (WAIT_FOR[0] - 1) * keep[0] and too_heavy <= (WAIT_FOR[1] - 1) * keep[1]:
             upto = min(upto, needed)
+        if too_heavy > A_PART * heavy:  # as when large entries come in behind many small ones: weight alone counts
+            many = log.last.index - log.base.index
         many, heavy = max(many, too_many // A_PART), max(heavy, too_heavy // A_PART)
         cut = weight = 0
         while log.base.index + cut < upto and (cut < too_many or weight < too_heavy) and cut < many and weight < heavy:

@@ -2,7 +2,8 @@
 
 Touches nothing. Must not know: who leads, what is in flight. Keeps (I7): two memberships that follow each other differ
 by one voter at most, so their majorities share a peer; a member is one *incarnation* of a peer, so that whoever has
-lost its disk is another, who counts for nothing until the log names it; a removed incarnation is never a member again.
+lost its disk is another, who counts for nothing until the log names it; a removed incarnation is never a member again,
+as long as it is remembered (REMOVED_KEPT).
 
     bootstrap (nobody's incarnation is known) --founded--> bound --add, promote, remove, replace--> bound
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -104,7 +106,14 @@ class Membership:
         old = self.of(peer)
         if old is None or old.incarnation is None:
             return self.removed
-        return (*self.removed, (old.peer, old.incarnation))[-REMOVED_KEPT:]
+        removed = [*self.removed, (old.peer, old.incarnation)]
+        if (
+            len(removed) > REMOVED_KEPT
+        ):  # of a peer that makes a new life with each start the oldest goes, not another's
+            lives = Counter(one for one, _ in removed)
+            most = max(lives, key=lambda one: (lives[one], one))
+            removed.remove(next(life for life in removed if life[0] == most))
+        return tuple(removed)
 
 
 def bootstrap(addresses: Iterable[PeerAddress]) -> Membership:

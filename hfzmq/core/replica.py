@@ -132,7 +132,7 @@ class Replica(Readings):
             TimeoutNow: self._on_timeout_now,
             SnapshotOffer: self._on_snapshot_offer,
             JoinRequest: self._on_join_request,
-            Expelled: lambda now_ms, message: self._out.extend(self._standing.expelled(message)),
+            Expelled: lambda now_ms, message: self._out.extend(self._standing.expelled(message, self.commit)),
             Disowned: lambda now_ms, message: self._out.extend(self._standing.disowned(message)),
         }
         self._sender, self._incarnation = 0, b""  # whose message is looked at

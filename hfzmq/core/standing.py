@@ -1,8 +1,8 @@
 """What this peer is to the mesh, and what others are to it: member or stranger, voter or learner, removed.
 
 Touches nothing. Must not know: terms, logs, who leads. Keeps (I7): whoever is no member, or another life of one, is
-never counted; whoever was removed is told so. It is the *counting* side that checks: votes are given to anybody whose
-log is good, for the candidate's list of members may be newer than this peer's.
+never counted; whoever was removed, and not forgotten since, is told so. It is the *counting* side that checks: votes
+are given to anybody whose log is good, for the candidate's list of members may be newer than this peer's.
 
     stranger --asks to join--> learner --caught up--> voter --removed--> told so: stops
 """
@@ -104,10 +104,13 @@ class Standing:
             return [Send(sender, Expelled(incarnation, known.index))]
         return []
 
-    def expelled(self, message: Expelled) -> list[Effect]:
+    def expelled(self, message: Expelled, commit: int) -> list[Effect]:
         """Somebody says that this peer was removed."""
         if message.incarnation != self._mine:
             return []  # an earlier life
+        known = self._members.at(commit)
+        if known.index > message.index and known.counts(self._myself.peer, self._mine):
+            return []  # it was forgotten since (REMOVED_KEPT), and let in again
         return [Halt(f"removed from the mesh, whose members are those of entry {message.index}", distrusted=False)]
 
     def disowned(self, message: Disowned) -> list[Effect]:

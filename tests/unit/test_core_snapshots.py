@@ -403,6 +403,21 @@ def test_after_one_long_catching_up_a_quarter_of_what_is_too_much_is_cut_at_a_ti
     assert SMALL.log_entries_keep <= log.last.index - log.base.index <= 2 * SMALL.log_entries_keep
 
 
+def test_large_entries_behind_many_small_ones_do_not_outgrow_what_is_to_be_kept() -> None:
+    """A step of so many small ones for each large one that comes in: the log would weigh many times what is kept."""
+    keep = 20_000
+    limits = Limits(log_entries_keep=100_000, log_bytes_keep=keep)
+    bench, _ = grown(limits, 150)
+    assert bench.replica.log.bytes < 2 * keep
+    small = bench.replica.log.last.index - bench.replica.log.base.index
+    for _ in range(40):
+        log = bench.replica.log
+        entry = batch(log.last, 1, log.last.index + 1, text=bytes(keep // 2))
+        bench.hear(1, AppendRequest(1, log.last, (entry,), entry.index, entry.index))
+        assert bench.replica.log.bytes <= (2 + A_PART) * keep
+    assert small > 50
+
+
 def test_nothing_is_cut_that_is_not_applied_however_long_the_log() -> None:
     bench = Bench(2, limits=SMALL)
     log = log_of(*[1] * 60)

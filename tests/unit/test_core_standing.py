@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hfzmq.core.contract import Halt, Send
 from hfzmq.core.membership import encode
 from hfzmq.core.memory import Memory
 from hfzmq.core.messages import AppendReply, Disowned, Expelled, JoinRequest, TimeoutNow, VoteReply, VoteRequest
-from hfzmq.core.types import CONFIG, Entry, chained
+from hfzmq.core.types import CONFIG, Entry, Place, chained
 from tests.unit.core_bench import LEASE, Bench, append, end_of, first_peers, heartbeat, member, only, vote
 
 OLD, NEW, OTHER = b"o" * 16, b"n" * 16, b"x" * 16
@@ -220,6 +222,13 @@ def test_a_removed_peer_stops_and_says_which_entry_removed_it() -> None:
 
 def test_what_an_earlier_life_is_told_does_not_stop_this_one() -> None:
     assert only(Halt, peer(3).hear(1, Expelled(NEW, 12))) == []
+
+
+def test_a_life_that_was_removed_forgotten_and_let_in_again_is_not_stopped_by_who_does_not_know_yet() -> None:
+    again = replace(BOUND, index=20)
+    bench = Bench(3, membership=again, incarnation=OLD, lives=LIVES, base=Place(20, 1, b"x" * 16), applied=20)
+    assert only(Halt, bench.hear(1, Expelled(OLD, 12))) == []
+    assert only(Halt, bench.hear(1, Expelled(OLD, 21)))
 
 
 # ------------------------------------------------------------ a disk that was put back

@@ -424,7 +424,7 @@ def test_a_mesh_without_keys_takes_none_in_that_would_be_in_force_on_the_day_it_
     bench.tells.in_force = AccessList if keyed else None
     rows = encode_changes([Issued("0" * 40, ADMIN, "mallory", 0)])
     fields = {"client": "anybody", "epoch": b"e" * 16, "seq": 1, "rows": rows, "digest": digest(rows)}
-    taken = bench.ask(encode_request("access", MESH, **fields))
+    taken = bench.ask(encode_request(MESH, "access", **fields))
     assert isinstance(taken, Proposal) is keyed
     if not keyed:
         assert bench.said()["status"] == "REFUSED"
