@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -86,13 +87,19 @@ class Refusal(NamedTuple):
     hint: str
 
 
+def is_legible(text: str) -> bool:
+    """Whether each character is printable, or one that this Python's Unicode does not know: where it was judged they
+    may have had a newer one, and what is in the log must be the same to all."""
+    return text.isprintable() or all(one.isprintable() or unicodedata.category(one) == "Cn" for one in text)
+
+
 def check_patient_id(value: object) -> Refusal | None:
     """None when ``value`` can name a patient of whom something is stored, shown or asked: 1 to 64 printable characters
     without spaces at the ends."""
     if (
         isinstance(value, str)
         and 0 < len(value) <= PATIENT_ID_CHARS_MAX
-        and value.isprintable()
+        and is_legible(value)
         and value.strip() == value
     ):
         return None
@@ -113,7 +120,8 @@ def check_new_patient_id(value: object) -> Refusal | None:
     refusal = check_patient_id(value)
     if refusal is not None:
         return refusal
-    unseen = ", ".join(sorted({f"U+{ord(one):04X}" for one in _UNSEEN.findall(str(value))})[:3])
+    found = (one for one in str(value) if not one.isprintable() or _UNSEEN.match(one))
+    unseen = ", ".join(sorted({f"U+{ord(one):04X}" for one in found})[:3])
     bound = f"1 to {PATIENT_ID_CHARS_MAX} characters that can be seen"
     return Refusal("patient_id", bound, f"nobody sees {unseen}: leave it out")
 
@@ -208,7 +216,7 @@ def check_row(row: object, check_id: Callable[[object], Refusal | None] = check_
     if row[8] not in TIERS:
         return Refusal("tier", "one of " + ", ".join(TIERS), "upper case")
     for name, value, most in (("model_id", row[10], MODEL_ID_CHARS_MAX), ("flags", row[11], FLAGS_CHARS_MAX)):
-        if not isinstance(value, str) or len(value) > most or not value.isprintable():
+        if not isinstance(value, str) or len(value) > most or not is_legible(value):
             return Refusal(name, f"text of at most {most} printable characters", "'' when there is none")
     for flag in missing_flags(row[2:7]) if None in row[2:7] else ():
         if flag not in row[11].split(","):

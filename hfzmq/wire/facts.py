@@ -20,7 +20,7 @@ from typing import Any
 from hfzmq.clinical.alarm.facts import Action, Clock, Fact, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.rules import STEPS_MAX, from_mapping, to_mapping
 from hfzmq.clinical.alarm.types import ACTIONS
-from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, Refusal, check_patient_id
+from hfzmq.clinical.report import TIMESTAMP_MS_MAX, TIMESTAMP_MS_MIN, Refusal, check_patient_id, is_legible
 from hfzmq.clinical.tiers import TIERS
 from hfzmq.errors import WireError
 from hfzmq.wire.body import FACTS, split_body
@@ -139,6 +139,6 @@ def _patient(value: Any, field: str) -> str:
 
 
 def _text(value: Any, field: str, most: int, least: int = 1) -> str:
-    if not isinstance(value, str) or not least <= len(value) <= most or not value.isprintable():
+    if not isinstance(value, str) or not least <= len(value) <= most or not is_legible(value):
         raise WireError(field, f"text of {least} to {most} printable characters")
     return value

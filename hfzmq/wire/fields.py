@@ -11,6 +11,7 @@ from typing import Any
 
 import msgpack
 
+from hfzmq.clinical.report import is_legible
 from hfzmq.errors import WireError
 
 VERSION = 1  # of what clients and peers say to each other
@@ -49,7 +50,7 @@ class Fields:
     def text(self, name: str, least: int, most: int) -> str:
         """Printable text of ``least`` to ``most`` characters."""
         value = self.get(name)
-        if not isinstance(value, str) or not least <= len(value) <= most or not value.isprintable():
+        if not isinstance(value, str) or not least <= len(value) <= most or not is_legible(value):
             raise WireError(name, f"text of {least} to {most} printable characters")
         return value
 

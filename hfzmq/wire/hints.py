@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hfzmq.clinical.report import Report
+from hfzmq.clinical.report import Report, check_patient_id
 from hfzmq.errors import WireError
 from hfzmq.wire.checks import integer
 from hfzmq.wire.requests import SEEN_ROWS_MAX, encode_rows, read_seen
@@ -37,7 +37,7 @@ def _hints(values: list[Any]) -> Hints:
     if not isinstance(packed, bytes):
         raise WireError("beds", "bytes")
     checked = [integer(age_ms, "age", AGE_MS_MAX) for age_ms in ages]
-    rows = read_seen(packed)
+    rows = read_seen(packed, check_patient_id)
     if len(rows) != len(checked):
         raise WireError("ages", "as many as there are beds")
     return Hints(tuple(zip(checked, rows, strict=True)))

@@ -12,11 +12,11 @@ frame can make this process allocate is bounded by a small multiple of the frame
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hfzmq.clinical.alarm.types import ACTIONS as ACTIONS_ON_ALARMS
-from hfzmq.clinical.report import Report, check_patient_id, check_row
+from hfzmq.clinical.report import Refusal, Report, check_new_patient_id, check_patient_id, check_row
 from hfzmq.clinical.surely_good import surely_good
 from hfzmq.config import PEER_ID_MAX, Limits
 from hfzmq.errors import WireError
@@ -338,12 +338,13 @@ def _act(fields: Fields) -> Act:
     return Act(action, str(patient), by)
 
 
-def read_seen(data: bytes) -> tuple[Report, ...]:
-    """The rows of a ``seen``, each within its bounds; WireError for any other bytes."""
+def read_seen(data: bytes, check_id: Callable[[object], Refusal | None] = check_new_patient_id) -> tuple[Report, ...]:
+    """The rows of a ``seen``, each within its bounds; WireError for any other bytes. ``check_id``: ``check_patient_id``
+    for what another peer has judged."""
     _check_count(data, SEEN_ROWS_MAX, field="beds")
     rows = unpack_rows(data, field="beds")
     for number, row in enumerate(rows):
-        refusal = check_row(row)
+        refusal = check_row(row, check_id)
         if refusal:
             raise WireError(f"beds[{number}].{refusal.field}", refusal.bound, hint=refusal.hint)
     return tuple(Report(*row) for row in rows)  # type: ignore[misc]  # check_row has seen 12 fields of their types

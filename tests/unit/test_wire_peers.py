@@ -35,7 +35,7 @@ from hfzmq.wire import peers
 from hfzmq.wire.checks import U63
 from hfzmq.wire.hints import AGE_MS_MAX, Hints
 from hfzmq.wire.peers import ENVELOPE, ROLES, Content, Introduction, Letter, Sender, decode, encode
-from hfzmq.wire.requests import CLIENT_CHARS_MAX
+from hfzmq.wire.requests import CLIENT_CHARS_MAX, encode_rows, read_seen
 from hfzmq.wire.transfer import CHUNK_BYTES_MAX, Chunk, Pull, snapshot_id
 
 BED = Report("P-001", 1_700_000_000_000, 65, 137.0, 1.2, 35.0, 12, 0.5, "AMBER", 0.4, "m1", "")
@@ -271,6 +271,13 @@ def test_hints_whose_ages_are_not_one_for_each_bed_or_that_are_no_beds_are_refus
         assert refused([*head, wrong, beds]).field == field
     for nothing in (b"", b"\x90", b"\x92\x01\x01", "text"):
         assert refused([*head, ages, nothing]).field.startswith("beds")
+
+
+def test_a_hint_with_a_character_that_this_python_does_not_know_is_taken_from_a_peer_and_not_from_a_client() -> None:
+    hints = Hints(((0, BED._replace(patient_id="bed-\u0378")),))
+    assert decode(encode(SENDER, hints)) == Letter(SENDER, hints)
+    with pytest.raises(WireError):
+        read_seen(encode_rows([row for _, row in hints.rows]))
 
 
 def test_another_version_and_an_unknown_kind_are_refused() -> None:
