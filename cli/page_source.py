@@ -103,7 +103,7 @@ class FileSource:
 
 class MeshSource:
     """The peers of ``config``: peer ``only``; the leader when ``consistent``; else the one that has applied most. Who
-    goes on for a peer that fell away holds what that one held when the first page came."""
+    goes on for a peer that fell away holds what that one held when all were asked."""
 
     def __init__(
         self, config: Config, only: int | None = None, consistent: bool = False, table: Table = REPORTS
@@ -113,7 +113,7 @@ class MeshSource:
         self._only = only
         self._consistent = consistent
         self._peers: list[int] = []
-        self._applied: int | None = None  # at the peer that answered first, when it did
+        self._applied = 0  # at the peer that holds most, when they were asked
 
     def page(self, after_id: int, before_id: int | None, limit: int, wanted: Filter) -> Page:
         """See Source. NoDaemonReached, NoLeader, TimedOut, InvalidInput as the mesh has it."""
@@ -143,14 +143,13 @@ class MeshSource:
             answer = ask_all(self._config, self.table.op, fields, ASK_TIMEOUT_MS, only=first)[first]
             if answer is not None and answer.get("status") == "OK":
                 page = self._page(answer)
-                if (page.applied_index or 0) >= (self._applied or 0):
-                    self._applied = page.applied_index if self._applied is None else self._applied
+                if page.applied_index is None or page.applied_index >= self._applied:
                     return page
                 if time.monotonic() < until:  # rows that were there would look like none
                     self._peers = [*self._peers[1:], first]
                     time.sleep(CATCH_UP_MS / 1000 / 50)
                     continue
-                answer = {"status": f"peer {first} holds less than the one that answered first"}
+                answer = {"status": f"peer {first} holds less than the one that fell away"}
             if answer is not None and answer.get("status") == "REFUSED" and answer.get("field") != READ:
                 raise InvalidInput(str(answer.get("field")), str(answer.get("bound")), hint=str(answer.get("hint", "")))
             last = answer or last
@@ -176,6 +175,7 @@ class MeshSource:
         if not view.reading:
             raise unreached(view, _OR_A_FILE)
         _refuse_empty(view)
+        self._applied = max((peer.applied_index or 0 for peer in view.reading), default=0)
         best_first = sorted(view.reading, key=lambda peer: (-(peer.applied_index or 0), not peer.serves, peer.id))
         return [peer.id for peer in best_first]
 

@@ -59,13 +59,15 @@ def _pulses_of(answer: Mapping[str, Any], now_ms: int) -> Iterable[Pulse]:
     wall_ms, told = answer.get("now_ms"), answer.get("readings")
     if type(wall_ms) is not int or not isinstance(told, (list, tuple)):
         return
+    log_ms = answer.get("log_now_ms")
+    clocks = wall_ms, log_ms if type(log_ms) is int else wall_ms  # an older daemon tells its own alone
     for item in told:
-        pulse = _pulse(item, wall_ms, now_ms)
+        pulse = _pulse(item, clocks, now_ms)
         if pulse is not None:
             yield pulse
 
 
-def _pulse(item: Any, wall_ms: int, now_ms: int) -> Pulse | None:
+def _pulse(item: Any, clocks: tuple[int, int], now_ms: int) -> Pulse | None:
     if not isinstance(item, (list, tuple)) or len(item) != 2 or type(item[0]) is not int:
         return None
     row = item[1]
@@ -82,5 +84,6 @@ def _pulse(item: Any, wall_ms: int, now_ms: int) -> Pulse | None:
         return None
     if status == VALID and value is None:
         return None
-    age_ms = max(0, wall_ms - timestamp, wall_ms - created_at)
+    wall_ms, log_ms = clocks
+    age_ms = max(0, wall_ms - timestamp, log_ms - created_at)  # by the clock that each was stamped with
     return Pulse(patient, value, Verdict(status, anomaly), item[0], now_ms - age_ms)

@@ -56,21 +56,20 @@ class About:
         self.events: deque[tuple[int, str]] = deque(maxlen=20)  # what has happened, with wall clock milliseconds
 
     def staleness(self) -> dict[str, Any]:
-        """Who answers a read, how old what it says may be (None where that cannot be known), how many committed entries
-        that it knows of are not in its tables, and the log's clock: how long ago a stamp in the answer was."""
+        """Who answers a read, how old what it says may be (None where that cannot be known), up to where it knows that
+        entries are committed, and the log's clock: how long ago a stamp in the answer was."""
         now, replica = self._clock_ms(), self._replica
         stale: int | None = None
         if replica.leading:
             quorum_age = now - replica.leading.followers.quorum_ms(now)
             stale = 0 if quorum_age < self._config.timing.lease_ms else int(quorum_age)
         elif replica.election.hears_leader(now) and replica.leader:
-            stale = max(0, int(now - (replica.election.lease_until_ms - self._config.timing.lease_ms)))
+            stale = max(1, int(now - (replica.election.lease_until_ms - self._config.timing.lease_ms)))
         said = replica.liveness.last_of(replica.leader)
-        commit = max(replica.commit, said[1].commit if said else 0)
         return {
             "peer": replica.me,
             "stale_ms": stale,
-            "behind": max(0, commit - replica.applied),
+            "commit": max(replica.commit, said[1].commit if said else 0),
             "log_now_ms": self._wall_clock_ms() + self.log_ahead_ms(),
         }
 
@@ -178,7 +177,6 @@ class About:
             "history": self._store.history.hex() or None,
             "other_histories": self.other_histories(),
             "unanswering": self.unanswering(),
-            # Of who is no member any more nothing is heard that could end it.
             "differs": list(replica.agreement.differs),
             "counters": dict(self._counters),
             "events": [list(event) for event in self.events],

@@ -31,7 +31,7 @@ from hfzmq.core.contract import Change, Proposal, ReadIndex, Reply
 from hfzmq.core.types import Origin
 from hfzmq.daemon.about import About
 from hfzmq.daemon.backups import Backups
-from hfzmq.daemon.clocks import wall_clock_ms
+from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
 from hfzmq.daemon.queries import Queries
 from hfzmq.daemon.ward import Ward
 from hfzmq.daemon.watch import Watch, WatchRoute
@@ -164,15 +164,17 @@ class Desk:
         origin = Origin(request.client, request.epoch, request.seq, request.digest)
         if not leads:
             return Proposal(SubmitRoute(route, []), origin, b"")  # the core only says where to go
-        now_ms, rows_max = wall_clock_ms(), self._config.limits.batch_rows_max
+        # The stamp is the log's clock, as that of facts: else a silence that begins with it would begin in the past
+        # where the last leader's clock was ahead. When a reading was measured is compared with this machine's.
+        stamp_ms, rows_max = self._watch.stamp_ms(monotonic_ms()), self._config.limits.batch_rows_max
         if isinstance(request, SubmitReadings):
-            rows, rejected = judge_rows(request.rows, rows_max, now_ms, self._rules)
-            body = encode_body(now_ms, rows, READINGS)
+            rows, rejected = judge_rows(request.rows, rows_max, wall_clock_ms(), self._rules)
+            body = encode_body(stamp_ms, rows, READINGS)
         elif isinstance(request, requests.Access):
-            rejected, body = [], encode_body(now_ms, request.rows, ACCESS)
+            rejected, body = [], encode_body(stamp_ms, request.rows, ACCESS)
         else:
             rows, rejected = requests.accept_rows(request.rows, rows_max)
-            body = encode_body(now_ms, rows)
+            body = encode_body(stamp_ms, rows)
         self._counters["rows_rejected"] += len(rejected)
         return Proposal(SubmitRoute(route, rejected), origin, body)
 

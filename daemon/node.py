@@ -76,6 +76,7 @@ from hfzmq.storage import Store
 WRITES_A_TURN = 4
 DRAIN_MS_MAX = 4000
 IDLE_CHECKPOINT_MS = 1000
+PULL_AGAIN_MS = 30_000  # after a snapshot that could not be installed: else all of it would come again and again
 
 log = logging.getLogger("hfzmq.node")
 
@@ -165,6 +166,7 @@ class Node:
         self._stepped = False  # the core, in this turn
         self._idle_at_ms = now
         self._drain_until_ms = 0.0
+        self._pull_at_ms = -math.inf  # no snapshot before
 
     # ------------------------------------------------------------ loop
 
@@ -238,7 +240,8 @@ class Node:
                 self._announce(effect)
                 self.desk.send_away(self.watch.drop() if effect.role != LEADER else ())
             elif isinstance(effect, Fetch):
-                self.transfers.fetch(monotonic_ms(), effect.source, self.replica.commit)
+                if monotonic_ms() >= self._pull_at_ms:
+                    self.transfers.fetch(monotonic_ms(), effect.source, self.replica.commit)
             elif isinstance(effect, Reconfigured):
                 self._reconfigure(effect.membership)
             elif isinstance(effect, Halt):
@@ -288,6 +291,7 @@ class Node:
                     found = self.store.install(path)
             except (InvalidInput, DataDirError) as error:
                 self.counters["snapshot_not_installed"] += 1
+                self._pull_at_ms = monotonic_ms() + PULL_AGAIN_MS
                 log.warning("a snapshot of entry %d is not installed: %s", place.index, error)
             else:
                 self._note(f"peer {self.me} has taken a snapshot of entry {place.index}")

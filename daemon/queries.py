@@ -47,7 +47,7 @@ Job = tuple[tuple[bytes, ...], Callable[[], bytes]]
 
 
 class Queries:
-    """``about()`` tells, in the loop's thread, what an answer says of this peer: ``peer``, ``stale_ms``,
+    """``about()`` tells, in the loop's thread, what an answer says of this peer: ``peer``, ``stale_ms``, ``commit``,
     ``log_now_ms``. ``damage``: what rot was found in the file, None for none as yet; ``scrubs`` is how often all of it
     was looked at. ``rests_ms()`` tells, in any thread, how long ago the loop had something to write."""
 
@@ -179,13 +179,17 @@ def _page(reader: Reader, request: Page, about: dict[str, Any]) -> bytes:
         fields, rows = reader.event_fields, reader.alarm_events(*which[:3], request.episode)
     else:
         fields, rows = reader.fields, reader.reports(*which, request.tier)
+    applied = reader.applied()
     return requests.encode_reply(
         "OK",
         fields=list(fields),
         rows=[list(row) for row in rows[: request.limit]],
         more=len(rows) > request.limit,
-        applied_index=reader.applied(),
-        **about,
+        applied_index=applied,
+        peer=about["peer"],
+        stale_ms=about["stale_ms"],
+        behind=max(0, about["commit"] - applied),
+        log_now_ms=about["log_now_ms"],
     )
 
 

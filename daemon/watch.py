@@ -131,7 +131,7 @@ class Watch:
         if not serves:
             return None
         self._gathered.sent += self._posting.results(now_ms)
-        self._posting.turn(now_ms, self._log_ms(now_ms))
+        self._posting.turn(now_ms, self.stamp_ms(now_ms))
         if self._refused:
             self._refused, self._due_ms = False, now_ms + RETRY_MS
         if self._under_way or now_ms < self._due_ms:
@@ -147,7 +147,7 @@ class Watch:
         if gathered.actions or gathered.signs or gathered.sent:
             return self._due_ms
         due = self._told.alarms.due_ms()
-        clock = math.inf if due is None else now_ms + due - self._log_ms(now_ms)
+        clock = math.inf if due is None else now_ms + due - self.stamp_ms(now_ms)
         return max(min(clock, self._posting.look_at_ms), self._due_ms)
 
     def answered(self, reply: Reply) -> tuple[Frames, ...]:
@@ -169,6 +169,10 @@ class Watch:
         """Entries were applied: see soon what is owed."""
         self._clock.seen(now_ms, self._told.alarms.now_ms)
         self._posting.changed()
+
+    def stamp_ms(self, now_ms: float) -> int:
+        """What a leader stamps an entry with, Unix ms: the log's clock (clinical/alarm/clock.py)."""
+        return self._clock.stamp(self._wall_ms(), now_ms, self._told.alarms.now_ms)
 
     def log_ahead_ms(self, now_ms: float) -> int:
         """How far the log's clock is ahead of this machine's: 0, unless a leader's clock has been."""
@@ -210,9 +214,6 @@ class Watch:
             self._under_way = None
             self._posting.end()
 
-    def _log_ms(self, now_ms: float) -> int:
-        return self._clock.stamp(self._wall_ms(), now_ms, self._told.alarms.now_ms)
-
     def _facts(self, now_ms: float) -> tuple[list[Fact], tuple[Frames, ...]]:
         gathered, alarms = self._gathered, self._told.alarms
         taken, gathered.actions = gathered.actions[:ACTIONS_MAX], gathered.actions[ACTIONS_MAX:]
@@ -230,7 +231,7 @@ class Watch:
         facts += gathered.sent[:room]
         del gathered.sent[:room]
         due = alarms.due_ms()
-        if not facts and due is not None and due <= self._log_ms(now_ms):
+        if not facts and due is not None and due <= self.stamp_ms(now_ms):
             facts.append(Clock())
         return facts, tuple(route for route, _ in taken)
 
@@ -239,5 +240,5 @@ class Watch:
         seq = self._last_seq(self._session) + 1
         self._under_way = WatchRoute(seq, waiting, tuple(one for one in facts if isinstance(one, Sent)))
         name, life = self._session
-        body = encode_body(self._log_ms(now_ms), rows, FACTS)
+        body = encode_body(self.stamp_ms(now_ms), rows, FACTS)
         return Proposal(self._under_way, Origin(name, life, seq, digest(rows)), body)

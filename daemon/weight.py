@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable
 
 from hfzmq.config import Limits
+from hfzmq.core.journal import WAIT_FOR
 
 ROOM_BYTES = 256 << 20
 LOOK_MS = 200
@@ -45,7 +46,7 @@ class Weight:
     """``measure()``: bytes. ``grown_mib``: by how much it was too much, last time."""
 
     def __init__(self, limits: Limits, measure: Callable[[], int] = own_bytes) -> None:
-        self._room = ROOM_BYTES + 2 * (limits.log_bytes_keep + limits.uncommitted_bytes_max)
+        self._room = ROOM_BYTES + WAIT_FOR[1] * limits.log_bytes_keep + 2 * limits.uncommitted_bytes_max
         self._measure = measure
         self._lowest = math.inf
         self._look_at_ms = -math.inf

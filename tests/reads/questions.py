@@ -17,7 +17,7 @@ from hfzmq.wire.pages import LIMIT_DEFAULT, LIMIT_MAX, OPEN, AlarmEvents, Alarms
 from hfzmq.wire.requests import encode_reply
 from tests.reads.ward import Ward
 
-ABOUT = {"peer": 1, "stale_ms": 0, "log_now_ms": 1_800_000_000_000}
+ABOUT = {"peer": 1, "stale_ms": 0, "commit": 0, "log_now_ms": 1_800_000_000_000}
 NEWEST = 0  # for ``before_id``
 
 

@@ -65,6 +65,13 @@ def test_a_stamp_from_the_future_makes_a_reading_no_younger_than_when_it_came_in
     assert found["bed-1"].heard_at_ms == NOW_MS - 500
 
 
+def test_how_long_ago_it_came_in_is_told_by_the_clock_of_the_log_that_stamped_it() -> None:
+    ahead = 60_000
+    future = [1, ["bed-1", WALL_MS + 3_600_000, 72.0, "valid", None, WALL_MS + ahead - 5000]]
+    found = merge_pulses({}, [answer(future) | {"log_now_ms": WALL_MS + ahead}], NOW_MS)
+    assert found["bed-1"].heard_at_ms == NOW_MS - 5000
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -81,7 +81,7 @@ def test_a_peer_is_asked_by_the_op_and_the_filter_of_the_table(tmp_path: Path, m
         asked.append((op, fields))
         key = "alert_id" if op == "alerts" else "id"
         page: Answer = {"fields": [key, "timestamp"], "rows": [[7, 1]], "more": False, "peer": 1, "stale_ms": 0}
-        return {only: {"v": 1, "status": "OK", "applied_index": 9, **page}}
+        return {only: {"v": 1, "status": "OK", "applied_index": 810, **page}}
 
     monkeypatch.setattr("hfzmq.client.ask.ask_all", ask_all)
     path = tmp_path / "peers.yaml"

@@ -212,7 +212,7 @@ def test_where_nobody_holds_that_any_more_a_reading_of_all_fails(
     ward.holds = {1: [90], 2: [80]}
     done = run("reports", config, "--all", "-o", "jsonl")
     assert done.code == 4
-    assert "holds less than the one that answered first" in done.err
+    assert "holds less than the one that fell away" in done.err
 
 
 def test_numbers_are_whole_in_every_output(ward: FakeMesh, config: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hfzmq.core.contract import Halt, Publish, Tick
-from hfzmq.daemon.node import Node
-from hfzmq.errors import Removed
+from hfzmq.core.contract import Fetch, Halt, Publish, Tick
+from hfzmq.core.types import Place
+from hfzmq.daemon.node import PULL_AGAIN_MS, Node
+from hfzmq.errors import DataDirError, Removed
 
 
 class Disk:
@@ -52,6 +55,30 @@ def test_an_old_copy_of_a_disk_is_not_called_a_removed_peer_and_both_ways_out_ar
     assert "is peer 3 a member, these are an old copy: move them away" in copy
     assert "--join" not in copy
     assert "--join, then hfzmq peer add 3" in member
+
+
+def test_a_snapshot_that_could_not_be_installed_is_not_pulled_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once: each offer of the leader, ten a second, brought all of it over the network again."""
+    now = [0.0]
+    monkeypatch.setattr("hfzmq.daemon.node.monotonic_ms", lambda: now[0])
+    node: Any = Node.__new__(Node)
+    pulls: list[float] = []
+
+    def install(path: Path) -> None:
+        raise DataDirError("no space left", hint="make room")
+
+    node._to_write, node._pull_at_ms, node.counters = [], 0.0, Counter()
+    node.store = SimpleNamespace(install=install)
+    node.replica = SimpleNamespace(step=lambda now_ms, event: [Fetch(1)], wants=lambda place: True, commit=0)
+    node.vitals = SimpleNamespace(taking_in=lambda size: contextlib.nullcontext())
+    node.transfers = SimpleNamespace(
+        complete=lambda: (Path(__file__), Place(9, 1, b"")), forget=lambda: None, fetch=lambda *_: pulls.append(now[0])
+    )
+    node._take_snapshot()
+    while now[0] < 2 * PULL_AGAIN_MS:
+        node._step(Tick())
+        now[0] += 100
+    assert (pulls[0], node.counters["snapshot_not_installed"]) == (PULL_AGAIN_MS, 1)
 
 
 def test_a_loop_that_comes_back_late_by_more_than_a_lease_says_that_it_was_not_the_disk() -> None:

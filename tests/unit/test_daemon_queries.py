@@ -37,7 +37,8 @@ free = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
 numbers = [one.getsockname()[1] for one in free]
 for one in free: one.close()
 sockets = Sockets(Config("m", bytes(16), (PeerAddress(1, "127.0.0.1", *numbers),)), 1, Counter())
-them = queries.Queries("file", sockets.answers_sender(), lambda: {"peer": 1, "stale_ms": 0, "log_now_ms": 0})
+about = {"peer": 1, "stale_ms": 0, "commit": 9, "log_now_ms": 0}
+them = queries.Queries("file", sockets.answers_sender(), lambda: about)
 ask = lambda: them.ask_page((b"route", b""), Reports(0, None, 10, None, None, False))
 """
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hfzmq.config import Limits
+from hfzmq.core.journal import WAIT_FOR
 from hfzmq.daemon import weight
 from hfzmq.daemon.weight import LOOK_MS, MIB, ROOM_BYTES, SETTLE_MS, Weight
 
 LIMITS = Limits(log_bytes_keep=10 * MIB, uncommitted_bytes_max=MIB)
-ROOM_MIB = ROOM_BYTES // MIB + 2 * 11
+ROOM_MIB = ROOM_BYTES // MIB + WAIT_FOR[1] * 10 + 2
 
 
 class World:
