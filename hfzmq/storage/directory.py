@@ -18,6 +18,7 @@ from pathlib import Path
 from hfzmq.errors import DataDirError
 
 DIRECTORY_MODE = 0o700
+PARENT_MODE = 0o755
 FILE_MODE = 0o600
 OTHERS = stat.S_IRWXO
 
@@ -40,7 +41,8 @@ def disk_free_bytes(data_dir: Path) -> int:
 
 
 def prepare(data_dir: Path) -> None:
-    """Make the directory and its parents where they are missing, durably. OSError when that cannot be."""
+    """Make the directory and its parents where they are missing, durably; it alone is closed to others, for a service's
+    user must pass what lies above it. OSError when that cannot be."""
     made = []
     at = data_dir
     while not at.is_dir():  # a file in the way is told by mkdir
@@ -49,7 +51,7 @@ def prepare(data_dir: Path) -> None:
             break
         at = at.parent
     for directory in reversed(made):
-        directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+        directory.mkdir(mode=DIRECTORY_MODE if directory == data_dir else PARENT_MODE, exist_ok=True)
         sync(directory.parent)
 
 

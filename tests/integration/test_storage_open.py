@@ -130,10 +130,13 @@ def test_the_columns_of_alarms_are_the_fields_of_what_they_hold(tmp_path: Path, 
 # ------------------------------------------------------------------------------------------------------------ new files
 
 
-def test_a_missing_directory_is_made_with_its_parents_for_its_user_only(tmp_path: Path) -> None:
+def test_a_missing_directory_is_made_for_its_user_only_and_its_parents_for_whoever_must_pass(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "a" / "b", 3, mesh())
     assert store.path == tmp_path / "a" / "b" / "hfzmq_3.db"
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o755 & ~umask, "a service's user must pass it"
     store.close()
 
 
