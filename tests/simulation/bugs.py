@@ -217,7 +217,7 @@ BUGS = (
     Bug("who was removed is not told", "standing.py",
         "return [Send(sender, Expelled(incarnation, known.index))]", "return []"),
     Bug("a peer is told that it was removed before that is committed", "standing.py",
-        "known = self._members.at(commit)", "known = self._members.now"),
+        "known = self._members.at(commit)\n        if (sender", "known = self._members.now\n        if (sender"),
     Bug("what an earlier life was told is obeyed", "standing.py", "if message.incarnation != self._mine:", "if False:"),
     Bug("a heartbeat that comes late is taken for a loss", "memory.py",
         "if boot < known.boot or (boot > known.boot and applied < known.applied):", "if applied < known.applied:"),
