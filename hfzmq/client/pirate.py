@@ -303,7 +303,7 @@ class Pirate:
             leader = heard if isinstance(heard, int) and heard > 0 else None
             cut_off = said.get("quorum") is not True
             state = NO_QUORUM if cut_off else CONNECTED if leader is not None else SEARCHING
-            if leader is not None and self._ring.can_ask(leader):
+            if leader is not None and not cut_off and self._ring.can_ask(leader):  # who is cut off names a former one
                 self._target = leader
         self._set_link(Link(state, target, leader))
 

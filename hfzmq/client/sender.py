@@ -4,7 +4,7 @@ Touches sockets (Pirate, Hints, which only this thread uses) and the queue. Must
 
     queue --next batch--> ask until answered: ACK -> off the disk      REFUSED -> split, or dead letter
                                               CONFLICT, GAP -> ask on for three leases, then believe it
-    empty -------------> once a second: how is the peer (the link on the screen)
+    empty -------------> once a second: how is the peer (the link on the screen); one that knows no leader: the next one
     damaged on this disk: told, and never sent (queue.py)
     whatever it waits for: is the queue still there? and hints of what was seen, to the leader; to another peer, which
                            passes them on, when no leader is known, or it takes or answers none
@@ -83,6 +83,7 @@ class Sender:
         self._hints_due = 0.0
         self._leader = 0  # as the last answer said: only a leader tells the log that beds live
         self._hinted = 0  # who was told hints last
+        self._lost: set[int] = set()  # who knew no leader when it said last how it is, since anybody knew one
         self._deaf_until: dict[int, float] = {}
         self._doubt: tuple[bytes, int, float] | None = None  # (epoch, seq, since when)
         self._told_strangers: set[int] = set()
@@ -148,7 +149,7 @@ class Sender:
             return
         self._doubt = None
         if reply["status"] == "ACK":
-            self._leader = self._pirate.target[0]
+            self._learn_leader(self._pirate.target[0], self._pirate.target[0])
         with self._ledger.changed:  # so that who waits for an empty queue has been told of every row before
             if reply["status"] == "ACK":
                 rejected = [(number, field, bound, hint) for number, field, bound, hint in reply["rejected"]]
@@ -179,7 +180,13 @@ class Sender:
         """Nothing to send: see how the mesh is, then wait for work."""
         request = encode_request(self._config.mesh_id, "status")
         reply = self._pirate.ask(request, deadline=time.monotonic() + PING_S)
-        self._leader = _leader_of(reply)
+        link = self._pirate.link
+        if reply is None:
+            self._leader = 0
+        else:
+            self._learn_leader(_leader_of(reply), link.peer)
+            if link.state != CONNECTED:  # it may be cut off from a mesh that is well
+                self._pirate.rotate()
         self._tell_strangers()
         until = time.monotonic() + (PING_S if self._pirate.link.state == CONNECTED else SEARCH_S)
         while not self._stop.is_set() and time.monotonic() < until:
@@ -207,12 +214,20 @@ class Sender:
             self._deaf_until[self._hinted] = now + DEAF_REST_S
             self._hints_due = now
 
+    def _learn_leader(self, leader: int, peer: int | None) -> None:
+        """``peer`` has said who leads; 0: it knows nobody."""
+        self._leader = leader
+        if leader:
+            self._lost.clear()
+        elif peer is not None:
+            self._lost.add(peer)
+
     def _hints_to(self) -> tuple[str, int]:
         """Who is told: the leader; or, while none is known or it is deaf, the same as before, whoever answers, or any
-        member: each passes it on to the leader that it knows."""
+        member: each passes it on to the leader that it knows. Those that know none come last."""
         now, addresses = time.monotonic(), self._pirate.addresses
         ranked = [self._leader, self._hinted, self._pirate.target[0], *addresses.members]
-        ranked = [peer for peer in ranked if peer in addresses]
+        ranked = sorted((peer for peer in ranked if peer in addresses), key=lambda peer: peer in self._lost)
         self._hinted = next((peer for peer in ranked if self._deaf_until.get(peer, 0.0) <= now), ranked[0])
         return addresses[self._hinted]
 
@@ -236,10 +251,12 @@ class Sender:
             self._ledger.stranger(peer, self._pirate.refusals[peer])
 
 
-def _leader_of(reply: Reply | None) -> int:
-    """Who leads, as a peer's status says; 0 for nobody."""
-    peer = reply.get("peer") if reply else None
-    leader = peer.get("leader") if isinstance(peer, dict) else 0
+def _leader_of(reply: Reply) -> int:
+    """Who leads, as the status of a peer with a quorum says; 0 for nobody."""
+    peer = reply.get("peer")
+    if not isinstance(peer, dict) or peer.get("quorum") is not True:  # who is cut off names a former one
+        return 0
+    leader = peer.get("leader")
     return leader if type(leader) is int else 0
 
 

@@ -411,6 +411,57 @@ def test_hints_go_on_to_another_peer_at_once_when_the_leader_is_gone_or_silent(
         assert min(at for peer, at in heard.items() if peer != 1) - gone < 1.5
 
 
+@pytest.mark.parametrize("named", [0, 1])
+def test_a_client_with_nothing_to_send_leaves_a_peer_that_is_cut_off_and_tells_its_beds_to_the_leader(
+    mesh: FakeMesh, tmp_path: Path, named: int
+) -> None:
+    """Peer 1 hears nobody, and names nobody, or itself; the two others have another leader."""
+    told: list[int] = []
+
+    def cut_off(peer: int, request: wire.Request) -> bytes | None:
+        if isinstance(request, wire.Seen):
+            told.append(peer)
+        if peer == 1 and isinstance(request, wire.Status):
+            return wire.encode_reply("OK", peer={"id": 1, "leader": named, "quorum": False})
+        return None
+
+    mesh.before = cut_off
+    mesh.leader = 2
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+
+        def hears(peer: int) -> bool:
+            client.seen([row(1, "A")])
+            return peer in told
+
+        eventually(lambda: client.state.link == "no quorum" or client.state.leader == 2)
+        eventually(lambda: (client.state.link, client.state.leader) == ("connected", 2))
+        eventually(lambda: hears(2))
+
+
+def test_beds_are_told_to_another_peer_while_the_one_that_answers_knows_no_leader(
+    mesh: FakeMesh, tmp_path: Path
+) -> None:
+    """Peer 1 alone says how it is, and that it is cut off; 2 and 3 keep silent about it, and take what is seen."""
+    told: list[int] = []
+
+    def cut_off(peer: int, request: wire.Request) -> bytes | None:
+        if isinstance(request, wire.Seen):
+            told.append(peer)
+        if not isinstance(request, wire.Status):
+            return None
+        return wire.encode_reply("OK", peer={"id": 1, "leader": 0, "quorum": False}) if peer == 1 else b"nonsense"
+
+    mesh.before = cut_off
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+
+        def hears(peer: int) -> bool:
+            client.seen([row(1, "A")])
+            return peer in told
+
+        eventually(lambda: client.state.link == "no quorum")
+        eventually(lambda: hears(2) or hears(3))
+
+
 def test_beds_are_told_while_a_report_waits_for_a_leader(mesh: FakeMesh, tmp_path: Path) -> None:
     mesh.leader = None
     with Client(mesh.config, "bed", tmp_path / "q") as client:
