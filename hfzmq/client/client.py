@@ -75,7 +75,7 @@ class Courier:
         directory = queue_dir or default_queue_dir(client_id or default_client_id(), mesh_id, self.traffic)
         self._queue = Queue.open(directory, client_id, mesh_id, self.traffic)
         self._earlier = self._queue.pending()
-        self._ledger = Ledger(self.traffic, on_event)
+        self._ledger = Ledger(self.traffic, on_event, self._queue.pending)
         self._sender = Sender(self.config, self._queue, self._ledger, Random(seed), batch_rows)
 
     def __enter__(self: C) -> C:
@@ -129,8 +129,8 @@ class Courier:
 
     @property
     def state(self) -> ClientState:
-        """How it stands now; also after ``close``."""
-        return self._ledger.state(self._queue.pending())
+        """How it stands now; also after ``close``. Never waits, also not for a disk that a ``submit`` waits for."""
+        return self._ledger.state
 
     @property
     def earlier(self) -> int:

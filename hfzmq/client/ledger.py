@@ -1,7 +1,8 @@
 """What has happened to a client's rows so far: counts, times, the link, the events told, what went wrong.
 
 Touches the clock, calls ``on_event``. Must not know: sockets, the disk. Keeps: ``queued`` of a row is told before its
-``ack``; everything is changed under ``changed``, which whoever waits for progress waits on.
+``ack``; everything is changed under ``changed``, which whoever waits for progress waits on, and which is held while the
+disk is written; ``state`` never waits for it, and shows no row as gone from the queue before that was told.
 """
 
 from __future__ import annotations
@@ -46,9 +47,12 @@ class ClientState(NamedTuple):
 
 
 class Ledger:
-    """See the module. Events are told while ``changed`` is held, by the submitting or the sending thread."""
+    """See the module. Events are told while ``changed`` is held, by the submitting or the sending thread. ``pending``:
+    how many rows wait on disk; it is asked under ``changed``."""
 
-    def __init__(self, traffic: Traffic, on_event: Callable[[Event], None] | None) -> None:
+    def __init__(
+        self, traffic: Traffic, on_event: Callable[[Event], None] | None, pending: Callable[[], int] = lambda: 0
+    ) -> None:
         self.traffic = traffic
         self.changed = threading.Condition()
         self.failure: BaseException | None = None
@@ -60,11 +64,20 @@ class Ledger:
         self._started = time.monotonic()
         self._queued_at: deque[tuple[int, float]] = deque()  # (id of a put's last row, when), rising
         self._earlier_id: int | None = None  # the last row of an earlier life; known with the first put of this one
+        self._pending = pending
+        self.publish()
 
-    def state(self, pending: int) -> ClientState:
-        """The snapshot, with ``pending`` rows on disk."""
+    @property
+    def state(self) -> ClientState:
+        """How it stood when something changed last. Waits for nobody: a screen is drawn by it while a disk hangs."""
+        return self._state
+
+    def publish(self) -> None:
+        """All that has changed is told by now: from here on ``state`` shows it, and who waits for progress looks."""
         with self.changed:
-            return ClientState(*self.link[:3], pending, self._acked, self._rejected, *self._last_ack)
+            counts = (self._pending(), self._acked, self._rejected)
+            self._state = ClientState(*self.link[:3], *counts, *self._last_ack)
+            self.changed.notify_all()
 
     def queued(self, last_id: int, rows: Sequence[Sequence[object]], pending: int) -> None:
         """``rows`` are on disk, the last one with id ``last_id``."""
@@ -74,7 +87,7 @@ class Ledger:
             self._queued_at.append((last_id, time.monotonic()))
             for row in rows:
                 self._tell(event="queued", patient=row[0], timestamp=row[1], **self.traffic.told(row), pending=pending)
-            self.changed.notify_all()
+            self.publish()
 
     def acknowledged(self, batch: Batch, reply: Reply, rejected: Sequence[int], dead: Sequence[DeadLetter]) -> None:
         """The mesh has stored ``batch``, save the rows with the numbers ``rejected``, which became ``dead``. Told
@@ -86,7 +99,7 @@ class Ledger:
             for number, row in enumerate(decode_rows(batch.rows)):
                 elapsed_ms = round((now - self._queued_when(first_id + number)) * 1000)
                 if number in refusals:
-                    self.rejected(refusals[number], batch.seq)
+                    self._refuse(refusals[number], batch.seq)
                     continue
                 self._acked += 1
                 self._last_ack = (elapsed_ms, time.time_ns() // 1_000_000)
@@ -98,16 +111,13 @@ class Ledger:
                     index=reply["index"],
                     elapsed_ms=elapsed_ms,
                 )
-            self.changed.notify_all()
+            self.publish()
 
     def rejected(self, letter: DeadLetter, seq: int) -> None:
         """The mesh has refused a row for good; it lies in the dead letters."""
         with self.changed:
-            self._rejected += 1
-            self._refusal(
-                letter.field, letter.bound, letter.hint, patient=letter.row[0] if letter.row else None, seq=seq
-            )
-            self.changed.notify_all()
+            self._refuse(letter, seq)
+            self.publish()
 
     def damaged(self, damage: Damage, pending: int, directory: object) -> None:
         """What this client's own disk has damaged: rows that were never sent, and a request that was under way."""
@@ -124,7 +134,7 @@ class Ledger:
                 )
                 bound = "the next one of this session"
                 self._refusal("seq", bound, hint, by=QUEUE, patient=None, seq=damage.lost_seq)
-            self.changed.notify_all()
+            self.publish()
 
     def disowned(self, batch: Batch, reply: Reply, pending: int, directory: object) -> None:
         """The mesh has another history of this queue's session; ``pending`` rows go out under a new epoch. A mesh that
@@ -160,7 +170,7 @@ class Ledger:
                 self._tell(event="disconnected", link=link.state, why=link.why, hint=link.hint)
             elif before.state == CONNECTED:
                 self._tell(event="disconnected", link=link.state)
-            self.changed.notify_all()
+            self.publish()
 
     def fail(self, error: BaseException) -> None:
         """The sender cannot go on, or ``on_event`` raised: the next call of the client raises ``error``."""
@@ -168,7 +178,7 @@ class Ledger:
             if self.failure is None:
                 self.failure = error
                 self.link = Link(SEARCHING)
-            self.changed.notify_all()
+            self.publish()
 
     def raise_failure(self) -> None:
         """Raise what ``fail`` was given, if anything."""
@@ -180,6 +190,10 @@ class Ledger:
             self._queued_at.popleft()
         mine = self._earlier_id is not None and row_id > self._earlier_id
         return self._queued_at[0][1] if mine and self._queued_at else self._started
+
+    def _refuse(self, letter: DeadLetter, seq: int) -> None:
+        self._rejected += 1
+        self._refusal(letter.field, letter.bound, letter.hint, patient=letter.row[0] if letter.row else None, seq=seq)
 
     def _waits(self, pending: int) -> str:
         word = self.traffic.word

@@ -128,6 +128,7 @@ class Sender:
             if damage.rows or damage.lost_seq:
                 log.error("damaged on this disk: %d rows; request under way: %d", len(damage.rows), damage.lost_seq)
                 self._ledger.damaged(damage, self._queue.pending(), self._queue.directory)
+            self._ledger.publish()  # after a write that was broken off the queue has counted anew
         return batch
 
     def _deliver(self, batch: Batch) -> None:

@@ -17,7 +17,7 @@ from hfzmq import Client
 from hfzmq.cli.bedside.output import link_sentence
 from hfzmq.client import hints as hints_module
 from hfzmq.client.hints import Hints
-from hfzmq.client.ledger import Ledger
+from hfzmq.client.ledger import ClientState, Ledger
 from hfzmq.client.place import default_queue_dir
 from hfzmq.client.queue_types import Batch
 from hfzmq.client.traffic import REPORTS
@@ -565,6 +565,59 @@ def test_a_disk_that_fails_under_the_sender_is_told_to_the_caller_and_nothing_is
     with Client(mesh.config, "bed", tmp_path / "q") as client:
         client.wait(30)
     assert days(mesh) == [0]
+
+
+def test_how_it_stands_is_known_at_once_while_a_disk_hangs(
+    mesh: FakeMesh, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a screen asks that is drawn while a synced write stalls: each submit waits under it, and the sender."""
+    hangs, mends = threading.Event(), threading.Event()
+    states: list[ClientState] = []
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        eventually(lambda: client.state.link == "connected")
+        write = client.queue._file.write
+
+        def stalled(*given: Any, **named: Any) -> Any:
+            hangs.set()
+            assert mends.wait(30)
+            return write(*given, **named)
+
+        monkeypatch.setattr(client.queue._file, "write", stalled)
+        submitting = threading.Thread(target=lambda: client.submit(row(0)))
+        submitting.start()
+        assert hangs.wait(10)
+        asking = threading.Thread(target=lambda: states.append(client.state), daemon=True)
+        asking.start()
+        asking.join(5)
+        known = list(states)
+        mends.set()
+        submitting.join(10)
+        client.wait(30)
+    assert [(state.link, state.pending, state.acked) for state in known] == [("connected", 0, 0)]
+    assert (client.state.pending, client.state.acked) == (0, 1)
+
+
+def test_no_row_is_gone_from_what_waits_before_it_was_told_what_became_of_it(mesh: FakeMesh, tmp_path: Path) -> None:
+    """As a run counts at its end: once nothing waits, every acknowledgement has been handed out."""
+    refusing = wire.encode_reply("ACK", seq=1, term=7, index=1, rejected=[[0, "age", "18 to 60 years", "?"]])
+    mesh.before = lambda peer, request: refusing if isinstance(request, wire.Submit) else None
+    told, telling, looked = Told(), threading.Event(), threading.Event()
+
+    def slow(event: dict[str, Any]) -> None:
+        if event["event"] == "ack":
+            telling.set()
+            assert looked.wait(10)
+        told(event)
+
+    with Client(mesh.config, "bed", tmp_path / "q", slow) as client:
+        client.submit_many([row(0), row(1), row(2)])
+        assert telling.wait(10)
+        midway = client.state
+        looked.set()
+        eventually(lambda: client.state.pending == 0)
+        assert (len(told.of("ack")), len(told.of("rejected"))) == (2, 1)
+        assert (client.state.acked, client.state.rejected) == (2, 1)
+    assert (midway.pending, midway.acked, midway.rejected) == (3, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65, "new\nline", 7])
