@@ -1,7 +1,8 @@
 """The lines that a client has to the peers: at most one to each, with a key by which that peer is known.
 
 Touches sockets (through Line). Must not know: what is asked, whom to ask next. Keeps: a line that ended, or that leads
-where the peer no longer is, is never used again; ``faults`` names the peers that would not have our key, or we theirs.
+where the peer no longer is, is never used again; ``faults`` names the peers that would not have our key, or we theirs,
+when they were tried last.
 """
 
 from __future__ import annotations
@@ -72,8 +73,12 @@ class Lines:
         if fault:
             self.faults[peer] = fault
             self._turns[peer] += fault == SERVER
-        elif self.faults.get(peer) == SERVER:  # it was only about to end
-            del self.faults[peer]
+        else:  # what it said before was only about to end, or it is gone by now, whatever it thought of our key
+            self.faults.pop(peer, None)
+
+    def was_silent(self, peer: int) -> None:
+        """A line to ``peer`` was left without a reply, long after a key is refused: so it was not."""
+        self.faults.pop(peer, None)
 
     def answered(self, peer: int) -> None:
         """It said something that could be read: keys fit. That ours may not ask for this goes only with a request that

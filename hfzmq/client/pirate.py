@@ -40,6 +40,7 @@ from hfzmq.wire.requests import decode_reply, encode_request
 
 TIMEOUT_MS = 1000
 BUSY_MAX_MS = 5000
+REFUSED_WITHIN_S = 0.4  # a key that a peer would not have is refused before
 MEANWHILE_S = 0.1  # so often at least ``meanwhile`` is called during a rest
 MEMBERS_REST_S = 1.0  # a list of members that was not to be had is asked for again after so long
 
@@ -176,7 +177,8 @@ class Pirate:
                     following = named
                 named = None
             self._target = following
-        if not heard and not self._stop.is_set() and self.link.state == CONNECTED:
+        untrue = self.link.state == CONNECTED or (self.link.state == KEY_REFUSED and not self.key_faults)
+        if not heard and not self._stop.is_set() and untrue:
             self._set_link(Link())  # no round came to its end, but nobody has spoken all this time
         return None
 
@@ -247,7 +249,8 @@ class Pirate:
         line = self._lines.to(target)
         if line is None:
             return None
-        until = time.monotonic() + self._timeout_s
+        began = time.monotonic()
+        until = began + self._timeout_s
         if deadline is not None:
             until = min(until, deadline)
         line.send(frame)
@@ -260,6 +263,8 @@ class Pirate:
                 self._lines.drop(target)
                 self.addresses.failed(target)
                 return None
+            if time.monotonic() >= began + REFUSED_WITHIN_S:
+                self._lines.was_silent(target)
             if self._over(deadline):
                 self._lines.drop(target)
                 return None

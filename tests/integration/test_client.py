@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,16 +17,20 @@ import zmq
 from hfzmq import Client
 from hfzmq.cli.bedside.output import link_sentence
 from hfzmq.client import hints as hints_module
+from hfzmq.client import line
 from hfzmq.client.hints import Hints
 from hfzmq.client.ledger import ClientState, Ledger
+from hfzmq.client.line import AUTH
+from hfzmq.client.line import _fault as fault_of
 from hfzmq.client.place import default_queue_dir
 from hfzmq.client.queue_types import Batch
 from hfzmq.client.traffic import REPORTS
 from hfzmq.clinical.report import Report
-from hfzmq.config import Limits, render
+from hfzmq.config import Config, Limits, PeerAddress, render
 from hfzmq.errors import DataDirError, DiskFailed, InvalidInput, TimedOut
+from hfzmq.secret_files import make_pair
 from hfzmq.wire import requests as wire
-from tests.integration.fake_peer import MESH, FakeMesh, eventually
+from tests.integration.fake_peer import MESH, FakeMesh, FakePeer, eventually
 
 ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 0, 0.5, "AMBER", 0.4, "m1", "")
 
@@ -316,6 +321,29 @@ def test_an_idle_client_whose_peers_are_all_silent_is_not_connected_for_ever(mes
         eventually(lambda: client.state.link == "searching")
         mesh.lose_answer = lambda peer: False
         eventually(lambda: (client.state.link, client.state.leader) == ("connected", 1))
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["gone", "silent"])
+@pytest.mark.parametrize("waits", [False, True], ids=["idle", "a report waits"])
+def test_a_refusal_of_the_key_is_not_believed_once_nobody_is_there_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: bool, waits: bool
+) -> None:
+    monkeypatch.setattr(line, "_fault", lambda event: AUTH if fault_of(event) else "")  # whatever was wrong with it
+    own = make_pair()
+    peers = [FakePeer(lambda frame: None, own=own) for _ in range(2)]
+    places = tuple(PeerAddress(at, "127.0.0.1", fake.port, 1, 1) for at, fake in enumerate(peers, 1))
+    with Client(Config("keyed", MESH, places), "bed", tmp_path / "q") as client:  # and the client has no key
+        if waits:
+            client.submit(row(0))
+        eventually(lambda: client.state.link == "key refused")
+        assert client.refusal() is not None
+        for peer in peers:
+            peer.die()
+        mute = [socket.create_server(("127.0.0.1", peer.port)) for peer in peers] if silent else []
+        eventually(lambda: client.state.link == "searching")
+        assert client.refusal() is None
+    for one in mute:
+        one.close()
 
 
 def test_a_reading_that_nobody_could_be_told_in_time_is_never_told(
