@@ -156,6 +156,18 @@ class Ledger:
             )
         self._refusal("seq", "the next one of this session", hint, patient=None, seq=batch.seq)
 
+    def too_long(self, batch: Batch, bytes_max: int, apart: bool) -> None:
+        """``batch`` was made when limits.client_message_bytes_max was larger. ``apart``: its rows go one by one now."""
+        what = f"request {batch.seq} ({self._counted(batch.row_count)})"
+        if apart:
+            hint = f"{what} was made when limits.client_message_bytes_max was larger: its rows go one by one"
+        else:
+            hint = (
+                f"{what} can only be sent as it is: it waits, and all behind it, until limits.client_message_bytes_max "
+                "is as large as it was, in peers.yaml here and at the peers"
+            )
+        self._refusal("message", f"at most {bytes_max} bytes", hint, patient=None, seq=batch.seq)
+
     def stranger(self, peer: int, reply: Reply) -> None:
         """A peer of peers.yaml is none of this mesh."""
         self._refusal(reply["field"], reply["bound"], reply["hint"], patient=None, peer=peer)
@@ -196,8 +208,11 @@ class Ledger:
         self._refusal(letter.field, letter.bound, letter.hint, patient=letter.row[0] if letter.row else None, seq=seq)
 
     def _waits(self, pending: int) -> str:
+        return f"what waits ({self._counted(pending)}) is sent as a new session"
+
+    def _counted(self, rows: int) -> str:
         word = self.traffic.word
-        return f"what waits ({pending} {word.removesuffix('s') if pending == 1 else word}) is sent as a new session"
+        return f"{rows} {word.removesuffix('s') if rows == 1 else word}"
 
     def _refusal(self, field: str, bound: str, hint: str, by: str = MESH, **more: object) -> None:
         self._tell(event="rejected", by=by, field=field, bound=bound, hint=hint, **more)

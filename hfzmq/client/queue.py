@@ -6,6 +6,7 @@ sockets, peers.
     put ------> rows --next_batch--> in flight (its bytes are fixed on disk before they are first sent)
            |     ^                      |-- acknowledged(seq) --> gone; the rows the mesh rejected -> dead letters
            |     |                      |-- refused -> one row: dead letter; several: each is tried by itself
+           |     |                      |-- longer than is taken by now -> each row by itself
            |     +--- new epoch <-------+-- disowned: the mesh knows another history of this session
            |                            '-- damaged on this disk beyond repair: likewise
            '-- damaged on this disk --> dead letters
@@ -238,6 +239,17 @@ class Queue:
             if dead is not None:
                 self._pending -= 1
             return dead
+
+    def take_apart(self, seq: int) -> bool:
+        """The batch in flight is longer than what is taken by now. True: each of its rows is sent by itself from here
+        on, as after ``refused``. False, and it stays: it is one row; or it was taken apart before, and the mesh has
+        something under its seq, and only the whole can find out whether that is itself (see ``disowned``)."""
+        with self._mutex:
+            tried = "SELECT count(*) FROM refused_whole WHERE seq = ? AND tried = 1"
+            if self._in_flight(seq).row_count == 1 or self._file.read(lambda: self._db.execute(tried, (seq,)).get):
+                return False
+            self.refused(seq, "message", "", "")
+            return True
 
     def disowned(self, seq: int) -> bool:
         """The mesh has, for good, another history of this session (CONFLICT or GAP).

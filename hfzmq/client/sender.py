@@ -4,6 +4,7 @@ Touches sockets (Pirate, Hints, which only this thread uses) and the queue. Must
 
     queue --next batch--> ask until answered: ACK -> off the disk      REFUSED -> split, or dead letter
                                               CONFLICT, GAP -> ask on for three leases, then believe it
+          '-- longer than a peer takes by now: split, and told
     empty -------------> once a second: how is the peer (the link on the screen); one that knows no leader: the next one
     damaged on this disk: told, and never sent (queue.py)
     whatever it waits for: is the queue still there? and hints of what was seen, to the leader; to another peer, which
@@ -39,6 +40,7 @@ from hfzmq.wire.requests import encode_request
 log = logging.getLogger("hfzmq.client")
 
 FRAME_BYTES = 1024  # of a request, at most, besides its rows
+CURVE_BYTES = 33  # what encryption adds to a request; a peer's limit counts it
 PING_S = 1.0  # an idle client asks so often how its peer is ...
 SEARCH_S = 0.25  # ... and so often while it has none
 LOOK_S = 0.2  # whether the queue is still there is looked at so often
@@ -79,6 +81,8 @@ class Sender:
         self._hints = Hints(
             self._context, config.mesh_id, config.limits.client_message_bytes_max, self._pirate.curve_at
         )
+        self._frame_max = config.limits.client_message_bytes_max - (0 if config.keys is None else CURVE_BYTES)
+        self._told_long: tuple[bytes, int] | None = None  # (epoch, seq) of the request that was told to be too long
         self._look_due = 0.0
         self._hints_due = 0.0
         self._leader = 0  # as the last answer said: only a leader tells the log that beds live
@@ -141,6 +145,8 @@ class Sender:
             rows=batch.rows,
             digest=batch.digest,
         )
+        if len(frame) > self._frame_max and self._took_apart(batch):
+            return
         reply = self._pirate.ask(frame, accept=lambda reply: _answers(reply, batch))
         self._tell_strangers()
         if reply is None:
@@ -160,6 +166,17 @@ class Sender:
                 letter = self._queue.refused(batch.seq, reply["field"], reply["bound"], reply["hint"])
                 if letter is not None:
                     self._ledger.rejected(letter, batch.seq)
+
+    def _took_apart(self, batch: Batch) -> bool:
+        """Deal with a request that was fixed under a larger limit: a peer would end the connection without a word.
+        False: it can only be sent as it is, which helps where a peer's own limit is larger, or once it is."""
+        with self._ledger.changed:
+            apart = self._queue.take_apart(batch.seq)
+            if self._told_long != (batch.epoch, batch.seq):
+                log.error("request %d is longer than %d bytes; taken apart: %s", batch.seq, self._frame_max, apart)
+                self._ledger.too_long(batch, self._frame_max, apart)
+            self._told_long = None if apart else (batch.epoch, batch.seq)
+        return apart
 
     def _doubted(self, batch: Batch, reply: Reply) -> None:
         now = time.monotonic()

@@ -6,7 +6,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,15 +24,20 @@ from hfzmq.client.line import AUTH
 from hfzmq.client.line import _fault as fault_of
 from hfzmq.client.place import default_queue_dir
 from hfzmq.client.queue_types import Batch
+from hfzmq.client.sender import CURVE_BYTES, FRAME_BYTES
 from hfzmq.client.traffic import REPORTS
-from hfzmq.clinical.report import Report
-from hfzmq.config import Config, Limits, PeerAddress, render
+from hfzmq.clinical.heart_rate import Reading, check_reading
+from hfzmq.clinical.report import Report, check_row
+from hfzmq.config import _LIMIT_BOUNDS, Config, Limits, PeerAddress, render
 from hfzmq.errors import DataDirError, DiskFailed, InvalidInput, TimedOut
 from hfzmq.secret_files import make_pair
 from hfzmq.wire import requests as wire
 from tests.integration.fake_peer import MESH, FakeMesh, FakePeer, eventually
 
 ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 0, 0.5, "AMBER", 0.4, "m1", "")
+WIDE = "\U0001f600"  # four bytes
+LONGEST_REPORT = ROW._replace(patient_id=WIDE * 64, model_id=WIDE * 64, flags=WIDE * 200)
+LONGEST_READING = Reading(WIDE * 64, 4_102_444_800_000, None, WIDE * 1000)
 
 
 def row(number: int, patient: str = "P-001") -> Report:
@@ -199,6 +204,59 @@ def test_a_batch_that_peers_find_too_large_is_sent_row_by_row(tmp_path: Path) ->
         client.wait(30)
     mesh.close()
     assert days(mesh) == list(range(5))
+
+
+def test_a_batch_that_was_made_under_a_larger_limit_is_taken_apart_and_that_is_told(
+    mesh: FakeMesh, told: Told, tmp_path: Path
+) -> None:
+    fix_a_batch(mesh, tmp_path, 100)
+    mesh.limits = Limits(client_message_bytes_max=8192)
+    with Client(mesh.config._replace(limits=mesh.limits), "bed", tmp_path / "q", told) as client:
+        client.wait(30)
+        assert client.queue.dead_letters() == []
+    assert days(mesh) == list(range(100))
+    (event,) = told.of("rejected")
+    assert (event["field"], event["bound"], event["patient"]) == ("message", "at most 8192 bytes", None)
+    assert event["hint"].startswith("request 1 (100 reports) was made when limits.client_message_bytes_max was larger")
+
+
+def test_a_batch_that_is_too_long_by_now_and_had_been_stored_is_kept_until_it_can_be_asked_for_and_not_doubled(
+    mesh: FakeMesh, told: Told, tmp_path: Path
+) -> None:
+    mesh.lose_answer = lambda peer: bool(mesh.stored)
+    fix_a_batch(mesh, tmp_path, 100, lambda: bool(mesh.stored))
+    mesh.lose_answer = lambda peer: False
+    mesh.limits = Limits(client_message_bytes_max=8192)
+    with Client(mesh.config._replace(limits=mesh.limits), "bed", tmp_path / "q", told) as client:
+        eventually(lambda: len(told.of("rejected")) == 2, 30)
+        assert client.state.pending == 100
+    assert "can only be sent as it is" in told.of("rejected")[1]["hint"]
+    mesh.limits = Limits()
+    with Client(mesh.config, "bed", tmp_path / "q") as client:
+        client.wait(30)
+    assert days(mesh) == list(range(100))
+
+
+def fix_a_batch(mesh: FakeMesh, folder: Path, rows: int, until: Callable[[], bool] | None = None) -> None:
+    """A client queues so many rows, fixes them as one request, and ends unanswered, once ``until()`` holds."""
+    if until is None:
+        mesh.leader = None
+    with Client(mesh.config, "bed", folder / "q") as client:
+        client.submit_many([row(number) for number in range(rows)])
+        eventually(until or (lambda: client.queue._batch is not None))
+        assert client.state.pending == rows
+    mesh.leader = 1
+
+
+@pytest.mark.parametrize("row_of", [LONGEST_REPORT, LONGEST_READING], ids=["report", "reading"])
+def test_the_longest_row_fits_into_the_least_that_a_message_may_be_bounded_to(row_of: Any, tmp_path: Path) -> None:
+    assert (check_row if isinstance(row_of, Report) else check_reading)(row_of) is None
+    least = _LIMIT_BOUNDS["client_message_bytes_max"][0]
+    assert len(wire.encode_rows([row_of])) <= least - FRAME_BYTES
+    request = wire.encode_request(
+        MESH, "submit_readings", client="\U0001f600" * 64, epoch=bytes(16), seq=1 << 62, rows=b"", digest=bytes(16)
+    )
+    assert len(request) + CURVE_BYTES <= FRAME_BYTES
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,13 @@ def test_peers_are_sorted_by_id_whatever_their_order_in_the_file() -> None:
         ("batch_rows_max: 500", "batch_rows_max: 10001", 14, "limits.batch_rows_max", "1 to 10000"),
         (
             "batch_rows_max: 500",
+            "client_message_bytes_max: 8191",
+            14,
+            "limits.client_message_bytes_max",
+            "a whole number, 8192 to 67108864",
+        ),
+        (
+            "batch_rows_max: 500",
             "client_message_bytes_max: 3000000",
             14,
             "limits.peer_message_bytes_max",
