@@ -1,7 +1,8 @@
 """What a client's queue keeps beside the rows that wait: dead letters, how far each source was read, the members.
 
 Touches the database that it is handed; whoever calls holds the transaction. Keeps: of a source either the place
-that was written is known, or it is said that none is; dead letters are bounded, the oldest go.
+that was written is known, or it is said that none is; dead letters and sources are bounded, the oldest go. Which are
+the oldest, the order of writing says (rowid), and no clock, which may be set back.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hfzmq.wire.members import Told, recall, remember
 from hfzmq.wire.rows import pack_row, unpack_rows
 
 DEAD_LETTERS_MAX = 100_000
-SOURCES_MAX = 1000
+SOURCES_MAX = 100_000  # of a queue; a file that is forgotten would be submitted again
 
 
 def bury(db: apsw.Connection, row: object, field: str, bound: str, hint: str, now_ms: int) -> DeadLetter:
@@ -51,14 +52,15 @@ def values_of(row: object) -> list[Any]:
 
 
 def move_sources(db: apsw.Connection, before: Places, after: Places, now_ms: int) -> None:
-    """A source was read from one place to the other."""
+    """A source was read from one place to the other. Beyond SOURCES_MAX the places written longest ago are forgotten,
+    never one of ``after``."""
     db.executemany("DELETE FROM sources WHERE prefix = ?", [(place.prefix,) for place in before])
     db.executemany(
         "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?)", [(*place, now_ms, sum_of(*place)) for place in after]
     )
     db.execute(
-        "DELETE FROM sources WHERE prefix IN (SELECT prefix FROM sources ORDER BY at_ms DESC LIMIT -1 OFFSET ?)",
-        (SOURCES_MAX,),
+        "DELETE FROM sources WHERE rowid <= (SELECT rowid FROM sources ORDER BY rowid DESC LIMIT 1 OFFSET ?)",
+        (max(SOURCES_MAX, len(after)),),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -372,6 +373,28 @@ def test_two_files_are_remembered_side_by_side(queue: Queue) -> None:
     queue.put([], ((), (Progress(b"a" * 32, 100, 3),)))
     queue.put([], ((), (Progress(b"b" * 32, 200, 3),)))
     assert [progress.bytes_read for progress in queue.sources()] == [200, 100]
+
+
+@pytest.mark.parametrize("step_ms", [1, 0, -1000], ids=["on", "stands", "set back"])
+def test_of_too_many_files_the_one_read_longest_ago_is_forgotten_and_never_the_newest_whatever_the_clock_does(
+    home: Path, monkeypatch: pytest.MonkeyPatch, step_ms: int
+) -> None:
+    monkeypatch.setattr("hfzmq.client.queue_notes.SOURCES_MAX", 3)
+    wall_ms = itertools.count(1_700_000_000_000, step_ms)
+    queue = Queue.open(home, "bed", MESH, now_ms=lambda: next(wall_ms))
+    places = [Progress(bytes([number]) * 32, 100 + number, 3) for number in range(6)]
+    for place in places[:3]:
+        queue.put([], ((), (place,)))
+    queue.put([], ((places[0],), (places[3],)))  # the first file is read on: now it is the last one
+    queue.put([], ((), (places[4],)))
+    assert {place.bytes_read for place in queue.sources()} == {102, 103, 104}
+    queue.close()
+    queue = Queue.open(home, "bed", MESH, now_ms=lambda: next(wall_ms))
+    queue.put([], ((), (places[5],)))
+    assert {place.bytes_read for place in queue.sources()} == {103, 104, 105}
+    queue.put([], ((), tuple(places[:5])))  # of five patients, together
+    assert {place.bytes_read for place in queue.sources()} >= {place.bytes_read for place in places[:5]}
+    queue.close()
 
 
 # --------------------------------------------------------------------------------------------------------- any history
