@@ -24,9 +24,10 @@ _SHARE = re.compile(r"0|1|[01]?\.[0-9]{1,9}", re.ASCII)
 _SOURCE_HELP = (
     "Replay a recording instead: a CSV with the columns timestamp, patient_id, value in any order; JSON lines with "
     "these fields (.jsonl); or - for JSON lines on stdin, taken as they come. Times are Unix ms, Unix s, or ISO 8601 "
-    "with a zone. A value that is no number is sent as it stands; a line without patient or time is refused. A file is "
-    "read once: a run that was stopped or killed goes on where it stood. A last line without its end is taken as it "
-    "stands; should it go on later, the next run warns and takes the whole line, too. Stdin has no memory."
+    "with a zone. A value that is no number is sent as it stands; a line without patient or time, or with a cell too "
+    "many or too few, is refused. A file is read once: a run that was stopped or killed goes on where it stood. A last "
+    "line without its end is taken as it stands; should it go on later, the next run warns and takes the whole line, "
+    "too. Stdin has no memory."
 )
 
 

@@ -43,8 +43,8 @@ class Table(NamedTuple):
         return self.pick(cells)
 
     def pick(self, cells: Sequence[str]) -> dict[str, str]:
-        """Those of ``cells`` that are used, as far as they go."""
-        return {name: cells[place] for name, place in self.columns.items() if place < len(cells)}
+        """Those of ``cells``, as many as the header has, that are used."""
+        return {name: cells[place] for name, place in self.columns.items()}
 
     def _first_without(self, count: int) -> str:
         """The name of the first column, one that is used if possible, that a line of ``count`` cells does not reach."""

@@ -32,8 +32,8 @@ _ISO = re.compile(
 
 
 def from_cells(cells: dict[str, str], whole: str, source: str, line: int) -> Reading | Refused:
-    """The reading in the cells of a table's line. ``whole``: its text, where the cells are not those of the header."""
-    patient, at = cells.get("patient_id", ""), timestamp_ms(cells.get("timestamp", ""))
+    """The reading in the cells of a table's line. ``whole``: its text, where that is not all UTF-8; '' where it is."""
+    patient, at = cells["patient_id"], timestamp_ms(cells["timestamp"])
     refused = _unnamed(patient, at, source, line)
     if refused is not None:
         return refused

@@ -6,7 +6,8 @@ the next one was looked at already; a line earlier than the one before it (clock
 has gone on since it was taken is told, and taken again.
 
 A CSV (or its like with semicolons or tabs) has the columns timestamp, patient_id, value, in any order, others passed
-over; JSON lines (.jsonl, .ndjson, or a first line that begins with a brace) have the fields of these names.
+over; a line with more or fewer cells than the header is refused, for nobody knows whose it is. JSON lines (.jsonl,
+.ndjson, or a first line that begins with a brace) have the fields of these names.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ class ReplaySource:
             if not isinstance(found, Refusal):
                 return from_cells(found, "", str(self.path), self.lines)
             cells = cells_of(line, table.delimiter, "surrogateescape")  # a broken value is data, too
-            if cells is None:
+            if cells is None or len(cells) != len(table.names):  # else the patient may be half of another cell
                 return Refused(str(self.path), self.lines, None, *found)
             whole = line.decode("utf-8", "backslashreplace").strip("\r\n")
             return from_cells(table.pick(cells), whole, str(self.path), self.lines)
