@@ -69,7 +69,7 @@ class Number(click.FloatRange):
               help="Readings of one request, at most.")  # fmt: skip
 @click.option("--source", metavar="FILE|-", help=_SOURCE_HELP)
 @click.option("--speed", type=Number(0, 1_000_000), metavar="X", help="Replay X times as fast as it was recorded (1); "
-              "0: as fast as it goes.")  # fmt: skip
+              "0: as fast as it goes. A gap of more than 10 minutes is not waited for.")  # fmt: skip
 @click.option("--fast", is_flag=True, help="The same as --speed 0.")
 @click.option("--from-start", is_flag=True, help="Read a file from its beginning, though it was submitted before.")
 @config_option

@@ -20,7 +20,7 @@ from hfzmq.cli.alarm_view import HERE
 from hfzmq.cli.alarms.words import CAUSE_BADGES, doubt_words
 from hfzmq.cli.bedside.alarms import MEASURED
 from hfzmq.cli.format import printable
-from hfzmq.cli.screens.words import TIER_BADGES, risk, tier_badge
+from hfzmq.cli.screens.words import TIER_BADGES, duration, risk, tier_badge
 from hfzmq.client.ledger import MESH, QUEUE
 from hfzmq.clinical.report import low_of
 from hfzmq.clinical.tiers import GREEN
@@ -28,7 +28,8 @@ from hfzmq.config import Thresholds
 
 Event = dict[str, Any]
 
-SAID_ON_STDERR = ("rejected", "went_on")
+ODD_LINES = ("went_on", "leapt")  # of a file
+SAID_ON_STDERR = ("rejected", *ODD_LINES)
 LINE_CHARS_SHOWN = 100
 
 
@@ -42,7 +43,7 @@ def json_line(event: Event) -> None:
     except UnicodeEncodeError:  # half a letter, as a device may send it; a file's name that is no text
         line = json.dumps(event, allow_nan=False)
     sys.stdout.write(line + "\n")
-    if event["event"] == "went_on":
+    if event["event"] in ODD_LINES:
         click.echo(link_sentence(event), err=True)
 
 
@@ -105,6 +106,11 @@ def link_sentence(event: Event) -> str:
         return printable(
             f"warning: {event['source']}:{event['line']}: this line had no end when it was read, and {before!r} was "
             f"taken; it has gone on, and {now!r} is taken now, too: what was stored before stays"
+        )
+    if kind == "leapt":
+        return printable(
+            f"warning: {event['source']}:{event['line']}: this line's time is {duration(event['ahead_ms'])} after that "
+            "of the line before it (a clock that was wrong?); neither it nor any other such line is waited for"
         )
     if kind == "connected":
         leader = "nobody leads" if event["leader"] is None else f"peer {event['leader']} leads"

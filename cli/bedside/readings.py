@@ -59,6 +59,14 @@ class WentOn(NamedTuple):
     now: str
 
 
+class Leapt(NamedTuple):
+    """A line of a recording that is not waited for: its time is ``ahead_ms`` after that of the line before it."""
+
+    source: str
+    line: int
+    ahead_ms: int
+
+
 class _Wrong(Exception):  # never leaves this module
     def __init__(self, field: str, bound: str, hint: str = "") -> None:
         super().__init__(field)

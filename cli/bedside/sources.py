@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple, Protocol
 
-from hfzmq.cli.bedside.readings import Reading, Refused, WentOn
+from hfzmq.cli.bedside.readings import Leapt, Reading, Refused, WentOn
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical import heart_rate
 
@@ -18,7 +18,7 @@ CHUNK_LINES = 200
 
 Parsed = Reading | heart_rate.Reading | Refused
 """A bed's vitals, a heart rate, or a line that is neither."""
-Item = Parsed | WentOn
+Item = Parsed | WentOn | Leapt
 """What a line says, or what is to be said of the line that comes next."""
 
 

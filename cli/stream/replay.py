@@ -2,8 +2,8 @@
 
 Touches one file (through PlacedFile, which keeps the places) and the monotonic clock. Must not know: the mesh. Keeps:
 no line is given out before it is due; the place that goes with a chunk is the place behind its last line, also when
-the next one was looked at already; a line earlier than the one before it (clocks of devices) is due at once; one that
-has gone on since it was taken is told, and taken again.
+the next one was looked at already; a line far ahead of the one before it is not waited for (see Pace), and the first
+such is told; one that has gone on since it was taken is told, and taken again.
 
 A CSV (or its like with semicolons or tabs) has the columns timestamp, patient_id, value, in any order, others passed
 over; a line with more or fewer cells than the header is refused, for nobody knows whose it is. JSON lines (.jsonl,
@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hfzmq.cli.bedside.placed_file import TOO_LONG, PlacedFile
-from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Refused, WentOn
+from hfzmq.cli.bedside.readings import LINE_BYTES_MAX, Leapt, Refused, WentOn
 from hfzmq.cli.bedside.sources import Chunk
 from hfzmq.cli.bedside.table import cells_of, read_header
 from hfzmq.cli.stream.lines import FIELDS, from_cells, from_json
+from hfzmq.cli.stream.pace import Pace
 from hfzmq.client.queue_types import Places, Progress
 from hfzmq.clinical.heart_rate import Reading
 from hfzmq.clinical.report import Refusal
@@ -39,11 +40,10 @@ class ReplaySource:
 
     def __init__(self, path: Path, speed: float, batch_rows: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
-        self._speed = speed
+        self._pace = Pace(speed, clock)
         self._batch_rows = batch_rows
-        self._clock = clock
         self._file = PlacedFile(path)
-        self._started: tuple[float, int] | None = None  # when the first line was given out, and its timestamp
+        self._told_leap = False
         self._ahead: Reading | None = None  # read, not yet due
         self._places: Places | None = None  # behind the last line that was given out
         try:
@@ -78,7 +78,7 @@ class ReplaySource:
 
     def read(self, wait_s: float) -> Chunk | None:
         """The lines that are due, or that become so within ``wait_s``."""
-        items: list[Reading | Refused | WentOn] = []
+        items: list[Reading | Refused | WentOn | Leapt] = []
         lines = self._file.lines + self._batch_rows
         while len(items) < self._batch_rows and (self._ahead is not None or self._file.lines < lines):
             item: Reading | Refused | None
@@ -95,13 +95,16 @@ class ReplaySource:
                     items.append(told)
                 item = None if self._file.was_read() else self._item(line)
             if isinstance(item, Reading):
-                early_s = self._early_s(item.timestamp)
+                early_s = self._pace.early_s(item.timestamp)
                 if early_s > 0:
                     self._ahead = item
                     if items or self._places is not None:
                         break
                     time.sleep(min(wait_s, early_s))
                     return Chunk()
+                if self._pace.leap_ms and not self._told_leap:
+                    items.append(Leapt(str(self.path), self.lines, self._pace.leap_ms))
+                    self._told_leap = True
             if item is not None:
                 items.append(item)
             self._places = self._file.places()
@@ -111,16 +114,6 @@ class ReplaySource:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def _early_s(self, timestamp: int) -> float:
-        """How long before a line of this time is due."""
-        if not self._speed:
-            return 0.0
-        now = self._clock()
-        if self._started is None:
-            self._started = (now, timestamp)
-        began, first = self._started
-        return began + (timestamp - first) / 1000 / self._speed - now
 
     # ------------------------------------------------------------ what a line says
 

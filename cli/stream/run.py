@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 
-from hfzmq.cli.bedside.readings import Refused, WentOn
+from hfzmq.cli.bedside.readings import Leapt, Refused, WentOn
 from hfzmq.cli.bedside.sources import Chunk, Source, wall_ms
 from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.cli.stream.tally import Tally
@@ -54,6 +54,8 @@ class Stream(Work):
                 self._refused(item.field, item.bound, item.hint, item.patient, source=item.source, line=item.line)
             elif isinstance(item, WentOn):
                 self._went_on(item)
+            elif isinstance(item, Leapt):
+                self._tell({"event": "leapt", **item._asdict()})
             elif isinstance(item, Reading):
                 rows.append(item)
                 verdicts.append(self.tally.expect(item, now_ms))
