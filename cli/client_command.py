@@ -7,7 +7,6 @@ is said last); whatever is queued is on disk and goes out when the same command 
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -68,13 +67,8 @@ def client(log_level: str | None, **given: Any) -> int:
     """
     from hfzmq.cli.bedside.launch import launch, settings_of
     from hfzmq.cli.log import begin_log
+    from hfzmq.cli.terminal import has_screen
 
-    settings: Settings = settings_of(screen=_has_screen(given), **given)
+    settings: Settings = settings_of(screen=has_screen(given), **given)
     begin_log(log_level or settings.config.log_level, settings.screen)
     return launch(settings)
-
-
-def _has_screen(given: dict[str, Any]) -> bool:
-    """A live screen needs a terminal that nobody else reads or writes."""
-    plain = given["headless"] or given["output"] != "text" or not sys.stdout.isatty()
-    return not plain and not (given["source"] == "-" and sys.stdin.isatty())

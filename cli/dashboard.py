@@ -42,8 +42,8 @@ def dashboard(config_path: str, interval: float, once: bool, mute: bool, export:
     """
     config = load_config(config_path)
     from hfzmq.cli.board_feed import BoardFeed
-    from hfzmq.cli.live_screen import on_terminal
     from hfzmq.cli.mesh_view import unreached
+    from hfzmq.cli.terminal import on_terminal
 
     feed = BoardFeed(config, interval).start()
     try:

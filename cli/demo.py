@@ -39,7 +39,7 @@ def demo(peers: int, patients: int, duration: float | None, headless: bool, data
     plain lines. At the end the peers' files are read: exit 0 if every acknowledged report is in each exactly once.
     """
     from hfzmq.cli.demo_run import Demo
-    from hfzmq.cli.live_screen import on_terminal
+    from hfzmq.cli.terminal import on_terminal
 
     directory = data_dir or Path(tempfile.mkdtemp(prefix="hfzmq-demo-"))
     try:

@@ -8,7 +8,6 @@ ends.
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,11 +22,6 @@ FRAME_S = 0.2
 
 Draw = Callable[[int, int, int], RenderableType]  # width, height, now_ms
 OnKey = Callable[[str], bool]  # '' when no key; False ends the screen
-
-
-def on_terminal() -> bool:
-    """Whether a person sits at both ends."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def run_screen(draw: Draw, on_key: OnKey, rings: Callable[[], bool] = lambda: False) -> None:

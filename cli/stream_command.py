@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -99,13 +98,8 @@ def stream(log_level: str | None, **given: Any) -> int:
     """
     from hfzmq.cli.log import begin_log
     from hfzmq.cli.stream.launch import launch, settings_of
+    from hfzmq.cli.terminal import has_screen
 
-    settings: Settings = settings_of(screen=_has_screen(given), **given)
+    settings: Settings = settings_of(screen=has_screen(given), **given)
     begin_log(log_level or settings.config.log_level, settings.screen)
     return launch(settings)
-
-
-def _has_screen(given: dict[str, Any]) -> bool:
-    """A live screen needs a terminal that nobody else reads or writes."""
-    plain = given["headless"] or given["output"] != "text" or not sys.stdout.isatty()
-    return not plain and not (given["source"] == "-" and sys.stdin.isatty())

@@ -155,9 +155,10 @@ def _planned(chosen: tuple[Scenario, ...], repeat: int, duration_s: float, seed:
 def _run(planned: list[Round], repeat: int, folder: Path, as_json: bool) -> int:
     from rich.console import Console
 
-    from hfzmq.cli.live_screen import on_terminal, stop_signals
+    from hfzmq.cli.live_screen import stop_signals
     from hfzmq.cli.scenario.show import Lines, Table
     from hfzmq.cli.scenario.table import conclusion
+    from hfzmq.cli.terminal import on_terminal
 
     results: list[Result] = []
     try:

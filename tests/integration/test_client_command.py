@@ -462,6 +462,36 @@ def test_the_live_screen_shows_the_ward_and_q_ends_it(ward: Ward) -> None:
     assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.parametrize("words", [("client", "--patients", "4", "--seed", "1"), ("stream", "--patients", "2")])
+def test_on_a_dumb_terminal_the_same_is_told_in_lines(ward: Ward, words: tuple[str, ...]) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hfzmq", *words, "--config", str(ward.config), "--queue", str(ward.folder / "q")],
+        cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    os.close(theirs)
+    seen = ""
+
+    def said(word: str) -> bool:
+        nonlocal seen
+        while select.select([ours], [], [], 0.01)[0]:
+            try:
+                seen += os.read(ours, 65536).decode(errors="replace")
+            except OSError:  # the other end is closed
+                break
+        return word in seen
+
+    try:
+        eventually(lambda: said("connected to peer 1"), 30)
+        eventually(lambda: bool(ward.mesh.stored or ward.mesh.readings), 30)
+        process.terminate()
+        eventually(lambda: said(" waiting on disk; "), 20)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        os.close(ours)
+
+
 RED_LINE = '{"patient_id": "P", "timestamp": %d, "age": 80, "serum_sodium": 120, "serum_creatinine": 5, ' \
            '"ejection_fraction": 15, "day": 4}\n'  # fmt: skip
 
