@@ -1,11 +1,13 @@
 """Single key presses from a terminal, without Enter and without an echo.
 
 Touches the terminal's settings (termios) and gives them back. Must not know what a key does. Keeps: ctrl-c still raises
-KeyboardInterrupt; where there is no terminal, no key is ever pressed and waiting is only waiting.
+KeyboardInterrupt; where there is no terminal, no key is ever pressed and waiting is only waiting; one that goes away is
+a q.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -33,7 +35,8 @@ class Keys:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._before is not None and self._fd is not None:
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+            with contextlib.suppress(termios.error, OSError):  # it is gone, and needs nothing back
+                termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
             self._before = None
 
     def wait(self, seconds: float) -> str:
@@ -44,7 +47,10 @@ class Keys:
         ready, _, _ = select.select([self._fd], [], [], seconds)
         if not ready:
             return ""
-        pressed = os.read(self._fd, 64)
+        try:
+            pressed = os.read(self._fd, 64)
+        except OSError:
+            pressed = b""
         if not pressed:  # the terminal is gone
             return "q"
         return chr(pressed[0]) if pressed[0] < 128 else ""

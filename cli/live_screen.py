@@ -2,12 +2,13 @@
 
 Touches the terminal and the clock. Must not know who polls or what a board shows. Keeps: it draws by itself several
 times a second whatever the feeder does, so a hung feeder is seen as NOT LIVE; the terminal is given back however it
-ends.
+ends; a terminal that goes away ends the screen, and nothing else.
 """
 
 from __future__ import annotations
 
 import signal
+import termios
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,6 +18,7 @@ from rich.live import Live
 
 from hfzmq.cli.board_feed import now_ms
 from hfzmq.cli.keys import Keys
+from hfzmq.cli.stdout import CannotWrite, give_up_lost_terminal
 
 FRAME_S = 0.2
 
@@ -26,6 +28,14 @@ OnKey = Callable[[str], bool]  # '' when no key; False ends the screen
 
 def run_screen(draw: Draw, on_key: OnKey, rings: Callable[[], bool] = lambda: False) -> None:
     """Show ``draw`` full screen until ``on_key`` says False; ring the terminal's bell whenever ``rings`` says True."""
+    try:
+        _shown(draw, on_key, rings)
+    except (OSError, CannotWrite, termios.error):
+        if not give_up_lost_terminal():
+            raise
+
+
+def _shown(draw: Draw, on_key: OnKey, rings: Callable[[], bool]) -> None:
     console = Console()
     with Keys() as keys:
         first = draw(console.width, console.height, now_ms())

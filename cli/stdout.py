@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,23 @@ def give_up_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # no real stdout under us
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def give_up_lost_terminal() -> bool:
+    """Whether stdout was a terminal that went away (ssh dropped, a window was closed): then what is still said there
+    leads nowhere, and is no error. Likewise stderr."""
+    lost = [stream for stream in (sys.stdout, sys.stderr) if _is_lost(stream)]
+    for stream in lost:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return sys.stdout in lost
+
+
+def _is_lost(stream: TextIO) -> bool:
+    """A terminal whose other end is closed is a device still, and no terminal any more."""
+    try:
+        return stat.S_ISCHR(os.fstat(stream.fileno()).st_mode) and not stream.isatty()
+    except (OSError, ValueError):  # no real stream
+        return False
 
 
 class _Guarded:

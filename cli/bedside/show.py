@@ -2,7 +2,8 @@
 
 Touches signals, stdout, the terminal. Must not know what the work is. Keeps: the first SIGINT or SIGTERM asks for an
 orderly end; with a screen, the work runs in a thread of its own, so that the screen is drawn (and says NOT LIVE)
-whatever the work does, and the terminal is given back before anything is said.
+whatever the work does, and the terminal is given back before anything is said; a terminal that goes away is one more
+way to ask for that end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from rich.console import RenderableType
 from hfzmq.cli.bedside.output import ProgressLine
 from hfzmq.cli.bedside.sources import mono_ms, wall_ms
 from hfzmq.cli.bedside.work import Event, Work
+from hfzmq.cli.stdout import give_up_lost_terminal
 from hfzmq.errors import TimedOut
 
 MakeWork = Callable[[Callable[[Event], None], Callable[[], None]], Work]
@@ -97,19 +99,24 @@ def on_screen(
     thread = threading.Thread(target=run, name="work", daemon=True)
     book.turned(mono_ms())
     thread.start()
-    with stop_signals() as asked_to_stop, contextlib.suppress(KeyboardInterrupt):
+    with stop_signals() as asked_to_stop:
 
         def pressed(key: str) -> bool:
             if key:
                 on_key(work, key)
             return key not in ("q", "Q", "\x03") and thread.is_alive() and not asked_to_stop()
 
-        run_screen(lambda width, height, now_ms: draw(width, height, now_ms, wall_ms()), pressed, rings)
-    stopped = thread.is_alive()
-    if stopped:
-        say("waiting for the last acknowledgements ...")
-        work.stop()
-    thread.join()
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                run_screen(lambda width, height, now_ms: draw(width, height, now_ms, wall_ms()), pressed, rings)
+        finally:
+            stopped = thread.is_alive()
+            if stopped:
+                work.stop()
+                with contextlib.suppress(OSError):  # to say it matters less than to end
+                    say("waiting for the last acknowledgements ...")
+            thread.join()
+    give_up_lost_terminal()  # it may go away as late as now, and what was done is done
     if last:
         click.echo(summary_of(last[0]))
     _warn_of_refusal(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
@@ -10,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -490,6 +492,46 @@ def test_on_a_dumb_terminal_the_same_is_told_in_lines(ward: Ward, words: tuple[s
     finally:
         process.kill()
         os.close(ours)
+
+
+@pytest.mark.parametrize(
+    "words", [("client", "--patients", 4, "--interval", 0.1, "--seed", 1), ("stream", "--rate", 9)]
+)
+@pytest.mark.parametrize("hangs_up", [True, False], ids=["with SIGHUP", "without"])
+def test_a_terminal_that_goes_away_ends_it_in_good_order(ward: Ward, words: tuple[object, ...], hangs_up: bool) -> None:
+    ours, theirs = pty.openpty()
+
+    def sit_down() -> None:  # as a login does: who holds the terminal gets SIGHUP when it is closed
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    line = [sys.executable, "-m", "hfzmq", *words, "--config", ward.config, "--queue", ward.folder / "q"]
+    process = subprocess.Popen(
+        list(map(str, line)), cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs if hangs_up else subprocess.PIPE,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"}, text=True, start_new_session=True,
+        preexec_fn=sit_down if hangs_up else None,
+    )  # fmt: skip
+    os.close(theirs)
+    seen = ""
+
+    def shown(words: str) -> bool:
+        nonlocal seen
+        while select.select([ours], [], [], 0.01)[0]:
+            seen += os.read(ours, 65536).decode(errors="replace")
+        return words in seen
+
+    eventually(lambda: shown("leader: peer 1"), 30)
+    ward.mesh.leader = None  # so that there is something to be waited for at the end
+    eventually(lambda: shown("wait here"), 30)
+    before = len(ward.mesh.stored) + len(ward.mesh.readings)
+    os.close(ours)
+    ward.mesh.leader = 1
+    assert process.wait(20) == 0
+    assert len(ward.mesh.stored) + len(ward.mesh.readings) > before
+    if process.stderr is not None:
+        assert process.stderr.read() == "waiting for the last acknowledgements ...\n"
+    look = [sys.executable, "-m", "hfzmq", "queue", "show", ward.folder / "q", "-o", "json"]
+    told = subprocess.run(list(map(str, look)), cwd=ROOT, capture_output=True, check=True).stdout
+    assert json.loads(told)["rows"] == 0
 
 
 RED_LINE = '{"patient_id": "P", "timestamp": %d, "age": 80, "serum_sodium": 120, "serum_creatinine": 5, ' \
