@@ -85,8 +85,8 @@ class Work:
         if not useless:  # else the next run says so again
             self._remember_the_end()
         in_time = self._wait_for_acks(ended)
-        self._drain()
-        pending = self._courier.state.pending
+        pending = self._settled()
+        in_time = in_time or not pending
         summary = self._summary(pending, round(time.monotonic() - self._started, 3))
         refused = self._courier.refusal()
         since = self._refused_key.since
@@ -195,25 +195,37 @@ class Work:
             self._wait_for_news(min(left, TURN_S))
         return True
 
+    def _settled(self) -> int:
+        """How many rows wait, when all is told that was answered up to then: a sum is of one moment, and the mesh goes
+        on answering. What is answered later is not in it."""
+        until = time.monotonic() + GRACE_S
+        while True:
+            pending = self._courier.state.pending  # who answers takes a row off and says so before this returns
+            if not self._drain() or time.monotonic() >= until:
+                return pending
+
     def _wait_for_news(self, wait_s: float) -> None:
         self._turn()
         with contextlib.suppress(queue.Empty):
             self._tell(self._events.get(timeout=max(wait_s, 0.001)))
         self._drain()
 
-    def _drain(self) -> None:
-        """Tell all that the client has said; raise what has befallen it."""
+    def _drain(self) -> bool:
+        """Tell all that the client has said; raise what has befallen it. Whether it had said anything."""
+        told = False
         while True:
             try:
                 event = self._events.get_nowait()
             except queue.Empty:
                 break
             self._tell(event)
+            told = True
         again = self._refused_key.again()
         if again is not None:
             self._tell(again)
         self._courier.raise_failure()
         self._turn()
+        return told
 
     def _tell(self, event: Event) -> None:
         self._refused_key.take(event)
