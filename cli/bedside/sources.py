@@ -37,7 +37,7 @@ class Source(Protocol):
     finite: bool
     """Whether it ends by itself: then the work is done when all of it is acknowledged."""
     batch: bool
-    """Whether to stop before its end is to have failed."""
+    """Whether it is brought in as fast as the mesh takes it: no bed that measures on."""
 
     def read(self, wait_s: float) -> Chunk | None:
         """The next chunk, empty when nothing came within ``wait_s``; None at the end."""

@@ -76,7 +76,8 @@ class Work:
     def run(self) -> None:
         """Work until the source ends, the duration is over or ``stop``; then wait for acks and tell the summary.
 
-        TimedOut: the source ended, or the duration was over, and rows still wait on disk. InvalidInput: there were
+        TimedOut: the source ended, or the duration was over, and rows still wait on disk, or the source is a file that
+        was not read to its end. InvalidInput: there were
         lines, and not one of them could be used. KeysError: nobody would have this client's key at the end, whether or
         not something waits; after ``stop`` it is not raised, and stands in ``refused``.
         """
@@ -101,7 +102,7 @@ class Work:
         refused = self._courier.refusal(FIRST_LOOK_S)
         if refused is not None:
             raise refused
-        if in_time and (ended or not self._source.batch):
+        if in_time and (ended or self._read_to is None):  # a file is to be read to its end, a bed has none
             return
         self._courier.raise_failure()  # what is said to wait there must be there
         if pending:

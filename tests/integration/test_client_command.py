@@ -279,6 +279,19 @@ def test_time_over_without_a_mesh_is_exit_8_and_the_same_command_goes_on(ward: W
     assert ward.days_stored() == wanted
 
 
+def test_a_file_that_was_not_read_to_its_end_is_exit_8_also_at_a_pace_and_the_same_command_goes_on(ward: Ward) -> None:
+    path = ward.csv(60)
+    code, _, err = ward.run("--source", path, "--interval", 0.1, "--duration", 1)
+    assert code == 8
+    assert "error: the duration was over before the source was read to its end" in err
+    assert 0 < len(ward.mesh.stored) < len(expected(path))
+    code, _, err = ward.run("--source", path, "--interval", 0.001, "--duration", 30)
+    assert code == 0
+    assert "going on after line " in err
+    assert ward.days_stored() == expected(path)
+    assert ward.run("--patients", 2, "--interval", 0.1, "--duration", 1)[0] == 0  # a bed has no end to be read to
+
+
 @pytest.mark.parametrize(
     ("command", "rows", "waits"), [("client", 60, True), ("client", 0, False), ("stream", 3, True)]
 )
