@@ -1,7 +1,7 @@
 """The key that acknowledges: asks the leader in a thread of its own, again and again until the mesh has answered.
 
 Touches sockets (through client.ask) and the monotonic clock. Must not know how it is drawn. Keeps: what is acknowledged
-is what the person saw on top: an alarm that came there within ON_TOP_MS was not read, and the key only says so; one
+is what the person saw on top: an alarm that came there just now (OnTop) was not read, and the key only says so; one
 question is under way at a time, so that a key that is held down acknowledges one alarm; ``latest`` never says that an
 alarm is seen before the mesh has said so. Asking again is harmless: acknowledging is idempotent.
 
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from hfzmq.cli.alarm_view import Alarm
+from hfzmq.cli.alarm_view import Alarm, OnTop
 from hfzmq.cli.alarms import act
 from hfzmq.cli.alarms.words import CAUSE_BADGES
 from hfzmq.cli.board_feed import now_ms
@@ -27,7 +27,6 @@ from hfzmq.clinical.alarm.types import ACK, ALREADY
 from hfzmq.config import Config
 from hfzmq.errors import HfzmqError, InvalidInput, NoDaemonReached, NoLeader, TimedOut
 
-ON_TOP_MS = 700
 SHOWN_MS = 8_000
 ASK_MS = 2_000
 AGAIN_S = 0.2
@@ -48,8 +47,7 @@ class AcknowledgeDesk:
         self._ask = ask or _ask_leader
         self._latest: Acknowledging | None = None
         self._said_at_ms = 0
-        self._top: int | None = None
-        self._top_since_ms = 0
+        self._on_top = OnTop()
 
     def latest(self, at_ms: int) -> Acknowledging | None:
         """What there is to say, as long as it is news."""
@@ -58,9 +56,7 @@ class AcknowledgeDesk:
 
     def drew(self, top: Alarm | None, at_ms: int) -> None:
         """This alarm is on top of the screen from now on."""
-        number = None if top is None else top.id
-        if number != self._top:
-            self._top, self._top_since_ms = number, at_ms
+        self._on_top.drew(top, at_ms)
 
     def press(self, top: Alarm | None, at_ms: int) -> None:
         """The key: acknowledge ``top``, which is what was drawn last."""
@@ -68,7 +64,7 @@ class AcknowledgeDesk:
             return
         if top is None:
             self._say(Acknowledging(0, "no alarm waits for anybody", False))
-        elif top.id != self._top or at_ms - self._top_since_ms < ON_TOP_MS:
+        elif not self._on_top.was_read(top, at_ms):
             self._say(Acknowledging(top.id, "the alarm on top has just changed: read it, then press a", False, True))
         else:
             named = f"alarm {top.id}, {CAUSE_BADGES[top.cause]} of {printable(top.patient_id)}"

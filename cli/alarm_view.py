@@ -16,6 +16,7 @@ from hfzmq.clinical.report import check_patient_id
 
 ALARMS_MAX = 1000  # so many at most are in an answer
 SLIDE_BACK_MS = 3_000
+ON_TOP_MS = 700  # so long it takes to read what came on top of a screen
 HERE = "here"  # seen at the bed itself, of which the mesh need not know
 
 
@@ -59,6 +60,25 @@ class AlarmView(NamedTuple):
     def top(self) -> Alarm | None:
         """The one to be acknowledged first."""
         return self.alarms[0] if self.alarms and self.alarms[0].unseen else None
+
+
+class OnTop:
+    """What stands on top of a screen, and since when: an alarm that came there within ON_TOP_MS was not read by whoever
+    presses a key. Times are monotonic, in ms."""
+
+    def __init__(self) -> None:
+        self._top: int | None = None
+        self._since_ms = 0
+
+    def drew(self, top: Alarm | None, at_ms: int) -> None:
+        """This alarm is on top of the screen from now on."""
+        number = None if top is None else top.id
+        if number != self._top:
+            self._top, self._since_ms = number, at_ms
+
+    def was_read(self, top: Alarm, at_ms: int) -> bool:
+        """Whether ``top`` has stood there for long enough."""
+        return top.id == self._top and at_ms - self._since_ms >= ON_TOP_MS
 
 
 def urgency(alarm: Alarm) -> tuple[bool, int, int, int]:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hfzmq.cli.alarm_view import Alarm
 from hfzmq.cli.bedside.alarms import BedAlarms
 from hfzmq.cli.bedside.csv_source import CsvSource
 from hfzmq.cli.bedside.output import ProgressLine, json_line, summary_of, text_lines
 from hfzmq.cli.bedside.run import Bedside
+from hfzmq.cli.bedside.seen_key import SeenKey
 from hfzmq.cli.bedside.seldom import seldom_words
 from hfzmq.cli.bedside.show import MakeWork, in_lines, on_screen, say
 from hfzmq.cli.bedside.simulate import SimulateSource
 from hfzmq.cli.bedside.sources import Source, mono_ms, wall_ms
-from hfzmq.cli.bedside.status import BedsideStatus, StatusBook
+from hfzmq.cli.bedside.status import StatusBook
 from hfzmq.cli.bedside.stdin_source import StdinSource
 from hfzmq.cli.bedside.work import Event, Work
 from hfzmq.cli.bell import BedBell
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 INTERVAL_S = SPEAKS_EVERY_MS / 1000
 GUARDED, STUDY = "guarded", "study"  # --day-mode
 RAW_DAY = "RAW DAY: the raw day sets the tier (--day-mode study), not the guarded number: a RED turns GREEN by waiting"
-SEEN_KEY, QUIT_KEY = "a alarm on top seen here", "q quit"
 
 
 class Settings(NamedTuple):
@@ -199,23 +198,21 @@ def _on_screen(settings: Settings, client: Client, source: Source, make: MakeWor
     thresholds = settings.config.thresholds
     book = StatusBook(client.client_id, named, thresholds, source.interval_s, doubt, whys, client.earlier)
 
-    bell = BedBell(settings.mute)
-    shown = book.snapshot(client.state, mono_ms(), wall_ms())  # what the person sees: a key is about this
+    bell, seen_key = BedBell(settings.mute), SeenKey()
+    shown = book.snapshot(client.state, mono_ms(), wall_ms())  # what the person sees
 
     def drawn(width: int, height: int, now_ms: int, wall_ms: int) -> RenderableType:
         nonlocal shown
         shown = book.snapshot(client.state, now_ms, wall_ms)
-        return draw(shown, width, height, f"{SEEN_KEY}  {QUIT_KEY}" if _unseen(shown) else QUIT_KEY)
+        return draw(shown, width, height, seen_key.drew(shown))
 
     def on_key(work: Work, key: str) -> None:
-        if key in ("a", "A") and isinstance(work, Bedside) and _unseen(shown):
-            work.acknowledge(shown.alarms[0].id)
+        seen = seen_key.press(mono_ms()) if key in ("a", "A") else None
+        if seen is not None and isinstance(work, Bedside):
+            work.acknowledge(seen)
 
     def rings() -> bool:
-        return bell.rings([(alarm.id, alarm.cause) for alarm in _unseen(shown)], shown.away, shown.now_ms)
+        unseen = [(alarm.id, alarm.cause) for alarm in shown.alarms if alarm.unseen]
+        return bell.rings(unseen, shown.away, shown.now_ms)
 
     return on_screen(make, book, drawn, summary_of, on_key, rings)
-
-
-def _unseen(status: BedsideStatus) -> list[Alarm]:
-    return [alarm for alarm in status.alarms if alarm.unseen]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hfzmq.cli.acknowledge import ON_TOP_MS, SHOWN_MS, AcknowledgeDesk, login_name
-from hfzmq.cli.alarm_view import ALARMS_MAX, SLIDE_BACK_MS, AlarmView, merge_alarms
+from hfzmq.cli.acknowledge import SHOWN_MS, AcknowledgeDesk, login_name
+from hfzmq.cli.alarm_view import ALARMS_MAX, ON_TOP_MS, SLIDE_BACK_MS, AlarmView, merge_alarms
 from hfzmq.cli.bell import AGAIN_MS, BedBell, Bell
 from hfzmq.cli.board_feed import BoardStatus, now_ms
 from hfzmq.cli.screens.alarm_strip import Acknowledging

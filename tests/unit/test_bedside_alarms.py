@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from hfzmq.cli.alarm_view import ON_TOP_MS
+from hfzmq.cli.bedside import launch
 from hfzmq.cli.bedside.alarms import AWAY_AFTER_MS, BedAlarms
 from hfzmq.cli.bedside.output import sentence_of
+from hfzmq.cli.bedside.run import Bedside
+from hfzmq.cli.bedside.seen_key import QUIT_KEY, SEEN_KEY, SHOWN_MS, TOO_SOON
 from hfzmq.cli.bedside.status import StatusBook
 from hfzmq.cli.screens.bedside import lines
 from hfzmq.client import ClientState
@@ -261,3 +268,45 @@ def test_each_event_is_a_sentence_for_people() -> None:
         "alarm at bed 7: ■ RED seen here",
         "alarm at bed 7: ■ RED ended",
     ]
+
+
+def test_an_alarm_that_came_on_top_in_the_last_frame_was_not_read_and_is_not_marked_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bed, seen, now, shown = BedAt(), list[int](), [START], list[Any]()
+    work = Bedside.__new__(Bedside)
+    monkeypatch.setattr(Bedside, "acknowledge", lambda self, episode: seen.append(episode))
+    monkeypatch.setattr(launch, "mono_ms", lambda: now[0])
+    monkeypatch.setattr(launch, "on_screen", lambda *given: shown.append(given))
+    settings = SimpleNamespace(
+        patients=("P",), source="simulate", config=SimpleNamespace(thresholds=Thresholds()), mute=True
+    )
+    client = SimpleNamespace(client_id="ward", earlier=0, state=AWAY)
+    source = SimpleNamespace(interval_s=2.0)
+    launch._on_screen(settings, client, source, lambda tell, turn: work, "", None)  # type: ignore[arg-type]
+    _, book, draw, _, on_key, _ = shown[0]
+
+    def screen(at: int) -> str:
+        while bed.heard:
+            book.take(bed.heard.pop(0), START, WALL)
+        now[0] = START + at
+        printed = io.StringIO()
+        Console(file=printed, width=40).print(draw(40, 60, START + at, WALL + at))
+        return " ".join(printed.getvalue().split())
+
+    def press(at: int) -> list[int]:
+        now[0] = START + at
+        on_key(work, "a")
+        return seen
+
+    assert SEEN_KEY not in screen(0)
+    assert press(100) == []
+    for at in (0, 15_000):
+        bed.judged(at, 0.4, "P")
+    assert f"{SEEN_KEY} {QUIT_KEY}" in screen(15_000)
+    bed.judged(20_000, 0.8, "Q")
+    screen(20_000)  # the RED of Q is in this very frame
+    assert press(20_000 + ON_TOP_MS - 1) == []
+    assert f"{TOO_SOON} {QUIT_KEY}" in screen(21_000)
+    assert SEEN_KEY in screen(21_000 + SHOWN_MS)
+    assert press(21_100 + SHOWN_MS) == [2]
