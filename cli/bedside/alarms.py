@@ -2,7 +2,8 @@
 
 Touches nothing: clocks and the link come in. Must not know: terminals, how anything is drawn. Keeps: whether it is
 raised depends on nobody but this client; it sounds only while the mesh is away; once the mesh is there and has all
-reports, what is over is the mesh's to show and is let go here.
+reports, what is over is the mesh's to show and is let go here, and so is a NO DATA that has lasted for long, of a
+patient whom the mesh heard fall silent, too: who left a gateway for good is no alarm of it for ever.
 
     judgement, time --> Alarms --> events: raised, recurred, returned, acknowledged, ended; measured: its value is new
     the mesh is away and somebody has to come --> event: sounding, and the bell
@@ -31,6 +32,7 @@ SOUNDING = "sounding"
 MEASURED = "measured"
 TOLD = (t.RAISED, t.RECURRED, t.CAUSE_ENDED, t.WAS_ACKNOWLEDGED, t.ENDED)
 THE_MESH = "the mesh"
+LONG_SILENT = 10  # so many times its limit of silence a NO DATA has lasted for long
 
 
 class Absence:
@@ -47,9 +49,9 @@ class Absence:
 
 
 class BedAlarms:
-    """``rules``: of the site. ``named``: patients that have to be heard even if they never were. ``silence``: whether
-    the source may fall silent (a file cannot). ``ring``: sounds the bell. Not for several threads, but for
-    ``acknowledge``."""
+    """``rules``: of the site. ``named``: patients that have to be heard even if they never were, and whose NO DATA is
+    never let go. ``silence``: whether the source may fall silent (a file cannot). ``ring``: sounds the bell. Not for
+    several threads, but for ``acknowledge``."""
 
     def __init__(
         self,
@@ -75,7 +77,9 @@ class BedAlarms:
         self._sounding: set[int] = set()
         self._away = False
         self._seen: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._to_name = tuple(named) if silence else ()
+        self._named = tuple(named)
+        self._to_name = self._named if silence else ()
+        self._there_since_ms: int | None = None  # the mesh, by that clock; None: it is away
 
     def acknowledge(self, episode: int) -> None:
         """Somebody at the bed has seen it; from any thread."""
@@ -98,6 +102,10 @@ class BedAlarms:
             self._watch(self._to_name, now, all_of_them=True)
             self._to_name = ()
         self._away = self._absence.is_away(link, now_ms)
+        if self._away:
+            self._there_since_ms = None
+        elif link == CONNECTED and self._there_since_ms is None:
+            self._there_since_ms = now
         while not self._seen.empty():
             self._alarms.act(now, t.ACK, self._seen.get(), HERE)
         self._alarms.advance(now)
@@ -105,6 +113,9 @@ class BedAlarms:
             for episode in self._open():
                 if episode.state == t.RETURNED:
                     self._alarms.act(now, t.ACK, episode.id, THE_MESH)
+                elif self._is_long_the_meshs(episode, now):
+                    self._alarms.act(now, t.ACK, episode.id, THE_MESH)
+                    self._alarms.act(now, t.RESOLVE, episode.id, THE_MESH)
         events = self._told()
         unseen = [episode for episode in self._open() if episode.state in t.UNSEEN]
         if self._away:
@@ -113,6 +124,15 @@ class BedAlarms:
         if self._bell.rings([(one.id, one.cause) for one in unseen], self._away, now_ms):
             self._ring()
         return events
+
+    def _is_long_the_meshs(self, episode: Episode, now: int) -> bool:
+        """Whether it is a NO DATA that has lasted for long, of a bed that the mesh has heard until it fell silent: a
+        GREEN bed that spoke while the mesh was away only is known to nobody but this client."""
+        if episode.cause != t.NO_DATA or episode.patient_id in self._named or self._there_since_ms is None:
+            return False
+        limit = self._limits.get(episode.patient_id) or self._alarms.rules.silent_ms
+        lasted = now - episode.raised_at_ms >= LONG_SILENT * limit
+        return lasted and self._there_since_ms <= episode.raised_at_ms - limit
 
     def _now(self, now_ms: int, wall_ms: int) -> int:
         self._at_ms = self._clock.stamp(wall_ms, now_ms, self._alarms.now_ms)

@@ -44,9 +44,10 @@ class BedAt:
     def turn(self, at: int, link: str = "searching", pending: int = 0) -> list[str]:
         return self._told(self.alarms.turn(link, pending, START + at, WALL + at))
 
-    def wait(self, since: int, until: int) -> list[str]:
-        """A turn each second, and one at ``until``."""
-        return [told for at in (*range(since, until, 1000), until) for told in self.turn(at)]
+    def wait(self, since: int, until: int, link: str = "searching", pending: int = 0) -> list[str]:
+        """A turn each second, and one at ``until``; without the steps of an escalation."""
+        told = [told for at in (*range(since, until, 1000), until) for told in self.turn(at, link, pending)]
+        return [one for one in told if not one.startswith("measured")]
 
     def _told(self, events: list[dict[str, Any]]) -> list[str]:
         self.heard += events
@@ -146,6 +147,35 @@ def test_limits_of_the_site_hold_for_the_beds_that_are_here_and_the_other_beds_a
     assert bed.turn(11_000) == ["raised NO_DATA", "sounding NO_DATA"]
     bed.wait(11_000, 60_000)
     assert {event["patient"] for event in bed.heard} == {"P"}
+
+
+def test_who_left_a_gateway_for_good_is_no_alarm_of_it_for_ever() -> None:
+    bed = BedAt()
+    bed.turn(0, "connected")
+    bed.judged(0, 0.1)
+    assert bed.wait(0, 329_999, "connected") == ["raised NO_DATA"]
+    assert bed.turn(330_000, "connected", pending=1) == []
+    assert bed.turn(330_200, "connected") == ["acknowledged NO_DATA", "ended NO_DATA"]
+    said = [sentence_of(event, Thresholds()) for event in bed.heard[-2:]]
+    assert said == ["alarm at P: ✕ NO DATA the mesh tells of it", "alarm at P: ✕ NO DATA ended"]
+    assert bed.wait(331_000, 400_000, "searching") == []
+    assert bed.rung == 0
+    bed.turn(400_000, "connected")
+    bed.judged(401_000, 0.1)  # back again: missed again
+    assert bed.wait(401_000, 431_000, "connected") == ["raised NO_DATA"]
+
+
+def test_a_no_data_is_kept_where_a_patient_is_named_or_the_mesh_did_not_hear_the_bed_fall_silent() -> None:
+    named = BedAt(DEFAULT_RULES, "P")
+    named.wait(0, 1_000, "connected")
+    named.judged(1_000, 0.1)
+    assert named.wait(1_000, 600_000, "connected") == ["raised NO_DATA"]
+    alone = BedAt()
+    alone.wait(0, 10_000, "connected")
+    alone.wait(10_000, 20_000, "searching")
+    alone.judged(20_000, 0.1)  # GREEN: nobody but this client knows of it
+    alone.wait(20_000, 25_000, "searching")
+    assert alone.wait(25_000, 600_000, "connected") == ["raised NO_DATA"]
 
 
 def test_a_file_does_not_fall_silent() -> None:
