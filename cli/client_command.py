@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hfzmq.cli.options import Seconds, config_option, log_level_option
+from hfzmq.cli.options import SECONDS_MAX, Seconds, config_option, log_level_option
 
 if TYPE_CHECKING:
     from hfzmq.cli.bedside.launch import Settings
@@ -36,7 +36,7 @@ _SOURCE_HELP = (
               "readings of a patient (simulate: 2) or two lines of a CSV (as fast as it goes). Shorter than the mesh's "
               "limit of silence (alarms.rules.silent_ms, 30 s), or a healthy bed is told NO DATA in between; it says "
               "so.")  # fmt: skip
-@click.option("--duration", "duration_s", type=Seconds(0, min_open=True), metavar="S", help="Stop reading "
+@click.option("--duration", "duration_s", type=Seconds(0, SECONDS_MAX, min_open=True), metavar="S", help="Stop reading "
               "after so long; for a CSV also how long to wait for the last ack.")  # fmt: skip
 @click.option(
     "--count", "readings_each", type=click.IntRange(1), metavar="N", help="Simulate so many readings of each patient."

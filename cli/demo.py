@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from hfzmq.cli.options import Seconds
+from hfzmq.cli.options import SECONDS_MAX, Seconds
 
 
 @click.command()
@@ -21,7 +21,7 @@ from hfzmq.cli.options import Seconds
 )
 @click.option(
     "--duration",
-    type=Seconds(min=1),
+    type=Seconds(1, SECONDS_MAX),
     metavar="S",
     help="End by itself after so long.  [default without a terminal: 30]",
 )

@@ -7,6 +7,7 @@ traceback without ``--debug``; stdout carries data only.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -19,7 +20,7 @@ import click
 from hfzmq import __version__
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.stdout import CannotWrite, give_up_stdout, guarded_stdout, open_closed_streams
-from hfzmq.errors import HfzmqError
+from hfzmq.errors import HfzmqError, InvalidInput
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -154,6 +155,11 @@ def main(args: Sequence[str] | None = None) -> int:
         if error.filename is None:
             return _internal(session, error)
         return _say(session, error, f"{error.filename}: permission denied", _rights_hint(str(error.filename)), 1)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG or error.filename is None:
+            return _internal(session, error)
+        hint = "a name has 255 bytes at most, a path 4095"
+        return _say(session, error, f"{error.filename}: file name too long", hint, InvalidInput.exit_code)
     except Exception as error:
         return _internal(session, error)
 

@@ -19,6 +19,8 @@ from hfzmq.secret_files import COMMAND_KEY, VARIABLE, with_own_key
 DEFAULT_CONFIG = "peers.yaml"
 ID_MAX = (1 << 63) - 1  # of a stored report: what SQLite keeps
 
+SECONDS_MAX = 10 * 366 * 86_400  # ten years: nobody waits longer, and no clock or socket is asked for what it cannot
+
 KEY_FILE = "hfzmq.key"  # where click keeps what --key says
 NO_KEY = "none"  # for a command that speaks to nobody
 

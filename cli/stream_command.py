@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hfzmq.cli.options import Seconds, config_option, log_level_option
+from hfzmq.cli.options import SECONDS_MAX, Seconds, config_option, log_level_option
 
 if TYPE_CHECKING:
     from hfzmq.cli.stream.launch import Settings
@@ -60,7 +60,11 @@ class Number(click.FloatRange):
               "future, corrupted.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), metavar="S", help="Make up the same readings again.")
 @click.option(
-    "--duration", "duration_s", type=Seconds(0, min_open=True), metavar="S", help="Stop reading after so long."
+    "--duration",
+    "duration_s",
+    type=Seconds(0, SECONDS_MAX, min_open=True),
+    metavar="S",
+    help="Stop reading after so long.",
 )
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Make up so many readings of all patients together, "
               "and wait until they are acknowledged.")  # fmt: skip

@@ -14,7 +14,16 @@ import click
 
 from hfzmq.cli.groups import HelpGroup
 from hfzmq.cli.layout import folded, terminal_width
-from hfzmq.cli.options import ID_MAX, Probability, Seconds, config_option, load_config, output_option, peer_option
+from hfzmq.cli.options import (
+    ID_MAX,
+    SECONDS_MAX,
+    Probability,
+    Seconds,
+    config_option,
+    load_config,
+    output_option,
+    peer_option,
+)
 from hfzmq.clinical.alarm.types import ACK, CAUSES, DISCHARGE, RESOLVE, STATES
 from hfzmq.errors import TimedOut
 
@@ -151,8 +160,8 @@ def discharge(patient: str, by: str | None, config_path: str, timeout_s: float, 
 
 @alarms.command("watch")
 @click.option("--count", type=NUMBER, metavar="N", help="End after so many lines.")
-@click.option("--timeout", "timeout_s", type=Seconds(0.1), metavar="S", help="End after so long; 8 if --count is not "
-              "reached.")  # fmt: skip
+@click.option("--timeout", "timeout_s", type=Seconds(0.1, SECONDS_MAX), metavar="S", help="End after so long; "
+              "8 if --count is not reached.")  # fmt: skip
 @click.option("--after", "after_id", type=click.IntRange(0, ID_MAX), metavar="ID", help="From the line after this one "
               "on.  [default: from now on]")  # fmt: skip
 @config_option

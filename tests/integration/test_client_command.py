@@ -414,7 +414,7 @@ def test_a_closed_pipe_ends_it_without_a_word(ward: Ward) -> None:
         (("--interval", "-1"), 2, "--interval"),
         (("--interval", "nan"), 2, "finite number of seconds"),
         (("--duration", "nan"), 2, "finite number of seconds"),
-        (("--duration", "inf"), 2, "finite number of seconds"),
+        (("--duration", "inf"), 2, "is not in the range 0<x<="),
         (("--patient", "A", "--patient", "A"), 2, "twice"),
         (("--patient", " "), 6, "--patient"),
         (("--source", "-", "--interval", "1"), 2, "stdin"),

@@ -275,3 +275,26 @@ def test_a_file_in_a_folder_that_this_user_may_not_enter_is_no_internal_error(
     done = run("backup", "verify", str(shut / "ward.hfzmq"))
     assert done.code == 1
     assert done.err.startswith(f"error: {shut}/ward.hfzmq: permission denied\nhint: {shut} is yours (mode ")
+
+
+@pytest.mark.parametrize("words", [("queue", "show"), ("backup", "verify"), ("reports", "--db")])
+def test_a_name_that_no_disk_takes_is_no_internal_error(words: tuple[str, ...]) -> None:
+    name = "q" * 300
+    done = run(*words, name)
+    assert done.code == 6
+    assert done.err.startswith(f"error: {name}")
+    assert done.err.endswith(": file name too long\nhint: a name has 255 bytes at most, a path 4095\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("stream", "--duration"), ("client", "--duration"), ("client", "--interval"), ("demo", "--duration"),
+        ("alarms", "watch", "--timeout"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("seconds", ["1e308", "1e10"])
+def test_a_time_that_no_clock_counts_to_is_a_wrong_value_of_its_option(words: tuple[str, ...], seconds: str) -> None:
+    done = run(*words, seconds)
+    assert done.code == 2
+    assert f"Invalid value for '{words[-1]}': {float(seconds)} is not in the range" in done.err
