@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from hfzmq.cli.alarm_view import AlarmView, merge_alarms
 from hfzmq.cli.bed_view import Bed, merge_beds
+from hfzmq.cli.clock import age_clock_ms
 from hfzmq.cli.format import printable
 from hfzmq.cli.mesh_view import MeshView, mesh_view
 from hfzmq.cli.pulse_view import Pulse, merge_pulses
@@ -71,8 +72,8 @@ class BoardStatus(NamedTuple):
 
 
 def now_ms() -> int:
-    """The monotonic clock in milliseconds."""
-    return time.monotonic_ns() // 1_000_000
+    """The monotonic clock in milliseconds, as all screens count it."""
+    return age_clock_ms()
 
 
 def empty_status(config: Config, at_ms: int) -> BoardStatus:

@@ -10,6 +10,7 @@ import time
 from typing import NamedTuple, Protocol
 
 from hfzmq.cli.bedside.readings import Leapt, Reading, Refused, WentOn
+from hfzmq.cli.clock import age_clock_ms
 from hfzmq.client.queue_types import Places
 from hfzmq.clinical import heart_rate
 
@@ -47,8 +48,8 @@ class Source(Protocol):
 
 
 def mono_ms() -> int:
-    """The monotonic clock, ms."""
-    return time.monotonic_ns() // 1_000_000
+    """The monotonic clock in ms, as all screens count it."""
+    return age_clock_ms()
 
 
 def wall_ms() -> int:

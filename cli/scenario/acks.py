@@ -11,9 +11,9 @@ import heapq
 from array import array
 from itertools import pairwise
 from pathlib import Path
+from time import monotonic_ns
 from typing import IO
 
-from hfzmq.cli.board_feed import now_ms
 from hfzmq.cli.scenario.account import Event, event_of
 
 SETTLED_MS = 250  # by then every writer's line has come in, whatever file it stands in
@@ -139,3 +139,8 @@ class Acks:
         moments = sorted(moment for moment in self._all if moment <= ended_ms)
         gaps_ms = [later - earlier for earlier, later in pairwise([*moments, ended_ms])]
         self.longest_gap_ms = max(gaps_ms, default=None)
+
+
+def now_ms() -> int:
+    """By the writers' clock, which is not the one of the screens."""
+    return monotonic_ns() // 1_000_000
