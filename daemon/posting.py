@@ -143,6 +143,7 @@ class Posting:
             note=episode.note,
             missing=_missing(episode, bed, log_ms) if episode.cause == NO_DATA else "",
             unseen_ms=log_ms - episode.raised_at_ms if step > 1 else None,
+            written_ms=log_ms,
         )
 
 

@@ -6,9 +6,11 @@
     drop: what waits is forgotten; what is under way is not tried again.
 
 Touches nothing: time is an argument, chance a Random handed in. Must not know: processes, channels. Keeps: one notice
-under way at a time; a notice is in here once; one that was never tried goes before one that failed, so that a notice
-that the channel cannot stomach does not starve the next; the last try is made when its time is over, not before; where
-one notice after the other fails, the channel is dead, and hundreds that wait for it cost a try in two seconds, no more.
+under way at a time; a notice is in here once; the most urgent cause goes first, and then the newest alarm, so that a
+new RED waits for no backlog; of one cause, one that was never tried goes before one that failed, and no failed one goes
+first twice in a row, so that a notice that the channel cannot stomach does not starve the next; the last try is made
+when its time is over, not before; where one notice after the other fails, the channel is dead, and hundreds that wait
+for it cost a try in two seconds, no more.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
+from hfzmq.clinical.alarm.types import CAUSES
 from hfzmq.daemon.notify.lines import Message
 
 RETRY_FIRST_MS = 1000
@@ -35,6 +38,12 @@ class Job:
     attempts: int = 0
     dropped: bool = False
 
+    @property
+    def rank(self) -> int:
+        """Of its cause: the lower, the more urgent."""
+        cause = self.notice["cause"]
+        return CAUSES.index(cause) if cause in CAUSES else len(CAUSES)
+
 
 class Settled(NamedTuple):
     """A job that is over: delivered, or given up. (A dropped one that failed is over without a word.)"""
@@ -51,6 +60,7 @@ class Lane:
         self._random = random
         self._jobs: dict[tuple[int, int], Job] = {}
         self.under_way: Job | None = None
+        self._tried_again = False  # the last that was taken: it had failed, and its cause was the most urgent
         self._failed: Job | None = None  # the last, if none was delivered since
         self._rest_ms = 0.0
         self._rests_until_ms = float("-inf")
@@ -84,9 +94,13 @@ class Lane:
         due = [job for job in self._jobs.values() if job.due_ms <= now_ms]
         if not due:
             return None
-        self.under_way = min(due, key=lambda job: (job.attempts > 0, job.due_ms))
-        self.under_way.attempts += 1
-        return self.under_way
+        job = min(due, key=_urgency)
+        self._tried_again = job.attempts > 0 and not self._tried_again
+        if job.attempts and not self._tried_again:
+            job = min(due, key=_turn)
+        self.under_way = job
+        job.attempts += 1
+        return job
 
     def settle(self, now_ms: float, ok: bool, final: bool) -> Settled | None:
         """What is under way has ended; ``final``: trying again cannot help. None: it will be tried again, or was
@@ -110,3 +124,13 @@ class Lane:
                 self._rest_ms = min(REST_MOST_MS, max(REST_FIRST_MS, 2 * self._rest_ms))
             self._failed = job
             self._rests_until_ms = now_ms + self._rest_ms
+
+
+def _urgency(job: Job) -> tuple[float, ...]:
+    newest = -job.notice["episode_id"], -job.notice["step"]
+    return (job.rank, 1, job.due_ms) if job.attempts else (job.rank, 0, *newest)
+
+
+def _turn(job: Job) -> tuple[float, ...]:
+    """What was never tried, then what has waited longest."""
+    return job.attempts > 0, job.due_ms

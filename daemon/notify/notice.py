@@ -68,8 +68,10 @@ def words(
     heart_rates_bpm: tuple[float, float, float] | None = None,
     missing: str = "",
     unseen_ms: int | None = None,
+    written_ms: int | None = None,
 ) -> Notice:
-    """The notice of an episode's step; ``since_ms`` is Unix milliseconds UTC. What is None is not mentioned.
+    """The notice of an episode's step; ``since_ms`` and ``written_ms``, now, are Unix milliseconds UTC: a notice may
+    wait for its channel, and its numbers are of the moment when it was written. What is None is not mentioned.
     ``note``: of the probability, see ``clinical.alarm.notes``. ``heart_rates_bpm``: the lowest, the highest and the
     last while it lasted: the last alone may be a good one. ``missing``: of a bed that is silent, what."""
     short, long = CAUSES.get(cause, (cause, cause))
@@ -81,6 +83,8 @@ def words(
     lines += [f"Patient: {patient_id}", f"Since: {_utc(since_ms)}", f"Mesh: {mesh}"]
     if unseen_ms is not None:
         lines.append(f"Unacknowledged for: {unseen_ms // 1000} s")
+    if written_ms is not None:
+        lines.append(f"Written: {_utc(written_ms)}")
     lines += [f"Mark: {mark(episode_id, step)} (with the same mark it is the same notice again)", DISCLAIMER]
     title = _one_line(f"{short} {patient_id} [{mark(episode_id, step)}]")
     return Notice(episode_id, step, patient_id, cause, title, "\n".join(map(_one_line, lines)), mesh)

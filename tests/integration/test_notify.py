@@ -178,9 +178,10 @@ def test_a_step_uses_the_channels_from_its_own_and_earlier_steps_save_those_that
 def test_what_is_withdrawn_before_it_began_is_never_sent_and_what_failed_is_not_tried_again(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     with looped(Notifier([shell("slow", f"echo $HFZMQ_ALARM_EPISODE_ID >> {runs}; sleep 0.4; false")])) as loop:
-        for episode in (1, 2, 3):
-            loop.notifier.post(notice(episode))
+        loop.notifier.post(notice(1))
         until(lambda: runs.exists() and runs.read_text() == "1\n")
+        for episode in (2, 3):
+            loop.notifier.post(notice(episode))
         loop.notifier.withdraw(1)
         loop.notifier.withdraw(2)
         until(lambda: runs.read_text() == "1\n3\n3\n")
@@ -192,9 +193,10 @@ def test_whoever_no_longer_leads_ends_its_process_and_all_that_it_has_started(tm
     runs = tmp_path / "runs"
     slow = shell("slow", f"echo $HFZMQ_ALARM_EPISODE_ID >> {runs}; test $HFZMQ_ALARM_EPISODE_ID -gt 3 || sleep 60")
     with looped(Notifier([slow])) as loop:
-        for episode in (1, 2, 3):
-            loop.notifier.post(notice(episode))
+        loop.notifier.post(notice(1))
         until(lambda: runs.exists() and runs.read_text() == "1\n")
+        for episode in (2, 3):
+            loop.notifier.post(notice(episode))
         pid = loop.notifier.pid
         assert pid
         processes = family(pid)

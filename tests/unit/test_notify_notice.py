@@ -31,6 +31,11 @@ def test_a_notice_says_everything_with_units_zone_mesh_and_mark() -> None:
     assert (notice.episode_id, notice.step, notice.cause, notice.mesh) == (42, 2, "HEART_RATE", "ward")
 
 
+def test_a_notice_says_when_it_was_written_for_it_may_wait_for_its_channel() -> None:
+    lines = words("ward", 42, 2, "bed-7", "RED", AT_MS, unseen_ms=60_000, written_ms=AT_MS + 60_000).body.splitlines()
+    assert lines[4:6] == ["Unacknowledged for: 60 s", "Written: 2023-11-14 22:14:20 UTC"]
+
+
 def test_a_heart_rate_that_is_well_again_is_not_given_out_for_the_cause() -> None:
     body = words("ward", 42, 2, "bed-7", "HEART_RATE", AT_MS, heart_rates_bpm=(35.0, 152.5, 72.0)).body
     assert body.splitlines()[1] == "Heart rate: 35.0 to 152.5 BPM, last 72.0 BPM"
