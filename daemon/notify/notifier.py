@@ -14,13 +14,12 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Collection, Sequence
 
 from hfzmq.alarm_channels import LOG, Channel, require_apprise, used_at
-from hfzmq.daemon.clocks import monotonic_ms, wall_clock_ms
+from hfzmq.daemon.clocks import wall_clock_ms
 from hfzmq.daemon.notify.keeper import Keeper
 from hfzmq.daemon.notify.notice import Delivered, Key, Notice
 
 UNDER_WAY_MAX = 1000  # of a channel
 REMEMBERED_MAX = 10_000
-RETELL_MS = 1000  # what is posted again is told again so often at most
 
 log = logging.getLogger("hfzmq.alarm")
 
@@ -38,7 +37,7 @@ class Notifier:
         self._results: deque[Delivered] = deque()
         self._under_way: dict[int, set[Key]] = {}  # by episode
         self._waiting: Counter[str] = Counter()  # of them, by channel
-        self._delivered: OrderedDict[Key, tuple[Delivered, float]] = OrderedDict()
+        self._delivered: OrderedDict[Key, Delivered] = OrderedDict()
         self._keeper = Keeper([channel for channel in channels if channel.kind != LOG], self._tell)
 
     def fileno(self) -> int:
@@ -56,7 +55,8 @@ class Notifier:
 
     def post(self, notice: Notice, already: Collection[str] = ()) -> None:
         """Deliver it by every channel that its step uses, save those in ``already`` (the mesh knows that these have
-        it). Posting again what is under way changes nothing; what has failed is tried anew."""
+        it). Posting again what is under way changes nothing; what was delivered is told again; what has failed is tried
+        anew."""
         for channel in used_at(self.channels, notice.step):
             if channel.name not in already:
                 self._post((notice.episode_id, notice.step, channel.name), notice, channel)
@@ -97,11 +97,9 @@ class Notifier:
     def _post(self, key: Key, notice: Notice, channel: Channel) -> None:
         if key in self._under_way.get(key[0], ()):
             return
-        if key in self._delivered:
-            result, told_ms = self._delivered[key]
-            if monotonic_ms() - told_ms >= RETELL_MS:
-                self._begin(key)
-                self._tell(result)
+        if key in self._delivered:  # at once: who posts it waits for the answer, and posts it no more until then
+            self._begin(key)
+            self._tell(self._delivered[key])
             return
         if not self.has_room(channel.name):
             self._tell(Delivered(*key, False, wall_clock_ms(), f"{UNDER_WAY_MAX} notices are under way already"))
@@ -128,7 +126,7 @@ class Notifier:
             if not keys:
                 del self._under_way[key[0]]
         if result.ok:
-            self._delivered[key] = (result, monotonic_ms())
+            self._delivered[key] = result
             self._delivered.move_to_end(key)
             while len(self._delivered) > REMEMBERED_MAX:
                 self._delivered.popitem(last=False)

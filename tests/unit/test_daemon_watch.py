@@ -16,6 +16,7 @@ from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import ACK, BUSY, NOT_LEADER, Proposal, Reply
 from hfzmq.daemon.notify import Delivered, Notice
+from hfzmq.daemon.notify import Notifier as RealNotifier
 from hfzmq.daemon.posting import FAILED_REST_MS, LOOK_MS, POSTS_A_LOOK
 from hfzmq.daemon.watch import RETRY_MS, SIGN_EVERY_MS, Watch
 from hfzmq.wire.facts import decode_facts
@@ -57,7 +58,7 @@ class Notifier:
 class Bench:
     """A watch, a log that takes what it is told, and a clock."""
 
-    def __init__(self, rules: AlarmRules = RULES, config: Config = CONFIG) -> None:
+    def __init__(self, rules: AlarmRules = RULES, config: Config = CONFIG, people: RealNotifier | None = None) -> None:
         self.alarms = Alarms(DEFAULT_RULES, (), (), 0, 1)
         self.now = 0.0
         self.wall = STAMP
@@ -68,7 +69,7 @@ class Bench:
         self.notifier = Notifier()
         self.watch = Watch(
             config, "peer 1", b"l" * 16, rules, self, lambda session: self.seq,
-            lambda *words: self.acted.append(words), lambda: self.wall, self.notifier,  # type: ignore[arg-type]
+            lambda *words: self.acted.append(words), lambda: self.wall, people or self.notifier,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def outcomes(self, index: int) -> Sequence[str]:
@@ -287,6 +288,32 @@ def test_a_delivery_that_the_log_did_not_take_in_is_told_again_and_was_tried_no_
     bench.later(RETRY_MS)
     assert bench.told() == [Sent(1, 1, "log", True, 2)] * 2
     assert [one.detail for one in bench.alarms.take_changes().events if one.what == "sent"] == ["1:log after 2 tries"]
+
+
+def test_what_was_delivered_just_before_the_lead_was_lost_and_regained_is_told_and_not_sent_twice(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    people = RealNotifier(CONFIG.channels)
+    bench = Bench(people=people)
+    bench.told()
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP)
+    bench.watch.changed(bench.now)
+    bench.later(LOOK_MS)
+    bench.turn()  # posted, and so delivered
+    lost = bench.turn()
+    assert lost is not None
+    assert Sent(1, 1, "log", True) in decode_facts(lost.body)[1]
+    bench.watch.drop()
+    bench.turn(serves=False)
+    bench.watch.answered(Reply(lost.route, NOT_LEADER))
+    told: list[Any] = []
+    for _ in range(10):
+        bench.later(LOOK_MS)
+        told += [fact for fact in bench.told() if isinstance(fact, Sent)]
+    assert told == [Sent(1, 1, "log", True)], "once, and soon: the next leader would send it again"
+    assert len(caplog.records) == 1
+    people.close()
 
 
 def test_nothing_is_kept_of_an_alarm_that_was_seen_though_a_result_came_after_that() -> None:
