@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from hfzmq.clinical.alarm.replay import Replayed, StoredReading, StoredReport, replay_each, varied
-from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
+from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules, Expected
 from hfzmq.clinical.alarm.statistics import seen_at_ms, statistics
 from hfzmq.clinical.report import Refusal
 from tests.unit.alarm_ward import HIGH, START, Ward, report_of
@@ -67,6 +67,15 @@ def test_time_goes_on_after_the_last_row_so_that_what_fell_silent_is_told() -> N
     late = [one._replace(at_ms=one.at_ms + DAY // 2 - 10_000) for one in rates]
     (told,) = replay_each(late, (DEFAULT_RULES,), until_ms=NOON + DAY)
     assert [(day.beds, sum(day.raised)) for day in told.days] == [(1, 0), (0, 1)]
+
+
+def test_a_bed_that_is_expected_has_its_own_limit_and_one_of_which_nothing_is_stored_is_not_missed() -> None:
+    rates = [StoredReading(one, NOON + one * 60_000, "bed-1", NOON, 80.0, "valid", "") for one in range(1, 61)]
+    assert causes(replay(rates, DEFAULT_RULES)) == ["NO_DATA"] * 59
+    seldom = DEFAULT_RULES._replace(expected=(Expected("bed-1", 120_000), Expected("bed-2", 0)))
+    assert causes(replay(rates, seldom)) == []
+    (told,) = replay_each(rates, (seldom,), until_ms=NOON + DAY // 4)
+    assert [(one.patient_id, one.raised_at_ms) for one in told.episodes] == [("bed-1", NOON + 3_720_000)]
 
 
 def test_no_data_is_told_only_of_beds_with_heart_rates() -> None:
