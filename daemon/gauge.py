@@ -78,6 +78,7 @@ class Gauge(NamedTuple):
     other_histories: tuple[int, ...] = ()  # peers that were heard with another history of the mesh
     shut_out: tuple[tuple[int, str], ...] = ()  # (peer, why) of those that do not let this one in
     log_ahead_ms: int = 0  # the log's clock before this machine's
+    reads: bool = True  # whether the thread that answers reads is there
 
 
 def read(

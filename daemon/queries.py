@@ -23,7 +23,7 @@ import zmq
 
 from hfzmq.clinical.report import Report
 from hfzmq.daemon.clocks import wall_clock_ms
-from hfzmq.errors import DiskFailed, HfzmqError
+from hfzmq.errors import HfzmqError
 from hfzmq.storage import Reader
 from hfzmq.storage.reader import Replaced
 from hfzmq.storage.scrub import Scrubber
@@ -72,6 +72,11 @@ class Queries:
         self._scrub_by = 0.0  # by then, however busy the loop is
         self._thread = threading.Thread(target=self._work, name="queries", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether reads are answered."""
+        return self._thread.is_alive()
 
     @property
     def scrubs(self) -> int:
@@ -162,7 +167,7 @@ class Queries:
         self._scrub_by = now + SCRUB_AT_LEAST_EVERY_S
         try:
             self.damage = self._scrubber.step()
-        except DiskFailed as error:
+        except Exception as error:  # DiskFailed as a rule; a fault here must not end all reads
             log.warning("the scrub goes on in %d s: %s", UNREADABLE_S, error)
             self._scrub_at = time.monotonic() + UNREADABLE_S
 

@@ -64,6 +64,8 @@ def unready_because(
         reasons.append(f"damaged files aside, and no vote yet: {gauge.amnesia}")
     if gauge.differs:
         reasons.append(f"holds another state than peer {', '.join(map(str, gauge.differs))}")
+    if not gauge.reads:
+        reasons.append("its thread for reads is gone: restart this peer")
     if gauge.door_shut:
         reasons.append("too few free descriptors: no more clients are let in")
     return reasons

@@ -64,6 +64,7 @@ def serve(
 def _open(node: Node, config: Config, peer_id: int, http: HttpAddress | None, logs: Logs) -> None:
     here, vitals = config.peer(peer_id), node.vitals
     vitals.lines_lost = lambda: logs.lost
+    vitals.reads = lambda: node.queries.alive
     where = ""
     if http:
         try:

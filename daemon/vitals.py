@@ -65,6 +65,7 @@ class Vitals:
         self.stopping = False
         self.lines_lost: Callable[[], int] = lambda: 0  # of the log
         self.shut_out: Callable[[], tuple[tuple[int, str], ...]] = tuple  # see Gauge
+        self.reads: Callable[[], bool] = lambda: True  # likewise
 
     # ------------------------------------------------------------ the process's days
 
@@ -171,7 +172,7 @@ class Vitals:
         status = self._about.status()
         status["counters"]["log_lines_lost"] = self.lines_lost()  # 0 too: who watches must see it begin to rise
         gauge = gauges.read(now_ms, status, self._replica, self._store, self._alarms, syncs, self._door.shut)
-        self.gauge = gauge._replace(shut_out=self.shut_out())
+        self.gauge = gauge._replace(shut_out=self.shut_out(), reads=self.reads())
         line = status_line(self.gauge)
         if line != self._status and now_ms >= self._status_at_ms:
             self._status, self._status_at_ms = line, now_ms + STATUS_MS

@@ -208,6 +208,30 @@ def steps_within(seconds):
 """
 
 
+def test_a_disk_that_cannot_be_asked_by_the_scrub_ends_no_reads() -> None:
+    # Once: only DiskFailed is caught. The scrub asks which file has the name now, and that may fail with any OSError:
+    # the thread ended, and each read was BUSY for ever while the peer was ready.
+    out = run(
+        SCRUBBED
+        + """
+tried = threading.Event()
+def step():
+    tried.set()
+    raise PermissionError("no")
+queries.SCRUB_AT_LEAST_EVERY_S = 0
+them._scrubber.step = step
+tried.wait()
+read = lambda: []
+assert ask()
+print(decode_reply(sockets.answers.recv_multipart()[2])["status"], them.alive)
+them.close()
+print(them.alive)
+sockets.flush_and_close(100)
+"""
+    )
+    assert out.split() == ["OK", "True", "False"]
+
+
 def test_the_scrub_gives_way_to_a_loop_that_writes_and_goes_on_when_it_rests() -> None:
     out = run(
         SCRUBBED

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from hfzmq.clinical.alarm.types import CAUSES
+from hfzmq.config import Config, PeerAddress
+from hfzmq.daemon import serving
 from hfzmq.daemon.gauge import OpenAlarms, open_alarms
 from hfzmq.daemon.sd_notify import SdNotify
 from hfzmq.daemon.vitals import BOUNDS_S, LOOK_MS, Vitals
@@ -62,6 +64,21 @@ class World:
     def turn(self, later_ms: float = 0) -> None:
         self.bench.now += later_ms
         self.vitals.turned()
+
+
+def test_a_daemon_whose_thread_for_reads_has_ended_shows_it() -> None:
+    world, queries = World(Notify()), SimpleNamespace(alive=True)
+    log: Any = SimpleNamespace(last=SimpleNamespace(index=0))
+    node: Any = SimpleNamespace(
+        vitals=world.vitals, queries=queries, replica=SimpleNamespace(log=log), store=SimpleNamespace(path="file")
+    )
+    config = Config("ward", b"m" * 16, (PeerAddress(1, "here", 1, 2, 3),))
+    serving._open(node, config, 1, None, SimpleNamespace(lost=0))  # type: ignore[arg-type]
+    for alive in (True, False):
+        queries.alive = alive
+        world.turn(LOOK_MS)
+        assert world.vitals.gauge
+        assert world.vitals.gauge.reads == alive
 
 
 def test_the_watchdog_is_fed_at_half_its_time_by_turns_that_end_and_by_nothing_else() -> None:

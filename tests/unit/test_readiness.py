@@ -49,6 +49,7 @@ def test_alive_means_that_the_last_turn_is_younger_than_two_seconds_whatever_the
         ({"trails": 1200}, "behind by 1200 entries"),
         ({"amnesia": "no file", "votes": False}, "damaged files aside, and no vote yet: no file"),
         ({"differs": (1, 3)}, "holds another state than peer 1, 3"),
+        ({"reads": False}, "its thread for reads is gone: restart this peer"),
         ({"door_shut": True}, "too few free descriptors: no more clients are let in"),
         ({"founded": False}, "no mesh is known here to have begun: all its first peers must be up together"),
         ({"stopping": True}, "stopping"),
