@@ -157,11 +157,18 @@ def test_the_share_that_was_seen_in_time_leaves_out_what_is_not_known_yet() -> N
     assert stats.per_bed_and_day == pytest.approx(7 / (6 * 270_000 / DAY))
 
 
-def test_a_bed_that_was_discharged_before_anybody_looked_counts_as_seen_by_that_hand() -> None:
+def test_the_unseen_alarms_of_a_bed_that_was_discharged_count_neither_as_seen_nor_as_unseen() -> None:
     ward = Ward()
     ward.report(1000, 0.9)
-    ward.act(5000, "discharge", by="Ada")
-    assert seen_at_ms(ward.tables.episodes[1]) == START + 5000
+    ward.report(1000, 0.9, "bed-2")
+    ward.act(3000, "ack", 2)
+    for bed in ("bed-1", "bed-2"):
+        ward.act(5000, "discharge", bed, by="Ada")
+    assert seen_at_ms(ward.tables.episodes[1]) is None
+    assert seen_at_ms(ward.tables.episodes[2]) == START + 3000
+    stats = statistics(ward.tables.episodes.values(), START, START + 70_000, beds=2)
+    assert (stats.raised, stats.judged, stats.seen_in_time, stats.unseen) == (2, 1, 1, 0)
+    assert stats.seen_after_ms == 2000
 
 
 def test_no_episodes_make_no_share() -> None:

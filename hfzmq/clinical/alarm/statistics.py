@@ -1,7 +1,8 @@
 """How a ward lives with its alarms: how many, who makes most of them, how soon they are seen.
 
-Touches nothing. Keeps: what is not known yet (an unseen alarm that is younger than the limit) counts neither way; a
-notice that a RED took the place of was never somebody's to see, and counts for no share.
+Touches nothing. Keeps: what is not known yet (an unseen alarm that is younger than the limit) counts neither way; what
+nobody could see in time counts for no share: a notice that a RED took the place of, and the unseen alarms of a bed that
+was discharged.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ class AlarmStats(NamedTuple):
 
 
 def seen_at_ms(episode: Episode) -> int | None:
-    """When an operator's hand first touched it; None: not so far."""
+    """When an operator's hand first touched it; None: not so far, or its bed was discharged before."""
     if episode.acknowledged_at_ms is not None:
         return episode.acknowledged_at_ms
-    return episode.resolved_at_ms if episode.resolved_by else None
+    return episode.resolved_at_ms if episode.resolved_by and episode.resolved_how != DISCHARGED else None
 
 
 def statistics(
