@@ -160,11 +160,7 @@ class _Muster:
     def run(self, signals: Signals) -> bool:
         """Whether it may take part; False: it was asked to stop."""
         sockets = self._sockets
-        poller = zmq.Poller()
-        for socket in (sockets.peers, sockets.links.beats_in, sockets.clients):
-            poller.register(socket, zmq.POLLIN)
-        if sockets.zap:
-            poller.register(sockets.zap.socket, zmq.POLLIN)
+        poller = sockets.poller  # which follows when a socket is made anew
         poller.register(signals.fd, zmq.POLLIN)
         complete_at: float | None = None
         beat_at = 0.0
