@@ -98,7 +98,7 @@ class Hearsay:
     def _take(self, asked: Future[Heard], keyring: Keyring, alive: Collection[int], mine: int) -> None:
         try:
             heard = asked.result()
-        except (HfzmqError, OSError, zmq.ZMQError, KeyError) as error:  # of no use, and no reason to end
+        except (HfzmqError, OSError, RuntimeError, zmq.ZMQError, KeyError) as error:  # of no use, no reason to end
             log.debug("which keys the others serve with could not be asked: %s", error)
             return
         applied, served = max(heard, key=lambda one: one[0], default=(0, {}))

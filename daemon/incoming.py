@@ -2,7 +2,8 @@
 
 Touches the disk, threads. Must not know: why it is wanted, what becomes of it. Keeps: ``complete`` names a file whose
 bytes hash to what its source said, synced; a piece that is late, doubled, out of order, of another snapshot or altered
-changes nothing. After a crash, or from another source, the pull goes on where it was, if that has the same snapshot.
+changes nothing. After a crash, or from another source, the pull goes on where it was, if that has the same snapshot;
+what nobody asked to go on with for TIDY_MS after a start is removed. Large files are removed in a thread, too.
 
     idle --fetch--> pulling --last piece--> checking (in a thread) --> ready --forget--> idle
                        ^-------------whole is wrong: counted----'
@@ -14,6 +15,7 @@ import json
 import logging
 import math
 import os
+import secrets
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hfzmq.core.types import CHAIN_BYTES, Place
-from hfzmq.daemon.worker import POLL_MS, Work
+from hfzmq.daemon.worker import POLL_MS, Work, remove
 from hfzmq.storage.directory import DIRECTORY_MODE, FILE_MODE
 from hfzmq.storage.snapshot import sync_and_hash
 from hfzmq.wire.transfer import ANY_SNAPSHOT, SHA_BYTES, Chunk, Pull, snapshot_id
@@ -31,6 +33,7 @@ from hfzmq.wire.transfer import ANY_SNAPSHOT, SHA_BYTES, Chunk, Pull, snapshot_i
 ASK_AGAIN_MS = 200
 ASK_AGAIN_MS_MAX = 2_000
 STALLED_ASKS = 3  # so many without a piece of this one, and an older one is taken
+TIDY_MS = 300_000  # for what an earlier life has pulled: its peer may be served by the log by now
 ROOM_LEFT_BYTES = 32 << 20  # on the disk that the log is written to, after the snapshot is there
 
 log = logging.getLogger("hfzmq.transfer")
@@ -66,7 +69,8 @@ class Incoming:
         self._source = 0
         self._beyond = 0
         self._part: Part | None = None
-        self._files = 0
+        self._removing: Future[None] | None = None
+        self._tidy_ms = -math.inf if self._left() else math.inf  # -inf: TIDY_MS after the first tick
         self._checking: Future[tuple[int, bytes]] | None = None
         self._ready = False
         self._ask_ms = math.inf
@@ -76,6 +80,7 @@ class Incoming:
 
     def fetch(self, now_ms: float, source: int, beyond: int) -> None:
         """Pull what ``source`` has, if it reaches beyond the entry ``beyond``. Saying it again changes nothing."""
+        self._tidy_ms = math.inf
         if not self._source:
             self._part = self._found()
         if self._part and self._part.place.index <= beyond and not self._ready:
@@ -101,10 +106,15 @@ class Incoming:
 
     def wake_at_ms(self) -> float:
         """When ``tick`` is due."""
-        return self._ask_ms
+        return min(self._ask_ms, self._tidy_ms)
 
     def tick(self, now_ms: float) -> None:
-        """Ask again, or see whether the whole is what it should be."""
+        """Ask again, or see whether the whole is what it should be; or remove what is of no use any more."""
+        if self._tidy_ms == -math.inf:
+            self._tidy_ms = now_ms + TIDY_MS
+        elif now_ms >= self._tidy_ms:
+            self._tidy_ms = math.inf
+            self._discard()
         if self._checking:
             if self._checking.done():
                 self._judge(now_ms, self._checking)
@@ -168,8 +178,10 @@ class Incoming:
 
     def _begin(self, now_ms: float, chunk: Chunk) -> bool:
         self._discard()
-        self._files += 1
-        path = self._directory / f"{self._stem}-{os.getpid()}-{self._files}.part"
+        if not self._is_clear():
+            return False  # the room is needed; it is asked for again
+        # A name that was never there: what is still being removed is another file, be it of a life with the same pid.
+        path = self._directory / f"{self._stem}-{secrets.token_hex(8)}.part"
         part = Part(path, chunk.whole_sha256, chunk.total, chunk.place)
         try:
             self._directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
@@ -244,11 +256,20 @@ class Incoming:
         self._part = None
         self._ready = False
         self._checking = None
-        for path in (self._state_path, *self._directory.glob(f"{self._stem}-*.part*")):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError:
-                self._counters["snapshot_not_written"] += 1
+        try:
+            self._state_path.unlink(missing_ok=True)
+        except OSError:
+            self._counters["snapshot_not_written"] += 1
+        left = self._left()
+        if left and self._is_clear():
+            self._removing = self._work(lambda: remove(left))
+
+    def _is_clear(self) -> bool:
+        """Whether nothing is being removed."""
+        return self._removing is None or self._removing.done()
+
+    def _left(self) -> list[Path]:
+        return list(self._directory.glob(f"{self._stem}-*.part*"))
 
     def _found(self) -> Part | None:
         """What an earlier life has pulled; its whole is checked in the end, so that nothing of it is believed here."""

@@ -4,7 +4,7 @@ Touches the disk, a thread, a process. Must not know: who leads, why a peer asks
 of the loop reads TURN_BYTES at most; each pull is answered by one piece, so the receiver sets the pace; what fails is
 answered by nothing, for the receiver asks again.
 
-    nothing --pull--> making (in a process) --> kept --KEPT_MS without a pull--> removed
+    nothing --pull--> making (in a process) --> kept --KEPT_MS without a pull--> removed (in a thread)
                             `---failed---> nothing, for RETRY_MS
 """
 
@@ -18,10 +18,9 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 
-from hfzmq.daemon.worker import POLL_MS, Work
+from hfzmq.daemon.worker import POLL_MS, Work, remove
 from hfzmq.errors import DataDirError
 from hfzmq.storage.apart import make_apart
 from hfzmq.storage.snapshot import Snapshot
@@ -59,13 +58,14 @@ class Outgoing:
         self._work = work
         self._wanted: dict[int, Pull] = {}  # each peer's last pull, in the order of their arrival
         self._making: Future[Snapshot] | None = None
+        self._removing: Future[None] | None = None
         self._kept: Snapshot | None = None
         self._made = 0
         self._pulled_ms = -math.inf
         self._retry_ms = -math.inf
         self._failure = ""
         self._wake_ms = math.inf
-        self._sweep()
+        remove(self._left())
 
     def pulled(self, now_ms: float, sender: int, pull: Pull) -> None:
         """A peer asks; answered in one of the next turns."""
@@ -87,7 +87,7 @@ class Outgoing:
         begun = any(pull.snapshot == ANY_SNAPSHOT for pull in self._wanted.values())
         if self._kept and begun and self._kept.place.index < self._oldest():
             self._drop()
-        if self._wanted and not self._kept and not self._making:
+        if self._wanted and not self._kept and not self._making and self._is_clear():
             if now_ms < self._retry_ms:
                 self._wanted.clear()  # they ask again
             else:
@@ -98,10 +98,11 @@ class Outgoing:
 
     def close(self) -> None:
         """Remove what was made."""
-        self._drop()
+        self._kept = None
+        remove(self._left())
 
     def _next_ms(self, now_ms: float) -> float:
-        if self._making:
+        if self._making or (self._wanted and not self._is_clear()):
             return now_ms + POLL_MS
         if self._kept:
             return now_ms if self._wanted else self._pulled_ms + KEPT_MS
@@ -165,15 +166,19 @@ class Outgoing:
 
     def _drop(self) -> None:
         self._kept = None
-        self._sweep()
+        left = self._left()
+        if left and self._is_clear():
+            self._removing = self._work(lambda: remove(left))
 
-    def _sweep(self) -> None:
-        """Remove what this peer ever made here."""
+    def _is_clear(self) -> bool:
+        """Whether nothing is being removed: the next one needs the room."""
+        return self._removing is None or self._removing.done()
+
+    def _left(self) -> list[Path]:
+        """What this peer ever made here, to be removed."""
         if self._making:
-            return  # its files are in use; the next one to be removed takes them along
-        for path in self._directory.glob(f"{self._db_path.stem}-*.snapshot*"):
-            with suppress(OSError):  # at the next start, then
-                path.unlink()
+            return []  # its files are in use; the next one to be removed takes them along
+        return list(self._directory.glob(f"{self._db_path.stem}-*.snapshot*"))
 
 
 def room_needed(files_bytes: int) -> int:

@@ -46,7 +46,6 @@ class Keeper:
         self._wake_out, wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
         self._wake = Lines(wake_in)
-        self._thread: threading.Thread | None = None
         self._closing = False
         # what follows is the thread's alone
         self._kept: dict[int, dict[Key, tuple[Notice, float]]] = {}  # by episode
@@ -56,6 +55,11 @@ class Keeper:
         self._unanswered_ms: float | None = None
         self._falls = 0
         self._ailing: set[str] = set()
+        # Now and not with the first alarm, when there may be no room for one more: that would end the daemon.
+        self._thread: threading.Thread | None = None
+        if channels:
+            self._thread = threading.Thread(target=self._run, name="hfzmq-notify", daemon=True)
+            self._thread.start()
 
     @property
     def pid(self) -> int | None:
@@ -87,9 +91,6 @@ class Keeper:
 
     def _order(self, order: tuple[Key, Notice] | int) -> None:
         self._orders.append(order)
-        if not self._thread:
-            self._thread = threading.Thread(target=self._run, name="hfzmq-notify", daemon=True)
-            self._thread.start()
         self._nudge()
 
     def _nudge(self) -> None:

@@ -28,7 +28,7 @@ class Notifier:
     """One a daemon, used by its loop alone. ``fileno()`` is readable when there are results."""
 
     def __init__(self, channels: Sequence[Channel]) -> None:
-        """Starts nothing yet. HfzmqError when a channel needs Apprise and the extra ``notify`` is not installed."""
+        """Starts no process yet. HfzmqError when a channel needs Apprise and the extra ``notify`` is not installed."""
         require_apprise(channels)
         self.channels = tuple(channels)
         self._reading, self._writing = socket.socketpair()

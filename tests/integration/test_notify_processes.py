@@ -140,3 +140,13 @@ def test_a_moment_without_a_free_descriptor_does_not_silence_the_alarms_for_good
         loop.notifier.post(notice(7))
         loop.until(lambda: loop.delivered("run") == [7])
     assert "cannot be started: Too many open files; it is started again in 0 s" in caplog.text
+
+
+def test_the_first_alarm_is_delivered_though_by_then_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with looped(Notifier([Channel("run", "command", argv=("true",))])) as loop:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        loop.notifier.post(notice(7))
+        loop.until(lambda: loop.delivered("run") == [7])

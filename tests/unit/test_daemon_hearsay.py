@@ -126,6 +126,14 @@ def test_answers_that_are_wrong_or_fail_harm_nobody() -> None:
 
     world.hearsay = Hearsay(1, CONFIG.mesh_id, world.keyring, world.renewed.append, at_once, fails)
     world.turns(0, 10_000)
+
+    def no_thread(work: Callable[[], Any]) -> Future[Any]:
+        failed: Future[Any] = Future()
+        failed.set_exception(RuntimeError("can't start new thread"))
+        return failed
+
+    world.hearsay = Hearsay(1, CONFIG.mesh_id, world.keyring, world.renewed.append, no_thread, fails)
+    world.turns(0, 10_000)
     plain = Hearsay(1, CONFIG.mesh_id, None, world.renewed.append, at_once, fails)
     plain.turn(99_999, replica(False, (), 0), lambda: CONFIG.peers)
     assert world.renewed == []

@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import shutil
+import threading
 from collections import Counter, namedtuple
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -605,6 +606,71 @@ def test_a_snapshot_file_that_vanishes_is_made_anew(world_of: WorldOf) -> None:
     assert world.made == [1, 1]
 
 
+def test_a_snapshot_is_removed_by_another_thread_and_the_next_one_is_made_when_its_room_is_free(
+    world_of: WorldOf,
+) -> None:
+    world = world_of()
+    world.fetched()
+    world.receiver.forget()
+    later = world.work = Later()
+    giver = world.peers[1]
+    world.now = giver.wake_at_ms()
+    giver.tick(world.now)
+    assert len(world.files(1)) == 1, "the loop did not do it"
+    giver.received(world.now, 3, Pull(ANY_SNAPSHOT, 0))
+    giver.tick(world.now)
+    assert world.now < giver.wake_at_ms() < float("inf")
+    assert len(later.waiting) == 1
+    later.finish()
+    assert world.files(1) == []
+    giver.tick(world.now)
+    later.finish()
+    assert world.made == [1, 1]
+
+
+def test_what_was_pulled_is_removed_by_another_thread_and_the_next_pull_waits_for_its_room(world_of: WorldOf) -> None:
+    world = world_of()
+    world.receiver.fetch(world.now, 1)
+    world.run(lambda: len(world.pieces()) == 9)
+    later = Later()
+    at_work, world.work = world.work, later
+    world.receiver.forget()
+    (part,) = world.files(2)
+    world.work = at_work
+    world.receiver.fetch(world.now, 1)
+    world.run(lambda: len(world.pieces()) == 12)
+    assert world.files(2) == [part], "nothing new while the old one takes its room"
+    later.finish()
+    assert world.files(2) == []
+    world.run(lambda: world.receiver.complete() is not None)
+    assert len(world.files(2)) == 2
+
+
+def test_what_an_earlier_life_has_pulled_and_nobody_asks_for_is_removed_after_some_minutes(world_of: WorldOf) -> None:
+    world = world_of()
+    world.receiver.fetch(0, 1)
+    world.run(lambda: len(world.pieces()) == 9)
+    begun = world.now
+    world.peers[2] = world.start(2)
+    assert len(world.files(2)) == 2
+    world.run(lambda: world.files(2) == [])
+    assert incoming.TIDY_MS <= world.now - begun <= incoming.TIDY_MS + KEPT_MS
+    assert world.receiver.wake_at_ms() == float("inf")
+    assert world.fetched() == CONTENT
+
+
+def test_what_an_earlier_life_has_pulled_stays_as_long_as_somebody_goes_on_with_it(world_of: WorldOf) -> None:
+    world = world_of()
+    world.receiver.fetch(0, 1)
+    world.run(lambda: len(world.pieces()) == 9)
+    world.peers[2] = world.start(2)
+    world.receiver.tick(world.now)
+    assert world.fetched() == CONTENT
+    world.now += 2 * incoming.TIDY_MS
+    world.receiver.tick(world.now)
+    assert world.receiver.complete() is not None
+
+
 def test_what_an_earlier_life_has_made_is_removed_at_the_start_and_nobody_elses(world_of: WorldOf) -> None:
     world = world_of()
     world.fetched()
@@ -628,3 +694,12 @@ def test_work_in_a_thread_gives_its_result_or_its_error() -> None:
     assert in_thread(lambda: 7).result(timeout=10) == 7
     with pytest.raises(ZeroDivisionError):
         in_thread(lambda: 1 // 0).result(timeout=10)
+
+
+def test_work_for_which_no_thread_can_be_started_is_work_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    failed = in_thread(lambda: 7)
+    assert isinstance(failed.exception(timeout=10), RuntimeError)
