@@ -36,7 +36,7 @@ CHANNELS_MAX = 32
 ARGUMENTS_MAX = 64
 ARGUMENT_CHARS_MAX = 4096
 URL_CHARS_MAX = 2048
-INSTALL = "pip install 'hfzmq[notify]'"
+INSTALL = "install hfzmq again with its extra 'notify': pip install 'WHEEL_OR_FOLDER[notify]'"
 
 _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # kind -> what it needs, what it may have
     LOG: ((), ()),

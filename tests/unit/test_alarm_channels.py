@@ -120,7 +120,7 @@ def test_a_missing_apprise_is_said_with_the_extra_that_brings_it(monkeypatch: py
     require_apprise(CHANNELS[:3])
     with pytest.raises(HfzmqError, match=r"alarms.channels: mail: Apprise is not installed") as caught:
         require_apprise(CHANNELS)
-    assert caught.value.hint == "pip install 'hfzmq[notify]'"
+    assert "[notify]" in (caught.value.hint or "")
 
 
 def test_a_url_that_apprise_does_not_know_is_found_and_never_written_out(caplog: pytest.LogCaptureFixture) -> None:
