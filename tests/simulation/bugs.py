@@ -89,7 +89,7 @@ BUGS = (
         "(self.role, reply.term) != wanted", "self.role != wanted[0]"),
     Bug("a pre-vote counts as a vote", "election.py",
         "wanted = (PRECANDIDATE, self.term + 1) if reply.pre else (CANDIDATE, self.term)",
-        "wanted = (self.role, self.term + (self.role == PRECANDIDATE))"),
+        "wanted = (self.role, self.term + (self.role == PRECANDIDATE))", first_seed=60),
     Bug("a refusal counts as a vote", "election.py", "or not reply.granted or", "or"),
     Bug("a doubled vote counts twice", "election.py",
         "self.grants.setdefault(voter, incarnation)",
@@ -182,7 +182,7 @@ BUGS = (
         "matches = [progress.match for progress in self._voting]",
         "matches = sorted((one.match for one in self.progress.values()), reverse=True)[: len(self._voting)]"),
     Bug("a learner campaigns", "standing.py",
-        "return mine is not None and mine.votes and", "return mine is not None and", first_seed=60),
+        "return mine is not None and mine.votes and", "return mine is not None and", first_seed=120),
     Bug("the leader goes on counting the members of before", "leadership.py",
         "        self.followers.reconfigure(now_ms)\n", ""),
     # ------------------------------------------------------------ members: how they change
