@@ -131,7 +131,8 @@ class Load:
             return
         us = {name: round(interval.percentile(share), 1) if interval.count else None for name, share in SHARES.items()}
         at_s, rate = round(time.monotonic() - began, 3), round(acked / lasted_s, 1)
-        self._tell({"event": "tick", "at_s": at_s, "rate": rate, **us, "max_us": round(interval.most, 1)})
+        told = {"event": "tick", "at_s": at_s, "acked": acked, "rate": rate}
+        self._tell({**told, **us, "max_us": round(interval.most, 1)})
 
     # ------------------------------------------------------------ requests and answers
 

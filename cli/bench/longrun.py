@@ -8,6 +8,11 @@ worse than an earlier one by more than BOUNDS allow. Does anything stand still n
 cut, Python's garbage, somebody else on the machine): no single sample may be worse than the run's own median by more
 than CLIFFS allow, and nobody is elected. Of few clients only few requests see it: so the longest wait counts, too.
 
+A machine that others use as well is faster in some minutes than in others, and a rate alone would be judged by that.
+The clients do the same work for every report, whatever the mesh holds by then: what that work costs tells how fast the
+machine is. So the rate is judged as if that had cost the same all the time. A mesh that takes more and more for each
+report leaves less of the machine to its clients, and that shows.
+
 Who ends it early (Ctrl-C) gets a verdict of the samples that there are, if they are enough for one.
 """
 
@@ -20,6 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hfzmq.cli.bench.measure import LOAD, MIB, LoadRun, Terms, Tick, Workload, costs
+from hfzmq.cli.bench.proc import UNKNOWN, Cost
 from hfzmq.cli.bench.systems import System
 
 LEAST_SAMPLES = 12
@@ -28,7 +34,7 @@ LEFT_OUT = 0.1
 
 class Sample(NamedTuple):
     """At ``at_s``, of the time since the last one: reports a second, latencies in us; of the largest peer now: memory,
-    WAL, descriptors."""
+    WAL, descriptors; again since the last one, CPU in us a report, of all clients and of all peers."""
 
     at_s: float
     rate: float
@@ -39,6 +45,8 @@ class Sample(NamedTuple):
     peer_rss_mib: float
     wal_mib: float
     descriptors: float
+    clients_cpu_us: float
+    peers_cpu_us: float
 
 
 class Bound(NamedTuple):
@@ -78,14 +86,14 @@ def long_run(
         system.start()
         term = system.term()
         run = LoadRun(system, workload, terms)
-        samples: list[Sample] = []
+        taken = _Samples(system)
         while not run.done:
             try:
-                _take(system, run, samples, tick)
+                taken.follow(run, tick)
                 if not ended_early:
                     load_ends(False)
             except KeyboardInterrupt:
-                if ended_early or len(samples) < LEAST_SAMPLES:
+                if ended_early or len(taken.samples) < LEAST_SAMPLES:
                     raise
                 ended_early = True
                 load_ends(True)
@@ -95,7 +103,7 @@ def long_run(
         system.read_back(run.ledger)
     finally:
         system.close()
-    faults = not_flat(samples) + [f"elections under load: {elections}"] * bool(elections)
+    faults = not_flat(taken.samples) + [f"elections under load: {elections}"] * bool(elections)
     return {
         "workload": workload.name,
         "seconds": run.done["lasted_s"] if ended_early else terms.seconds,
@@ -110,15 +118,48 @@ def long_run(
         "p999_us": run.done["p999_us"],
         "max_us": run.done["max_us"],
         "columns": Sample._fields,
-        "samples": samples,
+        "samples": taken.samples,
     }
 
 
-def _take(system: System, run: LoadRun, samples: list[Sample], tick: Tick) -> None:
-    for event in run.events():
-        if event["event"] == "tick":
-            samples.append(_sample(system, event))
-            tick(event)
+class _Samples:
+    """Those taken so far, and what every process had cost when the last one was taken."""
+
+    def __init__(self, system: System) -> None:
+        self.samples: list[Sample] = []
+        self._system = system
+        self._before: dict[str, Cost] = {}
+
+    def follow(self, run: LoadRun, tick: Tick) -> None:
+        """To the load's end, or until somebody interrupts; may be called again then."""
+        for event in run.events():
+            if event["event"] == "begin":
+                self._before = costs(self._system)
+            elif event["event"] == "tick":
+                self.samples.append(self._take(event))
+                tick(event)
+
+    def _take(self, event: dict[str, Any]) -> Sample:
+        now = costs(self._system)
+        reports = event["acked"] or math.nan
+        cpu_us = {
+            name: 1e6 * (one.cpu_s - self._before.get(name, UNKNOWN).cpu_s) / reports for name, one in now.items()
+        }
+        self._before = now
+        clients_us, peers = cpu_us.pop(LOAD), [one for name, one in now.items() if name != LOAD]
+        us = {
+            name: math.nan if event[name] is None else event[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")
+        }
+        return Sample(
+            event["at_s"],
+            event["rate"],
+            **us,
+            peer_rss_mib=round(max((one.rss_bytes for one in peers), default=math.nan) / MIB, 1),
+            wal_mib=round(self._system.wal_bytes() / MIB, 2),
+            descriptors=max((one.descriptors for one in peers), default=math.nan),
+            clients_cpu_us=round(clients_us, 1),
+            peers_cpu_us=round(sum(cpu_us.values()), 1) if cpu_us else math.nan,
+        )
 
 
 def not_flat(samples: Sequence[Sample]) -> list[str]:
@@ -127,18 +168,28 @@ def not_flat(samples: Sequence[Sample]) -> list[str]:
         return [f"only {len(samples)} samples, {LEAST_SAMPLES} are needed to tell"]
     judged = samples[math.ceil(len(samples) * LEFT_OUT) :]
     size = len(judged) // 3
-    thirds = (judged[:size], judged[size : 2 * size], judged[2 * size :])
     faults = []
     for name, bound in BOUNDS.items():
         if name in FROM_INSIDE and all(math.isnan(getattr(one, name)) for one in judged):
             continue
-        before = bound.worst([getattr(one, name) for one in thirds[bound.than]])
-        last = bound.worst([getattr(one, name) for one in thirds[2]])
+        values = _at_one_pace(judged) if name == "rate" else [getattr(one, name) for one in judged]
+        thirds = (values[:size], values[size : 2 * size], values[2 * size :])
+        before, last = bound.worst(thirds[bound.than]), bound.worst(thirds[2])
         limit = before * bound.factor + bound.more
         flat = last >= limit if name == "rate" else last <= limit
         if not flat:  # NaN is none
             faults.append(f"{name}: {before:.5g}, later {last:.5g}")
     return faults + [fault for name, (factor, more) in CLIFFS.items() if (fault := _cliff(judged, name, factor, more))]
+
+
+def _at_one_pace(samples: Sequence[Sample]) -> list[float]:
+    """Each one's rate, on a machine on which the clients' work costs what it costs as a rule; where that is not known,
+    as it is."""
+    cpu_us = [one.clients_cpu_us for one in samples]
+    if any(math.isnan(one) for one in cpu_us) or not statistics.median(cpu_us):
+        return [one.rate for one in samples]
+    usual = statistics.median(cpu_us)
+    return [one.rate * one.clients_cpu_us / usual for one in samples]
 
 
 def _cliff(samples: Sequence[Sample], name: str, factor: float, more: float) -> str:
@@ -149,12 +200,3 @@ def _cliff(samples: Sequence[Sample], name: str, factor: float, more: float) -> 
     if value < factor * usual if factor < 1 else value > factor * usual + more:
         return f"{name}: {value:.5g} at {at_s:.0f} s, {usual:.5g} as a rule"
     return ""
-
-
-def _sample(system: System, event: dict[str, Any]) -> Sample:
-    found = [one for name, one in costs(system).items() if name != LOAD]
-    us = {name: math.nan if event[name] is None else event[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")}
-    rss = max((one.rss_bytes for one in found), default=math.nan) / MIB
-    descriptors = max((one.descriptors for one in found), default=math.nan)
-    wal = round(system.wal_bytes() / MIB, 2)
-    return Sample(event["at_s"], event["rate"], **us, peer_rss_mib=round(rss, 1), wal_mib=wal, descriptors=descriptors)

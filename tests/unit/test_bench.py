@@ -192,7 +192,7 @@ def test_the_gap_of_a_kill_is_the_longest_silence_that_ends_after_it() -> None:
         gaps_ms(acks, [3000])
 
 
-SAMPLE = Sample(0.0, 1000.0, 100.0, 200.0, 300.0, 400.0, 50.0, 4.0, 60.0)
+SAMPLE = Sample(0.0, 1000.0, 100.0, 200.0, 300.0, 400.0, 50.0, 4.0, 60.0, clients_cpu_us=50.0, peers_cpu_us=300.0)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,15 @@ def test_whatever_gets_worse_in_a_long_run_is_not_flat_and_is_named(name: str, l
     assert name in BOUNDS
     unknown = not_flat([one._replace(**{name: float("nan")}) for one in flat])
     assert [one.partition(":")[0] for one in unknown] == [name] * (name not in FROM_INSIDE), "not known is not flat"
+
+
+def test_a_machine_that_is_slower_for_a_while_is_not_held_against_the_mesh() -> None:
+    slow = SAMPLE._replace(rate=700.0, clients_cpu_us=50.0 / 0.7)
+    assert not_flat([SAMPLE] * 21 + [slow] * 9) == []
+    (fault,) = not_flat([SAMPLE] * 21 + [slow._replace(clients_cpu_us=50.0)] * 9)
+    assert fault == "rate: 1000, later 700", "the clients' work cost what it always did: it is the mesh that is slower"
+    unknown = [one._replace(clients_cpu_us=float("nan")) for one in [SAMPLE] * 21 + [slow] * 9]
+    assert not_flat(unknown) == ["rate: 1000, later 700"]
 
 
 @pytest.mark.parametrize(("name", "once"), [("rate", 400.0), ("p999_us", 1000.0), ("max_us", 202_000.0)])
