@@ -92,7 +92,7 @@ class Load:
         self._interval = Histogram()
         began, before = time.monotonic(), self._acked
         signal.signal(signal.SIGTERM, self._end)
-        self._tell({"event": "begin"})
+        self._tell({"event": "begin", "acked": self._acked})
         tick = began
         while (now := time.monotonic()) < began + spec.seconds and not self._ended:
             acked = self._acked
@@ -131,7 +131,7 @@ class Load:
             return
         us = {name: round(interval.percentile(share), 1) if interval.count else None for name, share in SHARES.items()}
         at_s, rate = round(time.monotonic() - began, 3), round(acked / lasted_s, 1)
-        told = {"event": "tick", "at_s": at_s, "acked": acked, "rate": rate}
+        told = {"event": "tick", "at_s": at_s, "acked": self._acked, "rate": rate}
         self._tell({**told, **us, "max_us": round(interval.most, 1)})
 
     # ------------------------------------------------------------ requests and answers

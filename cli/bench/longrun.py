@@ -8,10 +8,9 @@ worse than an earlier one by more than BOUNDS allow. Does anything stand still n
 cut, Python's garbage, somebody else on the machine): no single sample may be worse than the run's own median by more
 than CLIFFS allow, and nobody is elected. Of few clients only few requests see it: so the longest wait counts, too.
 
-A machine that others use as well is faster in some minutes than in others, and a rate alone would be judged by that.
-The clients do the same work for every report, whatever the mesh holds by then: what that work costs tells how fast the
-machine is. So the rate is judged as if that had cost the same all the time. A mesh that takes more and more for each
-report leaves less of the machine to its clients, and that shows.
+A machine that others use as well is slower in some minutes than in others. The clients do the same work for every
+report, whatever the mesh holds by then; so beside a rate that fell stands what a report cost them, and what it cost the
+peers: where both rose alike it was the machine, where only the peers' did it was the mesh. The verdict is the same.
 
 Who ends it early (Ctrl-C) gets a verdict of the samples that there are, if they are enough for one.
 """
@@ -25,7 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hfzmq.cli.bench.measure import LOAD, MIB, LoadRun, Terms, Tick, Workload, costs
-from hfzmq.cli.bench.proc import UNKNOWN, Cost
+from hfzmq.cli.bench.proc import Cost
 from hfzmq.cli.bench.systems import System
 
 LEAST_SAMPLES = 12
@@ -122,31 +121,42 @@ def long_run(
     }
 
 
+class _Spent(NamedTuple):
+    """Since the processes were started: reports acknowledged; CPU seconds of all clients, of all peers."""
+
+    acked: int
+    clients_s: float
+    peers_s: float
+
+
 class _Samples:
-    """Those taken so far, and what every process had cost when the last one was taken."""
+    """Those taken so far, and what had been spent when the last one was taken."""
 
     def __init__(self, system: System) -> None:
         self.samples: list[Sample] = []
         self._system = system
-        self._before: dict[str, Cost] = {}
+        self._costs: dict[str, Cost] = {}
+        self._before = _Spent(0, math.nan, math.nan)
 
     def follow(self, run: LoadRun, tick: Tick) -> None:
         """To the load's end, or until somebody interrupts; may be called again then."""
         for event in run.events():
             if event["event"] == "begin":
-                self._before = costs(self._system)
+                self._before = self._spent(event["acked"])
             elif event["event"] == "tick":
                 self.samples.append(self._take(event))
                 tick(event)
 
+    def _spent(self, acked: int) -> _Spent:
+        """Now; ``_costs`` is then each peer's."""
+        self._costs = costs(self._system)
+        clients = self._costs.pop(LOAD).cpu_s
+        return _Spent(acked, clients, sum(one.cpu_s for one in self._costs.values()) if self._costs else math.nan)
+
     def _take(self, event: dict[str, Any]) -> Sample:
-        now = costs(self._system)
-        reports = event["acked"] or math.nan
-        cpu_us = {
-            name: 1e6 * (one.cpu_s - self._before.get(name, UNKNOWN).cpu_s) / reports for name, one in now.items()
-        }
-        self._before = now
-        clients_us, peers = cpu_us.pop(LOAD), [one for name, one in now.items() if name != LOAD]
+        before, now = self._before, self._spent(event["acked"])
+        self._before = now  # with its reports: of a sample that an interrupt took away, the next has both
+        reports, peers = now.acked - before.acked or math.nan, list(self._costs.values())
         us = {
             name: math.nan if event[name] is None else event[name] for name in ("p50_us", "p99_us", "p999_us", "max_us")
         }
@@ -157,8 +167,8 @@ class _Samples:
             peer_rss_mib=round(max((one.rss_bytes for one in peers), default=math.nan) / MIB, 1),
             wal_mib=round(self._system.wal_bytes() / MIB, 2),
             descriptors=max((one.descriptors for one in peers), default=math.nan),
-            clients_cpu_us=round(clients_us, 1),
-            peers_cpu_us=round(sum(cpu_us.values()), 1) if cpu_us else math.nan,
+            clients_cpu_us=round(1e6 * (now.clients_s - before.clients_s) / reports, 1),
+            peers_cpu_us=round(1e6 * (now.peers_s - before.peers_s) / reports, 1),
         )
 
 
@@ -168,28 +178,30 @@ def not_flat(samples: Sequence[Sample]) -> list[str]:
         return [f"only {len(samples)} samples, {LEAST_SAMPLES} are needed to tell"]
     judged = samples[math.ceil(len(samples) * LEFT_OUT) :]
     size = len(judged) // 3
+    thirds = (judged[:size], judged[size : 2 * size], judged[2 * size :])
     faults = []
     for name, bound in BOUNDS.items():
         if name in FROM_INSIDE and all(math.isnan(getattr(one, name)) for one in judged):
             continue
-        values = _at_one_pace(judged) if name == "rate" else [getattr(one, name) for one in judged]
-        thirds = (values[:size], values[size : 2 * size], values[2 * size :])
-        before, last = bound.worst(thirds[bound.than]), bound.worst(thirds[2])
+        before = bound.worst([getattr(one, name) for one in thirds[bound.than]])
+        last = bound.worst([getattr(one, name) for one in thirds[2]])
         limit = before * bound.factor + bound.more
         flat = last >= limit if name == "rate" else last <= limit
         if not flat:  # NaN is none
-            faults.append(f"{name}: {before:.5g}, later {last:.5g}")
+            costs_us = _costs(thirds[bound.than], thirds[2]) if name == "rate" else ""
+            faults.append(f"{name}: {before:.5g}, later {last:.5g}{costs_us}")
     return faults + [fault for name, (factor, more) in CLIFFS.items() if (fault := _cliff(judged, name, factor, more))]
 
 
-def _at_one_pace(samples: Sequence[Sample]) -> list[float]:
-    """Each one's rate, on a machine on which the clients' work costs what it costs as a rule; where that is not known,
-    as it is."""
-    cpu_us = [one.clients_cpu_us for one in samples]
-    if any(math.isnan(one) for one in cpu_us) or not statistics.median(cpu_us):
-        return [one.rate for one in samples]
-    usual = statistics.median(cpu_us)
-    return [one.rate * one.clients_cpu_us / usual for one in samples]
+def _costs(before: Sequence[Sample], last: Sequence[Sample]) -> str:
+    """What a report cost then and later, in words; '' where that is not known."""
+    told = [
+        f"the {who} {statistics.median(then):.5g} us, later {statistics.median(later):.5g}"
+        for who in ("clients", "peers")
+        for then, later in [[[getattr(one, f"{who}_cpu_us") for one in third] for third in (before, last)]]
+        if not any(map(math.isnan, then + later))
+    ]
+    return f" (CPU of a report: {'; '.join(told)})" if told else ""
 
 
 def _cliff(samples: Sequence[Sample], name: str, factor: float, more: float) -> str:
