@@ -10,7 +10,8 @@ than CLIFFS allow, and nobody is elected. Of few clients only few requests see i
 
 A machine that others use as well is slower in some minutes than in others. The clients do the same work for every
 report, whatever the mesh holds by then; so beside a rate that fell stands what a report cost them, and what it cost the
-peers: where both rose alike it was the machine, where only the peers' did it was the mesh. The verdict is the same.
+peers: where both rose alike it was the machine, where only the peers' did it was the mesh. Beside a stand-still stands
+how much of its CPUs the machine's host gave to others in that sample. The verdict is the same.
 
 Who ends it early (Ctrl-C) gets a verdict of the samples that there are, if they are enough for one.
 """
@@ -24,7 +25,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hfzmq.cli.bench.measure import LOAD, MIB, LoadRun, Terms, Tick, Workload, costs
-from hfzmq.cli.bench.proc import Cost
+from hfzmq.cli.bench.proc import Cost, stolen_s
 from hfzmq.cli.bench.systems import System
 
 LEAST_SAMPLES = 12
@@ -33,7 +34,8 @@ LEFT_OUT = 0.1
 
 class Sample(NamedTuple):
     """At ``at_s``, of the time since the last one: reports a second, latencies in us; of the largest peer now: memory,
-    WAL, descriptors; again since the last one, CPU in us a report, of all clients and of all peers."""
+    WAL, descriptors; again since the last one, CPU in us a report, of all clients and of all peers, and what the
+    machine's host took of all its CPUs (proc.stolen_s), in ms."""
 
     at_s: float
     rate: float
@@ -46,6 +48,7 @@ class Sample(NamedTuple):
     descriptors: float
     clients_cpu_us: float
     peers_cpu_us: float
+    stolen_ms: float
 
 
 class Bound(NamedTuple):
@@ -122,11 +125,13 @@ def long_run(
 
 
 class _Spent(NamedTuple):
-    """Since the processes were started: reports acknowledged; CPU seconds of all clients, of all peers."""
+    """Since the processes were started: reports acknowledged; CPU seconds of all clients, of all peers; of those that
+    the host took, since the machine was started."""
 
     acked: int
     clients_s: float
     peers_s: float
+    stolen_s: float
 
 
 class _Samples:
@@ -136,7 +141,7 @@ class _Samples:
         self.samples: list[Sample] = []
         self._system = system
         self._costs: dict[str, Cost] = {}
-        self._before = _Spent(0, math.nan, math.nan)
+        self._before = _Spent(0, math.nan, math.nan, math.nan)
 
     def follow(self, run: LoadRun, tick: Tick) -> None:
         """To the load's end, or until somebody interrupts; may be called again then."""
@@ -151,7 +156,8 @@ class _Samples:
         """Now; ``_costs`` is then each peer's."""
         self._costs = costs(self._system)
         clients = self._costs.pop(LOAD).cpu_s
-        return _Spent(acked, clients, sum(one.cpu_s for one in self._costs.values()) if self._costs else math.nan)
+        peers = sum(one.cpu_s for one in self._costs.values()) if self._costs else math.nan
+        return _Spent(acked, clients, peers, stolen_s())
 
     def _take(self, event: dict[str, Any]) -> Sample:
         before, now = self._before, self._spent(event["acked"])
@@ -169,6 +175,7 @@ class _Samples:
             descriptors=max((one.descriptors for one in peers), default=math.nan),
             clients_cpu_us=round(1e6 * (now.clients_s - before.clients_s) / reports, 1),
             peers_cpu_us=round(1e6 * (now.peers_s - before.peers_s) / reports, 1),
+            stolen_ms=round(1e3 * (now.stolen_s - before.stolen_s), 1),
         )
 
 
@@ -210,5 +217,7 @@ def _cliff(samples: Sequence[Sample], name: str, factor: float, more: float) -> 
     usual = statistics.median(value for value, _ in known) if known else math.nan
     value, at_s = (min if factor < 1 else max)(known, default=(math.nan, 0.0))
     if value < factor * usual if factor < 1 else value > factor * usual + more:
-        return f"{name}: {value:.5g} at {at_s:.0f} s, {usual:.5g} as a rule"
+        stolen_ms = next((one.stolen_ms for one in samples if one.at_s == at_s), math.nan)
+        known_ms = "" if math.isnan(stolen_ms) else f" (its host took {stolen_ms:g} ms of CPU then)"
+        return f"{name}: {value:.5g} at {at_s:.0f} s, {usual:.5g} as a rule{known_ms}"
     return ""

@@ -1,4 +1,4 @@
-"""What a process of this machine costs: CPU, memory, descriptors, from Linux's /proc.
+"""What a process of this machine costs: CPU, memory, descriptors; what others took of its CPUs. From Linux's /proc.
 
 Touches /proc, reading only. Keeps: what cannot be known is NaN or None, never 0.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _UTIME, _STIME = 11, 12  # of the fields after the name in /proc/PID/stat
+_STEAL = 8  # of the fields of /proc/stat's first line, the name among them
 
 
 class Cost(NamedTuple):
@@ -35,6 +36,16 @@ def cost(pid: int) -> Cost:
     except (OSError, ValueError, IndexError):
         return UNKNOWN
     return Cost(ticks / os.sysconf("SC_CLK_TCK"), float(pages * os.sysconf("SC_PAGE_SIZE")), float(descriptors))
+
+
+def stolen_s() -> float:
+    """CPU seconds, of all CPUs since the machine started, in which one of them had work and its host let others run
+    (proc(5): steal); NaN where nobody counts them."""
+    try:
+        ticks = int(Path("/proc/stat").read_text().split("\n", 1)[0].split()[_STEAL])
+    except (OSError, ValueError, IndexError):
+        return math.nan
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def size(*paths: Path) -> int:

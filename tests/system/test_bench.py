@@ -123,6 +123,7 @@ def test_a_long_run_has_its_samples_and_a_verdict(tmp_path: Path) -> None:
     for sample in (dict(zip(told["columns"], values, strict=True)) for values in told["samples"]):
         assert sample["peer_rss_mib"] > 5
         assert sample["descriptors"] > 3
+        assert sample["stolen_ms"] >= 0
     clients, peers = (
         sum(values[told["columns"].index(name)] for values in told["samples"])
         for name in ("clients_cpu_us", "peers_cpu_us")

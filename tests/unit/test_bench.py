@@ -192,7 +192,7 @@ def test_the_gap_of_a_kill_is_the_longest_silence_that_ends_after_it() -> None:
         gaps_ms(acks, [3000])
 
 
-SAMPLE = Sample(0.0, 1000.0, 100.0, 200.0, 300.0, 400.0, 50.0, 4.0, 60.0, clients_cpu_us=50.0, peers_cpu_us=300.0)
+SAMPLE = Sample(0.0, 1000.0, 100.0, 200.0, 300.0, 400.0, 50.0, 4.0, 60.0, 50.0, 300.0, stolen_ms=0.0)
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,12 @@ def test_beside_a_rate_that_fell_stands_what_a_report_cost_and_it_is_not_flat_al
 @pytest.mark.parametrize(("name", "once"), [("rate", 400.0), ("p999_us", 1000.0), ("max_us", 202_000.0)])
 def test_a_long_run_that_stood_still_once_is_not_flat_and_says_when(name: str, once: float) -> None:
     samples = [SAMPLE._replace(at_s=10.0 * number) for number in range(1, 31)]
-    samples[14] = samples[14]._replace(**{name: once})
+    samples[14] = samples[14]._replace(**{name: once}, stolen_ms=170.0)
     (fault,) = not_flat(samples)
-    assert fault == f"{name}: {once:.5g} at 150 s, {getattr(SAMPLE, name):.5g} as a rule"
+    told = f"{name}: {once:.5g} at 150 s, {getattr(SAMPLE, name):.5g} as a rule"
+    assert fault == f"{told} (its host took 170 ms of CPU then)"
+    unknown = [one._replace(stolen_ms=float("nan")) for one in samples]
+    assert not_flat(unknown) == [told]
 
 
 def test_too_few_samples_are_no_verdict() -> None:
