@@ -147,7 +147,7 @@ def _growth(told: Mapping[str, Any]) -> str:
 def _where(told: Mapping[str, Any]) -> str:
     return (
         f"(`{told['command']}`, {told['date'][:10]}, commit {str(told['commit'])[:10]}, source {told['source']}, "
-        f"{told['cores']} cores, load {told['load_average_before']:g} before, "
+        f"{told['cores']} cores of {told['processor']}, load {told['load_average_before']:g} before, "
         f"a sync takes {told['disk']['fsync_p50_ms']:g} ms)"
     )
 

@@ -392,6 +392,7 @@ def test_each_round_begins_with_another_system(monkeypatch: pytest.MonkeyPatch) 
 def test_what_has_a_goal_is_said_first_and_whether_it_is_met(ratio: float, p50: float, said: tuple[str, str]) -> None:
     where = {
         "command": "hfzmq bench", "date": "2026-01-02", "commit": "c", "source": "s", "cores": 2,
+        "processor": "a processor",
         "load_average_before": 0.1, "disk": {"fsync_p50_ms": 0.2},
     }  # fmt: skip
     figures = dict.fromkeys(Figures._fields, 1500.0) | {"rate": 1200, "rates": [900, 1300], "read_back": 7}

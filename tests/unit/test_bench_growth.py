@@ -266,7 +266,8 @@ def section(axis: str, rate: float = 1000.0) -> dict[str, Any]:
     """Of a results file: an axis, made up."""
     told: dict[str, Any] = {
         "command": "hfzmq bench --growth", "date": "2026-01-02T03:04:05+00:00", "commit": "c" * 40, "source": "abc",
-        "cores": 2, "load_average_before": 0.5, "disk": {"fsync_p50_ms": 0.1}, "rounds": 3, "seconds": 5.0,
+        "cores": 2, "processor": "a processor",
+        "load_average_before": 0.5, "disk": {"fsync_p50_ms": 0.1}, "rounds": 3, "seconds": 5.0,
         "points": [],
     }  # fmt: skip
     for number, point in enumerate(points(axis, 1000)):
@@ -300,7 +301,7 @@ def test_a_table_shows_each_point_of_each_axis_and_where_it_comes_from() -> None
         for point in GROWTH[axis]["points"]:
             start = f"| {point['value']:,} | {point['workload']} | {point['rate']} | 1.5 |"
             assert start in text
-    assert text.count("commit cccccccccc") == len(AXES)
+    assert text.count("commit cccccccccc") == text.count("2 cores of a processor") == len(AXES)
     assert "| 1,007 | 3.0 | 1.25 |" in text
     assert f"({document.PLOT})" in text
     shown = "\n".join(lines("growth", GROWTH))
