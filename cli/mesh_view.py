@@ -25,13 +25,12 @@ from hfzmq.cli.peer_view import (
     Row,
     found_elsewhere,
     peer_view,
-    text_of,
 )
 from hfzmq.client.histories import apart
 from hfzmq.client.key_faults import SHORT
 from hfzmq.config import Config, PeerAddress
 from hfzmq.errors import NoDaemonReached
-from hfzmq.wire.members import LEARNER, VOTER, Told, newest, told_by
+from hfzmq.wire.members import LEARNER, VOTER, Told, disk_of, newest, told_by
 
 HEARS_WITHIN_MS = 10_000  # a peer that runs for so long hears whomever it can hear
 
@@ -278,19 +277,13 @@ def _versions(peers: Iterable[PeerView]) -> Iterator[str]:
 def _another_life(peer: PeerView, answers: Mapping[int, Mapping[str, Any] | None], told: Told | None) -> PeerView:
     """``peer``, as one that asks to join where it answers with another disk than that of the member of its id; whoever
     the leader already told so is one anyway."""
-    own = _disk_of(answers.get(peer.id)) if peer.reachable else None
+    own = disk_of(answers.get(peer.id)) if peer.reachable else ""
     member = told.of(peer.id) if told is not None and told.founded else None
     if not own or member is None or not member.incarnation:
         return peer
     if own == member.incarnation:
         return peer._replace(own_disk=peer.membership != ASKING)
     return peer._replace(membership=ASKING, incarnation=own)
-
-
-def _disk_of(answer: Mapping[str, Any] | None) -> str | None:
-    """The incarnation of who answered; None where it did not say."""
-    said = (answer or {}).get("peer")
-    return text_of(said, "incarnation") if isinstance(said, Mapping) else None
 
 
 def _with_lag(peer: PeerView, leader_last: int) -> PeerView:
@@ -321,7 +314,7 @@ def _rows(config: Config, told: Told | None, answers: Mapping[int, Mapping[str, 
         rows[member.id] = (PeerAddress(*member[:5]), member.role, True, member.incarnation)
     for one in told.asking if told.founded else ():
         before = told.of(one.id)
-        itself = before is not None and _disk_of(answers.get(one.id)) == before.incarnation
+        itself = before is not None and disk_of(answers.get(one.id)) == before.incarnation
         if not itself and (before is None or before.incarnation != one.incarnation):
             address = PeerAddress(one.id, one.host, one.client_port, 0, 0)
             rows[one.id] = (address, ASKING, before is not None, one.incarnation)

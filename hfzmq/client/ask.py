@@ -2,8 +2,9 @@
 
 Touches sockets. Keeps: all peers are asked in parallel, so the slowest costs its own time and no more; a peer that
 refuses the connection is known to be away at once; a status is asked of every member of the mesh and of whoever asks to
-be one, also of those that peers.yaml does not know: the first answer that names them brings them in; and a peer whose
-key was changed through the mesh is asked with the new one, as soon as another peer tells it.
+be one, also of those that peers.yaml does not know: the first answer that names them brings them in; of several
+processes with one id the member's answer counts, however late it comes; and a peer whose key was changed through the
+mesh is asked with the new one, as soon as another peer tells it.
 """
 
 from __future__ import annotations
@@ -243,7 +244,7 @@ class _Asking:
 
     def _begin(self, places: Iterable[Where]) -> None:
         for place in places:
-            if self.answers.get(place[0]) is not None:
+            if self.answers.get(place[0]) is not None and not self._is_of_another(place[0]):
                 continue
             self.answers.setdefault(place[0], None)
             try:
@@ -273,9 +274,12 @@ class _Asking:
             return
         if line.fault:
             self.faults[place[0]] = line.fault
-        if frame is None or self.answers[place[0]] is not None:
+        if frame is None:
             return
-        self.answers[place[0]] = answer = _decoded(frame)
+        answer = _decoded(frame)
+        if self.answers[place[0]] is not None and (answer is None or not self._is_of_another(place[0], answer)):
+            return
+        self.answers[place[0]] = answer
         if curve is not None:
             self.served[place[0]] = curve.server
         if answer is not None and "peer" in answer:  # a status
@@ -285,6 +289,13 @@ class _Asking:
             if self._keys is not None and told is not None:
                 self._keys = self._keys.knowing(dict(told.keys))
             self._begin(_named(answer))
+
+    def _is_of_another(self, peer: int, instead: Answer | None = None) -> bool:
+        """Whether the answer to this id is of another process than the member; with ``instead``: and that one of the
+        member, by what both and all others say."""
+        told = members.newest([*self.answers.values(), instead])
+        ours = instead is None or not members.of_another_disk(told, peer, instead)
+        return ours and members.of_another_disk(told, peer, self.answers[peer])
 
 
 def _named(answer: Answer | None) -> list[Where]:

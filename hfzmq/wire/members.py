@@ -158,14 +158,15 @@ def newest(answers: Iterable[Mapping[str, Any] | None]) -> Told | None:
     """The newest list in ``answers``; None when there is none. Of the founded ones, where there are any: a peer that
     has lost its disk tells of the mesh's first day. Of lists as new, that of whoever has applied most: it knows the
     newest keys. Who asks to join is known to the leader alone, so whoever any of them named is taken over. A member
-    that has answered is where it did: a first peer moves by the files alone, and some may still be the old ones."""
+    that has answered is where it did: a first peer moves by the files alone, and some may still be the old ones. Not
+    so where another disk has answered to its id."""
     answers = list(answers)
     found = [(told, _applied(answer)) for answer in answers if (told := told_by(answer)) is not None]
     best = max(found, key=lambda one: (one[0].founded, one[0].index, one[1]), default=None)
     if best is None:
         return None
     asking = {one.id: one for told, _ in found for one in told.asking}
-    at = _reached(answers)
+    at = _reached(best[0], answers)
     there = [(one, *at.get(one.id, (one.host, one.client_port))) for one in best[0].members]
     here = tuple(one._replace(host=host, client_port=port) for one, host, port in there)
     waiting = tuple(asking[peer] for peer in sorted(asking))
@@ -173,12 +174,28 @@ def newest(answers: Iterable[Mapping[str, Any] | None]) -> Told | None:
     return replace(best[0], members=here, asking=waiting, reached=reached)
 
 
-def _reached(answers: Iterable[Mapping[str, Any] | None]) -> dict[int, tuple[str, int]]:
-    """Where each peer was asked that has answered to its id."""
+def disk_of(answer: Mapping[str, Any] | None) -> str:
+    """The incarnation (hex) of whoever answered a ``status``; '' where it did not say."""
+    said = (answer or {}).get("peer")
+    disk = said.get("incarnation") if isinstance(said, Mapping) else None
+    return disk if isinstance(disk, str) else ""
+
+
+def of_another_disk(told: Told | None, peer: int, answer: Mapping[str, Any] | None) -> bool:
+    """Whether whoever answered to the id of ``peer`` is not the member of that id: a second process, or a peer that
+    came back with another disk. False where either has no incarnation to tell them apart by."""
+    member, disk = told.of(peer) if told is not None and told.founded else None, disk_of(answer)
+    return member is not None and bool(member.incarnation and disk) and member.incarnation != disk
+
+
+def _reached(told: Told, answers: Iterable[Mapping[str, Any] | None]) -> dict[int, tuple[str, int]]:
+    """Where each peer was asked that has answered to its id, and is the one that ``told`` has."""
     found = {}
     for answer in answers:
         place, said = (answer or {}).get(REACHED), (answer or {}).get("peer")
-        if isinstance(place, tuple) and isinstance(said, Mapping) and said.get("id") == place[0]:
+        if not isinstance(place, tuple) or not isinstance(said, Mapping) or said.get("id") != place[0]:
+            continue
+        if not of_another_disk(told, place[0], answer):
             found[place[0]] = place[1:]
     return found
 

@@ -15,6 +15,7 @@ import pytest
 import zmq
 
 from hfzmq import Client
+from hfzmq.cli.mesh_view import mesh_view
 from hfzmq.client.ask import ask_all, ask_leader, knowing
 from hfzmq.client.pirate import Pirate
 from hfzmq.client.queue import Queue
@@ -23,7 +24,7 @@ from hfzmq.config import Config, PeerAddress, render
 from hfzmq.errors import ConfigError
 from hfzmq.wire import requests as wire
 from hfzmq.wire.members import LEARNER, VOTER, Told, ToldMember, newest, with_members
-from tests.integration.fake_peer import MESH, FakeMesh, FakePeer, eventually
+from tests.integration.fake_peer import MESH, FakeMesh, FakePeer, Later, eventually
 from tests.unit.cli_world import run
 
 ROW = Report("P-001", 1_700_000_000_000, 65.5, 137.0, 1.2, 35.0, 0, 0.5, "AMBER", 0.4, "m1", "")
@@ -306,6 +307,56 @@ def test_a_peer_that_has_moved_is_asked_where_it_is_now(mesh: FakeMesh) -> None:
     answer = ask_all(config, "status")[3]
     assert answer is not None
     assert answer["peer"]["id"] == 3
+
+
+class Twin:
+    """A second process with the id of member 3, on another disk, which asks to join; the member answers late."""
+
+    def __init__(self, mesh: FakeMesh, member_after_s: float) -> None:
+        self.mesh = mesh
+        leader, told = mesh.leader or 0, {"id": 3, "role": "follower", "incarnation": "ee" * 16}
+        self.peer = FakePeer(lambda frame: wire.encode_reply("OK", peer=told | {"reports": 0}))
+        mesh.status_more = {
+            leader: {"asking": [[3, "127.0.0.1", self.peer.port, "ee" * 16, 0.2]], "refused_peers": [3]},
+            3: {"incarnation": mesh.incarnation(3), "reports": 12},
+        }
+
+        def late(peer: int, request: wire.Request) -> Later | None:
+            return Later(member_after_s, mesh._status(3)) if peer == 3 and isinstance(request, wire.Status) else None
+
+        mesh.before = late
+
+
+@pytest.mark.parametrize("by_the_file", [False, True])
+def test_of_two_processes_with_one_id_the_members_answer_counts_also_where_it_comes_last(
+    mesh: FakeMesh, by_the_file: bool
+) -> None:
+    """Once: the first answer counted, and was the twin's on a busy machine: its address, its data, its being new."""
+    twin = Twin(mesh, 0.4)
+    asked = mesh.config
+    if by_the_file:  # which only knows where the twin is
+        there = mesh.config.peers[2]._replace(client_port=twin.peer.port)
+        asked = mesh.config._replace(peers=(*mesh.config.peers[:2], there))
+    answers = ask_all(asked, "status", timeout_ms=10_000)
+    twin.peer.die()
+    assert twin.peer.heard, "it was asked, too"
+    assert (answers[3] or {})["peer"]["reports"] == 12
+    assert with_members(asked, newest(answers.values())).peer(3).client_port == mesh.peers[3].port
+    seen = mesh_view(asked, answers).peer(3)
+    assert (seen.membership, seen.incarnation) == (VOTER, mesh.incarnation(3))
+
+
+def test_where_only_the_twin_of_a_member_answers_nobody_is_sent_to_it_as_the_member(mesh: FakeMesh) -> None:
+    twin = Twin(mesh, 0.0)
+    mesh.peers[3].die()
+    answers = ask_all(mesh.config, "status", timeout_ms=10_000)
+    twin.peer.die()
+    known = newest(answers.values())
+    assert (answers[3] or {})["peer"]["incarnation"] == "ee" * 16
+    assert known is not None
+    assert [peer for peer, _ in known.reached] == [1, 2]
+    assert with_members(mesh.config, known).peer(3).client_port == mesh.peers[3].port
+    assert mesh_view(mesh.config, answers).peer(3).membership == "asking"
 
 
 def test_status_shows_where_a_peer_answered_and_notes_that_the_others_tell_another_one(
