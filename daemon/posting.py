@@ -114,7 +114,7 @@ class Posting:
             due = []
             for one in owed:
                 when_ms = at_ms.get((step, one.channel), -math.inf)
-                if when_ms <= now_ms and posted < at_most and self._notifier.has_room(one.channel):
+                if when_ms <= now_ms and posted < at_most and self._notifier.has_room(one.channel, episode.cause):
                     due.append(one.channel)
                 else:
                     more_at_ms = min(more_at_ms, when_ms)

@@ -14,11 +14,13 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Collection, Sequence
 
 from hfzmq.alarm_channels import LOG, Channel, require_apprise, used_at
+from hfzmq.clinical.alarm.types import RED
 from hfzmq.daemon.clocks import wall_clock_ms
 from hfzmq.daemon.notify.keeper import Keeper
 from hfzmq.daemon.notify.notice import Delivered, Key, Notice
 
 UNDER_WAY_MAX = 1000  # of a channel
+ROOM_FOR_RED = 1000  # and so many more: a RED does not wait until something less urgent is delivered or given up
 REMEMBERED_MAX = 10_000
 
 log = logging.getLogger("hfzmq.alarm")
@@ -49,9 +51,9 @@ class Notifier:
         """The notifier process's id; None when it does not run."""
         return self._keeper.pid
 
-    def has_room(self, channel: str) -> bool:
-        """Whether a channel takes more; what it does not take is to be posted later."""
-        return self._waiting[channel] < UNDER_WAY_MAX
+    def has_room(self, channel: str, cause: str) -> bool:
+        """Whether a channel takes more of a cause; what it does not take is to be posted later."""
+        return self._waiting[channel] < UNDER_WAY_MAX + (ROOM_FOR_RED if cause == RED else 0)
 
     def post(self, notice: Notice, already: Collection[str] = ()) -> None:
         """Deliver it by every channel that its step uses, save those in ``already`` (the mesh knows that these have
@@ -101,8 +103,9 @@ class Notifier:
             self._begin(key)
             self._tell(self._delivered[key])
             return
-        if not self.has_room(channel.name):
-            self._tell(Delivered(*key, False, wall_clock_ms(), f"{UNDER_WAY_MAX} notices are under way already"))
+        if not self.has_room(channel.name, notice.cause):
+            under_way = self._waiting[channel.name]
+            self._tell(Delivered(*key, False, wall_clock_ms(), f"{under_way} notices are under way already"))
             return
         self._begin(key)
         if channel.kind == LOG:

@@ -15,6 +15,7 @@ import pytest
 
 from hfzmq.alarm_channels import Channel, Url
 from hfzmq.daemon.notify import Notifier
+from hfzmq.daemon.notify.notifier import UNDER_WAY_MAX
 from tests.integration.notify_world import (
     MailServer,
     Webhook,
@@ -184,6 +185,24 @@ def test_what_is_withdrawn_before_it_began_is_never_sent_and_what_failed_is_not_
         until(lambda: runs.read_text() == "1\n3\n3\n")
         loop.until(lambda: loop.told)
         assert [(told.episode_id, told.over) for told in loop.told] == [(3, False)]
+
+
+def test_a_red_is_the_next_that_a_channel_delivers_also_where_a_thousand_notices_wait_for_it(tmp_path: Path) -> None:
+    """Once: the thousand-first had to wait until one of the thousand was over, whatever it was."""
+    runs, go = tmp_path / "runs", tmp_path / "go"
+    wait = f"echo $HFZMQ_ALARM_EPISODE_ID >> {runs}; until [ -e {go} ]; do sleep 0.05; done"
+    with looped(Notifier([shell("slow", wait, timeout_ms=60_000)])) as loop:
+        for episode in range(1, UNDER_WAY_MAX + 1):
+            loop.notifier.post(notice(episode)._replace(cause="AMBER"))
+        until(lambda: runs.exists() and runs.read_text())
+        assert not loop.notifier.has_room("slow", "AMBER")
+        assert loop.notifier.has_room("slow", "RED")
+        loop.notifier.post(notice(5000)._replace(cause="AMBER"))
+        loop.notifier.post(notice(5001))
+        loop.until(lambda: loop.failed("slow") == ["1000 notices are under way already"])
+        go.touch()
+        loop.until(lambda: len(loop.delivered("slow")) >= 2)
+    assert loop.delivered("slow")[1] == 5001
 
 
 def test_whoever_no_longer_leads_ends_its_process_and_all_that_it_has_started(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hfzmq.alarm_channels import LOG, Channel
 from hfzmq.clinical.alarm.facts import Action, Clock, RulesSet, Sent, Sign
 from hfzmq.clinical.alarm.machine import Alarms, owed_of
 from hfzmq.clinical.alarm.rules import DEFAULT_RULES, AlarmRules
-from hfzmq.clinical.alarm.types import Episode, Owed
+from hfzmq.clinical.alarm.types import AMBER, NO_DATA, RED, Episode, Owed
 from hfzmq.clinical.report import Report
 from hfzmq.config import Config, PeerAddress
 from hfzmq.core.contract import ACK, BUSY, NOT_LEADER, Proposal, Reply
@@ -35,10 +35,10 @@ class Notifier:
         self.already: list[frozenset[str]] = []
         self.withdrawn: list[int] = []
         self.told: list[Delivered] = []
-        self.full: set[str] = set()
+        self.full: set[str | tuple[str, str]] = set()
 
-    def has_room(self, channel: str) -> bool:
-        return channel not in self.full
+    def has_room(self, channel: str, cause: str) -> bool:
+        return channel not in self.full and (channel, cause) not in self.full
 
     def post(self, notice: Notice, already: frozenset[str] = frozenset()) -> None:
         self.posted.append(notice)
@@ -408,6 +408,18 @@ def test_a_channel_without_room_is_told_later_and_holds_up_no_other() -> None:
     bench.told()
     bench.told()
     assert bench.notifier.already[1:] == [{"log"}]
+
+
+def test_a_channel_that_has_room_for_a_red_alone_is_given_the_red() -> None:
+    bench = leading(config=CONFIG._replace(channels=(Channel("log", LOG),)))
+    bench.notifier.full |= {("log", AMBER), ("log", NO_DATA)}
+    bench.alarms.report(STAMP, 1, row("bed-1", STAMP, 0.9, "RED"))
+    bench.alarms.advance(STAMP + RULES.silent_ms)
+    assert [one.cause for one in bench.alarms.episodes()] == [RED, NO_DATA]
+    bench.watch.changed(bench.now)
+    bench.later(LOOK_MS)
+    bench.told()
+    assert [one.cause for one in bench.notifier.posted] == [RED]
 
 
 def test_who_leads_no_more_drops_what_people_have_not_been_told() -> None:
